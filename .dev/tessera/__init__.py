@@ -1,0 +1,1 @@
+../../codec/root/__init__.py

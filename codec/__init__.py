@@ -1,0 +1,1 @@
+"""Files <-> frames: the container, symbol ports, weights, rate targets and the public functions."""

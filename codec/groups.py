@@ -1,0 +1,174 @@
+"""One group of frames <-> its symbols, by a codec family.
+
+Nothing here knows about files: `code_group` and `paint_group` are what threads would run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..entropy import Tables
+from .alpha import pack_alpha, unpack_alpha
+from .container import GroupData
+from .errors import FormatError, ParameterError, UnsupportedError
+from .header import DECODERS, GroupHead, Header
+from .limits import GROUP_FRAMES, Limits
+from .ports import DecoderPort, EncoderPort
+
+if TYPE_CHECKING:
+    from ..models.interface import Family, GroupSpec, TokenGrid
+    from .media.types import Frame
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass
+class Group:
+    """Consecutive frames.  pixels (T, H, W, C), alpha (T, H, W) or None, times: one tick a frame."""
+
+    first: int
+    pixels: Pixels
+    alpha: Pixels | None
+    times: list[int]
+
+
+@dataclass
+class CodedGroup:
+    """What ContainerWriter.group takes."""
+
+    head: GroupHead
+    symbols: bytes
+    alpha: bytes | None
+
+
+class SinkPort(Protocol):
+    def put(self, symbols: Tensor, indices: Tensor) -> None: ...
+
+    def get(self, indices: Tensor) -> Tensor: ...
+
+    def finish(self) -> bytes: ...
+
+
+PortMaker = Callable[[Tables], SinkPort]  # EncoderPort for bytes, BitMeter for their number
+
+
+def group_length(gop: int | None, family: Family, header: Header, limits: Limits) -> int:
+    """Frames a group: `gop`, or the family's own choice as far as the limits allow."""
+    if header.still:
+        return 1
+    if gop is None:
+        return max(1, min(family.default_gop, GROUP_FRAMES, limits.group // (header.width * header.height)))
+    if not 1 <= gop <= GROUP_FRAMES:
+        raise ParameterError(f"gop {gop} is not in 1..{GROUP_FRAMES}")
+    limits.check_group(gop, header.width, header.height, limits.group)
+    return gop
+
+
+def join_frames(frames: Iterable[Frame], length: int, header: Header) -> Iterator[Group]:
+    """Groups of `length` frames, the last one shorter.  Ticks that do not increase are moved to the next free one."""
+    first, last = 0, -(1 << 62)
+    held: list[Frame] = []
+    for frame in frames:
+        last = max(frame.pts, last + 1)
+        frame.pts = last
+        held.append(frame)
+        if len(held) == length:
+            yield _join(first, held, header)
+            first, held = first + length, []
+    if held:
+        yield _join(first, held, header)
+
+
+def _join(first: int, held: list[Frame], header: Header) -> Group:
+    pixels = held[0].pixels[None] if len(held) == 1 else np.stack([frame.pixels for frame in held])
+    alpha: Pixels | None = None
+    if header.alpha:
+        opaque = np.full((header.height, header.width), 255, np.uint8)
+        alpha = np.stack([opaque if frame.alpha is None else frame.alpha for frame in held])
+    return Group(first, pixels, alpha, [frame.pts for frame in held])
+
+
+def code_group(
+    family: Family, header: Header, group: Group, quality: int, device: str, make_port: PortMaker = EncoderPort
+) -> CodedGroup:
+    """Code one group at `quality` 0..6400."""
+    count = len(group.pixels)
+    port = make_port(family.tables)
+    frames = torch.from_numpy(np.require(group.pixels, requirements=["C", "W"])).to(device)
+    with torch.inference_mode():
+        family.encode(frames, _spec(header, count, quality), port)
+    uniform = header.still or group.times == [header.uniform(group.first + k) for k in range(count)]
+    head = GroupHead(group.first, count, quality, None if uniform else group.times)
+    return CodedGroup(head, port.finish(), None if group.alpha is None else pack_alpha(group.alpha))
+
+
+def paint_group(
+    family: Family, header: Header, data: GroupData, limits: Limits, decoder: str | None = None
+) -> Group:
+    """Decode one group.  FormatError names it when its symbols are damaged, LimitError when it is too large."""
+    head = _check(header, data, limits)
+    spec = _spec(header, head.frames, head.quality)
+    painter = decoder or choose_decoder(family, header)
+    try:
+        port = DecoderPort(family.tables, data.symbols)
+        with torch.inference_mode():
+            frames = family.decode(spec, port, painter)
+        port.finish()
+        alpha = None
+        if header.alpha:
+            alpha = unpack_alpha(data.alpha or b"", head.frames, header.height, header.width)
+    except (FormatError, ValueError, LookupError, ArithmeticError) as error:
+        # A family meets impossible symbols only in a forged file; what it then raises is up to its arithmetic.
+        raise FormatError(f"group {data.number}: {error}") from error
+    return Group(head.first, frames.cpu().numpy(), alpha, group_times(header, head))
+
+
+def read_latents(family: Family, header: Header, data: GroupData, limits: Limits) -> TokenGrid:
+    """The latents of one group, without synthesis; `times` counts frames of the group from 0."""
+    head = _check(header, data, limits)
+    try:
+        port = DecoderPort(family.tables, data.symbols)
+        with torch.inference_mode():
+            grid = family.latents(_spec(header, head.frames, head.quality), port)
+        port.finish()
+    except (FormatError, ValueError, LookupError, ArithmeticError) as error:
+        raise FormatError(f"group {data.number}: {error}") from error
+    return grid
+
+
+def _check(header: Header, data: GroupData, limits: Limits) -> GroupHead:
+    if data.error is not None:
+        raise data.error
+    limits.check_group(data.head.frames, header.width, header.height, len(data.symbols))
+    return data.head
+
+
+def _spec(header: Header, frames: int, quality: int) -> GroupSpec:
+    from ..models.interface import GroupSpec
+
+    return GroupSpec(frames, header.height, header.width, header.channels, quality)
+
+
+def group_times(header: Header, head: GroupHead) -> list[int]:
+    """One tick a frame."""
+    return head.times or [header.uniform(head.first + k) for k in range(head.frames)]
+
+
+def choose_decoder(family: Family, header: Header, wanted: str | None = None) -> str:
+    """The synthesis network to paint with: the one asked for, the header's, or the family's first."""
+    if wanted is not None:
+        if wanted not in family.decoders:
+            raise UnsupportedError(
+                f"codec {family.name} has no decoder {wanted!r}; there are {', '.join(family.decoders)}"
+            )
+        return wanted
+    named = next((name for name, number in DECODERS.items() if number == header.decoder), None)
+    return named if named in family.decoders else family.decoders[0]
+

@@ -1,0 +1,114 @@
+"""Pictures written through Pillow: stills in every common format, animations in those that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ParameterError
+from .types import Frame, MediaInfo
+
+# Suffix: Pillow's format and the settings.  Lossless where the format can be; JPEG and AVIF at high quality, 4:4:4.
+_SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "png": ("PNG", {"compress_level": 6}),
+    "apng": ("PNG", {"compress_level": 6}),
+    "webp": ("WEBP", {"lossless": True, "exact": True, "method": 4}),
+    "jpg": ("JPEG", {"quality": 95, "subsampling": 0, "optimize": True}),
+    "jpeg": ("JPEG", {"quality": 95, "subsampling": 0, "optimize": True}),
+    "avif": ("AVIF", {"quality": 95, "subsampling": "4:4:4"}),
+    "jp2": ("JPEG2000", {"irreversible": False}),
+    "tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    "tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    "bmp": ("BMP", {}),
+    "tga": ("TGA", {}),
+    "ppm": ("PPM", {}),
+    "pgm": ("PPM", {}),
+    "pnm": ("PPM", {}),
+    "gif": ("GIF", {}),
+}
+_OPAQUE = ("jpg", "jpeg", "bmp", "ppm", "pgm", "pnm")  # formats that cannot hold alpha
+_ANIMATED = ("apng", "webp", "gif", "avif")
+_WITHOUT_METADATA = ("bmp", "tga", "ppm", "pgm", "pnm", "gif")  # neither EXIF nor a colour profile
+
+PICTURE_SUFFIXES = tuple(_SETTINGS)
+
+
+def write_picture(file: BinaryIO, suffix: str, media: MediaInfo, frame: Frame) -> None:
+    """Write one frame; ParameterError where the format cannot hold it."""
+    _check(suffix, media)
+    _save(_image(frame, media), file, suffix, media, {})
+
+
+def write_pictures(file: BinaryIO, suffix: str, media: MediaInfo, frames: Iterator[Frame]) -> None:
+    """Write one picture, or an animation where `suffix` is a format that has them (gif is reduced to 256 colours)."""
+    _check(suffix, media)
+    first = next(frames, None)
+    if first is None:
+        raise ParameterError(f"there is no frame to write as .{suffix}")
+    second = next(frames, None)
+    if second is None:
+        _save(_image(first, media), file, suffix, media, {})
+        return
+    if suffix not in _ANIMATED:
+        raise ParameterError(f".{suffix} holds one picture; write a folder, .webp, .apng, .mp4, or choose one frame")
+    rest = [first, second, *frames]
+    durations = [_milliseconds(a, b, media) for a, b in zip(rest, [*rest[1:], None], strict=True)]
+    options = {
+        "save_all": True,
+        "append_images": [_image(frame, media) for frame in rest[1:]],  # Pillow walks over it twice
+        "duration": durations,
+        "loop": 0,
+    }
+    _save(_image(first, media), file, suffix, media, options)
+
+
+def _milliseconds(frame: Frame, after: Frame | None, media: MediaInfo) -> int:
+    """How long a frame is shown; both ends are rounded, so the errors do not add up.  The last lasts 1 / rate."""
+    start = round(frame.pts * media.time_base * 1000)
+    end = after.pts * media.time_base if after is not None else frame.pts * media.time_base + Fraction(1) / media.rate
+    return max(1, round(end * 1000) - start)
+
+
+def _check(suffix: str, media: MediaInfo) -> None:
+    if suffix not in _SETTINGS:
+        raise ParameterError(f".{suffix} is not written; choose one of {', '.join(PICTURE_SUFFIXES)}")
+    if media.alpha and suffix in _OPAQUE:
+        raise ParameterError(f".{suffix} holds no alpha; write .png or .webp")
+
+
+def _image(frame: Frame, media: MediaInfo) -> Image.Image:
+    """A Pillow image L, LA, RGB or RGBA."""
+    pixels = frame.pixels
+    if not media.alpha:
+        return Image.fromarray(pixels[..., 0] if media.channels == 1 else np.ascontiguousarray(pixels))
+    alpha = frame.alpha if frame.alpha is not None else np.full(pixels.shape[:2], 255, np.uint8)
+    return Image.fromarray(np.concatenate([pixels, alpha[..., None]], axis=-1))
+
+
+def _save(image: Image.Image, file: BinaryIO, suffix: str, media: MediaInfo, options: dict[str, Any]) -> None:
+    name, settings = _SETTINGS[suffix]
+    metadata: dict[str, Any] = {}
+    if suffix not in _WITHOUT_METADATA:
+        metadata = {"icc_profile": media.icc, "exif": media.exif}
+    if suffix == "pgm" and media.channels == 3:
+        raise ParameterError(".pgm holds gray only; write .ppm or .png")
+    known = {key: value for key, value in metadata.items() if value is not None}
+    try:
+        image.save(file, name, **settings, **known, **options)
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except OSError as error:
+        if error.errno is not None:  # the disk, not the picture
+            raise
+        raise _refused(image, suffix, error) from error
+    except (ValueError, SystemError, RuntimeError, OverflowError) as error:
+        raise _refused(image, suffix, error) from error
+
+
+def _refused(image: Image.Image, suffix: str, error: Exception) -> ParameterError:
+    reason = " ".join(str(error).split())
+    return ParameterError(f".{suffix} cannot hold this {image.width}x{image.height} picture ({reason}); write .png")

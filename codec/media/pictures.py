@@ -1,0 +1,249 @@
+"""Still and animated pictures, read through Pillow: every mode becomes 8-bit gray or RGB, with alpha beside it."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import CodecError, FormatError, UnsupportedError
+from .inputs import Input
+from .orientation import ORIENTATION_TAG, reset_orientation, upright
+from .types import SRGB, Frame, MediaInfo, Pixels, Source, check_size, unreadable
+
+# Not pictures to us: PostScript and WMF run or need other programs, MPEG and the meteorological formats are only
+# recognised and never decoded, TSR is our own file.
+_EXCLUDED = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "TSR"}
+_ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}  # elsewhere further frames are pages, layers or previews
+_SHORTEST = 100  # milliseconds of a frame that claims to last 0, as browsers show it
+_limit_lock = threading.Lock()
+
+
+@dataclass
+class Picture:
+    """A decoded picture, upright: pixels (H, W, 1 or 3), alpha (H, W) or None."""
+
+    pixels: Pixels
+    alpha: Pixels | None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+@functools.lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _EXCLUDED)
+
+
+@contextmanager
+def _own_limit() -> Iterator[None]:
+    """Replace Pillow's pixel limit, which only warns at first, by ours, checked right after the header is read."""
+    with _limit_lock:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _guarded(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises on damaged bytes (any exception can come out) into a FormatError."""
+    try:
+        yield
+    except (MemoryError, CodecError):
+        raise
+    except Exception as error:
+        raise unreadable(name, error) from error
+
+
+def identify(handle: BinaryIO, name: str, max_pixels: int) -> Image.Image | None:
+    """The undecoded picture at the start of `handle`, its size checked, or None where Pillow knows no such format."""
+    try:
+        with _guarded(name), _own_limit():
+            image = Image.open(handle, formats=_formats())
+    except FormatError as error:
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            return None
+        raise
+    check_size(name, image.width, image.height, max_pixels)
+    return image
+
+
+def unpack(image: Image.Image, name: str) -> Picture:
+    """Decode and convert one picture.
+
+    16-bit samples are reduced with a warning; colour spaces other than gray and RGB are converted by Pillow with a
+    warning; the EXIF orientation is applied and reset.
+    """
+    deep = _is_deep(image)
+    with _guarded(name):
+        image.load()
+        picture = _convert(image, name)
+    if deep and not picture.warnings:
+        picture.warnings.append(f"{name}: 16-bit samples reduced to 8 bits")
+    icc = image.info.get("icc_profile")
+    if isinstance(icc, bytes) and icc and image.mode not in ("CMYK", "YCbCr", "LAB", "HSV"):
+        picture.icc = icc
+    exif = image.info.get("exif")
+    picture.exif = exif if isinstance(exif, bytes) and exif else None
+    orientation = _orientation(image, name, picture.warnings)
+    if orientation != 1:
+        picture.pixels = upright(picture.pixels, orientation)
+        picture.alpha = None if picture.alpha is None else upright(picture.alpha, orientation)
+        picture.exif = None if picture.exif is None else reset_orientation(picture.exif)
+    return picture
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """True where the file has 16-bit colour samples that Pillow hands out as 8: known before decoding only."""
+    tiles: list[Any] = getattr(image, "tile", [])
+    return any(";16" in str(tile[3]) for tile in tiles if len(tile) > 3)
+
+
+def _orientation(image: Image.Image, name: str, warnings: list[str]) -> int:
+    """The EXIF orientation 1..8; damaged EXIF only warns, since the pixels are sound."""
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # Pillow's EXIF reader raises anything on damaged bytes
+        warnings.append(f"{name}: the EXIF data is damaged; its orientation is not applied")
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _convert(image: Image.Image, name: str) -> Picture:
+    """Any mode to gray or RGB and alpha."""
+    mode = image.mode
+    if mode.startswith(("I", "F")):
+        return Picture(_reduce(image, name)[..., None], None, warnings=[f"{name}: 16-bit samples reduced to 8 bits"])
+    warnings = []
+    if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        warnings.append(f"{name}: {mode} converted to RGB without its colour profile")
+    gray = mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        if mode in ("La", "PA"):
+            image = image.convert("LA" if mode == "La" else "RGBA")
+        array = np.asarray(image.convert("LA" if gray else "RGBA"))
+        return Picture(np.ascontiguousarray(array[..., :-1]), np.ascontiguousarray(array[..., -1]), warnings=warnings)
+    array = np.array(image.convert("L" if gray else "RGB"))
+    return Picture(array[..., None] if gray else array, None, warnings=warnings)
+
+
+def _reduce(image: Image.Image, name: str) -> Pixels:
+    """16-bit gray (H, W) to 8 bits, rounded; wider integers and floats have no agreed white and are refused."""
+    samples = np.asarray(image)
+    if image.mode == "F" or samples.min() < 0 or samples.max() > 0xFFFF:
+        raise UnsupportedError(
+            f"{name}: samples of mode {image.mode} have no fixed white; convert the picture to 8 or 16 bits first"
+        )
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def picture_source(picture: Picture, name: str) -> Source:
+    """A source of one frame."""
+    height, width, channels = picture.pixels.shape
+    info = MediaInfo(
+        "picture", width, height, channels, picture.alpha is not None, icc=picture.icc, exif=picture.exif
+    )
+
+    def read(start: int, stop: int | None) -> Iterator[Frame]:
+        if start == 0 and stop != 0:
+            yield Frame(picture.pixels, picture.alpha, 0)
+
+    return Source(name, info, read, frame_count=1, warnings=picture.warnings)
+
+
+def from_pil(image: Image.Image) -> Source:
+    """A source over a Pillow image; its current frame only."""
+    return picture_source(unpack(image, "<picture>"), "<picture>")
+
+
+def open_picture(data: Input, max_pixels: int) -> Source | None:
+    """The picture or animation in `data`, or None where it is neither.
+
+    A picture is decoded here, so that damage shows at once; an animation is decoded frame by frame on each pass.
+    """
+    with data.handle() as handle:
+        image = identify(handle, data.name, max_pixels)
+        if image is None:
+            return None
+        with _guarded(data.name):
+            count = int(getattr(image, "n_frames", 1))  # walks the whole file
+        if count > 1 and image.format in _ANIMATED:
+            return _open_animation(data, max_pixels)
+        picture = unpack(image, data.name)
+    if count > 1:
+        picture.warnings.append(f"{data.name}: the first of {count} pages is kept")
+    return picture_source(picture, data.name)
+
+
+@dataclass
+class _Cell:
+    picture: Picture
+    milliseconds: int
+
+
+def _cells(data: Input, max_pixels: int) -> Iterator[_Cell]:
+    """The frames of an animation in order, composed as they are shown."""
+    with data.handle() as handle:
+        image = identify(handle, data.name, max_pixels)
+        if image is None:
+            raise unreadable(data.name, ValueError("the file changed while it was read"))
+        first = 1 if image.info.get("default_image") else 0  # an APNG may show a still to those who cannot animate
+        for index in range(first, int(getattr(image, "n_frames", 1))):
+            with _guarded(data.name):
+                image.seek(index)
+            picture = unpack(image, data.name)
+            yield _Cell(picture, round(float(image.info.get("duration") or 0)) or _SHORTEST)
+
+
+def _open_animation(data: Input, max_pixels: int) -> Source:
+    """A video with times in milliseconds.  One pass at opening finds alpha, which may begin at any frame."""
+    alpha, channels, count, durations = False, 1, 0, []
+    first: Picture | None = None
+    for cell in _cells(data, max_pixels):
+        first = first or cell.picture
+        alpha = alpha or (cell.picture.alpha is not None and bool((cell.picture.alpha != 255).any()))
+        channels = max(channels, cell.picture.pixels.shape[2])
+        durations.append(cell.milliseconds)
+        count += 1
+    if first is None:
+        raise unreadable(data.name, ValueError("no frame"))
+    height, width = first.pixels.shape[:2]
+    rate = Fraction(1000 * count, sum(durations))
+    info = MediaInfo(
+        "video", width, height, channels, alpha, Fraction(1, 1000), rate, SRGB, icc=first.icc, exif=first.exif
+    )
+
+    def read(start: int, stop: int | None) -> Iterator[Frame]:
+        time = 0
+        for index, cell in enumerate(_cells(data, max_pixels)):
+            if stop is not None and index >= stop:
+                return
+            if index >= start:
+                yield Frame(*as_declared(cell.picture, info), time)
+            time += cell.milliseconds
+
+    return Source(data.name, info, read, frame_count=count, warnings=first.warnings)
+
+
+def as_declared(picture: Picture, info: MediaInfo) -> tuple[Pixels, Pixels | None]:
+    """Pixels and alpha with the channels of the whole animation."""
+    height, width, channels = picture.pixels.shape
+    pixels = picture.pixels
+    if channels != info.channels:
+        pixels = np.ascontiguousarray(np.broadcast_to(pixels, (height, width, info.channels)))
+    if not info.alpha:
+        return pixels, None
+    alpha = picture.alpha if picture.alpha is not None else np.full((height, width), 255, np.uint8)
+    return pixels, alpha
+
+

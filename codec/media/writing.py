@@ -1,0 +1,92 @@
+"""Writing media: the suffix chooses the format, the target may be a path, a file object or standard output."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from ..errors import ParameterError
+from .arrays import write_npy
+from .folders import write_folder
+from .inputs import SPOOL
+from .picture_write import PICTURE_SUFFIXES, write_pictures
+from .types import Frame, MediaInfo, describe
+from .video_write import VIDEO_SUFFIXES, write_video
+from .y4m import write_y4m
+
+WRITTEN_SUFFIXES = (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES, "y4m", "npy")
+
+
+def write_media(
+    target: str | BinaryIO,
+    suffix: str,
+    media: MediaInfo,
+    frames: Iterator[Frame],
+    *,
+    crf: int | None = None,
+    lossless: bool = False,
+) -> None:
+    """Write `frames` to `target` in the format that `suffix` names ('.png', 'mp4' ...; '' is a folder of pictures).
+
+    target '-' is standard output: y4m for a video, png for a picture, unless the suffix says more.  `media.audio`
+    goes into video containers only; time stamps go into video containers and animations.  Raises ParameterError for
+    a suffix or a combination that cannot be written, OSError where the disk fails.
+    """
+    kind = suffix.lower().lstrip(".")
+    if target == "-":
+        kind = kind.strip("-") or ("y4m" if media.kind == "video" else "png")
+    checked = _checked(iter(frames), media)
+    if kind == "":
+        if not isinstance(target, str):
+            raise ParameterError("a folder cannot be written into a file object; name a format")
+        write_folder(target, media, checked)
+        return
+    if kind not in WRITTEN_SUFFIXES:
+        raise ParameterError(f".{kind} is not written; choose one of {', '.join(WRITTEN_SUFFIXES)}, or a folder")
+    if (crf is not None or lossless) and kind not in VIDEO_SUFFIXES:
+        raise ParameterError(f"crf and lossless are for {', '.join(VIDEO_SUFFIXES)}; .{kind} takes neither")
+    with _target(target, seeks=kind != "y4m") as file:
+        if kind in VIDEO_SUFFIXES:
+            write_video(file, kind, media, checked, crf, lossless)
+        elif kind == "y4m":
+            write_y4m(file, media, checked)
+        elif kind == "npy":
+            write_npy(file, media, checked)
+        else:
+            write_pictures(file, kind, media, checked)
+
+
+def _checked(frames: Iterator[Frame], media: MediaInfo) -> Iterator[Frame]:
+    """The frames, each of the shape that `media` announces."""
+    shape = (media.height, media.width, media.channels)
+    for index, frame in enumerate(frames):
+        if frame.pixels.shape != shape:
+            raise ParameterError(f"frame {index} is {describe(frame.pixels.shape)}, announced was {describe(shape)}")
+        yield frame
+
+
+@contextmanager
+def _target(target: str | BinaryIO, seeks: bool) -> Iterator[BinaryIO]:
+    """The file to write to; one that cannot seek gets its bytes at the end, if the format has to seek."""
+    if isinstance(target, str) and target != "-":
+        try:
+            file = open(target, "wb")
+        except OSError as error:
+            raise ParameterError(f"{target}: cannot be written ({error.strerror}); check the folder") from error
+        with file:
+            yield file
+        return
+    stream: BinaryIO = sys.stdout.buffer if isinstance(target, str) else target
+    if stream.seekable() or not seeks:
+        yield stream
+    else:
+        with tempfile.SpooledTemporaryFile(SPOOL) as spool:
+            yield spool  # type: ignore[misc]
+            spool.seek(0, os.SEEK_SET)
+            shutil.copyfileobj(spool, stream)
+    stream.flush()

@@ -1,0 +1,1 @@
+"""Training input and procedural samples."""

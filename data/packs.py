@@ -1,0 +1,72 @@
+"""Image packs (tar archives of pictures) streamed into memory as uint8 tensors, and random crops from them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+PICTURES = ("avif", "png", "jpg", "jpeg", "webp")
+
+
+def stream(paths: Sequence[str | Path]) -> Iterator[tuple[str, bytes]]:
+    """(key, encoded picture) of every picture in the tar archives, in their order."""
+    import webdataset as wds
+
+    # every process of a group keeps all pictures in memory and draws crops of its own, so nothing is split
+    whole = {"nodesplitter": _all, "workersplitter": _all, "shardshuffle": False, "empty_check": False}
+    for sample in wds.WebDataset([str(p) for p in paths], **whole):
+        for kind in PICTURES:
+            if kind in sample:
+                yield sample["__key__"], sample[kind]
+
+
+def _all(shards: Iterator[Any]) -> Iterator[Any]:
+    yield from shards
+
+
+def decode(blob: bytes) -> Tensor:
+    """An encoded picture as uint8 (3, H, W)."""
+    with Image.open(io.BytesIO(blob)) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
+
+
+def load(paths: Sequence[str | Path], threads: int = 2) -> list[tuple[str, Tensor]]:
+    """Every picture of the packs, decoded: (key, uint8 (3, H, W))."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda item: (item[0], decode(item[1])), stream(paths)))
+
+
+def hold_out(pictures: list[tuple[str, Tensor]], every: int = 60) -> tuple[list[Tensor], list[Tensor]]:
+    """Training and validation pictures: every `every`-th by sorted key is held out."""
+    ordered = [picture for _, picture in sorted(pictures, key=lambda item: item[0])]
+    return [p for i, p in enumerate(ordered) if i % every], ordered[::every]
+
+
+def crops(pictures: Sequence[Tensor], batch: int, side: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Endless random crops, float (batch, 3, side, side) in 0..255, mirrored, turned, a quarter of them enlarged."""
+
+    def number(limit: int) -> int:
+        return int(torch.randint(limit, (1,), generator=generator))
+
+    def one() -> Tensor:
+        picture = pictures[number(len(pictures))]
+        size = side if number(4) else side * (10 + number(6)) // 15
+        size = min(size, *picture.shape[1:])
+        y, x = number(picture.shape[1] - size + 1), number(picture.shape[2] - size + 1)
+        crop = picture[:, y : y + size, x : x + size].float()
+        if size != side:
+            crop = F.interpolate(crop[None], (side, side), mode="bicubic", align_corners=False)[0].clamp(0, 255)
+        crop = crop.flip(2) if number(2) else crop
+        return crop.transpose(1, 2) if number(4) == 0 else crop
+
+    while True:
+        yield torch.stack([one() for _ in range(batch)])

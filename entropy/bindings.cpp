@@ -1,0 +1,143 @@
+// numpy arrays and bytes to the coder. Shapes and types are checked in coder.py and tables.py; here the buffers are
+// taken as they are (contiguous, of the exact type, otherwise TypeError), and the work is done without the
+// interpreter's lock.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <atomic>
+
+#include "coder.hpp"
+#include "crc32c.hpp"
+
+namespace py = pybind11;
+
+namespace tessera {
+namespace {
+
+template <typename T>
+using Array = py::array_t<T, py::array::c_style>;
+
+// One thread at a time: a second one gets a RuntimeError instead of a torn stream.
+class Turn {
+public:
+    explicit Turn(std::atomic<bool>& busy) : busy_(busy) {
+        if (busy_.exchange(true)) throw std::runtime_error("the coder is in use by another thread");
+    }
+    ~Turn() { busy_ = false; }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+private:
+    std::atomic<bool>& busy_;
+};
+
+template <typename Coder>
+struct Shared {
+    template <typename... Arguments>
+    explicit Shared(Arguments&&... arguments) : coder(std::forward<Arguments>(arguments)...) {}
+    Coder coder;
+    std::atomic<bool> busy{false};
+};
+
+using SharedEncoder = Shared<Encoder>;
+using SharedDecoder = Shared<Decoder>;
+
+const char* name_of(const py::object& path, std::string& storage) {
+    if (path.is_none()) return nullptr;
+    storage = py::cast<std::string>(path);
+    return storage.c_str();
+}
+
+const Kernels& kernels_of(const py::object& path) {
+    std::string storage;
+    return find_kernels(name_of(path, storage));
+}
+
+std::shared_ptr<Tables> make_tables(const Array<uint16_t>& frequencies, const Array<int32_t>& lows,
+                                    const Array<int32_t>& sizes) {
+    if (frequencies.ndim() != 2 || lows.ndim() != 1 || sizes.ndim() != 1 || lows.shape(0) != frequencies.shape(0) ||
+        sizes.shape(0) != frequencies.shape(0)) {
+        throw std::invalid_argument("frequencies must be (n, m), lows and sizes (n,)");
+    }
+    return std::make_shared<Tables>(frequencies.data(), static_cast<size_t>(frequencies.shape(0)),
+                                    static_cast<size_t>(frequencies.shape(1)), lows.data(), sizes.data());
+}
+
+size_t common_size(const Array<int32_t>& symbols, const Array<uint8_t>& indices) {
+    if (symbols.size() != indices.size()) throw std::invalid_argument("symbols and indices differ in size");
+    return static_cast<size_t>(symbols.size());
+}
+
+Array<float> bits(const Tables& tables, const Array<int32_t>& symbols, const Array<uint8_t>& indices) {
+    const size_t n = common_size(symbols, indices);
+    Array<float> out(indices.size());
+    float* to = out.mutable_data();
+    const py::gil_scoped_release unlocked;
+    symbol_bits(tables, symbols.data(), indices.data(), n, to);
+    return out;
+}
+
+void put(SharedEncoder& self, const Array<int32_t>& symbols, const Array<uint8_t>& indices) {
+    const size_t n = common_size(symbols, indices);
+    const py::gil_scoped_release unlocked;
+    const Turn turn(self.busy);
+    self.coder.put(symbols.data(), indices.data(), n);
+}
+
+py::bytes finish_encoder(SharedEncoder& self) {
+    std::vector<uint8_t> stream;
+    {
+        const py::gil_scoped_release unlocked;
+        const Turn turn(self.busy);
+        stream = self.coder.finish();
+    }
+    return py::bytes(reinterpret_cast<const char*>(stream.data()), stream.size());
+}
+
+std::unique_ptr<SharedDecoder> make_decoder(std::shared_ptr<Tables> tables, const Array<uint8_t>& data,
+                                            const py::object& path) {
+    return std::make_unique<SharedDecoder>(std::move(tables), data.data(), static_cast<size_t>(data.size()),
+                                           kernels_of(path));
+}
+
+void get(SharedDecoder& self, const Array<uint8_t>& indices, Array<int32_t>& out) {
+    if (out.size() != indices.size()) throw std::invalid_argument("out and indices differ in size");
+    int32_t* to = out.mutable_data();
+    const py::gil_scoped_release unlocked;
+    const Turn turn(self.busy);
+    self.coder.get(indices.data(), static_cast<size_t>(indices.size()), to);
+}
+
+uint32_t checksum(const Array<uint8_t>& data, uint32_t value, bool table) {
+    const auto size = static_cast<size_t>(data.size());
+    const py::gil_scoped_release unlocked;
+    return table ? crc32c_table(data.data(), size, value) : crc32c(data.data(), size, value);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_coder, module) {
+    module.doc() = "The range coder in C++. Use tessera.entropy, which checks its arguments.";
+    py::register_exception<CorruptStream>(module, "CorruptStream", PyExc_ValueError);
+    py::class_<Tables, std::shared_ptr<Tables>>(module, "Tables")
+        .def(py::init(&make_tables), py::arg("frequencies").noconvert(), py::arg("lows").noconvert(),
+             py::arg("sizes").noconvert())
+        .def("__len__", &Tables::count)
+        .def_property_readonly("narrow", &Tables::narrow)
+        .def("bits", &bits, py::arg("symbols").noconvert(), py::arg("indices").noconvert());
+    py::class_<SharedEncoder>(module, "Encoder")
+        .def(py::init([](std::shared_ptr<Tables> tables, const py::object& path, unsigned lanes) {
+                 return std::make_unique<SharedEncoder>(std::move(tables), kernels_of(path), lanes);
+             }),
+             py::arg("tables"), py::arg("path") = py::none(), py::arg("lanes") = 0)
+        .def("put", &put, py::arg("symbols").noconvert(), py::arg("indices").noconvert())
+        .def("finish", &finish_encoder);
+    py::class_<SharedDecoder>(module, "Decoder")
+        .def(py::init(&make_decoder), py::arg("tables"), py::arg("data").noconvert(), py::arg("path") = py::none())
+        .def("get", &get, py::arg("indices").noconvert(), py::arg("out").noconvert())
+        .def("finish", [](const SharedDecoder& self) { self.coder.finish(); });
+    module.def("crc32c", &checksum, py::arg("data").noconvert(), py::arg("value") = 0, py::arg("table") = false);
+    module.def("cpu_path", [](const py::object& path) { return kernels_of(path).name; }, py::arg("path") = py::none());
+}
+
+}  // namespace tessera

@@ -1,0 +1,1 @@
+"""Frames <-> symbols: the codec families, their priors and their shipped weights."""

@@ -1,0 +1,118 @@
+"""What a codec family is to the rest of the package.
+
+A family turns frames into integer symbols and back.  It is handed a symbol port and never sees bytes:
+
+    encode   port.put(symbols, indices)     symbols int32, indices uint8, both 1-D and of equal length
+    decode   symbols = port.get(indices)    indices name the CDF table that codes each symbol
+
+Which table codes a symbol depends only on integers already decoded, so a stream decodes on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..entropy import Tables
+
+QUALITY_STEPS = 64  # quality 0..100 travels as an integer of 1/64 units
+MAX_QUALITY = 100 * QUALITY_STEPS
+
+
+class SymbolPort(Protocol):
+    """Where symbols go to (range encoder, bit meter) or come from (range decoder)."""
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        """Take int32 `symbols` (n,), each coded with the table named by uint8 `indices` (n,)."""
+
+    def get(self, indices: Tensor) -> Tensor:
+        """Return the next n symbols as int32 (n,), one for each of the uint8 `indices` (n,)."""
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """The shape of one group of frames, all that decoding needs beside the symbols."""
+
+    frames: int
+    height: int
+    width: int
+    channels: int  # 1 gray, 3 RGB
+    quality: int  # 0..MAX_QUALITY
+
+
+@dataclass
+class TokenGrid:
+    """Latents of consecutive frames, read without making pixels.
+
+    x           (T, H, W, C) float32 dequantised latents
+    bits        (T, H, W) float32, -log2 p of the symbols that were coded; sums to the payload
+    bits_prior  (T, H, W) float32 expected bits known from side information alone, or None
+    codes       (T, H, W) or (T, H, W, Q) int64 codebook indices, or None
+    times       (T,) float64 seconds
+    frame_type  (T,) int64, 0 intra, 1 predicted
+    valid       (T, H, W) bool, False where a cell holds padding only
+    levels      coarser or finer grids of the same frames, or None
+    """
+
+    x: Tensor
+    bits: Tensor | None
+    bits_prior: Tensor | None
+    codes: Tensor | None
+    times: Tensor
+    frame_type: Tensor
+    valid: Tensor
+    levels: list[Tensor] | None = None
+
+
+class Family(Protocol):
+    """One codec family with its weights loaded.  Stateless between calls; usable from several threads."""
+
+    name: ClassVar[str]
+    tables: Tables  # every CDF table that `put` and `get` may name
+    stride: ClassVar[int]  # pixels per latent cell, both ways
+    channels: int  # latent channels C
+    decoders: ClassVar[tuple[str, ...]]  # synthesis networks that read the same stream, best default first
+    default_gop: ClassVar[int]
+
+    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+        """Put the symbols of uint8 `frames` (T, H, W, channels) to the port."""
+
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
+        """Get a group's symbols and return its frames, uint8 (T, H, W, channels)."""
+
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+        """Get a group's symbols and return its latents (`times` counts frames from 0); no synthesis is run."""
+
+    def to(self, device: torch.device) -> Family:
+        """The same family with its networks on `device`."""
+
+
+class TrainingTask(nn.Module):
+    """What the trainer asks of a family: a module that holds the model and knows its own loss."""
+
+    def initialise(self, images: list[Tensor]) -> None:
+        """Set what should come from data before training; images uint8 (3, H, W) of any sizes."""
+        raise NotImplementedError
+
+    def loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Pixels (B, 3, H, W) float in 0..255 -> the loss and scalars to log; random choices come from `generator`."""
+        raise NotImplementedError
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameter groups: params, optimiser ("muon" or "adam") and lr at the schedule's peak."""
+        raise NotImplementedError
+
+    def after_step(self, step: int) -> None:
+        """Whatever must hold after each optimiser step (projections, tables)."""
+        raise NotImplementedError
+
+    def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
+        """One whole picture (1, 3, H, W): bits per pixel, and the reconstruction rounded to 0..255."""
+        raise NotImplementedError
+
+    def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Tensors and metadata of the weights file; may freeze this task.  ValueError when a bound does not hold."""
+        raise NotImplementedError

@@ -1,0 +1,30 @@
+"""The codec families: name -> wire id, written out, never reused.  Adding a family is one line in each table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .interface import Family, TrainingTask
+
+FAMILIES: dict[str, int] = {"wavelet": 1}
+RESERVED: dict[str, int] = {"spatiotemporal": 2, "vqgan": 3, "overfitted": 4, "nerv": 5}
+
+
+def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Family:
+    """A family from its exported weights."""
+    if name == "wavelet":
+        from .wavelet_family import WaveletFamily
+
+        return WaveletFamily(tensors, metadata)
+    raise KeyError(name)
+
+
+def task(name: str, **options: Any) -> TrainingTask:
+    """A family's training task, with fresh weights."""
+    if name == "wavelet":
+        from .wavelet_training import WaveletTask
+
+        return WaveletTask(**options)
+    raise KeyError(name)

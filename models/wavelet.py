@@ -1,0 +1,233 @@
+"""Family `wavelet`: a wavelet packet in front of a learned prior and a learned decoder.
+
+    RGB -> orthonormal colour axes, gray first -> bior4.4 packet, three levels: 64 bands a plane at 1/8 resolution
+        -> the low band of each plane further through a dyadic pyramid; all 64 gray and COLOUR_BANDS of the bands of
+           each colour axis are kept -> divided by one step size per quality -> integers
+    integers -> tables chosen by `band_prior`
+    integers -> dequantised bands + step * synthesis network -> inverse packet -> RGB
+
+The encoder is linear and cheap (about 120 multiplications a pixel) after WaLLoC (Jacobellis and Yadwadkar, DCC 2025);
+its bands are scaled so that a unit error in any band costs the same squared error in pixels, which makes one step size
+right for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from . import wavelet_packet as wp
+from .band_prior import BandPrior, Level, Slice, hard, interpolated_bits, parity_mask
+from .scale_tables import REACH, RUNGS, TABLES, cost_table, initial_pmf, lookup
+from .synthesis import SynthesisNetwork
+
+LEVELS = 3  # packet levels: bands at 1/8 resolution
+CELL = 1 << LEVELS
+PYRAMID = 4  # further dyadic levels of the low bands
+COLOUR_BANDS = 32  # bands kept of each colour axis
+AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 2.0, -1.0))  # rows are orthogonal; normalised below
+LARGEST_STEP, OCTAVES = 320.0, 6.5  # step = LARGEST_STEP * 2 ** (-OCTAVES * quality / 100)
+RATE_WEIGHT = 0.14  # squared error in steps that one bit is worth when a coefficient is rounded
+
+
+def step_size(quality: Tensor) -> Tensor:
+    """Quantisation step of integer qualities 0..6400, for pixels in 0..255."""
+    octaves = -OCTAVES / 6400 * quality.double()
+    return torch.exp2(octaves).mul(LARGEST_STEP).float()
+
+
+def colour_matrix() -> Tensor:
+    """(3, 3) orthonormal: axis x RGB."""
+    axes = torch.tensor(AXES)
+    return axes / axes.norm(dim=1, keepdim=True)
+
+
+def slice_bands() -> list[list[int]]:
+    """Packet bands of each slice, as indices plane * 64 + band, gray slices first, low frequencies first."""
+    ranks = wp.band_frequencies(LEVELS)
+    order = sorted(range(1, 64), key=lambda b: (max(ranks[b]), sum(ranks[b]), ranks[b]))
+    octave = [[b for b in order if low <= max(ranks[b]) < high] for low, high in ((1, 2), (2, 4), (4, 6), (6, 8))]
+    by_sum = sorted(range(1, 64), key=lambda b: (sum(ranks[b]), max(ranks[b]), ranks[b]))[: COLOUR_BANDS - 1]
+    near = [b for b in by_sum if max(ranks[b]) < 2]
+    far = [b for b in by_sum if max(ranks[b]) >= 2]
+    return [*octave, [p * 64 + b for p in (1, 2) for b in near], [p * 64 + b for p in (1, 2) for b in far]]
+
+
+GRAY_SLICES = 4
+# low frequencies look around; what high ones add to the context lies in the same cell
+REACHES = (3, 3, 1, 1, 1, 0)
+
+
+@dataclass
+class Bands:
+    """A picture's bands at unit synthesis gain: packet (B, 125, h, w), details finest first, low (B, 3, ., .)."""
+
+    packet: Tensor
+    details: list[Tensor]
+    low: Tensor
+
+
+class WaveletModel(nn.Module):
+    """Transform, prior and decoder, and what training sees of them."""
+
+    axes: Tensor  # colour axes x RGB
+    order: Tensor  # kept packet bands in the order of coding, plane * 64 + band
+    packet_gain: Tensor  # norms of the pixel patterns that unit coefficients make
+    every_gain: Tensor
+    detail_gain: Tensor
+    low_gain: Tensor
+    pmf: Tensor  # the ladder: probabilities, what fell on it, costs in bits
+    counts: Tensor
+    costs: Tensor
+
+    def __init__(self, width: int = 128, blocks: int = 5, hidden: int = 128) -> None:
+        super().__init__()
+        self.width, self.blocks, self.hidden = width, blocks, hidden
+        self.bf16 = False  # run the synthesis network in bf16
+        slices = slice_bands()
+        self.register_buffer("axes", colour_matrix(), persistent=False)
+        self.register_buffer("order", torch.tensor([b for s in slices for b in s]), persistent=False)
+        packet_gain, detail_gain, low_gain = _synthesis_gains()
+        self.register_buffer("packet_gain", packet_gain[self.order].view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("every_gain", packet_gain.view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("detail_gain", detail_gain, persistent=False)
+        self.register_buffer("low_gain", low_gain, persistent=False)
+        self.prior = BandPrior(PYRAMID, [len(s) for s in slices], REACHES, hidden)
+        bands = len(self.order)
+        self.synthesis = SynthesisNetwork(2 * bands + 6, 192, width, blocks)
+        self.register_buffer("pmf", initial_pmf())
+        self.register_buffer("counts", torch.zeros(TABLES, REACH + 2, dtype=torch.float64))
+        self.register_buffer("costs", cost_table(self.pmf))
+
+    # -- transform ---------------------------------------------------------------------------------------------------
+
+    def analyse(self, pixels: Tensor) -> Bands:
+        """Pixels (B, 3, H, W) in 0..255, any size -> bands."""
+        x = wp.pad_to(torch.einsum("ij,bjhw->bihw", self.axes, pixels - 128.0), CELL)
+        packet = wp.packet(x, LEVELS)
+        details, low = wp.pyramid(packet[:, :, 0], PYRAMID)
+        details = [d * g for d, g in zip(details, self.detail_gain, strict=True)]
+        return Bands(packet.flatten(1, 2)[:, self.order] * self.packet_gain, details, low * self.low_gain)
+
+    def low_plane(self, bands: Bands) -> Tensor:
+        """The low packet band of the three planes (B, 3, h, w) from the pyramid."""
+        details = [d / g for d, g in zip(bands.details, self.detail_gain, strict=True)]
+        return wp.unpyramid(details, bands.low / self.low_gain, *bands.packet.shape[2:])
+
+    def dequantise(self, integers: Bands, step: Tensor) -> Tensor:
+        """All 192 packet bands (B, 192, h, w), those that are not kept zero."""
+        bands = Bands(integers.packet * step, [d * step for d in integers.details], integers.low * step)
+        full = bands.packet.new_zeros(bands.packet.shape[0], 192, *bands.packet.shape[2:])
+        full[:, self.order] = bands.packet / self.packet_gain
+        full[:, ::64] = self.low_plane(bands)
+        return full
+
+    def to_pixels(self, packet: Tensor) -> Tensor:
+        """(B, 192, h, w) packet bands -> pixels (B, 3, 8h, 8w), not clipped."""
+        planes = wp.unpacket(packet.unflatten(1, (3, 64)))
+        return torch.einsum("ij,bihw->bjhw", self.axes, planes) + 128.0
+
+    # -- decoder -----------------------------------------------------------------------------------------------------
+
+    def describe(self, integers: Bands, rungs: Tensor, low: Tensor, step: Tensor) -> Tensor:
+        """What the synthesis network reads: companded integers, rungs, and the low plane, raw and high-passed."""
+        smooth = torch.nn.functional.avg_pool2d(low, 3, 1, 1, count_include_pad=False)
+        return torch.cat([_compand(integers.packet), rungs / 16.0, _compand((low - smooth) / step), low / 512.0], 1)
+
+    def paint(self, integers: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
+        """Integers and their rungs -> pixels (B, 3, 8h, 8w), float."""
+        step = step_size(quality)[:, None, None, None]
+        plain = self.dequantise(integers, step)
+        words = self.describe(integers, rungs, plain[:, ::64], step)
+        with torch.autocast(words.device.type, torch.bfloat16, enabled=self.bf16):
+            correction = self.synthesis(words.contiguous(memory_format=torch.channels_last), quality).float()
+        return self.to_pixels(plain + correction * step / self.every_gain)
+
+    def paint_plain(self, integers: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
+        """The same without the network: the inverse transform of the dequantised bands."""
+        return self.to_pixels(self.dequantise(integers, step_size(quality)[:, None, None, None]))
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def quantise(self, bands: Bands, quality: Tensor, weight: float = RATE_WEIGHT) -> tuple[Bands, Tensor, Tensor]:
+        """Rate-distortion rounding along the prior's walk: integers, packet rungs (B, 125, h, w) and bits (B,)."""
+        inverse = 1.0 / step_size(quality)[:, None, None, None]
+        scaled = [bands.packet * inverse, *(d * inverse for d in bands.details)]
+        kept: dict[tuple[int, int], list[Tensor]] = {}
+        spent: list[Tensor] = []
+
+        def code(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
+            y = scaled[level][:, part.start : part.start + part.count]
+            mask = parity_mask(y.shape[2], y.shape[3], y.device) == (parity == 0)
+            q = round_cheaply(y, hard(rung), self.costs, weight)
+            spent.append((interpolated_bits(self.costs, rung, q.abs()) * mask).sum((1, 2, 3)))
+            kept.setdefault((level, part.start), []).append(rung * mask)
+            return q * mask
+
+        low = torch.floor(bands.low * inverse + 0.5)
+        sizes = [(plane.shape[2], plane.shape[3]) for plane in scaled]
+        spent.append(interpolated_bits(self.costs, self.prior.low_rungs(quality, sizes[-1]), low.abs()).sum((1, 2, 3)))
+        details, packet = self.prior.walk(quality, sizes, code, 3, GRAY_SLICES)
+        rungs = [
+            torch.cat([torch.stack(kept[level, part.start]).sum(0) for part in owner.parts()], 1)
+            for level, owner in self.levels()
+        ]
+        for values, rung in zip([packet, *details], rungs, strict=True):
+            self.count(values, rung)
+        return Bands(packet, details, low), rungs[0], torch.stack(spent).sum(0)
+
+    def levels(self) -> list[tuple[int, Level]]:
+        """Every level of the walk with the prior's part that codes it, packet first."""
+        return [(0, self.prior.packet), *((level, self.prior.pyramid) for level in range(1, PYRAMID + 1))]
+
+    @torch.no_grad()
+    def count(self, values: Tensor, rungs: Tensor) -> None:
+        """Take symbols into the histograms that the tables are fitted to."""
+        flat = hard(rungs).flatten() * (REACH + 2) + values.abs().clamp(max=REACH + 1).long().flatten()
+        self.counts += torch.bincount(flat, minlength=RUNGS * (REACH + 2)).view(RUNGS, -1)[:TABLES]
+
+
+def round_cheaply(y: Tensor, rung: Tensor, costs: Tensor, weight: float) -> Tensor:
+    """Nearest integer, or the next towards zero where the bits it saves are worth its error."""
+    nearest = torch.floor(y.abs() + 0.5)
+    smaller = (nearest - 1).clamp(min=0)
+    saved = lookup(costs, rung, nearest) - lookup(costs, rung, smaller)
+    worse = (y.abs() - smaller).square() - (y.abs() - nearest).square()
+    return torch.where(weight * saved > worse, smaller, nearest) * y.sign()
+
+
+def _compand(x: Tensor) -> Tensor:
+    return x.sign() * torch.log1p(x.abs())
+
+
+def _synthesis_gains() -> tuple[Tensor, Tensor, Tensor]:
+    """Norm of the pixel pattern that a unit coefficient makes.
+
+    Packet bands (192,), details (PYRAMID, 1, 9, 1, 1), last low band (1, 3, 1, 1).
+    """
+    side = 4
+    probe = torch.zeros(64, 1, 64, side * 2 + 1, side * 2 + 1)
+    probe[torch.arange(64), 0, torch.arange(64), side, side] = 1.0
+    packet = wp.unpacket(probe).square().sum((1, 2, 3)).sqrt()
+    details, lows = [], 1.0
+    for level in range(1, PYRAMID + 1):
+        cells = 6 << PYRAMID
+        sizes = wp.pyramid_sizes(cells, cells, level)
+        gains = []
+        for band in range(4):
+            empty = [torch.zeros(1, 3, *s) for s in sizes[1:]]
+            low = torch.zeros(1, 1, *sizes[-1])
+            middle = sizes[-1][0] // 2
+            if band:
+                empty[-1][0, band - 1, middle, middle] = 1.0
+            else:
+                low[0, 0, middle, middle] = 1.0
+            plane = wp.unpyramid(empty, low, cells, cells)
+            full = torch.zeros(1, 1, 64, cells, cells)
+            full[:, :, 0] = plane
+            gains.append(float(wp.unpacket(full).square().sum().sqrt()))
+        details.append(torch.tensor(gains[1:] * 3))
+        lows = gains[0]
+    return packet.repeat(3), torch.stack(details).view(PYRAMID, 1, 9, 1, 1), torch.full((1, 3, 1, 1), lows)

@@ -1,0 +1,235 @@
+"""Family `wavelet` with exported weights: frames <-> symbols, one walk for encoding, decoding and reading tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..entropy import Tables
+from . import wavelet_packet as wp
+from .band_prior import Slice, hard, parity_mask
+from .interface import GroupSpec, SymbolPort, TokenGrid
+from .scale_tables import MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES, shift_of
+from .wavelet import CELL, GRAY_SLICES, PYRAMID, RATE_WEIGHT, Bands, WaveletModel, round_cheaply, step_size
+
+
+class WaveletFamily:
+    """See `interface.Family`.  Latents are the 3 low bands and the 125 packet bands of each 8 x 8 cell."""
+
+    name: ClassVar[str] = "wavelet"
+    stride: ClassVar[int] = CELL
+    decoders: ClassVar[tuple[str, ...]] = ("standard", "fast")
+    default_gop: ClassVar[int] = 1
+
+    def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+        frequencies, lows, sizes = (tensors[name].numpy() for name in TABLE_NAMES)
+        self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
+        self.model = WaveletModel(**_sizes(tensors))
+        self.model.prior.freeze()
+        state = {name: t.float() for name, t in tensors.items() if name not in TABLE_NAMES}
+        self.model.load_state_dict(state, strict=False)
+        self.model.costs.copy_(_costs(self.tables))
+        self.model.eval().requires_grad_(False)
+        self.model.synthesis.to(memory_format=torch.channels_last)
+        self.model.bf16 = True
+        self.channels = 3 + len(self.model.order)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> WaveletFamily:
+        self.model.to(device)
+        self.device = torch.device(device)
+        return self
+
+    # -- the three uses ----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+        for frame in frames:
+            pixels = frame.to(self.device).permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
+            self._walk(spec, Encoding(port, self.model, self.model.analyse(pixels), spec.quality))
+
+    @torch.inference_mode()
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
+        return torch.stack([self._paint(spec, *self._walk(spec, Decoding(port, self.device)), decoder) for _ in range(spec.frames)])
+
+    @torch.inference_mode()
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+        grids = [self._read(spec, port) for _ in range(spec.frames)]
+        x, bits = (torch.stack(parts) for parts in zip(*grids, strict=True))
+        return TokenGrid(
+            x=x,
+            bits=bits,
+            bits_prior=None,
+            codes=None,
+            times=torch.arange(spec.frames, dtype=torch.float64),
+            frame_type=torch.zeros(spec.frames, dtype=torch.int64),
+            valid=torch.ones(bits.shape, dtype=torch.bool),
+        )
+
+    # -- one frame ---------------------------------------------------------------------------------------------------
+
+    def _walk(self, spec: GroupSpec, coder: Encoding | Decoding | Reading) -> tuple[Bands, Tensor]:
+        """Code one frame: its integers and the rungs of its packet bands."""
+        sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
+        quality = torch.tensor([spec.quality], device=self.device)
+        planes = spec.channels
+        prior = self.model.prior
+        rungs: list[Tensor] = []
+
+        def code(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
+            cells = parity_cells(*rung.shape[2:], parity, self.device)
+            chosen = hard(rung.flatten(2)[..., cells])
+            values = coder(level, part.start, chosen, cells)
+            if level == 0:
+                rungs.append(_spread(chosen.float(), cells, rung))
+            return _spread(values, cells, rung)
+
+        low_rungs = hard(prior.low_rungs(quality, sizes[-1])[:, :planes]).flatten(2)
+        low = coder(PYRAMID + 1, 0, low_rungs, torch.arange(low_rungs.shape[2], device=self.device))
+        low = torch.cat([low, low.new_zeros(1, 3 - planes, low.shape[2])], 1).view(1, 3, *sizes[-1])
+        details, packet = prior.walk(quality, sizes, code, planes, GRAY_SLICES)
+        seen = torch.cat([a + b for a, b in zip(rungs[::2], rungs[1::2], strict=True)], 1)
+        missing = packet.shape[1] - seen.shape[1]
+        return Bands(packet, details, low), torch.cat([seen, seen.new_zeros(1, missing, *seen.shape[2:])], 1)
+
+    def _paint(self, spec: GroupSpec, integers: Bands, rungs: Tensor, decoder: str) -> Tensor:
+        """uint8 (H, W, channels)."""
+        quality = torch.tensor([spec.quality], device=self.device)
+        paint = self.model.paint if decoder == "standard" else self.model.paint_plain
+        pixels = paint(integers, rungs, quality)[0, :, : spec.height, : spec.width]
+        pixels = pixels if spec.channels == 3 else pixels.mean(0, keepdim=True)
+        return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
+
+    def _read(self, spec: GroupSpec, port: SymbolPort) -> tuple[Tensor, Tensor]:
+        """Dequantised latents (h, w, C) and bits (h, w) of the next frame."""
+        sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
+        reading = Reading(port, self.device, self.tables, sizes)
+        integers, _ = self._walk(spec, reading)
+        step = step_size(torch.tensor([spec.quality], device=self.device))[:, None, None, None]
+        bands = Bands(integers.packet * step, [d * step for d in integers.details], integers.low * step)
+        grid = torch.cat([self.model.low_plane(bands), bands.packet], 1)[0].permute(1, 2, 0)
+        return grid, reading.bits
+
+
+def _sizes(tensors: dict[str, Tensor]) -> dict[str, int]:
+    """The model's options, read off the shapes of its tensors: the weights id covers these, metadata it does not."""
+    blocks = {name.split(".")[2] for name in tensors if name.startswith("synthesis.blocks.")}
+    return {
+        "width": tensors["synthesis.enter.weight"].shape[0],
+        "blocks": len(blocks),
+        "hidden": tensors["prior.packet.coarse.weight"].shape[0],
+    }
+
+
+@lru_cache(maxsize=64)
+def parity_cells(height: int, width: int, parity: int, device: torch.device) -> Tensor:
+    """Flat indices of one checkerboard colour, in raster order."""
+    mask = parity_mask(height, width, device) == (parity == 0)
+    return mask.flatten().nonzero().squeeze(1)
+
+
+def _spread(values: Tensor, cells: Tensor, like: Tensor) -> Tensor:
+    """(1, channels, n) values at flat `cells` of an otherwise zero map shaped like `like`."""
+    out = torch.zeros_like(like)
+    out.flatten(2).index_copy_(2, cells, values)
+    return out
+
+
+def _costs(tables: Tables) -> Tensor:
+    """Cost of |v| on every rung, from the integer tables: what the encoder weighs roundings with."""
+    values = np.arange(REACH + 2, dtype=np.int32)
+    rows = tables.bits(np.repeat(values[None], TABLES, 0), np.repeat(np.arange(TABLES, dtype=np.uint8)[:, None], REACH + 2, 1))
+    bits = torch.from_numpy(rows)
+    shifts = torch.arange(1, MAX_SHIFT + 1).repeat_interleave(PER_OCTAVE)
+    return torch.cat([bits, bits[-PER_OCTAVE:].repeat(MAX_SHIFT, 1) + shifts[:, None]])
+
+
+# -- coders: what happens to one pass of one slice ---------------------------------------------------------------------
+
+
+def exchange(port: SymbolPort, rung: Tensor, values: Callable[[], Tensor] | None) -> Tensor:
+    """Send `values()` through the port, or get them from it: real (1, channels, n), integers, one rung each.
+
+    A rung past the last table splits its value: the high part on a table, the low bits on a uniform one.
+    """
+    shift = shift_of(rung)
+    index = (rung - PER_OCTAVE * shift).to(torch.uint8).flatten()
+    wide = (shift > 0).flatten().nonzero().squeeze(1)
+    if wide.numel() == 0:
+        if values is None:
+            return port.get(index).view(rung.shape).float()
+        v = values()
+        port.put(v.flatten().to(torch.int32), index)
+        return v
+    low_index = (TABLES - 1 + shift.flatten()[wide]).to(torch.uint8)
+    scale = shift.flatten().to(torch.int32)
+    if values is None:
+        whole = port.get(index) << scale
+        whole[wide] += port.get(low_index)
+        return whole.view(rung.shape).float()
+    v = values()
+    flat = v.flatten().to(torch.int32)
+    high = flat >> scale
+    port.put(high, index)
+    port.put((flat - (high << scale))[wide], low_index)
+    return v
+
+
+class Encoding:
+    """Rounds the scaled bands as they are coded and puts them to the port."""
+
+    def __init__(self, port: SymbolPort, model: WaveletModel, bands: Bands, quality: int) -> None:
+        self.port, self.costs = port, model.costs
+        inverse = 1.0 / step_size(torch.tensor([quality], device=bands.packet.device))
+        self.scaled = [(plane * inverse).flatten(2) for plane in (bands.packet, *bands.details, bands.low)]
+
+    def __call__(self, level: int, start: int, rung: Tensor, cells: Tensor) -> Tensor:
+        y = self.scaled[level][:, start : start + rung.shape[1]][..., cells]
+        if level > PYRAMID:
+            return exchange(self.port, rung, lambda: torch.floor(y + 0.5))
+        return exchange(self.port, rung, lambda: round_cheaply(y, rung, self.costs, RATE_WEIGHT))
+
+
+class Decoding:
+    """Gets the integers from the port."""
+
+    def __init__(self, port: SymbolPort, device: torch.device) -> None:
+        self.port, self.device = port, device
+
+    def __call__(self, level: int, start: int, rung: Tensor, cells: Tensor) -> Tensor:
+        return exchange(self.port, rung, None).to(self.device)
+
+
+class Reading(Decoding):
+    """Gets the integers and maps their bits onto the grid of cells, coarse coefficients shared by the cells below them."""
+
+    def __init__(self, port: SymbolPort, device: torch.device, tables: Tables, sizes: list[tuple[int, int]]) -> None:
+        super().__init__(port, device)
+        self.tables, self.sizes = tables, sizes
+        self.bits = torch.zeros(sizes[0])
+
+    def __call__(self, level: int, start: int, rung: Tensor, cells: Tensor) -> Tensor:
+        values = super().__call__(level, start, rung, cells)
+        depth = min(level, PYRAMID)
+        plane = torch.zeros(self.sizes[depth])
+        plane.view(-1)[cells.cpu()] = self.spent(values.cpu(), rung.cpu()).sum((0, 1))
+        self.bits += share(plane, depth, self.sizes[0])
+        return values
+
+    def spent(self, values: Tensor, rung: Tensor) -> Tensor:
+        shift = shift_of(rung)
+        high = (values.to(torch.int32) >> shift.to(torch.int32)).numpy()
+        bits = self.tables.bits(high, (rung - PER_OCTAVE * shift).to(torch.uint8).numpy())
+        return torch.from_numpy(bits) + shift
+
+
+def share(plane: Tensor, depth: int, size: tuple[int, int]) -> Tensor:
+    """Each coefficient's bits in equal parts on the cells that it stands for; the sum is kept."""
+    rows, columns = (torch.arange(n) >> depth for n in size)
+    areas = torch.bincount(rows, minlength=plane.shape[0])[:, None] * torch.bincount(columns, minlength=plane.shape[1])
+    return (plane / areas)[rows][:, columns]

@@ -1,0 +1,143 @@
+"""The training task of family `wavelet`: real rounded symbols, real table costs, real reconstructions.
+
+Transform and step sizes are fixed, so nothing has to be learned through the rounding: the prior minimises the bits of
+the symbols that would be written, the decoder the error of the pixels that would be shown.  Both are taken relative to
+their present size (the gradient of a logarithm), which weighs every rate alike, as a BD-rate does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .fixed_point import ACCUMULATOR_LIMIT
+from .interface import MAX_QUALITY, TrainingTask
+from .scale_tables import FIRST_SCALE, PER_OCTAVE, cost_table, integer_tables, refit
+from .wavelet import WaveletModel, step_size
+
+REFIT_EVERY = 50
+
+
+class WaveletTask(TrainingTask):
+    """See `interface.TrainingTask`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.model = WaveletModel(**options)
+
+    @torch.no_grad()
+    def initialise(self, images: list[Tensor]) -> None:
+        """Set the rungs that the prior answers without context from the mean magnitudes of `images` (3, H, W) uint8."""
+        device = self.model.axes.device
+        means: list[list[Tensor]] = []
+        for image in images:
+            bands = self.model.analyse(image[None].float().to(device))
+            means.append([plane.abs().mean((0, 2, 3)) for plane in (bands.packet, *bands.details, bands.low)])
+        totals = [torch.stack(planes).mean(0) for planes in zip(*means, strict=True)]
+        prior = self.model.prior
+        anchors = torch.arange(prior.low.ANCHORS, device=device) * prior.low.SPACING
+        steps = step_size(anchors)[:, None]
+
+        def rungs(scale: Tensor) -> Tensor:
+            return (scale[None] / steps / FIRST_SCALE).log2().clamp(min=0.0) * PER_OCTAVE
+
+        prior.low.weight.copy_(rungs(totals[-1]))
+        for level, (owner, source) in enumerate([(prior.packet, totals[0]), (prior.pyramid, totals[2])]):
+            for part in owner.parts():
+                for bias in part.bias_tables():
+                    bias.weight.copy_(
+                        rungs(source[part.start : part.start + part.count]) - (4.0 if level == 0 else 0.0)
+                    )
+
+    def loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Pixels (B, 3, H, W) float in 0..255 -> loss and scalars to log."""
+        quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
+        with torch.no_grad():
+            bands = self.model.analyse(pixels)
+        integers, rungs, bits = self.model.quantise(bands, quality)
+        painted = self.model.paint(integers, rungs.detach(), quality)
+        error = (painted[:, :, : pixels.shape[2], : pixels.shape[3]] - pixels).square().mean((1, 2, 3))
+        rate = bits / pixels[0, 0].numel()
+        loss = (rate / (rate.detach() + 0.03)).mean() + (error / (error.detach() + 0.3)).mean()
+        scalars = {
+            "bpp": rate.mean().item(),
+            "log_rate": rate.log().mean().item(),
+            "psnr": (10 * (255**2 / error).log10()).mean().item(),
+        }
+        # The value reported is the logarithm whose gradient is used.
+        value = (rate + 0.03).log().mean() + (error + 0.3).log().mean()
+        return loss + (value - loss).detach(), scalars
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameters by optimiser: network matrices by Muon, the prior's convolutions and all vectors by Adam."""
+        muon: list[Tensor] = []
+        vectors: list[Tensor] = []
+        convs: list[Tensor] = []
+        tables: list[Tensor] = []
+        for name, parameter in self.named_parameters():
+            if name.startswith("model.prior"):
+                (tables if parameter.ndim == 2 else convs).append(parameter)
+            else:
+                (muon if parameter.ndim == 4 else vectors).append(parameter)
+        return [
+            {"params": muon, "optimiser": "muon", "lr": 1e-3},
+            {"params": vectors, "optimiser": "adam", "lr": 1e-3},
+            {"params": convs, "optimiser": "adam", "lr": 5e-3},
+            {"params": tables, "optimiser": "adam", "lr": 3e-2},
+        ]
+
+    def after_step(self, step: int) -> None:
+        self.model.prior.project()
+        if step % REFIT_EVERY == 0:
+            self.refit()
+
+    def refit(self, decay: float = 0.9) -> None:
+        """Fit the tables to what fell on them; older counts fade."""
+        self.model.pmf.copy_(refit(self.model.counts))
+        self.model.counts.mul_(decay)
+        self.model.costs.copy_(cost_table(self.model.pmf))
+
+    @torch.no_grad()
+    def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
+        """One whole picture (1, 3, H, W): bits per pixel by table costs, and the 8-bit reconstruction."""
+        q = torch.tensor([quality], device=pixels.device)
+        integers, rungs, bits = self.model.quantise(self.model.analyse(pixels), q)
+        painted = self.model.paint(integers, rungs, q)[:, :, : pixels.shape[2], : pixels.shape[3]]
+        return float(bits / pixels[0, 0].numel()), painted.round().clamp(0, 255)
+
+    @torch.no_grad()
+    def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Tensors and options of the weights file; this task's prior is frozen by it.
+
+        Prior: integers, with every accumulator's bound proven.  Tables: fitted on whole `pictures` under the frozen
+        prior, twice, since the encoder's rounding follows the tables.  Decoder: half precision.
+        """
+        model = self.model
+        model.prior.freeze()
+        bound = model.prior.largest_accumulator()
+        if bound >= ACCUMULATOR_LIMIT:
+            raise ValueError(f"an accumulator of the prior can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
+        for _ in range(2):
+            model.counts.zero_()
+            for i, picture in enumerate(pictures):
+                for quality in range(200 + 137 * i % 400, MAX_QUALITY, 800):
+                    model.quantise(model.analyse(picture[None].float()), torch.tensor([quality]))
+            self.refit()
+        tables = integer_tables(model.pmf)
+        prior = {f"prior.{name}": _narrow(t) for name, t in model.prior.state_dict().items()}
+        decoder = {f"synthesis.{name}": t.half() for name, t in model.synthesis.state_dict().items()}
+        options = {
+            "width": model.width,
+            "blocks": model.blocks,
+            "hidden": model.hidden,
+            "largest_accumulator": int(bound),
+        }
+        return {**tables, **prior, **decoder}, {key: str(value) for key, value in options.items()}
+
+
+def _narrow(integers: Tensor) -> Tensor:
+    """The smallest of int8, int16 and int32 that holds the integers."""
+    peak = int(integers.abs().max())
+    return integers.to(torch.int8 if peak < 128 else torch.int16 if peak < 32768 else torch.int32).contiguous()

@@ -1,0 +1,80 @@
+"""The examples of README.md and of the docstrings, run as they stand."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import shlex
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tessera.data import procedural
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _modules() -> list[str]:
+    """Every module whose text holds a doctest prompt."""
+    paths = (
+        path for folder in ("entropy", "models", "codec", "data", "tools") for path in (ROOT / folder).rglob("*.py")
+    )
+    found = (path.relative_to(ROOT) for path in paths if ">>> " in path.read_text(encoding="utf-8"))
+    return sorted("tessera." + ".".join(path.with_suffix("").parts) for path in found if path.parts[1] != "root")
+
+
+def test_doctests() -> None:
+    failed = [name for name in _modules() if doctest.testmod(importlib.import_module(name)).failed]
+    assert not failed
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the examples speak of."""
+    from tessera.codec import media
+
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(procedural.picture(96, 144)).save("photo.png")
+    with media.from_array(procedural.clip(30, 64, 96), Fraction(25)) as source:
+        media.write_media("clip.mp4", ".mp4", source.media, source.frames())
+    return tmp_path
+
+
+def test_readme_python(workplace: Path) -> None:
+    blocks = _blocks("python")
+    assert blocks
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), names)
+
+
+def test_readme_commands(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every line of the console examples that starts with `tessera` and names files that the fixture makes."""
+    from tessera.tools.cli import main
+
+    lines = [line.partition("#")[0] for block in _blocks("sh") for line in block.splitlines()]
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith(("tessera encode", "tessera decode"))]
+    commands += [shlex.split(line)[1:] for line in lines if line.startswith(("tessera info", "tessera verify"))]
+    assert len(commands) >= 4
+    for command in commands:
+        assert main(command) == 0, command
+
+
+def test_readme_names_files_that_exist() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8")):
+        assert (ROOT / link).exists(), link
+
+
+def test_ci_runs_the_readme_commands() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    readme = README.read_text(encoding="utf-8")
+    for command in ("pip install '.[test]' && pytest", "tessera demo"):
+        assert command in script and command in readme

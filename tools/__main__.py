@@ -1,0 +1,7 @@
+"""`python -m tessera.tools` is the command `tessera`."""
+
+import sys
+
+from tessera.tools.cli import main
+
+sys.exit(main())

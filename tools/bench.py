@@ -1,0 +1,47 @@
+"""`tessera bench coder|codec`: speeds beside installed peers, as ratios measured in one run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tessera.tools import options
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("coder", "codec"), help="the entropy coder alone, or whole codecs")
+    parser.add_argument("--codec", default="wavelet", metavar="NAME", help="family that `bench codec` measures")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs of each, of which the median counts")
+    parser.add_argument("--threads", type=int, metavar="N", help="of torch (default: as it is)")
+    options.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    result = _coder() if args.what == "coder" else _codec(args)
+    if args.json:
+        options.print_json(result)
+    else:
+        _print(result)
+    return 0
+
+
+def _coder() -> Any:
+    from tessera.tools import bench_coder
+
+    return bench_coder.measure()
+
+
+def _codec(args: argparse.Namespace) -> Any:
+    from tessera.tools import bench_codec
+
+    return bench_codec.measure(args.codec, runs=args.runs, threads=args.threads)
+
+
+def _print(value: Any, indent: str = "") -> None:
+    """Nested names and numbers, one a line."""
+    for key, item in value.items():
+        if isinstance(item, dict):
+            print(f"{indent}{key}")
+            _print(item, indent + "  ")
+        else:
+            print(f"{indent}{key:<28}{item:.5g}" if isinstance(item, float) else f"{indent}{key:<28}{item}")

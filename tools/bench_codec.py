@@ -1,0 +1,79 @@
+"""Speed of a codec family beside CompressAI's bmshj2018-hyperprior, both in one process and on the same threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from tessera.codec.errors import ParameterError, UnsupportedError
+
+PICTURE = (512, 768)  # height, width: multiples of 64, as the peer wants
+FRAME = (1080, 1920)
+
+
+def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[str, Any]:
+    """Medians of `runs` alternating runs, in seconds, and ratios peer / ours (above 1: ours is faster).
+
+    `encode_1080p_fps` is frames a second of encoding one decoded 1920x1080 frame, group by group as for a clip.
+    Without CompressAI the peer's figures are absent and `peer` says so.
+    """
+    if runs < 1:
+        raise ParameterError(f"--runs {runs}: at least one run is needed")
+    import torch
+
+    import tessera
+    from tessera.data import procedural
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    pixels, frame = procedural.picture(*PICTURE), procedural.picture(*FRAME)
+    coded = tessera.encode(pixels, codec=codec)
+    ours: dict[str, Callable[[], Any]] = {
+        "encode": lambda: tessera.encode(pixels, codec=codec),
+        "decode": lambda: tessera.decode(coded),
+        "encode_1080p": lambda: tessera.encode(frame, codec=codec),
+    }
+    peer, theirs = _peer(pixels)
+    seconds = _alternate({**{("ours", name): work for name, work in ours.items()}, **theirs}, runs)
+    result: dict[str, Any] = {
+        "codec": codec,
+        "peer": peer,
+        "threads": torch.get_num_threads(),
+        "runs": runs,
+        "picture": f"{PICTURE[1]}x{PICTURE[0]}",
+        "bytes": len(coded),
+        "seconds": {f"{who}_{name}": value for (who, name), value in seconds.items()},
+        "encode_1080p_fps": 1 / seconds["ours", "encode_1080p"],
+    }
+    if theirs:
+        result["ratio"] = {name: seconds["peer", name] / seconds["ours", name] for name in ("encode", "decode")}
+    return result
+
+
+def _peer(pixels: Any) -> tuple[str, dict[tuple[str, str], Callable[[], Any]]]:
+    """The peer's name and work; the reason and nothing where it is not installed."""
+    from tessera.tools.peers import CompressAI
+
+    try:
+        peer = CompressAI()
+    except UnsupportedError as error:
+        return f"absent: {error}", {}
+    coded = peer.encode(pixels)
+    return peer.name, {
+        ("peer", "encode"): lambda: peer.encode(pixels),
+        ("peer", "decode"): lambda: peer.decode(coded),
+    }
+
+
+def _alternate(work: dict[tuple[str, str], Callable[[], Any]], runs: int) -> dict[tuple[str, str], float]:
+    """Median seconds of each piece of work; the pieces take turns, so a busy moment hits all alike."""
+    times: dict[tuple[str, str], list[float]] = {name: [] for name in work}
+    for index in range(runs + 1):
+        for name, call in work.items():
+            start = time.perf_counter()
+            call()
+            if index:  # the first round warms up
+                times[name].append(time.perf_counter() - start)
+    return {name: median(values) for name, values in times.items()}

@@ -1,0 +1,99 @@
+"""The command `tessera`: picks a subcommand, turns errors into one line and an exit status.
+
+Each subcommand is a module with `configure(parser)` and `run(args) -> int`.  Only the module of the command that was
+asked for is imported, and it imports what is heavy inside `run`, so `tessera --help` answers at once.
+
+Exit status: 0 done, 1 the answer is no (`verify`: damaged), 2 an error the message explains, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, one line of help)
+    "encode": ("encode", "code a picture, video or folder of frames as a .tsr file"),
+    "decode": ("decode", "decode a .tsr file to a picture, video or folder of frames"),
+    "info": ("info", "show what a .tsr file holds and where its bits went"),
+    "verify": ("verify", "check every checksum and decode the whole file"),
+    "demo": ("demo", "code a picture and a clip, show sizes, quality, times and a side-by-side picture"),
+    "codecs": ("codecs", "list the codec families, their options and weights"),
+    "evaluate": ("evaluate", "measure rate and quality beside other codecs: CSV, BD-rate, plots"),
+    "bench": ("bench", "measure speeds beside installed peers"),
+    "train": ("train", "train a codec family"),
+    "export": ("export", "turn a training run into a weights file"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser that reports a wrong command line in the form of every other error."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # leaves by exit, as the parent does
+        self.exit(2, f"tessera: {message} (see `{self.prog} --help`)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process's own) and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Threads that spin while they wait slow each other down tenfold on shared cores.  OpenMP reads this once, when
+    # torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        args = _parser(_command(arguments)).parse_args(arguments)
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print("tessera: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output is gone.  Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        if not _is_codec_error(error):
+            raise
+        return _fail(str(error))
+
+
+def _is_codec_error(error: Exception) -> bool:
+    from tessera.codec.errors import CodecError
+
+    return isinstance(error, CodecError)
+
+
+def _fail(message: str) -> int:
+    print("tessera: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def _command(arguments: Sequence[str]) -> str | None:
+    """The subcommand that `arguments` name, or None."""
+    return next((word for word in arguments if word in COMMANDS), None)
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """The whole parser, with the options of `command` alone."""
+    parser = _Parser(prog="tessera", description="A learned image and video codec.")
+    parser.add_argument("--version", action="version", version=f"tessera {_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, (module_name, summary) in COMMANDS.items():
+        child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == command:
+            module = importlib.import_module(f"tessera.tools.{module_name}")
+            module.configure(child)
+            child.set_defaults(run=module.run)
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("tessera-codec")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""`tessera decode IN.tsr OUT`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tessera.tools import options
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN.tsr", help="the file to read, or - for stdin")
+    parser.add_argument(
+        "target", metavar="OUT", help="by suffix: png, webp, jpg ..., mp4, mkv, y4m, npy; a folder; or - for stdout"
+    )
+    parser.add_argument("--decoder", metavar="NAME", help="synthesis network (see `tessera codecs`)")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--crf", type=int, metavar="N", help="quality of a video's viewing copy, lower is better")
+    group.add_argument("--lossless", action="store_true", help="write a video without further loss")
+    parser.add_argument("--partial", action="store_true", help="write what is left of a damaged file")
+    options.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tessera.codec.files import decode_file
+
+    with options.progress_bar("decoding", quiet=args.json) as progress:
+        report = decode_file(
+            args.source,
+            args.target,
+            force=args.force,
+            frames=args.frames,
+            decoder=args.decoder,
+            device=args.device,
+            crf=args.crf,
+            lossless=args.lossless,
+            partial=args.partial,
+            progress=progress,
+        )
+    options.print_warnings(report.warnings)
+    if args.json:
+        options.print_json(report)
+        return 0
+    print(
+        f"{args.target}: {options.count(report.frames, 'frame')} of {report.width}x{report.height}, "
+        f"{report.seconds:.2f} s",
+        file=sys.stderr if args.target == "-" else sys.stdout,
+    )
+    return 0

@@ -1,0 +1,71 @@
+"""`tessera encode IN OUT.tsr`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from tessera.tools import options
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN", help="a picture, a video, a folder of frames, or - for stdin")
+    parser.add_argument("target", metavar="OUT.tsr", help="the file to write, or - for stdout")
+    parser.add_argument("--codec", default="wavelet", metavar="NAME", help="a codec family (see `tessera codecs`)")
+    options.add_rate(parser)
+    parser.add_argument("--effort", choices=("fast", "medium", "slow"), default="medium")
+    parser.add_argument("--gop", type=int, metavar="N", help="frames in a group; each group decodes by itself")
+    parser.add_argument("--decoder", metavar="NAME", help="synthesis network that the file names as its best")
+    parser.add_argument("--fps", type=float, metavar="F", help="frame rate of a folder of frames")
+    parser.add_argument(
+        "-o", dest="options", action="append", default=[], type=options.key_value, metavar="key=value",
+        help="an option of the codec family; may be repeated",
+    )  # fmt: skip
+    options.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tessera.codec.files import encode_file
+
+    with options.progress_bar("encoding", quiet=args.json) as progress:
+        report = encode_file(
+            args.source,
+            args.target,
+            force=args.force,
+            frames=args.frames,
+            codec=args.codec,
+            quality=args.quality,
+            bpp=args.bpp,
+            size=args.size,
+            psnr=args.psnr,
+            effort=args.effort,
+            gop=args.gop,
+            fps=args.fps,
+            decoder=args.decoder,
+            device=args.device,
+            progress=progress,
+            **_family_options(args),
+        )
+    options.print_warnings(report.warnings)
+    if args.json:
+        options.print_json(report)
+        return 0
+    frames = options.count(report.frames, "frame")
+    print(
+        f"{args.target}: {report.bytes:,} bytes, {report.bpp:.4f} bpp, {frames} of {report.width}x{report.height}, "
+        f"{report.codec} quality {report.quality:g}, {report.seconds:.2f} s",
+        file=sys.stderr if args.target == "-" else sys.stdout,
+    )
+    return 0
+
+
+def _family_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The -o options; one that has a name of its own on the command line is refused."""
+    from tessera.codec.errors import ParameterError
+
+    given = dict(args.options)
+    for key in given:
+        if hasattr(args, key):
+            raise ParameterError(f"-o {key}=...: give it as an argument (see `tessera encode --help`)")
+    return given

@@ -1,0 +1,65 @@
+"""`tessera export RUN/`: a trained run -> models/weights/NAME.safetensors, its prior in integers, its bounds proven."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="folder of a trained run")
+    parser.add_argument(
+        "--data", nargs="+", required=True, metavar="PACK", help="packs that the final tables are fitted on"
+    )
+    parser.add_argument("--out", help="file to write (default: the package's models/weights/NAME.safetensors)")
+    parser.add_argument("--pictures", type=int, default=160, help="pictures to fit the tables on")
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+
+    from tessera.codec import weights
+    from tessera.data import packs
+    from tessera.models.registry import task
+
+    folder = Path(args.run)
+    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    trained = task(state["name"], **state["options"])
+    trained.load_state_dict(state["average"])
+    pictures, _ = packs.hold_out(packs.load(args.data))
+    tensors, options = trained.export(pictures[:: max(1, len(pictures) // args.pictures)])
+    target = Path(args.out) if args.out else weights.FOLDER / f"{state['name']}.safetensors"
+    weights.write(target, tensors, {**options, **provenance(state, folder)})
+    print(f"{target}: {target.stat().st_size:,} bytes")
+    return 0
+
+
+def provenance(state: dict[str, Any], folder: Path) -> dict[str, str]:
+    """What made the weights: packs, steps, seconds, device, seed, commit and the last validation."""
+    lines = (folder / "validation.jsonl").read_text().splitlines() if (folder / "validation.jsonl").exists() else []
+    last = json.loads(lines[-1]) if lines else {}
+    return {
+        "family": state["name"],
+        "data": ", ".join(state["data"]),
+        "steps": str(state["step"]),
+        "seconds": str(round(state["spent"])),
+        "device": state["device"],
+        "seed": str(state["seed"]),
+        "batch": f"{state['batch']} x {state['crop']} x {state['crop']}",
+        "commit": commit(),
+        "validation": json.dumps(last),
+    }
+
+
+def commit() -> str:
+    """The working tree's commit, or "unknown" outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()

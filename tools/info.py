@@ -1,0 +1,60 @@
+"""`tessera info IN.tsr`: what the file holds and where its bits went."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from tessera.tools import options
+
+if TYPE_CHECKING:
+    from tessera.codec.clip import GroupInfo, Info
+
+SHOWN = 20  # groups listed as text
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN.tsr", help="the file to read, or - for stdin")
+    options.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tessera.codec.files import info_file
+
+    info = info_file(args.source)
+    if args.json:
+        options.print_json(info)
+    else:
+        print(describe(args.source, info))
+    return 0
+
+
+def describe(name: str, info: Info) -> str:
+    """The whole report as text."""
+    plane = ("gray" if info.channels == 1 else "RGB") + (" and alpha" if info.alpha else "")
+    frames = options.count(info.frames, "frame")
+    timing = "" if info.kind == "picture" else f", {float(info.rate):g} frames/s, {info.duration:.2f} s"
+    decoder = f", decoder {info.decoder}" if info.decoder else ""
+    sound = {True: "all sound", False: "DAMAGED", None: "not checked"}[info.sound]
+    lines = [
+        name,
+        f"  {info.kind:<10} {info.width}x{info.height} {plane}, {frames}{timing}",
+        f"  codec      {info.codec}, quality {info.quality:g}{decoder}, weights {info.weights}",
+        f"  size       {info.bytes:,} bytes, {info.bpp:.4f} bpp",
+        f"  checksums  {sound}; format version {info.version}{', truncated' if info.truncated else ''}",
+        "  bits",
+        *(f"    {part:<10} {bits:>12,}  {bits / (8 * info.bytes):6.1%}" for part, bits in info.bits.items()),
+    ]
+    if len(info.groups) > 1:
+        lines += ["  groups", *map(_group, info.groups[:SHOWN])]
+    if len(info.groups) > SHOWN:
+        lines.append(f"    and {len(info.groups) - SHOWN} more: see --json")
+    lines += [f"  problem: {problem}" for problem in info.problems]
+    return "\n".join(lines)
+
+
+def _group(group: GroupInfo) -> str:
+    last = group.first + group.frames - 1
+    quality = "" if group.quality is None else f"  quality {group.quality:g}"
+    state = "  DAMAGED" if group.sound is False else ""
+    return f"    {group.number:<4} frames {group.first}..{last}  {group.bits:,} bits{quality}{state}"

@@ -1,0 +1,163 @@
+"""Options, argument types and output that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Progress = Callable[[int, "int | None"], None]
+FrameRange = tuple["int | None", "int | None"]
+OptionValue = int | float | bool | str
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+
+
+def size(text: str) -> int:
+    """Bytes from `200KB` (200,000), `1.5MiB` (1,572,864), `512`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    unit = match and _UNITS.get(match[2].upper())
+    if not match or not unit:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 200KB, 1.5MiB or 512")
+    number = round(float(match[1]) * unit)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than one byte")
+    return number
+
+
+def frame_range(text: str) -> FrameRange:
+    """(A, B) from `A:B`: frames A up to but not including B; either end may be left out."""
+    match = re.fullmatch(r"(\d*):(\d*)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of frames like 10:20, :50 or 100:")
+    start, stop = (int(end) if end else None for end in match.groups())
+    if stop is not None and stop <= (start or 0):
+        raise argparse.ArgumentTypeError(f"{text!r} holds no frame")
+    return start, stop
+
+
+def key_value(text: str) -> tuple[str, OptionValue]:
+    """(key, value) from `key=value`; the value becomes an int, a float, a bool or stays text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not key=value")
+    return key, _value(value)
+
+
+def _value(text: str) -> OptionValue:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """An argument type: a float in low..high, both included."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not in {low:g}..{high:g}")
+        return value
+
+    return parse
+
+
+def add_rate(parser: argparse.ArgumentParser) -> None:
+    """--quality, --bpp, --size and --psnr, of which at most one may be given."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--quality", type=number(0, 100), metavar="0..100", help="default 50")
+    group.add_argument("--bpp", type=number(0.001, 100), metavar="X", help="bits a pixel to come close to")
+    group.add_argument("--size", type=size, metavar="200KB", help="largest size of the file")
+    group.add_argument("--psnr", type=number(1, 99), metavar="DB", help="least quality, RGB PSNR in dB")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """--frames, --device, --force and --json."""
+    parser.add_argument("--frames", type=frame_range, metavar="A:B", help="frames A up to but not including B")
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
+    parser.add_argument("--force", action="store_true", help="overwrite the output if it exists")
+    add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def print_warnings(warnings: list[str]) -> None:
+    for warning in warnings:
+        print(f"tessera: warning: {warning}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object; dataclasses become objects, bytes hexadecimal, fractions and paths text."""
+    print(json.dumps(_plain(value), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+@contextmanager
+def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Progress | None]:
+    """A bar on stderr while the block runs; None when stderr is no terminal or `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def text_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """Cells in aligned columns; the first `left` columns are set flush left, the others flush right."""
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """`1 frame`, `20 frames`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def need_packages(packages: Sequence[str], extra: str) -> None:
+    """Raise UnsupportedError unless all `packages` (import names) are installed; `extra` brings them."""
+    from tessera.codec.errors import UnsupportedError
+
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UnsupportedError(f"not installed: {', '.join(missing)}; pip install '.[{extra}]' brings what is needed")

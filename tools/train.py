@@ -1,0 +1,223 @@
+"""`tessera train NAME --data PACK... --out RUN/`: one trainer for every family.
+
+A family gives a `TrainingTask`.  The schedule is fitted to `--minutes`: a short warm-up, then a cosine to zero over the
+time there is, so only finished runs compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+QUALITIES = (600, 1600, 2600, 3600, 4600, 5600)  # validation, integer qualities of 1/64
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="family to train")
+    parser.add_argument("--data", nargs="+", required=True, metavar="PACK", help="tar archives of pictures")
+    parser.add_argument("--out", required=True, metavar="RUN", help="folder for checkpoints and logs")
+    parser.add_argument("--minutes", type=float, default=60.0, help="time for the whole schedule")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--resume", action="store_true", help="go on from RUN's checkpoint")
+    parser.add_argument("--init", metavar="WEIGHTS", help="start from exported or checkpointed weights")
+    parser.add_argument("--validate", type=float, default=15.0, metavar="M", help="minutes between validations")
+    parser.add_argument(
+        "-o", dest="options", action="append", default=[], metavar="KEY=VALUE", help="option of the family's model"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    rank, world = join_group()
+    trainer = Trainer(args, rank, world)
+    trainer.train()
+    return 0
+
+
+def join_group() -> tuple[int, int]:
+    """Rank and size of the process group when started by torchrun, else (0, 1)."""
+    import torch.distributed as dist
+
+    if "RANK" not in os.environ:
+        return 0, 1
+    dist.init_process_group()
+    return dist.get_rank(), dist.get_world_size()
+
+
+class Trainer:
+    """Model, averaged copy, data and clock of one run."""
+
+    def __init__(self, args: argparse.Namespace, rank: int, world: int) -> None:
+        import torch
+
+        from tessera.data import packs
+        from tessera.models.registry import task
+        from tessera.tools.optim import MuonAdam
+
+        self.args, self.rank, self.world = args, rank, world
+        self.out = Path(args.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(args.seed)
+        options = dict(pair.split("=", 1) for pair in args.options)
+        self.options = {key: int(value) for key, value in options.items()}
+        self.task = task(args.name, **self.options).to(args.device)
+        self.average = task(args.name, **self.options).to(args.device)
+        self.training, self.validation = packs.hold_out(packs.load(args.data))
+        self.generator = torch.Generator().manual_seed(args.seed * world + rank)
+        self.batches = packs.crops(self.training, args.batch, args.crop, self.generator)
+        self.task.initialise(self.training[::25])
+        self.optimiser = MuonAdam(self.task.groups())
+        self.step, self.spent, self.skipped = 0, 0.0, 0
+        self.checker: Any = None  # made at the first validation, with the peers' curves
+        if args.init:
+            self.load_weights(torch.load(args.init, weights_only=True)["average"])
+        if args.resume and (self.out / "checkpoint.pt").exists():
+            self.load()
+        elif not args.init:
+            self.average.load_state_dict(self.task.state_dict())
+
+    def load_weights(self, state: dict[str, Any]) -> None:
+        self.task.load_state_dict(state)
+        self.average.load_state_dict(state)
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        import torch
+
+        if self.rank:
+            return
+        state = {
+            "name": self.args.name,
+            "options": self.options,
+            "task": self.task.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
+            "seed": self.args.seed,
+            "batch": self.args.batch,
+            "crop": self.args.crop,
+            "data": [Path(p).name for p in self.args.data],
+            "device": self.args.device,
+        }
+        torch.save(state, self.out / "checkpoint.part")
+        os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
+
+    def load(self) -> None:
+        import torch
+
+        state = torch.load(self.out / "checkpoint.pt", map_location=self.args.device, weights_only=True)
+        self.task.load_state_dict(state["task"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.spent = state["step"], state["spent"]
+        self.generator.manual_seed(self.args.seed * self.world + self.rank + 7919 * self.step)
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        log = SummaryWriter(str(self.out)) if self.rank == 0 else None
+        total, began = self.args.minutes * 60.0, time.monotonic() - self.spent
+        checked = saved = began
+        progress = 0.0
+        while progress < 1.0:
+            scalars = self.one_step(progress)
+            now = time.monotonic()
+            self.spent = now - began
+            progress = self.agree(self.spent / total)
+            if log and self.step % 20 == 0:
+                for key, value in scalars.items():
+                    log.add_scalar(f"train/{key}", value, self.step)
+                print(self.step, f"{self.spent / 60:.1f} min", {k: round(v, 4) for k, v in scalars.items()}, flush=True)
+            if now - saved > 180:
+                self.save()
+                saved = now
+            if log and now - checked > self.args.validate * 60 and progress < 0.97:
+                self.validate(log)
+                checked = time.monotonic()
+        self.save()
+        if log:
+            self.validate(log)
+            log.close()
+
+    def agree(self, progress: float) -> float:
+        """The same progress in every process, so that all stop at the same step."""
+        if self.world == 1:
+            return progress
+        import torch
+        import torch.distributed as dist
+
+        shared = torch.tensor([progress])
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+    def one_step(self, progress: float) -> dict[str, float]:
+        import torch
+
+        warm = min(1.0, (self.step + 1) / 100)
+        self.optimiser.schedule(warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        pixels = next(self.batches).to(self.args.device)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, scalars = self.task.loss(pixels, self.generator)
+        loss.backward()
+        parameters = [p for p in self.task.parameters() if p.grad is not None]
+        self.share_gradients(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.step += 1
+        if not bool(torch.isfinite(norm)):
+            self.skipped += 1
+            return {**scalars, "skipped": float(self.skipped)}
+        self.optimiser.step()
+        self.task.after_step(self.step)
+        self.update_average(min(0.999, (self.step + 1) / (self.step + 10)))
+        return {**scalars, "loss": loss.item(), "norm": float(norm), "skipped": float(self.skipped)}
+
+    def share_gradients(self, parameters: list[Any]) -> None:
+        if self.world > 1:
+            import torch.distributed as dist
+
+            for parameter in parameters:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.world
+
+    def update_average(self, decay: float) -> None:
+        import torch
+
+        with torch.no_grad():
+            for mean, now in zip(self.average.parameters(), self.task.parameters(), strict=True):
+                mean.lerp_(now, 1 - decay)
+            for kept, fresh in zip(self.average.buffers(), self.task.buffers(), strict=True):
+                kept.copy_(fresh)
+
+    # -- validation --------------------------------------------------------------------------------------------------
+
+    def validate(self, log: Any) -> None:
+        """Rate and distortion of the averaged weights on whole held-out pictures, beside JPEG and WebP."""
+        from tessera.tools.validation import Validation
+
+        self.checker = self.checker or Validation(self.validation, QUALITIES)
+        report = self.checker.measure(self.average.rate_distortion, self.args.device)
+        for key, value in report.scalars.items():
+            log.add_scalar(f"validation/{key}", value, self.step)
+        log.add_image("validation/reconstruction", report.sample, self.step)
+        line = {"step": self.step, "minutes": round(self.spent / 60, 2), **report.scalars, "curve": report.curve}
+        with open(self.out / "validation.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\n")
+        print("validation", json.dumps(line), flush=True)

@@ -1,0 +1,29 @@
+"""`tessera verify IN.tsr`."""
+
+from __future__ import annotations
+
+import argparse
+
+from tessera.tools import options
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN.tsr", help="the file to read, or - for stdin")
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
+    options.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 if every checksum holds and every group decodes, else 1."""
+    from tessera.codec.files import verify_file
+
+    with options.progress_bar("verifying", quiet=args.json) as progress:
+        report = verify_file(args.source, device=args.device, progress=progress)
+    if args.json:
+        options.print_json(report)
+    elif report.ok:
+        print(f"{args.source}: sound, {options.count(report.frames, 'frame')} decoded in {report.seconds:.2f} s")
+    else:
+        bad = f", bad groups {', '.join(map(str, report.bad_groups))} of {report.groups}" if report.bad_groups else ""
+        print(f"{args.source}: DAMAGED{bad}", *report.problems, sep="\n  ")
+    return 0 if report.ok else 1
