@@ -1,4 +1,4 @@
-"""Maps the folders of the repository to the packages `tessera.*` and builds the range coder."""
+"""Maps the folders of the repository to the packages `tessera.*`; builds the coder and the kernels of `models`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,20 @@ def packages() -> dict[str, str]:
     return found
 
 
-def sources(pattern: str) -> list[str]:
-    return sorted(path.relative_to(HERE).as_posix() for path in (HERE / "entropy").glob(pattern))
+def extension(name: str, folder: str) -> Pybind11Extension:
+    """Every .cpp of `folder`; nothing is contracted, so that floats are the same on every path."""
+
+    def files(suffix: str) -> list[str]:
+        return sorted(path.relative_to(HERE).as_posix() for path in (HERE / folder).glob("*" + suffix))
+
+    return Pybind11Extension(
+        name,
+        files(".cpp"),
+        depends=files(".hpp") + files(".inc"),
+        include_dirs=[folder],
+        extra_compile_args=["/O2"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-Wno-psabi"],
+        cxx_std=17,
+    )
 
 
 PACKAGES = packages()
@@ -38,18 +50,12 @@ setup(
         "tessera": ["py.typed"],
         "tessera.codec": ["FORMAT.md"],
         "tessera.entropy": ["*.pyi"],
-        "tessera.models": ["weights/*.safetensors", "weights/README.md"],
+        "tessera.models": ["*.pyi", "weights/*.safetensors", "weights/README.md"],
     },
     include_package_data=False,
     ext_modules=[
-        Pybind11Extension(
-            "tessera.entropy._coder",
-            sources("*.cpp"),
-            depends=sources("*.hpp"),
-            include_dirs=["entropy"],
-            extra_compile_args=["/O2"] if sys.platform == "win32" else ["-O3"],
-            cxx_std=17,
-        )
+        extension("tessera.entropy._coder", "entropy"),
+        extension("tessera.models._kernels", "models/kernels"),
     ],
     cmdclass={"build_ext": build_ext},
 )

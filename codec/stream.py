@@ -78,11 +78,10 @@ def settings_for(
     family, weights_id = weights.load(codec, None, device)
     if decoder is not None and (decoder not in family.decoders or decoder not in DECODERS):
         raise ParameterError(f"codec {codec} has no decoder {decoder!r}; there are {', '.join(family.decoders)}")
-    configure = getattr(family, "configure", None)
-    if configure is not None:
-        family = configure(effort=effort, **options)
-    elif options:
-        raise ParameterError(f"codec {codec} has no option {', '.join(sorted(options))}")
+    try:
+        family = family.configure(effort, **options)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
     return Settings(
         family,
         weights.wire_id(codec),
@@ -155,9 +154,7 @@ def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded
     warnings = _write_metadata(writer, source, settings)
     length = group_length(settings.gop, settings.family, header, settings.limits)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
-        coded = code_group(
-            settings.family, header, group, settings.quality, settings.device, settings.make_port
-        )
+        coded = code_group(settings.family, header, group, settings.quality, settings.device, settings.make_port)
         writer.group(coded.head, coded.symbols, coded.alpha)
         if settings.progress is not None:
             settings.progress(writer.frames, total)
@@ -271,4 +268,3 @@ def media_info(header: Header, metadata: Metadata, audio: bool = True) -> MediaI
         exif=metadata.exif,
         audio=metadata.audio if audio else None,
     )
-

@@ -76,6 +76,7 @@ class Family(Protocol):
     channels: int  # latent channels C
     decoders: ClassVar[tuple[str, ...]]  # synthesis networks that read the same stream, best default first
     default_gop: ClassVar[int]
+    options: ClassVar[dict[str, str]]  # what `configure` takes besides effort: name -> one line of help
 
     def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
         """Put the symbols of uint8 `frames` (T, H, W, channels) to the port."""
@@ -85,6 +86,9 @@ class Family(Protocol):
 
     def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
         """Get a group's symbols and return its latents (`times` counts frames from 0); no synthesis is run."""
+
+    def configure(self, effort: str, **options: object) -> Family:
+        """The family that encodes with this effort (fast, medium or slow) and options; ValueError names a bad one."""
 
     def to(self, device: torch.device) -> Family:
         """The same family with its networks on `device`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
 from functools import lru_cache
 from typing import ClassVar
 
@@ -13,8 +13,10 @@ from torch import Tensor
 from ..entropy import Tables
 from . import wavelet_packet as wp
 from .band_prior import Slice, hard, parity_mask
+from .exchange import exchange, share, spent_bits
 from .interface import GroupSpec, SymbolPort, TokenGrid
-from .scale_tables import MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES, shift_of
+from .native import NativeWavelet
+from .scale_tables import MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES
 from .wavelet import CELL, GRAY_SLICES, PYRAMID, RATE_WEIGHT, Bands, WaveletModel, round_cheaply, step_size
 
 
@@ -25,6 +27,9 @@ class WaveletFamily:
     stride: ClassVar[int] = CELL
     decoders: ClassVar[tuple[str, ...]] = ("standard", "fast")
     default_gop: ClassVar[int] = 1
+    options: ClassVar[dict[str, str]] = {
+        "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})"
+    }
 
     def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
         frequencies, lows, sizes = (tensors[name].numpy() for name in TABLE_NAMES)
@@ -35,27 +40,57 @@ class WaveletFamily:
         self.model.load_state_dict(state, strict=False)
         self.model.costs.copy_(_costs(self.tables))
         self.model.eval().requires_grad_(False)
-        self.model.synthesis.to(memory_format=torch.channels_last)
+        for weight in self.model.synthesis.parameters():
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         self.model.bf16 = True
         self.channels = 3 + len(self.model.order)
+        self.rate_weight = RATE_WEIGHT
         self.device = torch.device("cpu")
+        self.native: NativeWavelet | None = NativeWavelet(self.model, RATE_WEIGHT)
 
     def to(self, device: torch.device) -> WaveletFamily:
         self.model.to(device)
         self.device = torch.device(device)
+        self.native = NativeWavelet(self.model, self.rate_weight) if self.device.type == "cpu" else None
         return self
+
+    def configure(self, effort: str, **options: object) -> WaveletFamily:
+        """Effort fast rounds to the nearest integer; medium and slow weigh each rounding's error against its bits."""
+        unknown = options.keys() - self.options.keys()
+        if unknown:
+            raise ValueError(f"codec wavelet has no option {', '.join(sorted(unknown))}; it has rate_weight")
+        weight = float(str(options.get("rate_weight", 0.0 if effort == "fast" else RATE_WEIGHT)))
+        if not 0.0 <= weight <= 1.0:
+            raise ValueError(f"rate_weight {weight:g} is not in 0..1")
+        if weight == self.rate_weight:
+            return self
+        configured = copy.copy(self)
+        configured.rate_weight = weight
+        configured.native = None if self.native is None else self.native.weighing(weight)
+        return configured
 
     # -- the three uses ----------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
         for frame in frames:
+            if self.native is not None:
+                self.native.encode(frame, spec, port)
+                continue
             pixels = frame.to(self.device).permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
-            self._walk(spec, Encoding(port, self.model, self.model.analyse(pixels), spec.quality))
+            bands = self.model.analyse(pixels)
+            self._walk(spec, Encoding(port, self.model.costs, bands, spec.quality, self.rate_weight))
 
     @torch.inference_mode()
     def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
-        return torch.stack([self._paint(spec, *self._walk(spec, Decoding(port, self.device)), decoder) for _ in range(spec.frames)])
+        return torch.stack([self._decode(spec, port, decoder) for _ in range(spec.frames)])
+
+    def _decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
+        """uint8 (H, W, channels)."""
+        if self.native is not None:
+            return self.native.paint(self.native.read(spec, port), spec, decoder)
+        return self._paint(spec, *self._walk(spec, Decoding(port, self.device)), decoder)
 
     @torch.inference_mode()
     def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
@@ -70,6 +105,16 @@ class WaveletFamily:
             frame_type=torch.zeros(spec.frames, dtype=torch.int64),
             valid=torch.ones(bits.shape, dtype=torch.bool),
         )
+
+    @torch.inference_mode()
+    def integers(self, spec: GroupSpec, port: SymbolPort) -> list[Tensor]:
+        """Get one frame's integers: packet bands (125, h, w), details finest first (9, ., .), low band (3, ., .)."""
+        if self.native is not None:
+            coded = self.native.read(spec, port)
+            details = [torch.from_numpy(walk.values) for walk in coded.pyramid]
+            return [torch.from_numpy(coded.packet), *details, coded.low[0].to(torch.int32)]
+        bands, _ = self._walk(spec, Decoding(port, self.device))
+        return [plane[0].to(torch.int32) for plane in (bands.packet, *bands.details, bands.low)]
 
     # -- one frame ---------------------------------------------------------------------------------------------------
 
@@ -107,10 +152,14 @@ class WaveletFamily:
 
     def _read(self, spec: GroupSpec, port: SymbolPort) -> tuple[Tensor, Tensor]:
         """Dequantised latents (h, w, C) and bits (h, w) of the next frame."""
+        step = step_size(torch.tensor([spec.quality], device=self.device))[:, None, None, None]
+        if self.native is not None:
+            coded = self.native.read(spec, port)
+            low, packet = self.native.low_plane(coded, spec.quality), torch.from_numpy(coded.packet)[None]
+            return torch.cat([low, packet * step], 1)[0].permute(1, 2, 0), self.native.bits(coded, spec, self.tables)
         sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
         reading = Reading(port, self.device, self.tables, sizes)
         integers, _ = self._walk(spec, reading)
-        step = step_size(torch.tensor([spec.quality], device=self.device))[:, None, None, None]
         bands = Bands(integers.packet * step, [d * step for d in integers.details], integers.low * step)
         grid = torch.cat([self.model.low_plane(bands), bands.packet], 1)[0].permute(1, 2, 0)
         return grid, reading.bits
@@ -143,7 +192,8 @@ def _spread(values: Tensor, cells: Tensor, like: Tensor) -> Tensor:
 def _costs(tables: Tables) -> Tensor:
     """Cost of |v| on every rung, from the integer tables: what the encoder weighs roundings with."""
     values = np.arange(REACH + 2, dtype=np.int32)
-    rows = tables.bits(np.repeat(values[None], TABLES, 0), np.repeat(np.arange(TABLES, dtype=np.uint8)[:, None], REACH + 2, 1))
+    indices = np.repeat(np.arange(TABLES, dtype=np.uint8)[:, None], REACH + 2, 1)
+    rows = tables.bits(np.repeat(values[None], TABLES, 0), indices)
     bits = torch.from_numpy(rows)
     shifts = torch.arange(1, MAX_SHIFT + 1).repeat_interleave(PER_OCTAVE)
     return torch.cat([bits, bits[-PER_OCTAVE:].repeat(MAX_SHIFT, 1) + shifts[:, None]])
@@ -152,39 +202,11 @@ def _costs(tables: Tables) -> Tensor:
 # -- coders: what happens to one pass of one slice ---------------------------------------------------------------------
 
 
-def exchange(port: SymbolPort, rung: Tensor, values: Callable[[], Tensor] | None) -> Tensor:
-    """Send `values()` through the port, or get them from it: real (1, channels, n), integers, one rung each.
-
-    A rung past the last table splits its value: the high part on a table, the low bits on a uniform one.
-    """
-    shift = shift_of(rung)
-    index = (rung - PER_OCTAVE * shift).to(torch.uint8).flatten()
-    wide = (shift > 0).flatten().nonzero().squeeze(1)
-    if wide.numel() == 0:
-        if values is None:
-            return port.get(index).view(rung.shape).float()
-        v = values()
-        port.put(v.flatten().to(torch.int32), index)
-        return v
-    low_index = (TABLES - 1 + shift.flatten()[wide]).to(torch.uint8)
-    scale = shift.flatten().to(torch.int32)
-    if values is None:
-        whole = port.get(index) << scale
-        whole[wide] += port.get(low_index)
-        return whole.view(rung.shape).float()
-    v = values()
-    flat = v.flatten().to(torch.int32)
-    high = flat >> scale
-    port.put(high, index)
-    port.put((flat - (high << scale))[wide], low_index)
-    return v
-
-
 class Encoding:
     """Rounds the scaled bands as they are coded and puts them to the port."""
 
-    def __init__(self, port: SymbolPort, model: WaveletModel, bands: Bands, quality: int) -> None:
-        self.port, self.costs = port, model.costs
+    def __init__(self, port: SymbolPort, costs: Tensor, bands: Bands, quality: int, rate_weight: float) -> None:
+        self.port, self.costs, self.rate_weight = port, costs, rate_weight
         inverse = 1.0 / step_size(torch.tensor([quality], device=bands.packet.device))
         self.scaled = [(plane * inverse).flatten(2) for plane in (bands.packet, *bands.details, bands.low)]
 
@@ -192,7 +214,7 @@ class Encoding:
         y = self.scaled[level][:, start : start + rung.shape[1]][..., cells]
         if level > PYRAMID:
             return exchange(self.port, rung, lambda: torch.floor(y + 0.5))
-        return exchange(self.port, rung, lambda: round_cheaply(y, rung, self.costs, RATE_WEIGHT))
+        return exchange(self.port, rung, lambda: round_cheaply(y, rung, self.costs, self.rate_weight))
 
 
 class Decoding:
@@ -206,7 +228,7 @@ class Decoding:
 
 
 class Reading(Decoding):
-    """Gets the integers and maps their bits onto the grid of cells, coarse coefficients shared by the cells below them."""
+    """Gets the integers and maps their bits onto the grid of cells, coarse ones shared by the cells below them."""
 
     def __init__(self, port: SymbolPort, device: torch.device, tables: Tables, sizes: list[tuple[int, int]]) -> None:
         super().__init__(port, device)
@@ -217,19 +239,6 @@ class Reading(Decoding):
         values = super().__call__(level, start, rung, cells)
         depth = min(level, PYRAMID)
         plane = torch.zeros(self.sizes[depth])
-        plane.view(-1)[cells.cpu()] = self.spent(values.cpu(), rung.cpu()).sum((0, 1))
+        plane.view(-1)[cells.cpu()] = spent_bits(self.tables, values.cpu(), rung.cpu()).sum((0, 1))
         self.bits += share(plane, depth, self.sizes[0])
         return values
-
-    def spent(self, values: Tensor, rung: Tensor) -> Tensor:
-        shift = shift_of(rung)
-        high = (values.to(torch.int32) >> shift.to(torch.int32)).numpy()
-        bits = self.tables.bits(high, (rung - PER_OCTAVE * shift).to(torch.uint8).numpy())
-        return torch.from_numpy(bits) + shift
-
-
-def share(plane: Tensor, depth: int, size: tuple[int, int]) -> Tensor:
-    """Each coefficient's bits in equal parts on the cells that it stands for; the sum is kept."""
-    rows, columns = (torch.arange(n) >> depth for n in size)
-    areas = torch.bincount(rows, minlength=plane.shape[0])[:, None] * torch.bincount(columns, minlength=plane.shape[1])
-    return (plane / areas)[rows][:, columns]

@@ -101,6 +101,14 @@ def rungs_of(prior: BandPrior, sizes: list[tuple[int, int]], batch: int) -> list
     return seen
 
 
+def laid_out(prior: BandPrior, layout: torch.memory_format) -> BandPrior:
+    """The prior with its convolutions' weights in another memory format."""
+    for parameter in prior.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    return prior
+
+
 @pytest.fixture(scope="module")
 def prior() -> BandPrior:
     torch.manual_seed(11)
@@ -123,9 +131,9 @@ def test_prior_is_exact_under_every_setting(
 ) -> None:
     sizes = [(19, 30), (10, 15), (5, 8)]
     with settings(1, True):
-        reference = rungs_of(prior.to(memory_format=torch.contiguous_format), sizes, 1)
+        reference = rungs_of(laid_out(prior, torch.contiguous_format), sizes, 1)
     with settings(threads, mkldnn):
-        found = rungs_of(prior.to(memory_format=layout), sizes, batch)
+        found = rungs_of(laid_out(prior, layout), sizes, batch)
     assert len(found) == len(reference) == 2 * (2 * 2 + 6)
     for a, b in zip(found, reference, strict=True):
         assert all(torch.equal(one, b[0]) for one in a)

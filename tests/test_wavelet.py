@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,10 +12,11 @@ from tessera.codec import weights
 from tessera.codec.ports import BitMeter, DecoderPort, EncoderPort
 from tessera.data import procedural
 from tessera.models.band_prior import hard
+from tessera.models.exchange import exchange
 from tessera.models.interface import MAX_QUALITY, GroupSpec
 from tessera.models.scale_tables import RUNGS, TABLES, cost_table, initial_pmf, integer_tables, lookup, shift_of
 from tessera.models.wavelet import RATE_WEIGHT, round_cheaply, step_size
-from tessera.models.wavelet_family import WaveletFamily, exchange
+from tessera.models.wavelet_family import WaveletFamily
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +167,34 @@ def test_rounding_minimises_its_cost() -> None:
 def test_hard_rungs_and_shifts() -> None:
     assert hard(torch.tensor([0.49, 0.5, 71.5])).tolist() == [0, 1, 72]
     assert shift_of(torch.tensor([0, 71, 72, 79, 80, RUNGS - 1])).tolist() == [0, 0, 1, 1, 2, 6]
+
+
+def test_effort_and_rate_weight_change_the_encoder_only(family: WaveletFamily) -> None:
+    frames = picture(120, 168)
+    sizes = {}
+    for name, other in {
+        "fast": family.configure("fast"),
+        "medium": family.configure("medium"),
+        "dear": family.configure("medium", rate_weight="0.3"),
+    }.items():
+        data, spec = encode(other, frames, 3000)
+        sizes[name] = len(data)
+        assert psnr(decode(family, data, spec), frames) > 25
+    assert sizes["dear"] < sizes["medium"] < sizes["fast"]
+    assert family.configure("slow") is family
+    for bad in ({"rate_weight": 2}, {"rate_weight": "x"}, {"colour": 1}):
+        with pytest.raises(ValueError, match="rate_weight|float"):
+            family.configure("medium", **bad)
+
+
+def test_integers_agree_on_both_paths(family: WaveletFamily) -> None:
+    """The C++ walk and the torch walk read the same integers from one stream."""
+    frames = picture(75, 90)
+    data, spec = encode(family, frames, 4200)
+    native = family.integers(spec, DecoderPort(family.tables, data))
+    plain = copy.copy(family)
+    plain.native = None
+    walked = plain.integers(spec, DecoderPort(family.tables, data))
+    assert len(native) == len(walked) == 6
+    for a, b in zip(native, walked, strict=True):
+        assert torch.equal(a, b)

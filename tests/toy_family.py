@@ -53,6 +53,7 @@ class ToyFamily:
     channels = 3
     decoders = ("standard", "fast")
     default_gop = 4
+    options: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:
         self.tables = make_tables()
@@ -91,6 +92,11 @@ class ToyFamily:
             frame_type=torch.zeros(t, dtype=torch.int64),
             valid=torch.ones(t, h, w, dtype=torch.bool),
         )
+
+    def configure(self, effort: str, **options: object) -> ToyFamily:
+        if options:
+            raise ValueError(f"codec toy has no option {', '.join(sorted(options))}")
+        return self
 
     def to(self, device: torch.device) -> ToyFamily:
         return self

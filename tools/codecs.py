@@ -55,7 +55,7 @@ def _families() -> list[dict[str, Any]]:
                 "stride": family.stride,
                 "channels": family.channels,
                 "gop": family.default_gop,
-                "options": dict(getattr(family, "options", {})),
+                "options": dict(family.options),
             }
         )
     return found

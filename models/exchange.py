@@ -1,0 +1,55 @@
+"""Symbols of one pass to or from the port, wide ones in two parts; and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..entropy import Tables
+from .interface import SymbolPort
+from .scale_tables import PER_OCTAVE, TABLES, shift_of
+
+
+def exchange(port: SymbolPort, rung: Tensor, values: Callable[[], Tensor] | None) -> Tensor:
+    """Send `values()` through the port, or get them from it: real (1, channels, n), integers, one rung each.
+
+    A rung past the last table splits its value: the high part on a table, the low bits on a uniform one.
+    """
+    shift = shift_of(rung)
+    index = (rung - PER_OCTAVE * shift).to(torch.uint8).flatten()
+    wide = (shift > 0).flatten().nonzero().squeeze(1)
+    if wide.numel() == 0:
+        if values is None:
+            return port.get(index).view(rung.shape).float()
+        v = values()
+        port.put(v.flatten().to(torch.int32), index)
+        return v
+    low_index = (TABLES - 1 + shift.flatten()[wide]).to(torch.uint8)
+    scale = shift.flatten().to(torch.int32)
+    if values is None:
+        whole = port.get(index) << scale
+        whole[wide] += port.get(low_index)
+        return whole.view(rung.shape).float()
+    v = values()
+    flat = v.flatten().to(torch.int32)
+    high = flat >> scale
+    port.put(high, index)
+    port.put((flat - (high << scale))[wide], low_index)
+    return v
+
+
+def spent_bits(tables: Tables, values: Tensor, rung: Tensor) -> Tensor:
+    """Bits of each value on its rung (int64), the low part included."""
+    shift = shift_of(rung)
+    high = (values.to(torch.int32) >> shift.to(torch.int32)).numpy()
+    bits = tables.bits(high, (rung - PER_OCTAVE * shift).to(torch.uint8).numpy())
+    return torch.from_numpy(bits) + shift
+
+
+def share(plane: Tensor, depth: int, size: tuple[int, int]) -> Tensor:
+    """Each coefficient's bits in equal parts on the cells that it stands for; the sum is kept."""
+    rows, columns = (torch.arange(n) >> depth for n in size)
+    areas = torch.bincount(rows, minlength=plane.shape[0])[:, None] * torch.bincount(columns, minlength=plane.shape[1])
+    return (plane / areas)[rows][:, columns]

@@ -1,0 +1,71 @@
+// Sixteen lanes a register and byte products (AVX-512 F, BW, DQ, VL, VNNI).
+#include "kernels.hpp"
+
+#if TESSERA_X86
+#include <immintrin.h>
+
+#include <cmath>
+#include <cstring>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512")
+#endif
+
+namespace tessera {
+namespace avx512 {
+namespace {
+
+void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
+    constexpr size_t kVectors = 4;
+    for (size_t block = 0; block < conv.outputs; ++block) {
+        int32_t* to = sums + 4 * block * kTile;
+        for (size_t i = 0; i < kTile; i += 16 * kVectors) {
+            __m512i acc[4][kVectors];
+            for (size_t o = 0; o < 4; ++o) {
+                for (size_t v = 0; v < kVectors; ++v) acc[o][v] = _mm512_loadu_si512(to + o * kTile + i + 16 * v);
+            }
+            const int32_t* w = conv.weights.data() + 4 * size_t{conv.first[block]};
+            for (uint32_t entry = conv.first[block]; entry < conv.first[block + 1]; ++entry, w += 4) {
+                const uint32_t* from = x + conv.group[entry] * kTile + i;
+                __m512i bytes[kVectors];
+                for (size_t v = 0; v < kVectors; ++v) bytes[v] = _mm512_loadu_si512(from + 16 * v);
+                for (size_t o = 0; o < 4; ++o) {
+                    const __m512i weight = _mm512_set1_epi32(w[o]);
+                    for (size_t v = 0; v < kVectors; ++v) acc[o][v] = _mm512_dpbusd_epi32(acc[o][v], bytes[v], weight);
+                }
+            }
+            for (size_t o = 0; o < 4; ++o) {
+                for (size_t v = 0; v < kVectors; ++v) _mm512_storeu_si512(to + o * kTile + i + 16 * v, acc[o][v]);
+            }
+        }
+    }
+}
+
+#include "transpose.inc"
+#define TESSERA_WIDTH 16
+#include "loops.inc"
+
+}  // namespace
+}  // namespace avx512
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+const Kernels& avx512_kernels() {
+    using namespace avx512;
+    static const Kernels kernels{"avx512",      add_product, activate,  interleave, rungs,        indices,
+                                 round_symbols, features,    spread,    compand,    rescale,      add_near,
+                                 colours,       pixels,      split_row, merge_row,  split_column, merge_column,
+                                 load_strip,    store_strip, deal,      blend};
+    return kernels;
+}
+
+}  // namespace tessera
+#endif

@@ -1,0 +1,102 @@
+// Weights as the kernels take them, and the maps that convolutions read.
+#include "prior.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace tessera {
+namespace {
+
+// Floor of half, for -2..3.
+int half(int x) { return (x + 4) / 2 - 2; }
+
+}  // namespace
+
+Conv pack(const Weights& weights, size_t from, size_t to) {
+    const size_t taps = weights.side * weights.side;
+    const size_t inputs = (to - from) * taps;
+    Conv conv;
+    conv.inputs = groups_of(inputs);
+    conv.outputs = groups_of(weights.outputs);
+    const auto weight = [&](size_t output, size_t input) {
+        if (output >= weights.outputs || input >= inputs) return 0;
+        return weights.data[(output * weights.inputs + from) * taps + input];
+    };
+    for (size_t block = 0; block < conv.outputs; ++block) {
+        conv.first.push_back(static_cast<uint32_t>(conv.group.size()));
+        for (size_t group = 0; group < conv.inputs; ++group) {
+            int32_t rest[4][4];
+            for (size_t o = 0; o < 4; ++o) {
+                for (size_t k = 0; k < 4; ++k) rest[o][k] = weight(4 * block + o, 4 * group + k);
+            }
+            for (;;) {
+                bool any = false;
+                int32_t words[4];
+                for (size_t o = 0; o < 4; ++o) {
+                    uint32_t word = 0;
+                    for (size_t k = 0; k < 4; ++k) {
+                        const int32_t part = std::clamp(rest[o][k], -128, 127);
+                        rest[o][k] -= part;
+                        any |= part != 0;
+                        word |= (static_cast<uint32_t>(part) & 0xff) << (8 * k);
+                    }
+                    words[o] = static_cast<int32_t>(word);
+                }
+                if (!any) break;
+                conv.group.push_back(static_cast<uint32_t>(group));
+                conv.weights.insert(conv.weights.end(), words, words + 4);
+            }
+        }
+    }
+    conv.first.push_back(static_cast<uint32_t>(conv.group.size()));
+    return conv;
+}
+
+Level::Level(const Weights& weights)
+    : hidden(weights.outputs), coarse_channels(weights.inputs), coarse(pack(weights, 0, weights.inputs)) {
+    if (hidden % 4 != 0) throw std::invalid_argument("the hidden channels must be a multiple of 4");
+    if (weights.side != 3) throw std::invalid_argument("the coarse convolution must be 3 x 3");
+}
+
+void Level::add(const Weights& first, const Weights& near, const Weights& second, const Weights* context) {
+    if (walked) throw std::logic_error("a level that has been walked takes no more slices");
+    Slice slice;
+    slice.start = channels;
+    slice.count = first.outputs;
+    const bool fits = first.inputs == hidden && first.side == 1 && near.outputs == slice.count && near.inputs == 1 &&
+                      near.side == 5 && second.outputs == slice.count && second.inputs == hidden + slice.count &&
+                      second.side == 1;
+    if (!fits || slice.count == 0) throw std::invalid_argument("the convolutions of a slice do not fit together");
+    slice.first = pack(first, 0, hidden);
+    slice.second_hidden = pack(second, 0, hidden);
+    slice.second_near = pack(second, hidden, hidden + slice.count);
+    for (size_t c = 0; c < slice.count; ++c) {
+        for (size_t tap = 1; tap < 25; tap += 2) slice.near.push_back(near.data[25 * c + tap]);
+    }
+    if (context != nullptr) {
+        if (context->outputs != hidden || context->inputs != slice.count ||
+            (context->side != 1 && context->side != 3)) {
+            throw std::invalid_argument("the context convolution does not fit its slice");
+        }
+        slice.reach = context->side;
+        slice.context = pack(*context, 0, slice.count);
+    }
+    channels += slice.count;
+    slices.push_back(std::move(slice));
+}
+
+Maps::Maps(size_t channels, size_t height, size_t width)
+    : rows_(height + 2 * kReach), pitch_((width + 1) / 2 + 2), bytes_(channels * 2 * rows_ * pitch_, 0) {}
+
+void Maps::clear() { std::fill(bytes_.begin(), bytes_.end(), uint8_t{0}); }
+
+const uint8_t* Maps::row(size_t channel, int parity, size_t y, int dy, int dx) const {
+    const int first = (static_cast<int>(y & 1) + parity) & 1;  // x of place 0
+    const int other = (parity + dy + dx) & 1;
+    const size_t line = y + static_cast<size_t>(kReach + dy);
+    return bytes_.data() + ((2 * channel + static_cast<size_t>(other)) * rows_ + line) * pitch_ + 1 + half(first + dx);
+}
+
+uint8_t* Maps::row(size_t channel, int parity, size_t y) { return const_cast<uint8_t*>(row(channel, parity, y, 0, 0)); }
+
+}  // namespace tessera

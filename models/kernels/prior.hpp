@@ -1,0 +1,135 @@
+// The walk of models/band_prior.py in integers: which table codes each coefficient, for one frame.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels.hpp"
+#include "memory.hpp"
+
+namespace tessera {
+
+constexpr int kReach = 2;  // of the 5 x 5 neighbours
+
+inline size_t groups_of(size_t n) { return (n + 3) / 4; }
+
+// An integer convolution as it comes from the weights file: (outputs, inputs, side, side).
+struct Weights {
+    const int32_t* data;
+    size_t outputs, inputs, side;
+};
+
+// A 1 x 1 convolution of inputs * side^2 bytes, channel by channel, inputs `from` .. `to` of the weights only.
+Conv pack(const Weights& weights, size_t from, size_t to);
+
+struct Slice {
+    size_t start = 0, count = 0, reach = 0;  // reach 0: nobody follows
+    Conv first, second_hidden, second_near, context;
+    std::vector<int32_t> near;  // (count, kNearTaps)
+};
+
+// The integers of one `band_prior.Level`.
+class Level {
+public:
+    explicit Level(const Weights& coarse);
+    // Slices in coding order; `context` may be null. REQUIRES that no walk has begun: std::logic_error otherwise.
+    void add(const Weights& first, const Weights& near, const Weights& second, const Weights* context);
+
+    size_t hidden = 0, coarse_channels = 0, channels = 0;
+    mutable std::atomic<bool> walked{false};
+    Conv coarse;
+    std::vector<Slice> slices;
+};
+
+// A piece of one row: `count` cells of one parity from place `j` of row `y`, which stand at `at` in their tile. The
+// first of them is cell `x` of its row, the others follow two apart.
+struct Run {
+    uint32_t y, j, count, at, x;
+};
+
+// Bytes of every cell with a border of zeros, the two parities apart: cell x of row y lies at x / 2 of its parity.
+class Maps {
+public:
+    Maps(size_t channels, size_t height, size_t width);
+    void clear();
+    // Row y + dy of the parity that is (dy, dx) away from `parity`, shifted so that [j] is the neighbour of place j.
+    const uint8_t* row(size_t channel, int parity, size_t y, int dy, int dx) const;
+    uint8_t* row(size_t channel, int parity, size_t y);
+
+private:
+    size_t rows_, pitch_;
+    std::vector<uint8_t> bytes_;
+};
+
+class Walk {
+public:
+    // bias (hidden,); coarser (coarse_channels, (height + 1) / 2, (width + 1) / 2), null for zeros. REQUIRES a level
+    // whose slices are complete; height and width >= 1. `keep` makes planes of values and rungs.
+    Walk(std::shared_ptr<const Level> level, size_t height, size_t width, const int32_t* bias, const int32_t* coarser,
+         size_t threads, bool keep, const Kernels& kernels);
+
+    size_t cells(int parity) const { return cells_[parity]; }
+    const Level& level() const { return *level_; }
+    size_t height() const { return height_; }
+    size_t width() const { return width_; }
+
+    // Tables of one pass, (count, cells) in `indices`; true when some rungs are wide. `near` of the second pass reads
+    // what `take` got of the first. bias (count,).
+    bool answer(size_t slice, int parity, const int32_t* bias, uint8_t* indices);
+
+    // The same, and the rounded symbols of the pass: scaled (channels, height * width), cells in the
+    // order of the passes.
+    bool answer_and_round(size_t slice, int parity, const int32_t* bias, const float* scaled, const float* margins,
+                          uint8_t* indices, int32_t* symbols);
+
+    // Low parts of the wide coefficients of the last pass: their tables; and, when encoding, their symbols, which are
+    // taken off `symbols`.
+    void split_wide(int32_t* symbols, std::vector<int32_t>& low, std::vector<uint8_t>& low_indices) const;
+    size_t wide() const;
+    size_t pass_size() const { return pass_rungs_.size(); }
+
+    // Symbols of the last pass as decoded, with the low parts (wide() of them) put back into `symbols`.
+    void take(int32_t* symbols, const int32_t* low);
+
+    // Adds what a finished slice tells the ones that follow.
+    void finish(size_t slice);
+
+    // (channels, height, width); zero where nothing was coded. Null unless kept.
+    int32_t* values() const { return values_ ? values_->get() : nullptr; }
+    uint8_t* rungs() const { return rungs_ ? rungs_->get() : nullptr; }
+
+private:
+    struct Scratch;
+    std::unique_ptr<Maps> enlarged(const int32_t* coarser) const;
+    void begin(const int32_t* bias, const int32_t* coarser);
+    void activate(int parity, size_t tile);
+    void near_groups(const Slice& slice, size_t tile, Scratch& scratch) const;
+    void answers(const Slice& slice, int parity, const int32_t* bias, size_t tile, Scratch& scratch) const;
+    void gather(const Maps& maps, size_t channels, size_t reach, int parity, size_t tile, Scratch& scratch) const;
+    void store(const Slice& slice, int parity, size_t channel, size_t tile, const int32_t* values);
+    size_t tiles(int parity) const { return runs_[parity].size(); }
+    uint32_t* hidden(int parity, size_t tile) const;
+    int32_t* totals(int parity, size_t tile) const;
+    template <typename Work>
+    void over_tiles(int parity, const Work& work) const;
+
+    std::shared_ptr<const Level> level_;
+    const Kernels& kernels_;
+    size_t height_, width_, threads_;
+    bool keep_;
+    size_t cells_[2];
+    std::vector<std::vector<Run>> runs_[2];  // of every tile
+    Maps features_;                          // of the slice at work
+    Buffer<int32_t> totals_;
+    Buffer<uint32_t> hidden_;
+    std::unique_ptr<Buffer<int32_t>> values_;
+    std::unique_ptr<Buffer<uint8_t>> rungs_;
+    // the pass at work
+    const Slice* slice_ = nullptr;
+    int parity_ = 0;
+    std::vector<uint8_t> pass_rungs_;  // (count, cells)
+};
+
+}  // namespace tessera

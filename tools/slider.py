@@ -1,0 +1,127 @@
+"""The slider: one HTML section that lays two codecs' pictures over each other and enlarges a detail of both.
+
+The pictures are inside the page, as AVIF of 4:4:4 at a quality that keeps them within about 45 dB of what was decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tessera.tools.metrics import Pixels
+from tessera.tools.sheet import busiest
+from tessera.tools.slider_assets import SCRIPT, STYLE
+
+AVIF_QUALITY = 88
+_DETAIL = (112, 90)  # width and height of the part that is enlarged
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One codec's picture: its name, figures for the caption, and an AVIF file."""
+
+    name: str
+    figures: str
+    avif: bytes
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One source at one size; `shots` holds the original first, all of `width` x `height` pixels.
+
+    rate    what the menu calls the size
+    focus   left and top of the detail that is enlarged at first
+    """
+
+    title: str
+    rate: str
+    width: int
+    height: int
+    focus: tuple[int, int]
+    shots: Sequence[Shot]
+
+
+def shot(name: str, figures: str, pixels: Pixels) -> Shot:
+    """A shot of uint8 (H, W, 1 or 3) pixels."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    three = pixels if pixels.shape[2] == 3 else pixels.repeat(3, axis=2)
+    Image.fromarray(three).save(buffer, "AVIF", quality=AVIF_QUALITY, speed=8, subsampling="4:4:4", max_threads=1)
+    return Shot(name, figures, buffer.getvalue())
+
+
+def focus(pixels: Pixels) -> tuple[int, int]:
+    """Left and top of the part that shows most."""
+    height, width = pixels.shape[:2]
+    left, top, _, _ = busiest(pixels, min(width, _DETAIL[0]), min(height, _DETAIL[1]))
+    return left, top
+
+
+def section(scenes: Sequence[Scene]) -> str:
+    """The slider's HTML with its pictures, style and script; needs a page around it."""
+    title = html.escape(scenes[0].title)
+    controls = "".join(
+        f'<label>{label}<select id="{name}"></select></label>'
+        for name, label in (("picture", "Picture"), ("rate", "Size"), ("left", "Left"), ("right", "Right"))
+    )
+    inside = "<canvas></canvas><figcaption><b></b><span></span></figcaption></figure>"
+    details = "<figure class=first>" + inside + ("<figure>" + inside) * 2
+    return (
+        f'<style>{STYLE}</style><div class="slider"><div class="pick">{controls}</div>'
+        f'<div class="stage"><img class="under" alt="{title}"><img class="over" alt="{title}">'
+        '<div class="box"></div><span class="tag l"></span><span class="tag r"></span>'
+        '<div class="line" role="slider" tabindex="0" aria-label="where the two pictures meet" aria-valuemin="0" '
+        'aria-valuemax="100" aria-valuenow="50"></div></div>'
+        '<p class="hint">Drag the line, or use the arrow keys. Click or tap the picture to enlarge another part.</p>'
+        f'<div class="details">{details}</div></div>'
+        f'<script type="application/json" id="scenes">{_data(scenes)}</script><script>{SCRIPT}</script>'
+    )
+
+
+def _data(scenes: Sequence[Scene]) -> str:
+    """The scenes as JSON that may stand inside a script element."""
+    plain = [
+        {
+            "title": scene.title,
+            "rate": scene.rate,
+            "width": scene.width,
+            "height": scene.height,
+            "focus": list(scene.focus),
+            "shots": [
+                {"name": one.name, "figures": one.figures,
+                 "src": "data:image/avif;base64," + base64.b64encode(one.avif).decode("ascii")}
+                for one in scene.shots
+            ],
+        }
+        for scene in scenes
+    ]  # fmt: skip
+    return json.dumps(plain, ensure_ascii=False).replace("<", "\\u003c")
+
+
+PAGE_STYLE = """
+*{box-sizing:border-box}
+body{margin:0;background:#fafafb;color:#26262b;font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{max-width:74rem;margin:0 auto;padding:1.6rem 1.2rem 4rem}
+h1{font-size:1.7rem;line-height:1.2;margin:.2em 0 .2em}h2{font-size:1.2rem;margin:2.2em 0 .6em}
+.lead{color:#63636b;margin:0 0 1.4em}
+"""
+
+
+def page(title: str, lead: str, scenes: Sequence[Scene]) -> str:
+    """The slider as a page of its own."""
+    return document(title, f"<h1>{html.escape(title)}</h1><p class=lead>{html.escape(lead)}</p>{section(scenes)}")
+
+
+def document(title: str, body: str, style: str = "") -> str:
+    """One HTML page; an empty icon keeps browsers from asking for one."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
+        f"<title>{html.escape(title)}</title><style>{PAGE_STYLE}{style}</style></head>"
+        f"<body><main>{body}</main></body></html>\n"
+    )

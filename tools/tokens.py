@@ -1,0 +1,76 @@
+"""`tessera tokens IN.tsr OUT.safetensors`: a file as tokens; `tessera tokens --list`: the ways to reduce them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tessera.tools import options
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", nargs="?", metavar="IN.tsr", help="the file to read")
+    parser.add_argument("target", nargs="?", metavar="OUT.safetensors", help="the file to write")
+    parser.add_argument(
+        "--reduce", default="bits", metavar="STEPS", help="a method or recipe, or a chain: 'frames(budget=0.5) | tome'"
+    )
+    parser.add_argument(
+        "--budget", default="1.0", metavar="N", help="64, 25%%, 4x8x8, 4000bits:256 or 0.9:256 (threshold:most)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random methods")
+    parser.add_argument("--list", action="store_true", help="list every method and recipe")
+    options.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.list:
+        return _list(args.json)
+    from tessera.codec.errors import ParameterError
+    from tessera.codec.tokens import tokens_file
+    from tessera.models.tokens import parse_budget
+
+    if args.source is None or args.target is None:
+        raise ParameterError("give IN.tsr and OUT.safetensors, or --list")
+    try:
+        budget = parse_budget(args.budget)
+    except ValueError as error:
+        raise ParameterError(str(error)) from error
+    report = tokens_file(
+        args.source,
+        args.target,
+        reduce=args.reduce,
+        budget=budget,
+        frames=args.frames,
+        device=args.device,
+        seed=args.seed,
+        force=args.force,
+    )
+    if args.json:
+        options.print_json(report)
+        return 0
+    print(
+        f"{args.target}: {options.count(report.tokens, 'token')} of {options.count(report.cells, 'cell')}, "
+        f"{report.channels} channels, {options.count(report.frames, 'frame')}, {report.seconds:.2f} s"
+    )
+    return 0
+
+
+def _list(as_json: bool) -> int:
+    from tessera.models.tokens import list_methods
+    from tessera.models.tokens.catalogue import systems_of
+
+    entries = list_methods()
+    if as_json:
+        options.print_json({"methods": [{**entry, "systems": systems_of(entry["rows"])} for entry in entries]})
+        return 0
+    head = ("name", "primitive", "decided by", "axis", "needs", "budget", "what it keeps", "serves")
+    print(options.text_table(head, map(_row, entries), left=len(head)))
+    return 0
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    from tessera.models.tokens.catalogue import systems_of
+
+    needs, systems = ", ".join(entry["needs"]) or "-", ", ".join(systems_of(entry["rows"])) or "-"
+    names = ("name", "primitive", "mechanism", "axis")
+    return (*(entry[name] for name in names), needs, entry["unit"], entry["summary"], systems)
