@@ -49,6 +49,7 @@ setup(
     package_data={
         "tessera": ["py.typed"],
         "tessera.codec": ["FORMAT.md"],
+        "tessera.data": ["*.csv"],
         "tessera.entropy": ["*.pyi"],
         "tessera.models": ["*.pyi", "weights/*.safetensors", "weights/README.md"],
     },

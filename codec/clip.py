@@ -24,6 +24,7 @@ from .stream import cut, load_family
 
 if TYPE_CHECKING:
     from ..models.interface import Family, TokenGrid
+    from ..models.tokens import TokenSet
 
 Pixels = NDArray[np.uint8]
 
@@ -215,6 +216,27 @@ class Clip:
             grid = read_latents(self.family, head, data, self._limits)
             grids.append(place_grid(grid, head, data.head, start, stop))
         return join_grids(grids)
+
+    def tokens(
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        reduce: Any = "bits",
+        budget: Any = 1.0,
+        **options: Any,
+    ) -> TokenSet:
+        """Latents of frames start..stop-1 as tokens, reduced to `budget`; see `models.tokens`.  No pixels are made.
+
+        ParameterError names a method, option or need (query, attn) that is wrong or missing.
+        """
+        from ..models import tokens
+
+        grid = self.latents(start, stop)
+        try:
+            return tokens.reduce(grid, reduce, budget, **options)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
         stop = len(self) if stop is None else stop

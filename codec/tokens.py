@@ -1,4 +1,4 @@
-"""Files to tokens: written as safetensors, searched by reading few groups, prepared for a language model's processor."""
+"""Files to tokens: written as safetensors, searched by reading few groups, put into a language model's prompt."""
 
 from __future__ import annotations
 

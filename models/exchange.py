@@ -11,33 +11,41 @@ from ..entropy import Tables
 from .interface import SymbolPort
 from .scale_tables import PER_OCTAVE, TABLES, shift_of
 
+LARGEST = 1 << 24  # of |v|, far beyond what any picture has: float32 holds every value exactly
+
 
 def exchange(port: SymbolPort, rung: Tensor, values: Callable[[], Tensor] | None) -> Tensor:
     """Send `values()` through the port, or get them from it: real (1, channels, n), integers, one rung each.
 
-    A rung past the last table splits its value: the high part on a table, the low bits on a uniform one.
+    A rung past the last table splits its value: the high part on a table, the low bits on a uniform one.  Values lie
+    in -LARGEST..LARGEST: a stream may name any int32 in either part, and what they make is clipped, here as in the
+    kernels (`Walk::take`).
     """
     shift = shift_of(rung)
     index = (rung - PER_OCTAVE * shift).to(torch.uint8).flatten()
     wide = (shift > 0).flatten().nonzero().squeeze(1)
     if wide.numel() == 0:
         if values is None:
-            return port.get(index).view(rung.shape).float()
-        v = values()
+            return _bounded(port.get(index)).view(rung.shape).float()
+        v = _bounded(values())
         port.put(v.flatten().to(torch.int32), index)
         return v
     low_index = (TABLES - 1 + shift.flatten()[wide]).to(torch.uint8)
     scale = shift.flatten().to(torch.int32)
     if values is None:
         whole = port.get(index) << scale
-        whole[wide] += port.get(low_index)
-        return whole.view(rung.shape).float()
-    v = values()
+        whole[wide] |= port.get(low_index)  # not a sum, which hostile parts would overflow
+        return _bounded(whole).view(rung.shape).float()
+    v = _bounded(values())
     flat = v.flatten().to(torch.int32)
     high = flat >> scale
     port.put(high, index)
     port.put((flat - (high << scale))[wide], low_index)
     return v
+
+
+def _bounded(v: Tensor) -> Tensor:
+    return v.clamp(-LARGEST, LARGEST)
 
 
 def spent_bits(tables: Tables, values: Tensor, rung: Tensor) -> Tensor:

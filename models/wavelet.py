@@ -42,7 +42,8 @@ def step_size(quality: Tensor) -> Tensor:
 def colour_matrix() -> Tensor:
     """(3, 3) orthonormal: axis x RGB."""
     axes = torch.tensor(AXES)
-    return axes / axes.norm(dim=1, keepdim=True)
+    norms: Tensor = axes.norm(dim=1, keepdim=True)
+    return axes / norms
 
 
 def slice_bands() -> list[list[int]]:

@@ -56,11 +56,11 @@ class WaveletFamily:
         return self
 
     def configure(self, effort: str, **options: object) -> WaveletFamily:
-        """Effort fast rounds to the nearest integer; medium and slow weigh each rounding's error against its bits."""
+        """`rate_weight`: how roundings weigh error against bits.  Every effort is the same: the search is cheap."""
         unknown = options.keys() - self.options.keys()
         if unknown:
             raise ValueError(f"codec wavelet has no option {', '.join(sorted(unknown))}; it has rate_weight")
-        weight = float(str(options.get("rate_weight", 0.0 if effort == "fast" else RATE_WEIGHT)))
+        weight = float(str(options.get("rate_weight", RATE_WEIGHT)))
         if not 0.0 <= weight <= 1.0:
             raise ValueError(f"rate_weight {weight:g} is not in 0..1")
         if weight == self.rate_weight:

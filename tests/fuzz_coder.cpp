@@ -14,47 +14,17 @@
 // wide tables; bits 3-5: log2 of the lanes. Byte 1: seed of tables and indices. Bytes 2-3: symbols, modulo 4096. Then
 // the stream, or the symbols (4 bytes each, repeated); the first 3 bytes also say where the damage is and what.
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "coder.hpp"
+#include "fuzz.hpp"
 
 using namespace tessera;
 
 namespace {
-
-struct Random {
-    uint64_t state;
-    uint32_t operator()(uint32_t below) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        return static_cast<uint32_t>((state >> 33) % below);
-    }
-};
-
-[[noreturn]] void fail(const char* what) {
-    std::fprintf(stderr, "%s\n", what);
-    std::abort();
-}
-
-const std::vector<const Kernels*>& all_kernels() {
-    static std::vector<const Kernels*> found;
-    if (!found.empty()) return found;
-    for (const char* name : {"scalar", "avx2", "avx512"}) {
-        try {
-            found.push_back(&find_kernels(name));
-        } catch (const std::invalid_argument&) {
-            continue;  // not on this processor
-        }
-    }
-    return found;
-}
 
 std::shared_ptr<const Tables> make_tables(Random& random, bool wide) {
     const uint32_t rows = 1 + random(5);
@@ -192,8 +162,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 }
 
 #ifdef TESSERA_FUZZ_MAIN
-namespace {
-
 // Feeds the target with a round trip, then with the sound stream and damaged copies of it.
 void run_random(Random& random) {
     uint8_t head[4];
@@ -221,23 +189,5 @@ void run_random(Random& random) {
         if (damage == 5) bad[2] = static_cast<uint8_t>(random(256));  // another number of symbols
         LLVMFuzzerTestOneInput(bad.data(), bad.size());
     }
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-    if (argc == 4 && std::strcmp(argv[1], "--random") == 0) {
-        Random random{std::strtoull(argv[3], nullptr, 10)};
-        for (long left = std::strtol(argv[2], nullptr, 10); left > 0; --left) run_random(random);
-    } else {
-        for (int i = 1; i < argc; ++i) {
-            std::ifstream file(argv[i], std::ios::binary);
-            if (!file) fail("cannot open a file of the corpus");
-            const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-            LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-        }
-    }
-    std::puts("ok");
-    return 0;
 }
 #endif

@@ -1,62 +1,80 @@
+"""`tessera evaluate images`: what is measured, what is kept, and what happens when something fails."""
+
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tessera.codec.errors import FormatError, ParameterError
+from tessera.codec.errors import CodecError, FormatError, ParameterError, UnsupportedError
 from tessera.data import procedural
-from tessera.tools import bdrate, evaluate_images, metrics, report
+from tessera.tools import evaluate_images, evaluate_jobs, evaluate_rows, metrics, peers, peers_learned, report, scenes
 from tessera.tools.cli import main
-from tessera.tools.peers import PEERS
+from tessera.tools.evaluate_rows import Row
+
+CONTEXT = evaluate_jobs.Context("images", (20.0, 60.0))
 
 
-def test_psnr_of_known_errors() -> None:
-    black = np.zeros((4, 6, 3), np.uint8)
-    assert metrics.psnr(black, black) == math.inf
-    assert metrics.psnr(black, black + np.uint8(255)) == 0
-    one = black.copy()
-    one[0, 0, 0] = 1  # mean squared error 1 / 72
-    assert metrics.psnr(black, one) == pytest.approx(10 * math.log10(255**2 * 72))
-
-
-def test_ms_ssim_needs_161_pixels() -> None:
-    pixels = procedural.picture(161, 170)
-    assert metrics.ms_ssim(pixels, pixels) == pytest.approx(1)
-    assert metrics.ms_ssim(pixels[:160], pixels[:160]) is None
-    blurred = (pixels // 32 * 32).astype(np.uint8)
-    assert 0.5 < (metrics.ms_ssim(pixels, blurred) or 0) < 0.999
-
-
-def test_bd_rate_of_a_scaled_curve_is_the_scale() -> None:
-    anchor = [(0.1 * 2**i, 28 + 2.5 * i) for i in range(6)]
-    saved = [(0.8 * rate, quality) for rate, quality in anchor]
-    found = bdrate.compare("ours", saved, "theirs", anchor, "psnr")
-    assert found.akima == pytest.approx(-20) and found.pchip == pytest.approx(-20)
-    assert (found.low, found.high, found.overlap) == (28, 40.5, 1)
-
-
-def test_bd_rate_says_why_there_is_none() -> None:
-    anchor = [(0.1 * 2**i, 28 + 2.5 * i) for i in range(6)]
-    apart = [(rate, quality + 30) for rate, quality in anchor]
-    assert bdrate.compare("a", anchor[:3], "b", anchor, "psnr").note == "a curve has fewer than four rising points"
-    assert bdrate.compare("a", apart, "b", anchor, "psnr").note == "the curves share no quality"
-    bent = [*anchor, (9.0, 30.0)]
-    found = bdrate.compare("a", bent, "b", anchor, "psnr")
-    assert found.akima == pytest.approx(0, abs=1e-9) and found.note == "1 points left out, not rising"
-
-
-@pytest.mark.parametrize("name", ["jpeg", "webp", "avif"])
-def test_peers_spend_more_bytes_on_more_quality(name: str) -> None:
-    peer, pixels = PEERS[name], procedural.picture(64, 96)
+@pytest.mark.parametrize("spec", ["jpeg", "webp", "avif@speed=9", "jpegxl@effort=3", "hevc@preset=ultrafast"])
+def test_peers_spend_more_bytes_on_more_quality(spec: str) -> None:
+    if spec.startswith("jpegxl"):
+        pytest.importorskip("imagecodecs")
+    peer, pixels = peers.picture_peer(spec), procedural.picture(64, 96)
     low, high = (peer.encode(pixels, setting) for setting in (peer.settings[0], peer.settings[-1]))
     assert len(low) < len(high)
-    assert metrics.psnr(pixels, peer.decode(low)) < metrics.psnr(pixels, peer.decode(high))
+    assert metrics.psnr(pixels, peer.decode(low)) + 3 < metrics.psnr(pixels, peer.decode(high))
+    assert peer.name == spec and peer.version()
+
+
+def test_options_of_a_spec_change_the_file_and_the_printed_command() -> None:
+    pixels = procedural.picture(64, 96)
+    plain, full = (peers.picture_peer(spec) for spec in ("jpeg", "jpeg@subsampling=4:4:4"))
+    assert plain.encode(pixels, 50) != full.encode(pixels, 50)
+    assert "4:4:4" in full.about and "4:4:4" not in plain.about
+    tuned, untuned = (peers.picture_peer(spec) for spec in ("avif@speed=9", "avif@speed=9@tune=default"))
+    assert "'tune': 'psnr'" in tuned.about and "'tune'" not in untuned.about
+    assert tuned.encode(pixels, 50) != untuned.encode(pixels, 50)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("gif", "no codec 'gif' for images; there are wavelet, .*jpeg"),
+        ("jpeg@speed=3", "no option 'speed'; there are subsampling"),
+        ("avif@speed=44", "speed is one of 4, 0"),
+        ("avif@speed", "'speed' is not key=value"),
+        ("avif@speed=4@speed=4", "given twice"),
+        ("wavelet@decoder=magic", "no decoder 'magic'"),
+        ("wavelet@effort=9", "effort '9' is not"),
+    ],
+)
+def test_wrong_specs_are_explained(spec: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        evaluate_jobs.subject(CONTEXT, spec)
+
+
+def test_learned_peers_say_how_to_get_their_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if importlib.util.find_spec("compressai") is None:
+        pytest.skip("compressai is not installed")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UnsupportedError, match="mbt2018-mean-3-.* is missing.*curl"):
+        evaluate_jobs.subject(CONTEXT, "compressai:mbt2018-mean@3")
+    with pytest.raises(ParameterError, match="quality is one of 1, 2"):
+        evaluate_jobs.subject(CONTEXT, "compressai:mbt2018-mean@30")
+    with pytest.raises(ParameterError, match="CompressAI has bmshj2018-factorized"):
+        evaluate_jobs.subject(CONTEXT, "compressai:nothing")
+
+
+def test_the_file_of_a_learned_peer_holds_all_that_its_decoder_needs() -> None:
+    coded = {"strings": [[b"abc"], [b""], [bytes(300)]], "shape": (4, 6)}
+    data = peers_learned.pack(3, (500, 700), coded)
+    assert peers_learned.unpack(data) == (3, (500, 700), coded)
+    assert len(data) == 12 + 3 * 4 + 303
 
 
 @pytest.fixture
@@ -68,56 +86,106 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_report_of_two_codecs(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def _measure(paths: list[Path], codecs: list[str], file: Path, workers: int = 1) -> list[Row]:
+    rows, failures = evaluate_jobs.measure(CONTEXT, codecs, paths, file, workers=workers)
+    assert not failures
+    return rows
+
+
+def test_a_report_of_three_codecs(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report"
-    assert main(["evaluate", "images", str(pictures), "--codecs", "jpeg,webp", "--out", str(out), "--json"]) == 0
+    command = ["evaluate", "images", str(pictures), "--codecs", "wavelet,jpeg,webp", "--out", str(out), "--json",
+               "--jobs", "1", "--pictures", "1", "--qualities", "10,30,50,70"]  # fmt: skip
+    assert main(command) == 0
     result = json.loads(capsys.readouterr().out)
-    assert len(result["means"]) == 18 and {mean["images"] for mean in result["means"]} == {2}
+    assert len(result["means"]) == 22 and {mean["sources"] for mean in result["means"]} == {2}
     by_pair = {(item["codec"], item["reference"], item["metric"]): item for item in result["bdrates"]}
     assert by_pair["webp", "jpeg", "psnr"]["akima"] < 0 < by_pair["jpeg", "webp", "psnr"]["akima"]
     assert by_pair["webp", "jpeg", "msssim_db"]["akima"] is not None
-    with (out / "rows.csv").open() as stream:
+    with (out / "results.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 36
+    assert len(rows) == 44
     for row in rows:
-        assert float(row["bpp"]) == pytest.approx(8 * int(row["bytes"]) / (168 * 200))
+        assert float(row["bpp"]) == pytest.approx(8 * int(row["bytes"]) / (168 * 200), abs=1e-5)
     for name in ("summary.csv", "bdrate.csv", "index.html", "psnr.png", "msssim.png"):
         assert (out / name).stat().st_size > 200
-    with Image.open(out / "psnr.png") as plot:
-        assert plot.size[0] >= 800
+    page = (out / "index.html").read_text()
+    assert "src=\"http" not in page and "quality=Q, subsampling=&#x27;4:2:0&#x27;" in page
 
 
 def test_an_interrupted_measurement_goes_on(pictures: Path, tmp_path: Path) -> None:
-    file, codecs = tmp_path / "rows.csv", [PEERS["jpeg"]]
-    paths = evaluate_images.find_pictures([pictures])
-    whole = evaluate_images.measure(paths, codecs, file, None)
+    file = tmp_path / "results.csv"
+    paths = evaluate_images.find_files([pictures])
+    whole = _measure(paths, ["jpeg"], file)
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:8]) + lines[8][:20])  # the eighth row was being written
-    again = evaluate_images.measure(paths, codecs, file, None)
+    kept = evaluate_rows.read_rows(file)
+    assert len(kept) == 7
+    again = _measure(paths, ["jpeg"], file)
     assert [row.key for row in again] == [row.key for row in whole]
-    assert again[:7] == whole[:7]  # with the seconds of the first time: not measured again
-    assert len(evaluate_images.read_rows(file)) == len(whole) == 20
+    assert all(row in again for row in kept)  # with the seconds of the first time: not measured again
+    assert len(evaluate_rows.read_rows(file)) == len(whole) == 20
 
 
-def test_a_changed_picture_is_measured_again(pictures: Path, tmp_path: Path) -> None:
-    file, codecs = tmp_path / "rows.csv", [PEERS["jpeg"]]
-    first = evaluate_images.measure([pictures / "0.png"], codecs, file, None)
+def test_workers_measure_the_same(pictures: Path, tmp_path: Path) -> None:
+    paths = evaluate_images.find_files([pictures])
+    alone = _measure(paths, ["webp"], tmp_path / "alone.csv")
+    together = _measure(paths, ["webp"], tmp_path / "together.csv", workers=2)
+    assert [(r.key, r.bytes, r.psnr, r.msssim) for r in alone] == [(r.key, r.bytes, r.psnr, r.msssim) for r in together]
+
+
+def test_a_changed_picture_is_measured_again_and_replaces_nothing_else(pictures: Path, tmp_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    first = _measure([pictures / "0.png"], ["jpeg"], file)
     Image.fromarray(procedural.picture(168, 200, seed=9)).save(pictures / "0.png")
-    second = evaluate_images.measure([pictures / "0.png"], codecs, file, None)
+    second = _measure([pictures / "0.png"], ["jpeg"], file)
     assert [row.bytes for row in first] != [row.bytes for row in second]
+    assert len(evaluate_rows.read_rows(file)) == 20
+
+
+def test_a_new_version_replaces_the_old_rows(tmp_path: Path) -> None:
+    old, new = _row("jpeg", version="1"), _row("jpeg", version="2", psnr=31.0)
+    evaluate_rows.rewrite(tmp_path / "results.csv", [old, _row("webp"), new])
+    assert evaluate_rows.read_rows(tmp_path / "results.csv") == [new, _row("webp")]
+
+
+def _row(codec: str, version: str = "1", psnr: float = 30.0, source: str = "a", setting: int = 1) -> Row:
+    return Row(codec, version, f"quality={setting}", source, source, 1, 8, 8, 10 * setting, 1.25 * setting,
+               psnr + 3 * setting, 35.0, 0.9, None, 0.1, 0.2)  # fmt: skip
+
+
+def test_one_broken_file_does_not_lose_the_run(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    out = tmp_path / "report"
+    assert main(["evaluate", "images", str(pictures), "--codecs", "jpeg,webp", "--out", str(out), "--jobs", "1"]) == 0
+    with (out / "failures.csv").open() as stream:
+        failures = list(csv.DictReader(stream))
+    assert {item["source"] for item in failures} == {"broken.png"} and len(failures) == 18
+    assert "not a picture that Pillow reads" in failures[0]["reason"]
+    with (out / "summary.csv").open() as stream:
+        assert {row["sources"] for row in csv.DictReader(stream)} == {"2"}
+    assert "not a picture that Pillow reads" in (out / "index.html").read_text()
+
+
+def test_means_are_over_the_sources_that_all_codecs_have() -> None:
+    rows = [_row(codec, source=source) for codec in ("jpeg", "webp") for source in ("a", "b")][:-1]
+    kept, left_out = report.comparable(rows)
+    assert {row.source for row in kept} == {"a"} and left_out == ["b"]
+    with pytest.raises(CodecError, match="no source was measured with every codec"):
+        report.comparable([_row("jpeg", source="a"), _row("webp", source="b")])
 
 
 def test_small_pictures_are_reported_without_ms_ssim(tmp_path: Path) -> None:
     Image.fromarray(procedural.picture(40, 50)).save(tmp_path / "small.png")
-    codecs = [PEERS["jpeg"], PEERS["webp"]]
-    rows = evaluate_images.measure([tmp_path / "small.png"], codecs, tmp_path / "rows.csv", None)
-    result = report.write(tmp_path, codecs, rows, ["jpeg"], {})
+    rows = _measure([tmp_path / "small.png"], ["jpeg", "webp"], tmp_path / "results.csv")
+    study = report.Study("images", "", [peers.PEERS["jpeg"], peers.PEERS["webp"]], rows, references=["jpeg"])
+    result = report.write(tmp_path, study)
     assert {mean.msssim for mean in result.means} == {None}
-    assert [rate.metric for rate in result.bdrates] == ["psnr"]
+    assert {rate.metric for rate in result.bdrates} == {"psnr", "psnr_yuv"}
     assert not (tmp_path / "msssim.png").exists()
 
 
-def test_curves_from_a_file_are_references(pictures: Path, tmp_path: Path) -> None:
+def test_curves_from_a_file_are_references(tmp_path: Path) -> None:
     file = tmp_path / "curves.csv"
     lines = [f"other,{0.1 * 2**i},{25 + 3 * i}" for i in range(6)]
     file.write_text("\n".join(["codec,bpp,psnr_rgb", *lines, "not-asked-for,1,30"]))
@@ -130,13 +198,43 @@ def test_curves_from_a_file_are_references(pictures: Path, tmp_path: Path) -> No
         report.read_curves([file], ["other"])
 
 
+def test_published_curves_are_for_kodak_alone() -> None:
+    kodak = [Path(f"kodim{n:02}.png") for n in range(1, 25)]
+    found = report.published(["published:vtm", "jpeg"], kodak)
+    assert len(found["published:vtm"]["psnr"]) == len(found["published:vtm"]["msssim_db"]) >= 8
+    with pytest.raises(ParameterError, match="no curve published:dwarf; there are published:av1"):
+        report.published(["published:dwarf"], kodak)
+    with pytest.raises(ParameterError, match="of the 24 Kodak pictures"):
+        report.published(["published:vtm"], kodak[:3])
+
+
+def test_the_slider_finds_the_nearest_size() -> None:
+    pixels = procedural.picture(168, 200)
+    jpeg = peers.picture_peer("jpeg")
+    known = [(setting, len(jpeg.encode(pixels, setting))) for setting in (20, 60)]
+    sizes = {quality: len(jpeg.encode(pixels, quality)) for quality in range(1, 96)}
+    for target in (sizes[8], sizes[37], sizes[55]):
+        quality, data = scenes.nearest(jpeg, pixels, target, known, trials=6)
+        assert abs(len(data) / target - 1) < 0.03 and len(data) == sizes[int(quality)]
+    assert scenes.guess({10: 100, 20: 200}, 1, 1.0, (5, 30)) == 5
+    assert scenes.guess({1: 100, 2: 200, 3: 500}, 210, 0, (1, 3)) == 2
+
+
 def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="does not exist"):
-        evaluate_images.find_pictures([tmp_path / "none"])
+        evaluate_images.find_files([tmp_path / "none"])
     with pytest.raises(ParameterError, match="no picture in"):
-        evaluate_images.find_pictures([tmp_path])
-    with pytest.raises(ParameterError, match="no codec 'gif'; there are wavelet, .*jpeg"):
-        evaluate_images.subject("gif", [50], "cpu")
-    (tmp_path / "rows.csv").write_text("codec,bytes\n")
+        evaluate_images.find_files([tmp_path])
+    (tmp_path / "results.csv").write_text("codec,bytes\n")
     with pytest.raises(FormatError, match="not a table"):
-        evaluate_images.read_rows(tmp_path / "rows.csv")
+        evaluate_rows.read_rows(tmp_path / "results.csv")
+
+
+def test_alpha_and_orientation_are_settled_before_coding(tmp_path: Path) -> None:
+    pixels = procedural.picture(20, 30)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    assert evaluate_images.read(tmp_path / "turned.png").shape == (30, 20, 3)
+    Image.fromarray(np.dstack([pixels, pixels[..., :1]])).save(tmp_path / "alpha.png")
+    assert (evaluate_images.read(tmp_path / "alpha.png") == pixels).all()

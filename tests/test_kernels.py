@@ -68,7 +68,7 @@ def family() -> WaveletFamily:
 
 
 class Recorder:
-    """A port that keeps what is put, and makes up what is got: small numbers, and some very large ones."""
+    """A port that keeps what is put, and makes up what is got: small numbers, and some of all that an int32 holds."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Tensor, Tensor]] = []
@@ -79,9 +79,12 @@ class Recorder:
         self.calls.append((symbols.clone(), indices.clone()))
 
     def get(self, indices: Tensor) -> Tensor:
-        spread = torch.where(torch.rand(indices.shape, generator=self.generator) < 0.02, 1e8, 2.0)
-        symbols = (torch.randn(indices.shape, generator=self.generator) * spread).to(torch.int32)
-        symbols = torch.where(indices >= 72, symbols.abs() & 1, symbols)
+        small = (torch.randn(indices.shape, generator=self.generator) * 2).to(torch.int32)
+        small = torch.where(indices >= 72, small & 1, small)
+        wild = torch.randint(-(2**31), 2**31, indices.shape, generator=self.generator, dtype=torch.int64)
+        ends = torch.tensor([-(2**31), 2**31 - 1])[wild & 1]
+        chance = torch.rand(indices.shape, generator=self.generator)
+        symbols = torch.where(chance < 0.02, wild >> (wild & 7), torch.where(chance < 0.03, ends, small)).to(torch.int32)
         self.calls.append((symbols.clone(), indices.clone()))
         return symbols
 
@@ -252,7 +255,11 @@ def test_bad_arguments_are_refused() -> None:
         _kernels.cpu_path("sse9")
     with pytest.raises(ValueError, match="multiple of 4"):
         _kernels.Level(np.zeros((3, 9, 3, 3), np.int32))
+    with pytest.raises(ValueError, match="too large"):
+        _kernels.Level(np.full((4, 9, 3, 3), 2**31 - 1, np.int32))
     level = _kernels.Level(np.zeros((4, 9, 3, 3), np.int32))
+    with pytest.raises(ValueError, match="bias"):
+        _kernels.Walk(level, 2, 2, np.full(4, -(2**31), np.int32), None, True)
     walk = _kernels.Walk(level, 2, 2, np.zeros(4, np.int32), None, True)
     with pytest.raises(ValueError, match="slice"):
         walk.ask(0, 0, np.zeros(3, np.int32))

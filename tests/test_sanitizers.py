@@ -11,16 +11,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-FLAGS = ["-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DTESSERA_FUZZ_MAIN"]
+PLAIN = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-DTESSERA_FUZZ_MAIN"]
+CHECKED = [*PLAIN, "-g", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
 
 
-def build(program: Path, *flags: str) -> Path:
-    """The fuzz target of the coder with its plain main."""
+def build(program: Path, target: str, folder: str, *flags: str) -> Path:
+    """Fuzz target tests/`target`.cpp with its plain main and the sources of `folder`."""
     if COMPILER is None:
         pytest.skip("no C++ compiler")
-    sources = [path for path in sorted((ROOT / "entropy").glob("*.cpp")) if path.name != "bindings.cpp"]
-    files = [str(path) for path in (ROOT / "tests" / "fuzz_coder.cpp", *sources)]
-    command = [COMPILER, *flags, f"-I{ROOT / 'entropy'}", *files, "-o", str(program)]
+    sources = [path for path in sorted((ROOT / folder).glob("*.cpp")) if path.name != "bindings.cpp"]
+    files = [str(path) for path in (ROOT / "tests" / f"{target}.cpp", *sources)]
+    command = [COMPILER, *flags, f"-I{ROOT / folder}", *files, "-o", str(program)]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return program
@@ -28,7 +29,12 @@ def build(program: Path, *flags: str) -> Path:
 
 @pytest.fixture(scope="module")
 def fuzz_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_coder", *FLAGS)
+    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_coder", "fuzz_coder", "entropy", *CHECKED)
+
+
+@pytest.fixture(scope="module")
+def fuzz_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_kernels", "fuzz_kernels", "models/kernels", *CHECKED)
 
 
 def run(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -55,8 +61,31 @@ def test_the_corpus(fuzz_coder: Path, tmp_path: Path) -> None:
 
 def test_without_vector_paths(tmp_path: Path) -> None:
     """The build of a processor or compiler that has none of them."""
-    program = build(tmp_path / "plain", "-std=c++17", "-O1", "-DTESSERA_FUZZ_MAIN", "-DTESSERA_X86=0")
+    program = build(tmp_path / "plain", "fuzz_coder", "entropy", *PLAIN, "-DTESSERA_X86=0")
     assert run(program, "--random", "200", "2").stdout == "ok\n"
+
+
+def test_kernels_on_every_path(fuzz_kernels: Path) -> None:
+    """40 random pictures and walks, hostile symbols among them: the same bits on every path and number of threads."""
+    result = run(fuzz_kernels, "--random", "40", "3")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+def test_kernels_on_one_cell(fuzz_kernels: Path, tmp_path: Path, length: int) -> None:
+    """The smallest sides, with no bytes or few to make symbols of."""
+    files = []
+    for kind in range(32):
+        path = tmp_path / f"{kind:02x}"
+        path.write_bytes(bytes([kind, kind, 0, 0]) + b"\xff" * length)
+        files.append(path)
+    result = run(fuzz_kernels, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_kernels_without_vector_paths(tmp_path: Path) -> None:
+    program = build(tmp_path / "plain", "fuzz_kernels", "models/kernels", *PLAIN, "-DTESSERA_X86=0")
+    assert run(program, "--random", "40", "4").stdout == "ok\n"
 
 
 def test_the_build_sees_errors(fuzz_coder: Path, tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class Layer(nn.Module):
         self.cross, self.gate = nn.Linear(dim, 3 * dim), nn.Parameter(torch.zeros(()))
 
     def split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (heads, S, d)
+        out: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (heads, S, d)
+        return out
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, bias: Tensor | None) -> Tensor:
         score = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -63,6 +64,15 @@ def helpers(grid: TokenGrid) -> dict[str, Any]:
 
 def run(name: str, grid: TokenGrid, budget: Any, **options: Any) -> TokenSet:
     return reduce(grid, name, budget, **{**helpers(grid), **options})
+
+
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Spearman's, equal values at their mean rank."""
+    ranks = []
+    for values in (torch.tensor(list(a), dtype=torch.float64), torch.tensor(list(b), dtype=torch.float64)):
+        less = (values[:, None] > values).sum(1)
+        ranks.append(less + (values[:, None] == values).sum(1) / 2)
+    return float(torch.corrcoef(torch.stack(ranks))[0, 1])
 
 
 def means_of_cells(tokens: TokenSet, grid: TokenGrid) -> Tensor:

@@ -1,15 +1,18 @@
 """Two rate-distortion curves to one number: the mean difference of rate at equal quality (Bjontegaard).
 
 The figure comes from the package bjontegaard: Akima interpolation (the one to quote) and PCHIP beside it.  Points
-that a higher rate does not improve on are left out first, because no interpolation over quality can pass them.
+that a higher rate does not improve on are left out first, because no interpolation over quality can pass them.  There
+is no figure where the curves share less than a quarter of the narrower one's span of quality.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 Point = tuple[float, float]  # rate (bpp), quality (dB)
+LEAST_SHARED = 0.25  # of the narrower curve's span of quality
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class BdRate:
     low, high   the shared span of quality, dB
     overlap     its share of the union of both spans, 0..1
     note        why the percentages are None, or what was left out; empty if all went in
+    sources     how many BD-rates it is the mean of; 1 for one pair of curves
     """
 
     codec: str
@@ -30,6 +34,7 @@ class BdRate:
     high: float
     overlap: float
     note: str
+    sources: int = 1
 
 
 def monotonic(points: Sequence[Point]) -> list[Point]:
@@ -53,6 +58,10 @@ def compare(codec: str, test: Sequence[Point], reference: str, anchor: Sequence[
     overlap = max(0.0, high - low) / span
     if overlap == 0:
         return BdRate(codec, reference, metric, None, None, low, high, 0, "the curves share no quality")
+    narrower = min(tested[-1][1] - tested[0][1], anchored[-1][1] - anchored[0][1])
+    if high - low < LEAST_SHARED * narrower:
+        note = f"the curves share only {high - low:.1f} dB, {(high - low) / narrower:.0%} of the narrower one"
+        return BdRate(codec, reference, metric, None, None, low, high, overlap, note)
     akima, pchip = (_bd_rate(anchored, tested, method) for method in ("akima", "pchip"))
     return BdRate(codec, reference, metric, akima, pchip, low, high, overlap, note)
 
@@ -71,4 +80,25 @@ def _bd_rate(anchor: Sequence[Point], test: Sequence[Point], method: str) -> flo
             require_matching_points=False,
             min_overlap=0,
         )  # fmt: skip
+    )
+
+
+def mean(rates: Sequence[BdRate]) -> BdRate:
+    """The mean of the BD-rates of several sources (a clip each) for one pair of codecs; refused ones are counted."""
+    good = [rate for rate in rates if rate.akima is not None and rate.pchip is not None]
+    first = rates[0]
+    if not good:
+        return replace(first, note=f"none of {len(rates)} sources has one: {first.note}", sources=0)
+    notes = [f"{len(rates) - len(good)} of {len(rates)} sources refused"] if len(good) < len(rates) else []
+    return BdRate(
+        first.codec,
+        first.reference,
+        first.metric,
+        fmean(rate.akima for rate in good if rate.akima is not None),
+        fmean(rate.pchip for rate in good if rate.pchip is not None),
+        min(rate.low for rate in good),
+        max(rate.high for rate in good),
+        fmean(rate.overlap for rate in good),
+        "; ".join(notes + sorted({rate.note for rate in good if rate.note})),
+        len(good),
     )

@@ -1,15 +1,20 @@
-"""`tessera bench coder|codec`: speeds beside installed peers, as ratios measured in one run."""
+"""`tessera bench coder|codec|latents`: speeds and sizes beside installed peers, as ratios measured in one run."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from tessera.tools import options
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("coder", "codec"), help="the entropy coder alone, or whole codecs")
+    parser.add_argument(
+        "what", choices=("coder", "codec", "latents"),
+        help="the entropy coder alone, whole codecs, or the latents of pictures beside lossless picture formats",
+    )  # fmt: skip
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="pictures or folders, of `bench latents`")
     parser.add_argument("--codec", default="wavelet", metavar="NAME", help="family that `bench codec` measures")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs of each, of which the median counts")
     parser.add_argument("--threads", type=int, metavar="N", help="of torch (default: as it is)")
@@ -17,7 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    result = _coder() if args.what == "coder" else _codec(args)
+    from tessera.codec.errors import ParameterError
+
+    if bool(args.paths) != (args.what == "latents"):
+        raise ParameterError("`bench latents` takes pictures or folders of them, the others take none")
+    result = {"coder": _coder, "codec": _codec, "latents": _latents}[args.what](args)
     if args.json:
         options.print_json(result)
     else:
@@ -25,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _coder() -> Any:
+def _coder(args: argparse.Namespace) -> Any:
     from tessera.tools import bench_coder
 
     return bench_coder.measure()
@@ -35,6 +44,12 @@ def _codec(args: argparse.Namespace) -> Any:
     from tessera.tools import bench_codec
 
     return bench_codec.measure(args.codec, runs=args.runs, threads=args.threads)
+
+
+def _latents(args: argparse.Namespace) -> Any:
+    from tessera.tools import bench_latents, evaluate_images
+
+    return bench_latents.measure(evaluate_images.find_files(args.paths))
 
 
 def _print(value: Any, indent: str = "") -> None:

@@ -1,7 +1,8 @@
-"""Speed of a codec family beside CompressAI's bmshj2018-hyperprior, both in one process and on the same threads."""
+"""Speed and memory of a codec family beside CompressAI's bmshj2018-hyperprior, on the same threads."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable
 from statistics import median
@@ -17,7 +18,7 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
     """Medians of `runs` alternating runs, in seconds, and ratios peer / ours (above 1: ours is faster).
 
     `encode_1080p_fps` is frames a second of encoding one decoded 1920x1080 frame, group by group as for a clip.
-    Without CompressAI the peer's figures are absent and `peer` says so.
+    `memory_mib` is as `bench_memory.measure` says.  Without CompressAI the peer's figures are absent; `peer` says so.
     """
     if runs < 1:
         raise ParameterError(f"--runs {runs}: at least one run is needed")
@@ -25,6 +26,7 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
 
     import tessera
     from tessera.data import procedural
+    from tessera.tools import bench_memory
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -49,12 +51,29 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
     }
     if theirs:
         result["ratio"] = {name: seconds["peer", name] / seconds["ours", name] for name in ("encode", "decode")}
+    result["memory_mib"] = bench_memory.measure(codec, *PICTURE, torch.get_num_threads())
     return result
+
+
+def peer_is_installed() -> bool:
+    return importlib.util.find_spec("compressai") is not None
+
+
+def functions(who: str, codec: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """`encode(pixels)` and `decode(coded)` of "ours" or of the "peer"."""
+    if who == "peer":
+        from tessera.tools.peers_learned import CompressAI
+
+        peer = CompressAI()
+        return peer.encode, peer.decode
+    import tessera
+
+    return lambda pixels: tessera.encode(pixels, codec=codec), tessera.decode
 
 
 def _peer(pixels: Any) -> tuple[str, dict[tuple[str, str], Callable[[], Any]]]:
     """The peer's name and work; the reason and nothing where it is not installed."""
-    from tessera.tools.peers import CompressAI
+    from tessera.tools.peers_learned import CompressAI
 
     try:
         peer = CompressAI()

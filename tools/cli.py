@@ -20,9 +20,11 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, one line of help)
     "info": ("info", "show what a .tsr file holds and where its bits went"),
     "verify": ("verify", "check every checksum and decode the whole file"),
     "demo": ("demo", "code a picture and a clip, show sizes, quality, times and a side-by-side picture"),
+    "tokens": ("tokens", "read a .tsr file as tokens for a model, without making pixels"),
     "codecs": ("codecs", "list the codec families, their options and weights"),
-    "evaluate": ("evaluate", "measure rate and quality beside other codecs: CSV, BD-rate, plots"),
-    "bench": ("bench", "measure speeds beside installed peers"),
+    "compare": ("compare", "make a page with a slider between pictures or codecs"),
+    "evaluate": ("evaluate", "measure rate and quality beside other codecs: BD-rate, plots, a page"),
+    "bench": ("bench", "measure speeds, memory and sizes beside installed peers"),
     "train": ("train", "train a codec family"),
     "export": ("export", "turn a training run into a weights file"),
 }

@@ -1,64 +1,149 @@
-"""`tessera evaluate images PATH... --out REPORT/`: rate and quality beside other codecs.
+"""`tessera evaluate images|video|machine PATH... --out REPORT/`: rate and quality beside other codecs.
 
-Written to the report's folder: `rows.csv` (one row a picture and setting), `summary.csv` (means over the pictures),
-`bdrate.csv`, `psnr.png`, `msssim.png` and `index.html`, which shows them all.  Rows that are there already, of the same
-picture and the same version of the codec, are not measured again, so an interrupted run goes on where it stopped.
+Written to the report's folder: `results.csv` (one row a source and setting), `summary.csv` (means over the sources),
+`bdrate.csv`, a plot a metric, and `index.html`, which shows them all and compares pictures with a slider.  Rows that
+are there already, of the same file and the same version of the codec, are not measured again, so an interrupted run
+goes on where it stopped.  `machine` measures what a classifier still sees; see `evaluate_machine`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tessera.tools import options
 
-QUALITIES = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
+if TYPE_CHECKING:
+    from tessera.tools.evaluate_jobs import Context
+    from tessera.tools.report import Study
+    from tessera.tools.slider import Scene
+
+QUALITIES = {"images": (5, 15, 25, 35, 45, 55, 65, 75, 85, 95), "video": (10, 25, 40, 55, 70, 85)}
+CODECS = {"images": "wavelet,jpeg,webp,avif", "video": "wavelet,x264,x265,svtav1"}
+RATES = {"images": [0.2, 0.7], "video": [0.3]}
 
 
 def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
+    return list(dict.fromkeys(name for name in text.split(",") if name))
 
 
-def _qualities(text: str) -> list[float]:
-    return [options.number(0, 100)(item) for item in _names(text)]
+def _numbers(low: float, high: float) -> Callable[[str], list[float]]:
+    return lambda text: [options.number(low, high)(item) for item in _names(text)]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=("images",), help="what PATH holds")
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="pictures, or folders of pictures")
+    parser.add_argument("kind", choices=("images", "video", "machine"), help="what PATH holds")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of them")
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT/", help="folder of the report")
     parser.add_argument(
-        "--codecs", type=_names, default=["wavelet", "jpeg", "webp", "avif"], metavar="A,B",
-        help="families of `tessera codecs`, and jpeg, webp, avif, jpegxl (default wavelet,jpeg,webp,avif)",
+        "--codecs", type=_names, metavar="A,B@key=value",
+        help="families and other codecs, with options (default: images wavelet,jpeg,webp,avif; "
+        "video wavelet,x264,x265,svtav1). Pictures also: jpegxl, hevc, vvc, compressai:NAME[@Q], published:NAME",
     )  # fmt: skip
-    parser.add_argument(
-        "--references", type=_names, metavar="A,B", help="curves to compute BD-rates against (default: all codecs)"
-    )
+    parser.add_argument("--references", type=_names, metavar="A,B", help="compute BD-rates against (default: all)")
     parser.add_argument(
         "--curves", type=Path, action="append", default=[], metavar="CSV",
         help="curves of the same pictures, columns codec,bpp,psnr_rgb[,msssim_db]; used if named in --references",
     )  # fmt: skip
-    parser.add_argument("--qualities", type=_qualities, default=list(QUALITIES), metavar="5,15,...", help="of families")
+    parser.add_argument("--qualities", type=_numbers(0, 100), metavar="5,15,...", help="of families")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="measurements at a time")
+    parser.add_argument("--msssim-every", type=int, default=8, metavar="N", help="frames of clips (default 8)")
+    parser.add_argument("--pictures", type=int, default=2, metavar="N", help="of the slider (default 2, 0: no slider)")
+    parser.add_argument("--rates", type=_numbers(0.001, 100), metavar="0.2,0.7", help="of the slider, bpp")
+    machine = parser.add_argument_group("of `machine`, which takes one tar file of labelled pictures")
+    machine.add_argument("--images", type=int, default=0, metavar="N", help="test pictures (default: all)")
+    machine.add_argument("--epochs", type=int, default=14, metavar="N", help="of training the classifier")
+    machine.add_argument("--latents", action="store_true", help="also learn from the latents of families")
+    machine.add_argument("--retrain", action="store_true", help="also learn from coded pictures (slow)")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     options.need_packages(("bjontegaard", "matplotlib", "pytorch_msssim"), "eval")
-    from tessera.tools import evaluate_images, report
+    return _machine(args) if args.kind == "machine" else _report(args)
 
-    pictures = evaluate_images.find_pictures(args.paths)
-    codecs = [evaluate_images.subject(name, args.qualities, args.device) for name in args.codecs]
-    references = args.references or args.codecs
-    extra = report.read_curves(args.curves, references)
-    report.check_references(references, [*args.codecs, *extra])
+
+def _machine(args: argparse.Namespace) -> int:
+    from tessera.tools import evaluate_machine
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    result = evaluate_machine.evaluate(args)
+    if args.json:
+        options.print_json(result)
+    else:
+        evaluate_machine.print_tables(result)
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from tessera.codec.errors import ParameterError
+    from tessera.tools import evaluate_jobs, report
+
+    for name in ("jobs", "msssim_every"):
+        if getattr(args, name) < 1:
+            raise ParameterError(f"--{name.replace('_', '-')}: at least 1")
+    paths = _find(args)
+    names = args.codecs or CODECS[args.kind].split(",")
+    codecs = [name for name in names if not name.startswith(report.PUBLISHED)]
+    qualities = tuple(args.qualities or QUALITIES[args.kind])
+    context = evaluate_jobs.Context(args.kind, qualities, args.device, args.msssim_every)
+    peers = [evaluate_jobs.subject(context, name) for name in codecs]
+    references = args.references or names
+    extra = report.read_curves(args.curves, references) | report.published([*names, *references], paths)
+    report.check_references(references, [*codecs, *extra])
     args.out.mkdir(parents=True, exist_ok=True)
     with options.progress_bar("measuring", quiet=args.json) as progress:
-        rows = evaluate_images.measure(pictures, codecs, args.out / "rows.csv", progress)
-    result = report.write(args.out, codecs, rows, references, extra)
+        rows, failures = evaluate_jobs.measure(
+            context, codecs, paths, args.out / "results.csv", workers=args.jobs, progress=progress
+        )
+    study = report.Study(args.kind, _command(), peers, rows, failures, extra, references, _notes(args))
+    scenes = _scenes(args, context, codecs, study, paths)
+    result = report.write(args.out, study, scenes)
     if args.json:
         options.print_json(result)
     else:
         report.print_tables(result)
         print(f"report: {args.out / 'index.html'}")
     return 0
+
+
+def _find(args: argparse.Namespace) -> list[Path]:
+    from tessera.tools import evaluate_images, evaluate_video
+
+    if args.kind == "images":
+        return evaluate_images.find_files(args.paths)
+    return evaluate_images.find_files(args.paths, evaluate_video.SUFFIXES, "clip")
+
+
+def _notes(args: argparse.Namespace) -> list[str]:
+    """Lines that a reader must know beside the figures."""
+    from tessera.tools import metrics
+
+    notes = [metrics.why_no_lpips()]
+    if args.kind == "video" and args.msssim_every > 1:
+        notes.append(f"MS-SSIM of a clip is the mean over frames 0, {args.msssim_every}, {2 * args.msssim_every}, ...")
+    return [note for note in notes if note]
+
+
+def _scenes(args: argparse.Namespace, context: Context, codecs: list[str], study: Study, paths: list[Path]
+            ) -> list[Scene]:  # fmt: skip
+    """Of the slider: `--pictures` sources, spread over those that were measured whole."""
+    from tessera.tools import report, scenes
+
+    rows, left_out = report.comparable(study.rows)
+    whole = [path for path in paths if path.name not in left_out]
+    count = min(args.pictures, len(whole))
+    chosen = [whole[(2 * index + 1) * len(whole) // (2 * count)] for index in range(count)]
+    if not chosen:
+        return []
+    return scenes.make(context, codecs, rows, chosen, args.rates or RATES[args.kind], args.jobs)
+
+
+def _command() -> str:
+    return shlex.join(["tessera", *sys.argv[1:]])

@@ -1,52 +1,125 @@
-"""Codecs to compare with, each at exact settings: JPEG, WebP, AVIF, JPEG XL, and CompressAI's models.
+"""Codecs to compare with: what a peer is, how it is named, and picture codecs that come as Python packages.
 
-A peer turns a uint8 (H, W, 3) picture into the bytes of a file and back.  `PEERS` is the one list; `settings` go from
-low rate to high.
+A spec names a peer and its options: `avif`, `avif@speed=6@tune=default`.  Options that are not named have the value
+that the codec's builder gives first; every one of them is printed in reports.  `settings` go from low rate to high.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from tessera.codec.errors import UnsupportedError
-from tessera.tools import options
+from tessera.codec.errors import ParameterError, UnsupportedError
 from tessera.tools.metrics import Pixels
+
+Source = TypeVar("Source")
+Result = TypeVar("Result")
+Options = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A picture codec: `encode(pixels, setting)` makes a file's bytes, `decode` reads them.
+class Peer(Generic[Source, Result]):
+    """A codec: `encode(source, setting)` makes a file's bytes, `decode` reads them.
 
+    A picture codec goes from uint8 (H, W, 3) to the same, a clip codec from a path to an iterator of such frames.
+
+    name        the spec; the name of the curve
     parameter   the name of what `settings` vary
-    about       the settings that stay fixed, printed in reports
+    about       the exact command and the settings that stay fixed, printed in reports
     version     the libraries that did it; measurements of another version are not reused
+    step        settings are multiples of it; 0 where there are no others than `settings`
+    limits      least and greatest setting
     """
 
     name: str
     parameter: str
     settings: tuple[float, ...]
     about: str
-    encode: Callable[[Pixels, float], bytes]
-    decode: Callable[[bytes], Pixels]
+    encode: Callable[[Source, float], bytes]
+    decode: Callable[[bytes], Result]
     version: Callable[[], str]
+    step: float = 1.0
+    limits: tuple[float, float] = (1, 100)
 
 
-def _pillow_encode(kind: str, **fixed: Any) -> Callable[[Pixels, float], bytes]:
+PicturePeer = Peer[Pixels, Pixels]
+
+
+def parse(spec: str) -> tuple[str, Options]:
+    """`avif@speed=6` -> ("avif", {"speed": "6"})."""
+    name, *pairs = spec.split("@")
+    options: Options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (equals and key and value) or key in options:
+            raise ParameterError(f"codec {spec!r}: {pair!r} is not key=value, or given twice")
+        options[key] = value
+    return name, options
+
+
+def filled(spec: str, given: Options, choices: Mapping[str, tuple[str, ...]]) -> Options:
+    """`given` with the first choice for every option that it lacks.  An empty last choice lets any value pass."""
+    for key, value in given.items():
+        if key not in choices:
+            raise ParameterError(f"codec {spec!r}: no option {key!r}; there are {', '.join(choices) or 'none'}")
+        allowed = choices[key]
+        if value not in allowed and allowed[-1]:
+            raise ParameterError(f"codec {spec!r}: {key} is one of {', '.join(allowed)}")
+    return {key: given.get(key, allowed[0]) for key, allowed in choices.items()}
+
+
+# -- codecs inside Pillow ----------------------------------------------------------------------------------------------
+
+_PILLOW_CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "jpeg": {"subsampling": ("4:2:0", "4:4:4", "4:2:2")},
+    "webp": {"method": tuple("6012345")},
+    "avif": {
+        "speed": ("4", *(str(i) for i in range(11) if i != 4)),
+        "tune": ("psnr", "ssim", "default"),
+        "subsampling": ("4:4:4", "4:2:0"),
+        "codec": ("aom", "svt"),
+    },
+}
+_PILLOW_SETTINGS = {
+    "jpeg": (10, 20, 30, 40, 50, 60, 70, 80, 90, 95),
+    "webp": (5, 15, 30, 50, 70, 80, 90, 95),
+    "avif": (10, 20, 30, 40, 50, 60, 70, 80),
+}
+_PILLOW_FEATURES = {"jpeg": "libjpeg_turbo", "webp": "webp", "avif": "avif"}
+
+
+def _pillow(spec: str, name: str, given: Options) -> PicturePeer:
+    options = filled(spec, given, _PILLOW_CHOICES[name])
+    fixed = _pillow_arguments(name, options)
+    shown = "".join(f", {key}={value!r}" for key, value in fixed.items())
+
     def encode(pixels: Pixels, quality: float) -> bytes:
         from PIL import Image
 
         buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, kind, quality=int(quality), **fixed)
+        Image.fromarray(pixels).save(buffer, name.upper(), quality=int(quality), **fixed)
         return buffer.getvalue()
 
-    return encode
+    return Peer(
+        spec, "quality", _PILLOW_SETTINGS[name], f'Pillow: image.save(file, "{name.upper()}", quality=Q{shown})',
+        encode, _pillow_decode, _pillow_version(_PILLOW_FEATURES[name]),
+    )  # fmt: skip
+
+
+def _pillow_arguments(name: str, options: Options) -> dict[str, Any]:
+    if name == "jpeg":
+        return {"subsampling": options["subsampling"], "optimize": True}
+    if name == "webp":
+        return {"method": int(options["method"])}
+    advanced = {} if options["tune"] == "default" else {"tune": options["tune"]}
+    arguments = {"codec": options["codec"], "speed": int(options["speed"]), "subsampling": options["subsampling"]}
+    return {**arguments, "advanced": advanced, "max_threads": 1}  # with more threads libaom's files differ
 
 
 def _pillow_decode(data: bytes) -> Pixels:
@@ -69,6 +142,9 @@ def _pillow_version(feature: str) -> Callable[[], str]:
     return version
 
 
+# -- JPEG XL -----------------------------------------------------------------------------------------------------------
+
+
 def _imagecodecs() -> Any:
     if importlib.util.find_spec("imagecodecs") is None:
         raise UnsupportedError("jpegxl needs the package imagecodecs, which is not installed")
@@ -77,59 +153,50 @@ def _imagecodecs() -> Any:
     return imagecodecs
 
 
-def _jpegxl_encode(pixels: Pixels, distance: float) -> bytes:
-    return bytes(_imagecodecs().jpegxl_encode(pixels, distance=distance, effort=7))
+def _jpegxl(spec: str, name: str, given: Options) -> PicturePeer:
+    effort = int(filled(spec, given, {"effort": tuple("71234568") + ("9",)})["effort"])
+
+    def encode(pixels: Pixels, distance: float) -> bytes:
+        return bytes(_imagecodecs().jpegxl_encode(pixels, distance=distance, effort=effort, numthreads=1))
+
+    def decode(data: bytes) -> Pixels:
+        return np.asarray(_imagecodecs().jpegxl_decode(data, numthreads=1), dtype=np.uint8)
+
+    def version() -> str:
+        return f"imagecodecs {_imagecodecs().__version__} {_imagecodecs().jpegxl_version()}"
+
+    about = f"imagecodecs.jpegxl_encode(pixels, distance=D, effort={effort}, numthreads=1)"
+    return Peer(
+        spec, "distance", (15, 10, 6, 4, 2.5, 1.5, 1.0, 0.5), about, encode, decode, version, 0.01, limits=(0.1, 25)
+    )  # fmt: skip
 
 
-def _jpegxl_decode(data: bytes) -> Pixels:
-    return np.asarray(_imagecodecs().jpegxl_decode(data), dtype=np.uint8)
+def _intra(spec: str, name: str, given: Options) -> PicturePeer:
+    from tessera.tools import peers_intra
+
+    return peers_intra.build(spec, name, given)
 
 
-def _jpegxl_version() -> str:
-    return f"imagecodecs {_imagecodecs().__version__} {_imagecodecs().jpegxl_version()}"
-
-
-PEERS: dict[str, Peer] = {
-    peer.name: peer
-    for peer in (
-        Peer(
-            "jpeg",
-            "quality",
-            (10, 20, 30, 40, 50, 60, 70, 80, 90, 95),
-            "4:2:0, optimised Huffman tables",
-            _pillow_encode("JPEG", subsampling="4:2:0", optimize=True),
-            _pillow_decode,
-            _pillow_version("libjpeg_turbo"),
-        ),
-        Peer(
-            "webp",
-            "quality",
-            (5, 15, 30, 50, 70, 80, 90, 95),
-            "method 6",
-            _pillow_encode("WEBP", method=6),
-            _pillow_decode,
-            _pillow_version("webp"),
-        ),
-        Peer(
-            "avif",
-            "quality",
-            (10, 20, 30, 40, 50, 60, 70, 80),
-            "libaom speed 4, tune psnr, 4:4:4, one thread",  # with more threads libaom's files differ
-            _pillow_encode("AVIF", codec="aom", speed=4, subsampling="4:4:4", advanced={"tune": "psnr"}, max_threads=1),
-            _pillow_decode,
-            _pillow_version("avif"),
-        ),
-        Peer(
-            "jpegxl",
-            "distance",
-            (15, 10, 6, 4, 2.5, 1.5, 1.0, 0.5),
-            "effort 7",
-            _jpegxl_encode,
-            _jpegxl_decode,
-            _jpegxl_version,
-        ),
-    )
+_BUILDERS: dict[str, Callable[[str, str, Options], PicturePeer]] = {
+    "jpeg": _pillow,
+    "webp": _pillow,
+    "avif": _pillow,
+    "jpegxl": _jpegxl,
+    "hevc": _intra,
+    "vvc": _intra,
 }
+PICTURE_PEERS = tuple(_BUILDERS)
+
+
+def picture_peer(spec: str) -> PicturePeer:
+    """The picture codec that `spec` names.  ParameterError for a wrong spec."""
+    name, options = parse(spec)
+    if name not in _BUILDERS:
+        raise ParameterError(f"no codec {name!r}; there are {', '.join(_BUILDERS)}")
+    return _BUILDERS[name](spec, name, options)
+
+
+PEERS: dict[str, PicturePeer] = {name: picture_peer(name) for name in ("jpeg", "webp", "avif", "jpegxl")}
 
 
 _KEPT: list[Any] = []  # a torch.library.Library undoes its definitions when it is collected
@@ -157,35 +224,3 @@ def mend_torchvision() -> None:
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _KEPT.append(library)
-
-
-class CompressAI:
-    """The model bmshj2018-hyperprior of CompressAI at quality 3, with random weights: a peer for speed alone."""
-
-    name = "compressai bmshj2018-hyperprior q3"
-
-    def __init__(self) -> None:
-        options.need_packages(("compressai",), "peers")
-        mend_torchvision()
-        import torch
-        from compressai.zoo import bmshj2018_hyperprior
-
-        torch.manual_seed(0)
-        self._model = bmshj2018_hyperprior(quality=3, pretrained=False).eval()
-        self._model.update()
-
-    def encode(self, pixels: Pixels) -> Any:
-        """uint8 (H, W, 3), sides multiples of 64, to CompressAI's strings and shape."""
-        import torch
-
-        with torch.inference_mode():
-            x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-            return self._model.compress(x)
-
-    def decode(self, coded: Any) -> Pixels:
-        """What `encode` returned, back to uint8 (H, W, 3)."""
-        import torch
-
-        with torch.inference_mode():
-            x = self._model.decompress(coded["strings"], coded["shape"])["x_hat"]
-            return np.asarray((x[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy())

@@ -1,53 +1,100 @@
-"""From measured rows to a report: means, BD-rates, plots and one HTML page."""
+"""From measured rows to a report: means, BD-rates, CSV files, plots and one HTML page."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import html
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
-from tessera.codec.errors import FormatError, ParameterError
+from tessera.codec.errors import CodecError, FormatError, ParameterError
 from tessera.tools import bdrate, metrics, options
-from tessera.tools.evaluate_images import Row
+from tessera.tools.evaluate_jobs import Failure
+from tessera.tools.evaluate_rows import Row
 from tessera.tools.peers import Peer
 
-METRICS = {"psnr": "RGB PSNR (dB)", "msssim_db": "MS-SSIM (dB)"}
+METRICS = {
+    "psnr": "RGB PSNR (dB)",
+    "msssim_db": "MS-SSIM (dB)",
+    "psnr_yuv": "YUV 6:1:1 PSNR (dB)",
+    "lpips_db": "LPIPS (dB)",
+}
 _COLUMNS = (("psnr", "psnr_rgb"), ("msssim_db", "msssim_db"), ("msssim_db", "msssim_db_of_mean"))  # of curves read in
-
-
-@dataclass(frozen=True)
-class Mean:
-    """Means over the pictures at one setting; `msssim_db` is the mean MS-SSIM in dB, None if any picture lacks it."""
-
-    codec: str
-    setting: str
-    images: int
-    bpp: float
-    psnr: float
-    msssim: float | None
-    msssim_db: float | None
-    encode_s: float
-    decode_s: float
-
+PUBLISHED = "published:"
 
 Curve = dict[str, list[bdrate.Point]]  # metric -> points
 
 
 @dataclass(frozen=True)
+class Mean:
+    """Means over the sources at one setting; times are medians, in CPU seconds of a source.
+
+    msssim_db, lpips_db   -10 log10 of one minus the mean MS-SSIM, of the mean LPIPS; None if any source lacks it
+    """
+
+    codec: str
+    setting: str
+    sources: int
+    bpp: float
+    psnr: float
+    psnr_yuv: float | None
+    msssim: float | None
+    msssim_db: float | None
+    lpips: float | None
+    lpips_db: float | None
+    encode_s: float
+    decode_s: float
+
+
+@dataclass
+class Study:
+    """One evaluation: what was asked for and what was measured.
+
+    published   curves that others measured, by their name in `--codecs` or `--references`
+    notes       lines for the reader, such as why a metric is absent
+    """
+
+    kind: str
+    command: str
+    peers: Sequence[Peer[Any, Any]]
+    rows: Sequence[Row]
+    failures: Sequence[Failure] = ()
+    published: Mapping[str, Curve] = field(default_factory=dict)
+    references: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Result:
-    """What a report holds."""
+    """The figures of a report."""
 
     means: list[Mean]
     bdrates: list[bdrate.BdRate]
+    failures: list[Failure]
+    notes: list[str]
+
+
+def comparable(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """The rows of those sources that every codec was measured on at every setting, and the other sources' names.
+
+    Means over different sources would compare nothing.  A codec without any row does not count.
+    """
+    wanted = {(row.codec, row.setting) for row in rows}
+    have: dict[str, set[tuple[str, str]]] = {}
+    for row in rows:
+        have.setdefault(row.sha256, set()).add((row.codec, row.setting))
+    whole = {source for source, found in have.items() if found == wanted}
+    if rows and not whole:
+        raise CodecError("no source was measured with every codec at every setting; see failures.csv")
+    return [row for row in rows if row.sha256 in whole], sorted({r.source for r in rows if r.sha256 not in whole})
 
 
 def means(rows: Iterable[Row]) -> list[Mean]:
-    """One `Mean` for each codec and setting, in the order of the rows; times are medians."""
+    """One `Mean` for each codec and setting, in the order of the rows."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.codec, row.setting), []).append(row)
@@ -55,48 +102,78 @@ def means(rows: Iterable[Row]) -> list[Mean]:
 
 
 def _mean(codec: str, setting: str, rows: list[Row]) -> Mean:
-    known = [row.msssim for row in rows if row.msssim is not None]
-    msssim = fmean(known) if len(known) == len(rows) else None
+    msssim, lpips = (_known(getattr(row, name) for row in rows) for name in ("msssim", "lpips"))
     return Mean(
         codec=codec,
         setting=setting,
-        images=len(rows),
+        sources=len(rows),
         bpp=fmean(row.bpp for row in rows),
         psnr=fmean(row.psnr for row in rows),
+        psnr_yuv=_known(row.psnr_yuv for row in rows),
         msssim=msssim,
         msssim_db=None if msssim is None else metrics.ms_ssim_db(msssim),
+        lpips=lpips,
+        lpips_db=None if lpips is None else metrics.ms_ssim_db(1 - lpips),
         encode_s=median(row.encode_s for row in rows),
         decode_s=median(row.decode_s for row in rows),
     )
 
 
-def curves(table: Iterable[Mean]) -> dict[str, Curve]:
-    """Codec -> its curve in every metric; infinite and missing values are left out."""
+def _known(values: Iterable[float | None]) -> float | None:
+    """The mean, None if any value is."""
+    listed = list(values)
+    known = [value for value in listed if value is not None]
+    return fmean(known) if known and len(known) == len(listed) else None
+
+
+def curves(rows: Sequence[Row]) -> dict[str, Curve]:
+    """Codec -> its curve in every metric, rate and quality over those sources alone that have the metric."""
     found: dict[str, Curve] = {}
-    for mean in table:
-        curve = found.setdefault(mean.codec, {metric: [] for metric in METRICS})
-        for metric in METRICS:
+    for metric in METRICS:
+        field_name = metric.removesuffix("_db")
+        lacking = {row.sha256 for row in rows if getattr(row, field_name) is None}
+        for mean in means(row for row in rows if row.sha256 not in lacking):
+            curve = found.setdefault(mean.codec, {name: [] for name in METRICS})
             value = getattr(mean, metric)
-            if value is not None and math.isfinite(value):
+            if math.isfinite(value):
                 curve[metric].append((mean.bpp, value))
     return found
 
 
-def read_curves(files: Sequence[Path], names: Sequence[str]) -> dict[str, Curve]:
+def read_curves(files: Sequence[Path], names: Sequence[str], prefix: str = "") -> dict[str, Curve]:
     """The curves called `names` in CSV files with the columns codec, bpp, psnr_rgb and perhaps msssim_db."""
     found: dict[str, Curve] = {}
     for file in files:
         with file.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
+            reader = csv.DictReader(line for line in stream if not line.startswith("#"))
             if not {"codec", "bpp", "psnr_rgb"} <= set(reader.fieldnames or ()):
                 raise FormatError(f"{file}: no columns codec, bpp, psnr_rgb")
             for row in reader:
-                if row["codec"] not in names:
+                name = prefix + row["codec"]
+                if name not in names:
                     continue
-                curve = found.setdefault(row["codec"], {metric: [] for metric in METRICS})
+                curve = found.setdefault(name, {metric: [] for metric in METRICS})
                 for metric, column in _COLUMNS:
                     if row.get(column):
                         curve[metric].append((float(row["bpp"]), float(row[column])))
+    return found
+
+
+def published(names: Sequence[str], paths: Sequence[Path]) -> dict[str, Curve]:
+    """The published curves among `names`, such as `published:vtm`.  ParameterError unless `paths` are all of Kodak."""
+    wanted = [name for name in names if name.startswith(PUBLISHED)]
+    if not wanted:
+        return {}
+    if sorted(path.stem for path in paths) != [f"kodim{n:02}" for n in range(1, 25)]:
+        raise ParameterError(f"{wanted[0]}: published curves are of the 24 Kodak pictures, kodim01 to kodim24")
+    file = Path(__file__).parent.parent / "data" / "published_kodak.csv"
+    found = read_curves([file], wanted, PUBLISHED)
+    for name in wanted:
+        if name not in found:
+            with file.open(encoding="utf-8") as stream:
+                lines = [line for line in stream if not line.startswith("#")][1:]
+            there = sorted({PUBLISHED + line.split(",")[0] for line in lines})
+            raise ParameterError(f"no curve {name}; there are {', '.join(there)}")
     return found
 
 
@@ -106,120 +183,91 @@ def check_references(references: Sequence[str], known: Sequence[str]) -> None:
         raise ParameterError(f"no curve {', '.join(unknown)}; there are {', '.join(known)}")
 
 
-def write(folder: Path, codecs: Sequence[Peer], rows: Sequence[Row], references: Sequence[str],
-          extra: dict[str, Curve]) -> Result:  # fmt: skip
-    """Write summary.csv, bdrate.csv, the plots and index.html to `folder`."""
-    table = means(rows)
-    drawn = {**curves(table), **extra}
-    rates = [
-        bdrate.compare(codec.name, drawn[codec.name][metric], reference, drawn[reference][metric], metric)
+def bd_rates(study: Study, rows: Sequence[Row]) -> list[bdrate.BdRate]:
+    """Every codec against every reference: of the mean curves of pictures, the mean of each clip's of clips."""
+    if study.kind != "video":
+        return _bd_rates(study, {**curves(rows), **study.published})
+    by_source: dict[str, list[Row]] = {}
+    for row in rows:
+        by_source.setdefault(row.sha256, []).append(row)
+    each = [_bd_rates(study, curves(group)) for group in by_source.values()]
+    groups: dict[tuple[str, str, str], list[bdrate.BdRate]] = {}
+    for rate in (rate for rates in each for rate in rates):
+        groups.setdefault((rate.codec, rate.reference, rate.metric), []).append(rate)
+    return [bdrate.mean(group) for group in groups.values()]
+
+
+def _bd_rates(study: Study, drawn: Mapping[str, Curve]) -> list[bdrate.BdRate]:
+    return [
+        bdrate.compare(codec, drawn[codec][metric], reference, drawn[reference][metric], metric)
         for metric in METRICS
-        for codec in codecs
-        for reference in references
-        if reference != codec.name and drawn[reference][metric] and drawn[codec.name][metric]
+        for codec in drawn
+        for reference in study.references
+        if codec != reference and reference in drawn and drawn[reference][metric] and drawn[codec][metric]
     ]
-    result = Result(table, rates)
-    _write_csv(folder / "summary.csv", Mean, table)
-    _write_csv(folder / "bdrate.csv", bdrate.BdRate, rates)
-    plots = [
-        _plot(
-            folder / f"{metric.removesuffix('_db')}.png", label, {name: curve[metric] for name, curve in drawn.items()}
-        )
-        for metric, label in METRICS.items()
-        if any(curve[metric] for curve in drawn.values())
-    ]
-    (folder / "index.html").write_text(_page(codecs, rows, result, plots), encoding="utf-8")
+
+
+def write(folder: Path, study: Study, scenes: Sequence[Any] = ()) -> Result:
+    """Write the CSV files, the plots and index.html to `folder`; `scenes` are for the slider."""
+    from tessera.tools import report_page, report_plots
+
+    rows, left_out = comparable(study.rows)
+    notes = list(study.notes)
+    if left_out:
+        notes.append("Left out, because not every codec could be measured on them: " + ", ".join(left_out))
+    small = sorted({row.source for row in rows if row.msssim is None})
+    if small:
+        notes.append(f"Without MS-SSIM, because a side is below {metrics.MS_SSIM_SIDE} pixels: " + ", ".join(small))
+    result = Result(means(rows), bd_rates(study, rows), list(study.failures), notes)
+    _write_csv(folder / "summary.csv", Mean, result.means)
+    _write_csv(folder / "bdrate.csv", bdrate.BdRate, result.bdrates)
+    if study.failures:
+        _write_csv(folder / "failures.csv", Failure, study.failures)
+    else:
+        (folder / "failures.csv").unlink(missing_ok=True)
+    drawn = {**curves(rows), **study.published}
+    ours = [peer.name for peer in study.peers if peer.version().startswith("tessera ")]
+    plots = report_plots.draw_all(folder, drawn, ours)
+    page = report_page.render(study, result, plots, scenes)
+    (folder / "index.html").write_text(page, encoding="utf-8")
     return result
 
 
-def _write_csv(file: Path, kind: type, rows: Sequence[Mean | bdrate.BdRate]) -> None:
+def _write_csv(file: Path, kind: type, rows: Sequence[Any]) -> None:
     with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(field.name for field in dataclasses.fields(kind))
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(item.name for item in dataclasses.fields(kind))
         for row in rows:
             writer.writerow(
                 round(value, 6) if isinstance(value, float) else value for value in dataclasses.astuple(row)
             )
 
 
-def _plot(file: Path, label: str, lines: dict[str, list[bdrate.Point]]) -> Path:
-    """Curves of quality over rate, as a PNG file."""
-    import matplotlib
+# -- as text -----------------------------------------------------------------------------------------------------------
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 5.5), layout="constrained")
-    for index, (name, points) in enumerate(lines.items()):
-        if points:
-            rates, values = zip(*sorted(points), strict=True)
-            axes.plot(rates, values, marker="os^Dv<>P"[index % 8], markersize=5, linewidth=1.6, label=name)
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda rate, _: f"{rate:g}"))
-    axes.set_xlabel("rate (bits per pixel of the file, log scale)")
-    axes.set_ylabel(label)
-    axes.grid(True, which="both", color="#e4e4e4", linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
-    axes.legend(frameon=False, loc="upper left")
-    figure.savefig(file, dpi=110)
-    pyplot.close(figure)
-    return file
+_MEAN_HEAD = ("codec", "setting", "bpp", "PSNR", "YUV 6:1:1", "MS-SSIM dB", "enc s", "dec s")
+_RATE_HEAD = ("codec", "reference", "metric", "Akima", "PCHIP", "over", "overlap", "note")
 
 
-_MEAN_HEAD = ("codec", "setting", "bpp", "PSNR", "MS-SSIM dB", "enc s", "dec s")
-_RATE_HEAD = ("codec", "reference", "metric", "Akima", "PCHIP", "over", "note")
-
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:1em 0}th,td{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}
-th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}img{max-width:100%}"""
-
-
-def _page(codecs: Sequence[Peer], rows: Sequence[Row], result: Result, plots: Sequence[Path]) -> str:
-    """The report as one HTML page beside its pictures."""
-    count = len({row.image for row in rows})
-    about = "".join(
-        f"<li><b>{html.escape(codec.name)}</b>: {html.escape(codec.about)}; {html.escape(codec.version())}</li>"
-        for codec in codecs
-    )
-    parts = [
-        f"<p>{count} pictures. Rate: bytes of the whole file. PSNR: 10 log10(255² / MSE) over RGB, 8 bits, on the "
-        "decoded file; the mean of the pictures' PSNRs. MS-SSIM: pytorch-msssim, dB of the mean. BD-rate: package "
-        "bjontegaard on these mean curves, over the quality both cover; negative means fewer bits. "
-        "Times: wall seconds, median, one run each.</p>",
-        f"<ul>{about}</ul>",
-        *(f'<img src="{plot.name}" alt="{plot.stem}">' for plot in plots),
-        "<h2>BD-rate</h2>",
-        _table(_RATE_HEAD, map(_rate_cells, result.bdrates)),
-        "<h2>Means</h2>",
-        _table(_MEAN_HEAD, map(_mean_cells, result.means)),
-    ]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>tessera evaluate</title>'
-        f"<style>{_STYLE}</style><h1>tessera evaluate images</h1>{''.join(parts)}</html>\n"
-    )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    def line(tag: str, cells: Sequence[str]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    return "<table>" + line("th", head) + "".join(line("td", row) for row in rows) + "</table>"
-
-
-def _rate_cells(rate: bdrate.BdRate) -> tuple[str, ...]:
-    figures = ("" if value is None else f"{value:+.1f} %" for value in (rate.akima, rate.pchip))
-    return (rate.codec, rate.reference, rate.metric, *figures, f"{rate.low:.1f}..{rate.high:.1f} dB", rate.note)
-
-
-def _mean_cells(mean: Mean) -> tuple[str, ...]:
-    db = "" if mean.msssim_db is None else f"{mean.msssim_db:.2f}"
+def mean_cells(mean: Mean) -> tuple[str, ...]:
+    yuv, db = ("" if value is None else f"{value:.2f}" for value in (mean.psnr_yuv, mean.msssim_db))
     times = (f"{mean.encode_s:.3f}", f"{mean.decode_s:.3f}")
-    return (mean.codec, mean.setting, f"{mean.bpp:.4f}", f"{mean.psnr:.2f}", db, *times)
+    return (mean.codec, mean.setting, f"{mean.bpp:.4f}", f"{mean.psnr:.2f}", yuv, db, *times)
+
+
+def rate_cells(rate: bdrate.BdRate) -> tuple[str, ...]:
+    figures = ("refused" if value is None else f"{value:+.1f} %" for value in (rate.akima, rate.pchip))
+    over = f"{rate.low:.1f}..{rate.high:.1f} dB"
+    return (rate.codec, rate.reference, rate.metric, *figures, over, f"{rate.overlap:.0%}", rate.note)
 
 
 def print_tables(result: Result) -> None:
-    """The means and BD-rates as text."""
-    print(options.text_table(_MEAN_HEAD, map(_mean_cells, result.means), left=2))
-    if result.bdrates:
-        print("\nBD-rate\n" + options.text_table(_RATE_HEAD, map(_rate_cells, result.bdrates), left=3))
+    """The means as text, and the BD-rates of the first codec; bdrate.csv has the others."""
+    print(options.text_table(_MEAN_HEAD, map(mean_cells, result.means), left=2))
+    shown = [rate for rate in result.bdrates if rate.codec == result.means[0].codec]
+    if shown:
+        print("\nBD-rate\n" + options.text_table(_RATE_HEAD, map(rate_cells, shown), left=3))
+    for note in result.notes:
+        print(note)
+    for failure in result.failures:
+        print(f"failed: {failure.codec} {failure.setting} on {failure.source}: {failure.reason}")

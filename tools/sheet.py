@@ -70,7 +70,11 @@ def _detail(pixels: Pixels, width: int, height: int) -> tuple[int, int, int, int
     """(left, top, right, bottom) of the busiest part that is enlarged to about `width` x `height`, at least twofold."""
     rows, columns = pixels.shape[:2]
     zoom = max(2, round(width / 190))
-    wide, high = min(columns, width // zoom), min(rows, max(1, height // zoom))
+    return busiest(pixels, min(columns, width // zoom), min(rows, max(1, height // zoom)))
+
+
+def busiest(pixels: Pixels, wide: int, high: int) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the part of `wide` x `high` pixels (at most the picture) that varies most."""
     gray = pixels.astype(np.float32).mean(axis=2)
     busy = np.zeros_like(gray)
     busy[:, 1:] += np.abs(np.diff(gray, axis=1))

@@ -116,7 +116,7 @@ function aim(event){
   place();
 }
 line.addEventListener("pointerdown",e=>{line.setPointerCapture(e.pointerId);e.preventDefault();e.stopPropagation();
-  line.focus({focusVisible:false});});
+  line.focus({focusVisible:false,preventScroll:true});});
 line.addEventListener("pointermove",e=>{if(line.hasPointerCapture(e.pointerId))split(percent(e));});
 line.addEventListener("keydown",e=>{
   const step={ArrowLeft:-2,ArrowRight:2,PageDown:-10,PageUp:10,Home:-100,End:100}[e.key];

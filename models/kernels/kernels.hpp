@@ -26,6 +26,7 @@ constexpr int kMargins = 130;     // scale_tables.REACH + 3: one entry per |v|, 
 constexpr int kNearTaps = 12;     // of the 5 x 5 neighbours, those of the other parity
 constexpr int kHiddenShift = 7;   // band_prior.ACTIVATION_SHIFT
 constexpr int kAnswerShift = 10;  // band_prior.ANSWER_SHIFT
+constexpr int32_t kLargest = 1 << 24;  // exchange.LARGEST: of |v|
 
 // Integer weights of a 1 x 1 convolution of bytes, for blocks of four outputs and groups of four inputs. A weight
 // beyond a signed byte is the sum of several: its group is then listed more than once, and groups of zeros never.
@@ -56,8 +57,12 @@ struct Kernels {
     // Rung to table.
     void (*indices)(const uint8_t* rungs, uint8_t* out);
 
-    // wavelet.round_cheaply, with margins (kRungs, kMargins) = weight * bits saved by the next smaller magnitude.
+    // wavelet.round_cheaply, with margins (kRungs, kMargins) = weight * bits saved by the next smaller magnitude;
+    // magnitudes beyond kLargest, and what is no number, become kLargest.
     void (*round)(const float* scaled, const uint8_t* rungs, const float* margins, int32_t* out);
+
+    // Decoded values clipped to -kLargest..kLargest, in place.
+    void (*clip)(int32_t* values);
 
     // 8 * log2(1 + |q|) from a table of 256.
     void (*features)(const int32_t* q, const int32_t* table, uint8_t* out);

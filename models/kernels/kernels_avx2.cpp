@@ -73,10 +73,10 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 
 const Kernels& avx2_kernels() {
     using namespace avx2;
-    static const Kernels kernels{"avx2",        add_product, activate,  interleave, rungs,        indices,
-                                 round_symbols, features,    spread,    compand,    rescale,      add_near,
-                                 colours,       pixels,      split_row, merge_row,  split_column, merge_column,
-                                 load_strip,    store_strip, deal,      blend};
+    static const Kernels kernels{"avx2",        add_product, activate,    interleave, rungs,     indices,
+                                 round_symbols, clip,        features,    spread,     compand,   rescale,
+                                 add_near,      colours,     pixels,      split_row,  merge_row, split_column,
+                                 merge_column,  load_strip,  store_strip, deal,       blend};
     return kernels;
 }
 

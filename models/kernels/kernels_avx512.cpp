@@ -60,10 +60,10 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 
 const Kernels& avx512_kernels() {
     using namespace avx512;
-    static const Kernels kernels{"avx512",      add_product, activate,  interleave, rungs,        indices,
-                                 round_symbols, features,    spread,    compand,    rescale,      add_near,
-                                 colours,       pixels,      split_row, merge_row,  split_column, merge_column,
-                                 load_strip,    store_strip, deal,      blend};
+    static const Kernels kernels{"avx512",      add_product, activate,    interleave, rungs,     indices,
+                                 round_symbols, clip,        features,    spread,     compand,   rescale,
+                                 add_near,      colours,     pixels,      split_row,  merge_row, split_column,
+                                 merge_column,  load_strip,  store_strip, deal,       blend};
     return kernels;
 }
 

@@ -48,10 +48,10 @@ void to_samples(const float* phases, size_t cells, float* samples) {
 
 const Kernels& scalar_kernels() {
     using namespace scalar;
-    static const Kernels kernels{"scalar",      add_product, activate,  interleave, rungs,        indices,
-                                 round_symbols, features,    spread,    compand,    rescale,      add_near,
-                                 colours,       pixels,      split_row, merge_row,  split_column, merge_column,
-                                 load_strip,    store_strip, deal,      blend};
+    static const Kernels kernels{"scalar",      add_product, activate,    interleave, rungs,     indices,
+                                 round_symbols, clip,        features,    spread,     compand,   rescale,
+                                 add_near,      colours,     pixels,      split_row,  merge_row, split_column,
+                                 merge_column,  load_strip,  store_strip, deal,       blend};
     return kernels;
 }
 

@@ -2,6 +2,7 @@
 #include "prior.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 
 namespace tessera {
@@ -9,6 +10,21 @@ namespace {
 
 // Floor of half, for -2..3.
 int half(int x) { return (x + 4) / 2 - 2; }
+
+// Throws unless inputs of 0..limit keep every output of the convolution within kLargestSum.
+void check_sums(const Weights& weights, int32_t limit) {
+    const size_t inputs = weights.inputs * weights.side * weights.side;
+    for (size_t o = 0; o < weights.outputs; ++o) {
+        int64_t room = kLargestSum / limit;
+        for (size_t i = 0; i < inputs && room >= 0; ++i) room -= std::abs(int64_t{weights.data[o * inputs + i]});
+        if (room < 0) throw std::invalid_argument("the weights of a convolution are too large");
+    }
+}
+
+Conv pack_all(const Weights& weights, int32_t limit) {
+    check_sums(weights, limit);
+    return pack(weights, 0, weights.inputs);
+}
 
 }  // namespace
 
@@ -53,7 +69,7 @@ Conv pack(const Weights& weights, size_t from, size_t to) {
 }
 
 Level::Level(const Weights& weights)
-    : hidden(weights.outputs), coarse_channels(weights.inputs), coarse(pack(weights, 0, weights.inputs)) {
+    : hidden(weights.outputs), coarse_channels(weights.inputs), coarse(pack_all(weights, kLargestFeature)) {
     if (hidden % 4 != 0) throw std::invalid_argument("the hidden channels must be a multiple of 4");
     if (weights.side != 3) throw std::invalid_argument("the coarse convolution must be 3 x 3");
 }
@@ -67,7 +83,10 @@ void Level::add(const Weights& first, const Weights& near, const Weights& second
                       near.side == 5 && second.outputs == slice.count && second.inputs == hidden + slice.count &&
                       second.side == 1;
     if (!fits || slice.count == 0) throw std::invalid_argument("the convolutions of a slice do not fit together");
-    slice.first = pack(first, 0, hidden);
+    if (slices.size() == kMostSlices) throw std::invalid_argument("a level has too many slices");
+    check_sums(near, kLargestFeature);
+    check_sums(second, kLargestActivation);
+    slice.first = pack_all(first, kLargestActivation);
     slice.second_hidden = pack(second, 0, hidden);
     slice.second_near = pack(second, hidden, hidden + slice.count);
     for (size_t c = 0; c < slice.count; ++c) {
@@ -79,7 +98,7 @@ void Level::add(const Weights& first, const Weights& near, const Weights& second
             throw std::invalid_argument("the context convolution does not fit its slice");
         }
         slice.reach = context->side;
-        slice.context = pack(*context, 0, slice.count);
+        slice.context = pack_all(*context, kLargestFeature);
     }
     channels += slice.count;
     slices.push_back(std::move(slice));

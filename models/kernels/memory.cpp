@@ -5,6 +5,19 @@
 #include <new>
 #include <vector>
 
+// Under the sanitizer, kept blocks and what lies past a request are out of bounds.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TESSERA_POISON 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(TESSERA_POISON)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(block, bytes) static_cast<void>(0)
+#define ASAN_UNPOISON_MEMORY_REGION(block, bytes) static_cast<void>(0)
+#endif
+
 namespace tessera {
 namespace {
 
@@ -52,12 +65,16 @@ void* take_block(size_t bytes) {
         head = static_cast<Head*>(::operator new (bytes + kAlignment, std::align_val_t{kAlignment}));
         head->bytes = bytes;
     }
-    return reinterpret_cast<unsigned char*>(head) + kAlignment;
+    unsigned char* block = reinterpret_cast<unsigned char*>(head) + kAlignment;
+    ASAN_POISON_MEMORY_REGION(block, head->bytes);
+    ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+    return block;
 }
 
 void give_block(void* block) noexcept {
     if (block == nullptr) return;
     Head* head = reinterpret_cast<Head*>(static_cast<unsigned char*>(block) - kAlignment);
+    ASAN_POISON_MEMORY_REGION(block, head->bytes);
     Store& kept = store();
     {
         const std::lock_guard<std::mutex> lock(kept.mutex);

@@ -26,6 +26,12 @@ const int32_t* feature_table() {
 
 int shift_of(int rung) { return rung < kTables ? 0 : (rung - kTables + kPerOctave) / kPerOctave; }
 
+void check_biases(const int32_t* biases, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        if (biases[i] < -kLargestSum || biases[i] > kLargestSum) throw std::invalid_argument("a bias is out of range");
+    }
+}
+
 }  // namespace
 
 // What one thread works in.
@@ -41,12 +47,13 @@ struct Walk::Scratch {
     }
     std::vector<int32_t> sums;
     std::vector<uint32_t> groups;
-    alignas(64) int32_t near[4 * kTile];
-    alignas(64) uint8_t bytes[4 * kTile];
-    alignas(64) uint8_t rungs[kTile];
-    alignas(64) uint8_t indices[kTile];
-    alignas(64) int32_t values[kTile];
-    alignas(64) float scaled[kTile];
+    // zero, since places beyond the map are computed with the others
+    alignas(64) int32_t near[4 * kTile] = {};
+    alignas(64) uint8_t bytes[4 * kTile] = {};
+    alignas(64) uint8_t rungs[kTile] = {};
+    alignas(64) uint8_t indices[kTile] = {};
+    alignas(64) int32_t values[kTile] = {};
+    alignas(64) float scaled[kTile] = {};
 };
 
 template <typename Work>
@@ -107,6 +114,7 @@ Walk::Walk(std::shared_ptr<const Level> level, size_t height, size_t width, cons
       features_(most_channels(*level_), height, width),
       totals_((tiles(0) + tiles(1)) * kTile * level_->hidden),
       hidden_((tiles(0) + tiles(1)) * kTile * (level_->hidden / 4)) {
+    check_biases(bias, level_->hidden);
     level_->walked = true;
     if (keep_) {
         const size_t count = level_->channels * height * width;
@@ -225,7 +233,8 @@ bool Walk::answer(size_t slice, int parity, const int32_t* bias, uint8_t* indice
 
 bool Walk::answer_and_round(size_t slice, int parity, const int32_t* bias, const float* scaled, const float* margins,
                             uint8_t* indices, int32_t* symbols) {
-    slice_ = &level_->slices.at(slice);
+    check_biases(bias, level_->slices.at(slice).count);
+    slice_ = &level_->slices[slice];
     parity_ = parity;
     const Slice& part = *slice_;
     const size_t n = cells_[parity], cells = cells_[0] + cells_[1];
@@ -242,7 +251,9 @@ bool Walk::answer_and_round(size_t slice, int parity, const int32_t* bias, const
             const bool whole = count == kTile;
             uint8_t* rungs = whole ? pass_rungs_.data() + at : scratch.rungs;
             uint8_t* tables = whole ? indices + at : scratch.indices;
-            largest = std::max(largest, kernels_.rungs(scratch.sums.data() + c * kTile, rungs));
+            const int highest = kernels_.rungs(scratch.sums.data() + c * kTile, rungs);
+            // places beyond the map hold anything
+            largest = std::max<int>(largest, whole ? highest : *std::max_element(rungs, rungs + count));
             kernels_.indices(rungs, tables);
             if (!whole) std::memcpy(pass_rungs_.data() + at, rungs, count);
             if (!whole) std::memcpy(indices + at, tables, count);
@@ -298,7 +309,7 @@ void Walk::take(int32_t* symbols, const int32_t* low) {
         for (size_t i = 0; i < pass_rungs_.size(); ++i) {
             const int shift = shift_of(pass_rungs_[i]);
             if (shift == 0) continue;
-            const uint32_t whole = (static_cast<uint32_t>(symbols[i]) << shift) + static_cast<uint32_t>(*low++);
+            const uint32_t whole = static_cast<uint32_t>(symbols[i]) << shift | static_cast<uint32_t>(*low++);
             symbols[i] = static_cast<int32_t>(whole);
         }
     }
@@ -307,9 +318,10 @@ void Walk::take(int32_t* symbols, const int32_t* low) {
         const size_t count = std::min(kTile, n - tile * kTile);
         std::fill(scratch.values + count, scratch.values + kTile, 0);
         for (size_t c = 0; c < slice_->count; ++c) {
-            const int32_t* from = symbols + c * n + tile * kTile;
+            int32_t* from = symbols + c * n + tile * kTile;
             if (count < kTile)
-                from = static_cast<const int32_t*>(std::memcpy(scratch.values, from, count * sizeof(int32_t)));
+                from = static_cast<int32_t*>(std::memcpy(scratch.values, from, count * sizeof(int32_t)));
+            kernels_.clip(from);
             store(*slice_, parity_, c, tile, from);
         }
     });

@@ -13,6 +13,13 @@ namespace tessera {
 
 constexpr int kReach = 2;  // of the 5 x 5 neighbours
 
+// What keeps every sum within an int32, checked where numbers come in: a convolution's sum of |weight| * largest input
+// and every |bias| stay below fixed_point.ACCUMULATOR_LIMIT, and a level adds up few of them.
+constexpr int32_t kLargestSum = 1 << 20;
+constexpr size_t kMostSlices = 256;
+constexpr int32_t kLargestFeature = 64;  // band_prior.FEATURE_MAX
+constexpr int32_t kLargestActivation = 255;
+
 inline size_t groups_of(size_t n) { return (n + 3) / 4; }
 
 // An integer convolution as it comes from the weights file: (outputs, inputs, side, side).
@@ -33,6 +40,7 @@ struct Slice {
 // The integers of one `band_prior.Level`.
 class Level {
 public:
+    // Throws std::invalid_argument when shapes do not fit or a sum could pass kLargestSum, as `add` does.
     explicit Level(const Weights& coarse);
     // Slices in coding order; `context` may be null. REQUIRES that no walk has begun: std::logic_error otherwise.
     void add(const Weights& first, const Weights& near, const Weights& second, const Weights* context);
@@ -66,7 +74,8 @@ private:
 class Walk {
 public:
     // bias (hidden,); coarser (coarse_channels, (height + 1) / 2, (width + 1) / 2), null for zeros. REQUIRES a level
-    // whose slices are complete; height and width >= 1. `keep` makes planes of values and rungs.
+    // whose slices are complete; height and width >= 1. `keep` makes planes of values and rungs. Throws
+    // std::invalid_argument when a bias passes kLargestSum, as `answer` does.
     Walk(std::shared_ptr<const Level> level, size_t height, size_t width, const int32_t* bias, const int32_t* coarser,
          size_t threads, bool keep, const Kernels& kernels);
 
@@ -90,7 +99,8 @@ public:
     size_t wide() const;
     size_t pass_size() const { return pass_rungs_.size(); }
 
-    // Symbols of the last pass as decoded, with the low parts (wide() of them) put back into `symbols`.
+    // Symbols of the last pass as decoded, any int32, with the low parts (wide() of them) put back into `symbols`, and
+    // clipped: bit for bit what models/exchange.py makes of them. `symbols` is scratch afterwards.
     void take(int32_t* symbols, const int32_t* low);
 
     // Adds what a finished slice tells the ones that follow.

@@ -1,0 +1,129 @@
+"""The rows of the catalogue as text: number. system | idea | state | how, or why not | tests.  Indented lines go on."""
+
+ROWS = """
+1. PPLLaVA | query-weighted pooling | works | `qpool` | test_row_1_ppllava
+2. PVC | frames carry what earlier ones did not | works | `transform.progressive` | test_row_2_pvc
+3. KFFocus | keyframes, tokens per frame by rate | works | `frames`, `cuts` | test_row_3_kffocus
+4. D-CoDe | diverse frames, long vectors, merging | works | `dcode`, `greedy` | test_row_4_dcode
+5. LLMC+ | all methods at one budget | part | `list_methods()`; accuracy needs `tessera evaluate tokens` |
+    test_row_5_llmc
+6. Extreme compression with VQGANs | clustered codebooks, lossless indices | not yet | needs the vqgan family
+7. Slow-Fast for video MLLMs | slow tokens cross-attended | works | `TokenSet.memory` |
+    test_row_7_slow_fast_architecture
+8. CrossLMM | pooled tokens look back | works | `resample.Resampler` | test_row_8_crosslmm
+9. Scaling Laws in Patchification | smaller patches help | not yet | the stride of a family is fixed; needs training
+    runs
+10. LangDC | richer clips get more tokens | works | `slices.allocate` | test_row_10_langdc_floor,
+    test_claim_5_bits_compare_across_files
+11. B-VLLM | query, repeats, merge to a count | works | `bvllm` | test_row_11_bvllm
+12. LLaVolta | budget annealed in training | works | `schedule.budget_plan` and `pool` | test_row_12_llavolta
+13. VoCo-LLaMA | vision squeezed into a few tokens | works | `schedule.voco_mask` | test_row_13_voco
+14. Fourier-VLM | low cosine frequencies | works | `dct`, `dct3`, `dctgrid` | test_row_14_fourier
+15. NIRVANA | patch-wise networks, group by group | not yet | needs the nerv family
+16. JPEG-LM | a language model of file bytes | part | bytes are ids and back; no model is trained on them, and the
+    range-coded payload leaves little to learn | test_row_16_bytes_are_ids
+17. VisionThink | a quarter first, more on demand | not yet | groups are read whole: the container has no prefix of
+    low resolution
+18. TS-LLaVA | thumbnail and samples | works | `thumbnail` | test_row_18_tsllava
+19. FLASH | draft on compressed tokens | works | `TokenSet.draft` | test_row_19_flash_and_row_54_vispec
+20. V2PE | small position steps | works | `position_ids("v2pe")` | test_row_20_v2pe
+21. NeRV++ | separable blocks and skip | not yet | needs the nerv family
+22. Vision Remember | tokens re-read their region | works | `Resampler(local=True)` | test_row_22_vision_remember
+23. LLaVA-Mini | one token a frame, text fused before | works | `Resampler`, `prefuse`, `StreamReader` |
+    test_row_23_llava_mini
+24. Quicksviewer | cubes of uneven density | works | `timeline.partition_bits`; the Gumbel version is left to
+    training | test_row_24_quicksviewer
+25. When Tokens Talk Too Much | taxonomy of reduction | works | `Method.mechanism` | test_row_25_survey
+26. FEATHER | coverage and two stages | works | `feather`, `select(cell=)`, `select.stages` | test_row_26_feather,
+    test_row_26_stages_run_in_the_model
+27. VideoStreaming | clip by clip with memory | works | `timeline.StreamReader` | test_row_27_videostreaming
+28. VQToken | codebook and index map | works | `vq` | test_row_28_vqtoken,
+    test_row_28_codebook_and_map_come_back_from_a_file
+29. S2LIC | slice and checkerboard context | not yet | belongs to the entropy models; the wavelet prior has slices
+    and checkerboard, without a test of this kind
+30. Machine Perceptual Quality | tasks under compression | not yet | needs `tessera evaluate machine`
+31. LEOPARD | one budget over many pictures | works | `slices.allocate(by="area")` | test_row_31_leopard
+32. MouSi | fused encoders, shared positions | works | `pool.fuse`, `position_ids("shared")` |
+    test_row_32_mousi_fuse
+33. STEM | entropy model over time | not yet | needs the spatiotemporal family
+34. ZipVL | important tokens, low-bit cache | works | `TokenSet.top_mass`, `schedule.cache_bits` | test_row_34_zipvl
+35. McQuic | cascaded codebooks with a prior | not yet | needs the vqgan family
+36. VTC-CLS | attention summed over layers | works | `attn` | test_row_36_vtc_cls
+37. SegPIC | masks in training only | not yet | no family has a region-adaptive transform
+38. T* | search by zooming in | works | `codec.tokens.search` | test_row_38_t_star, test_row_38_search_looks_at_few
+39. S5 | a learned mask | works | `select.gumbel_mask`, `select(score=tensor)` | test_row_39_s5
+40. FALCON | registers | works | `resample.Registers` | test_row_40_falcon
+41. DyMU | merging by content, virtual unmerging | works | `tome` with `Adaptive`, `merge.calibrate`,
+    `TokenSet.assign` | test_row_41_dymu_counts, test_row_41_virtual_unmerging_is_exact_with_rotary_positions
+42. HICom | local and global tokens under instruction | works | `Resampler(local=True, extra=M)` |
+    test_row_42_hicom_and_row_46_tdc
+43. VDI | dynamics in retrieval | works | `search.segment_index`, `search.find` | test_row_43_vdi
+44. LLaVA-UHD | slices of native resolution | works | `slices.slice_plan`, `slice_markers` | test_row_44_llava_uhd
+45. F2C | key clips, resolution against length | works | `clips` | test_row_45_f2c
+46. TDC | segments: first frame and a few tokens | works | `timeline.segments`, `Resampler(extra=q)` |
+    test_row_46_tdc, test_row_42_hicom_and_row_46_tdc
+47. Cross-modal Video VAE | one model for pictures and clips | not yet | needs the spatiotemporal family, trained
+    with motion
+48. Kwai Keye-VL 1.5 | slow and fast frames | works | `slowfast` | test_row_48_keye
+49. VideoGPT+ | picture and motion tokens | works | `dual` | test_row_49_videogpt
+50. ToDRE | k-center, then none after a layer | works | `kcenter`, `schedule.drop_after` | test_row_50_todre,
+    test_row_50_all_tokens_go_after_a_layer
+51. VisFocus | prompt in the patch merging | works | `resample.PatchMerge` | test_row_51_visfocus
+52. Phenaki (C-ViViT) | causal discrete tokens | not yet | needs a family of discrete tokens
+53. SAM-I2V | filtered memory | works | `memory.MemoryBank`, `memory.propagate` | test_row_53_sam_i2v
+54. ViSpec | draft tokens keep their positions | works | `TokenSet.draft`, `TokenSet.global_vec` |
+    test_row_19_flash_and_row_54_vispec
+55. JointFormer | memory of constant size | works | `memory.MemoryToken` | test_row_55_jointformer
+56. Entropic Student | features compressed for a task | not yet | no family is trained for a task
+57. Frozen in Time | pictures are clips of one frame | part | `search.embed`; no dual encoder is trained for recall
+    | test_row_66_vifi_clip_and_row_57_frozen_in_time
+58. Recoverable Compression | bring back what the question needs | works | `recover` | test_row_58_recoverable
+59. DPN | pooling deeper in the model, by input | works | `schedule.pool_plan` | test_row_59_dpn
+60. OFB | pruned encoders | not yet | no tool prunes a family's encoder
+61. Sparse-vDiT | fixed attention patterns | works | `schedule.attention_pattern` | test_row_61_sparse_vdit
+62. Boosting NeRV | conditional decoder | not yet | needs the nerv family
+63. LexiCLIP | retrieval by text alone | not yet | the container has no text section
+64. HNeRV | embeddings of frames | not yet | needs the nerv family
+65. TempMe | clips merge, level by level | works | `tempme` | test_row_65_tempme
+66. ViFi-CLIP | mean over frames | works | `search.embed`, `pool` | test_row_66_vifi_clip_and_row_57_frozen_in_time,
+    test_row_66_any_frame_without_the_others
+67. LookupViT | lookup tokens both ways | works | `resample.Lookup` | test_row_67_lookupvit
+68. WaLLoC | few dimensions and few bits | part | the wavelet family's latents are the tokens; the study of
+    classifiers is not there | test_row_68_walloc_tokens_are_the_latents
+69. SliME | global view, patches by the question | works | `query` on tiles, `TokenSet.join` | test_row_69_slime
+70. VIOLET | masked discrete tokens | not yet | needs a family of discrete tokens
+71. VideoLLM-MoD | tokens skip layers | works | `schedule.layer_masks` | test_row_71_mixture_of_depths
+72. Free Video-LLM | frames and a box by the question | works | `freevideo`, `crop` | test_row_72_free_video
+73. Visual Context Window Extension | scaled positions, first frame whole | works | `position_ids("scaled")`,
+    `firstfull` | test_row_73_visual_context_window
+74. VTS | never drop what is salient | works | `select(floor=)` | test_row_74_vts_floor,
+    test_row_74_reduction_costs_little_beside_reading
+75. AdaptVision | slices up to a cap | works | `slices.slice_plan` | test_row_75_adaptvision
+76. LongVA | no limit of frames | works | `timeline.StreamReader` | test_row_76_longva
+77. VoCo-LLaMA over time | clips see earlier voco tokens | works | `schedule.voco_clips_mask` |
+    test_row_77_voco_over_clips
+78. SeTok | density-peak clusters | works | `dpc` with `Adaptive` | test_row_78_setok
+79. LLaVA-PruMerge | attention outliers, neighbours merged | works | `prumerge`, `select.outlier_ratio` |
+    test_row_79_prumerge
+"""
+
+CLAIMS = """
+a score without encoder, attention or query | holds | test_claim_1_bits_are_a_by_product
+novelty given all that the decoder knows | limit: frames are coded alone, use `temporal` or `change` |
+    test_claim_2_limit_bits_of_single_frames_know_no_past
+sensitivity to magnitude | holds | test_claim_3_bits_see_contrast
+additivity | holds | test_claim_4_bits_add_up
+one unit across frames, clips and files | holds | test_claim_5_bits_compare_across_files
+choice before decoding | holds by group; limit: no map within a group |
+    test_claim_6_limit_choice_before_decoding_is_by_group
+no side channel | holds | test_claim_7_both_ends_choose_the_same
+search over files by reading little | holds | test_claim_8_search_reads_the_index_first
+the rate side of rate, task and tokens | points are there; the task side is not measured yet |
+    test_claim_9_a_point_of_rate_and_tokens
+slow and fast frames for free | limit: needs frames that are predicted; use similarity |
+    test_claim_10_limit_slow_and_fast_need_similarity_here
+limit: bits follow grain, not meaning | tested | test_limit_bits_follow_grain
+limit: the map depends on the rate | tested | test_limit_the_map_depends_on_the_rate
+limit: bits that are the same everywhere choose nothing | warned about |
+    test_constant_bits_are_said_to_choose_nothing
+"""

@@ -1,0 +1,342 @@
+"""The reduced tokens and what every primitive does to them: keep rows, join rows, put sets together.
+
+A cell is one position (t, y, x) of a grid, numbered t * H * W + y * W + x.  A token is a row of a TokenSet; it stands
+for one cell or for several.  `assign` says which row each cell went to and `share` how much it counts in it, so that
+
+    x[i] = sum of share[c] * grid.x[c] over the cells c with assign[c] == i
+
+holds after any chain of selecting, merging and pooling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..interface import TokenGrid
+
+if TYPE_CHECKING:
+    from .schedule import LayerSchedule
+    from .transform import Basis
+
+Shape = tuple[int, int, int]
+
+
+@dataclass
+class TokenSet:
+    """Tokens in raster order of their anchors (sets put together by `join`: level by level).
+
+    x          (N, C) float
+    pos        (N, 3) float32 t, y, x in cells of the grid; of merged tokens the weighted mean
+    size       (N,) int64 cells that a token stands for
+    weight     (N,) float32 importance, sums to 1
+    index      (N,) int64 the cell that represents the token, -1 where none does (transform, learned query)
+    anchor     (N,) int64 the cell under which the token is filed; equals `index` where that is not -1
+    assign     (T*H*W,) int64 row of each cell, -1 dropped
+    share      (T*H*W,) float32 weight of each cell in its token, 0 where dropped
+    level      (N,) int64 which part of a joined set, else 0
+    shape      (T, H, W) of the grid
+    times      (T,) float64 seconds of the grid's frames
+    lattice    (t, h, w) when the rows form a raster of that shape, else None
+    basis      how to turn coefficients back into cells, or None
+    layers     `assign` of the further parts of a joined set
+    memory     (M, C) tokens that are cross-attended to rather than put into the context, or None
+    """
+
+    x: Tensor
+    pos: Tensor
+    size: Tensor
+    weight: Tensor
+    index: Tensor
+    anchor: Tensor
+    assign: Tensor
+    share: Tensor
+    level: Tensor
+    shape: Shape
+    times: Tensor
+    lattice: Shape | None = None
+    query_dependent: bool = False
+    schedule: LayerSchedule | None = None
+    basis: Basis | None = None
+    layers: tuple[Tensor, ...] = ()
+    memory: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<TokenSet {len(self)} of {self.assign.numel()} cells, {self.x.shape[1]} channels>"
+
+    @property
+    def frames(self) -> Tensor:
+        """(N,) int64 the frame under which each token is filed."""
+        return torch.div(self.anchor, self.shape[1] * self.shape[2], rounding_mode="floor")
+
+    @property
+    def frame_splits(self) -> Tensor:
+        """(T,) int64 tokens per frame."""
+        return torch.bincount(self.frames, minlength=self.shape[0])
+
+    @property
+    def global_vec(self) -> Tensor:
+        """(C,) mean of the cells that the tokens stand for."""
+        share = self.size.to(self.x.dtype)
+        return (self.x * share[:, None]).sum(0) / share.sum()
+
+    def unmerge(self, x: Tensor | None = None, fill: str = "zero") -> Tensor:
+        """(T, H, W, C): every cell gets its token's vector (of `x` (N, C') if given).
+
+        fill   what dropped cells get: "zero", "nearest" (kept cell of the same frame) or "prev_frame"
+        """
+        values = self.x if x is None else x
+        if self.basis is not None:
+            return self.basis.invert(values, self)
+        out = values.new_zeros(self.assign.numel(), values.shape[1])
+        assign = self._rows_of_cells()
+        if fill != "zero":
+            assign = fill_dropped(assign.view(self.shape), fill).flatten()
+        kept = assign >= 0
+        out[kept] = values[assign[kept]]
+        return out.view(*self.shape, -1)
+
+    def _rows_of_cells(self) -> Tensor:
+        """`assign`, where a cell that the first part dropped looks into the further parts."""
+        assign = self.assign
+        for layer in self.layers:
+            assign = torch.where(assign >= 0, assign, layer)
+        return assign
+
+    def top_mass(self, share: float) -> Tensor:
+        """Rows, ascending: the fewest tokens whose weights sum to at least `share` (0..1)."""
+        weight, order = torch.sort(self.weight.double(), descending=True, stable=True)
+        count = int((weight.cumsum(0) < share * float(weight.sum()) - 1e-9).sum()) + 1
+        return order[:count].sort().values
+
+    def draft(self, count: int) -> TokenSet:
+        """The `count` most important tokens, at their own positions: the context of a draft model."""
+        return take(self, top_rows(self.weight, count))
+
+    def position_ids(self, scheme: str = "mrope", **options: Any) -> Tensor:
+        """See `positions.position_ids`."""
+        from .positions import position_ids
+
+        return position_ids(self, scheme, **options)
+
+    def to_transformers(self, ids: Tensor, embed: Callable[[Tensor], Tensor], **options: Any) -> dict[str, Any]:
+        """See `vlm.to_transformers`."""
+        from .vlm import to_transformers
+
+        return to_transformers(self, ids, embed, **options)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a reader of a saved set needs, by name."""
+        names = ("x", "pos", "size", "weight", "index", "assign", "level", "times", "frame_splits")
+        found = {name: getattr(self, name).detach().cpu().contiguous() for name in names}
+        return {**found, "shape": torch.tensor(self.shape)}
+
+
+def start(grid: TokenGrid) -> TokenSet:
+    """One token for each valid cell, in raster order."""
+    shape = grid.x.shape[0], grid.x.shape[1], grid.x.shape[2]
+    valid = grid.valid.flatten()
+    index = valid.nonzero().squeeze(1)
+    count = index.numel()
+    if count == 0:
+        raise ValueError("the grid has no valid cell")
+    device = grid.x.device
+    assign = torch.where(valid, valid.cumsum(0) - 1, valid.new_full((), -1, dtype=torch.int64))
+    return TokenSet(
+        x=grid.x.reshape(-1, grid.x.shape[3])[index],
+        pos=positions_of(index, shape),
+        size=torch.ones(count, dtype=torch.int64, device=device),
+        weight=torch.full((count,), 1 / count, device=device),
+        index=index,
+        anchor=index,
+        assign=assign,
+        share=valid.float(),
+        level=torch.zeros(count, dtype=torch.int64, device=device),
+        shape=shape,
+        times=grid.times,
+        lattice=_box(grid.valid),
+    )
+
+
+def _box(valid: Tensor) -> Shape | None:
+    """The shape of the valid cells when they fill a box, else None."""
+    sides = [int(valid.any(dim=a).any(dim=b).sum()) for a, b in ((2, 1), (2, 0), (1, 0))]
+    full = sides[0] * sides[1] * sides[2] == int(valid.sum())
+    return (sides[0], sides[1], sides[2]) if full else None
+
+
+def positions_of(index: Tensor, shape: Shape) -> Tensor:
+    """(N, 3) float32 t, y, x of flat cells."""
+    rows = torch.div(index, shape[2], rounding_mode="floor")
+    t = torch.div(rows, shape[1], rounding_mode="floor")
+    return torch.stack([t, rows - t * shape[1], index - rows * shape[2]], 1).float()
+
+
+def top_rows(score: Tensor, count: int) -> Tensor:
+    """The `count` rows of highest score, ascending; of equal scores the lower row wins."""
+    order = torch.sort(score.float(), descending=True, stable=True).indices
+    return order[:count].sort().values
+
+
+def evenly(count: int, total: int, device: torch.device | None = None) -> Tensor:
+    """`count` different rows of `total` at equal steps, the first and the last among them."""
+    if count == 1:
+        return torch.zeros(1, dtype=torch.int64, device=device)
+    return torch.arange(count, device=device) * (total - 1) // (count - 1)
+
+
+# -- the three things that happen to rows ------------------------------------------------------------------------------
+
+
+def take(tokens: TokenSet, rows: Tensor, lattice: Shape | None = None) -> TokenSet:
+    """Keep `rows` (K,) int64, ascending; everything else is dropped."""
+    renumber = rows.new_full((len(tokens) + 1,), -1)  # the last entry serves -1
+    renumber[rows] = torch.arange(rows.numel(), device=rows.device)
+    assign = renumber[tokens.assign]
+    weight = tokens.weight[rows]
+    return replace(
+        tokens,
+        x=tokens.x[rows],
+        pos=tokens.pos[rows],
+        size=tokens.size[rows],
+        weight=weight / weight.sum().clamp_min(1e-30),
+        index=tokens.index[rows],
+        anchor=tokens.anchor[rows],
+        assign=assign,
+        share=torch.where(assign >= 0, tokens.share, 0.0),
+        level=tokens.level[rows],
+        layers=tuple(renumber[layer] for layer in tokens.layers),
+        lattice=lattice,
+        basis=None,
+    )
+
+
+def regroup(tokens: TokenSet, labels: Tensor, weight: Tensor | None = None, lattice: Shape | None = None) -> TokenSet:
+    """Join the rows that share a label (N,) int64; rows labelled -1 are dropped.
+
+    A part's vector is the mean of its rows weighted by `weight` (N,) >= 0, by default their size.  A part whose weights
+    are all zero gets the plain mean.  Parts are filed under their first cell.
+    """
+    kept = labels >= 0
+    first = labels.new_full((int(labels.max()) + 1,), tokens.assign.numel())
+    first = first.scatter_reduce(0, labels[kept], tokens.anchor[kept], "amin")
+    present = first < tokens.assign.numel()
+    order = torch.argsort(first[present])
+    names = present.nonzero().squeeze(1)[order]
+    renumber = labels.new_full((first.numel() + 1,), -1)
+    renumber[names] = torch.arange(names.numel(), device=names.device)
+    return _join_rows(tokens, renumber[labels], names.numel(), weight, first[names], lattice)
+
+
+def _join_rows(
+    tokens: TokenSet, labels: Tensor, count: int, weight: Tensor | None, first: Tensor, lattice: Shape | None
+) -> TokenSet:
+    kept = labels >= 0
+    rows = labels[kept]
+    norm = _normalised(tokens.size.float() if weight is None else weight.float(), labels, count)
+
+    def mean(values: Tensor) -> Tensor:
+        out = values.new_zeros(count, *values.shape[1:])
+        return out.index_add_(0, rows, values[kept] * norm[kept].to(values.dtype)[:, None])
+
+    assign = torch.cat([labels, labels.new_full((1,), -1)])[tokens.assign]
+    share = tokens.share * torch.cat([norm, norm.new_zeros(1)])[tokens.assign]
+    importance = tokens.weight.new_zeros(count).index_add_(0, rows, tokens.weight[kept])
+    return replace(
+        tokens,
+        x=mean(tokens.x),
+        pos=mean(tokens.pos),
+        size=tokens.size.new_zeros(count).index_add_(0, rows, tokens.size[kept]),
+        weight=importance / importance.sum().clamp_min(1e-30),
+        index=first,
+        anchor=first,
+        assign=assign,
+        share=share,
+        level=tokens.level.new_zeros(count),
+        lattice=lattice,
+        basis=None,
+        layers=(),
+    )
+
+
+def _normalised(weight: Tensor, labels: Tensor, count: int) -> Tensor:
+    """(N,) weights that sum to 1 within each label, 0 for rows labelled -1."""
+    kept = labels >= 0
+    rows = labels.clamp_min(0)
+    weight = torch.where(kept, weight, 0.0)
+    total = weight.new_zeros(count).index_add_(0, rows, weight)
+    members = weight.new_zeros(count).index_add_(0, rows, kept.float())
+    plain = kept.float() / members[rows].clamp_min(1)
+    return torch.where(total[rows] > 0, weight / total[rows].clamp_min(1e-30), plain)
+
+
+def unite(parts: list[TokenSet]) -> TokenSet:
+    """Sets over disjoint cells of one grid as one set, in raster order of the anchors.  Level and basis are dropped."""
+    if len(parts) == 1:
+        return parts[0]
+    anchor = torch.cat([part.anchor for part in parts])
+    order = torch.argsort(anchor, stable=True)
+    place = torch.empty_like(order)
+    place[order] = torch.arange(order.numel(), device=order.device)
+    assign, share, offset = torch.full_like(parts[0].assign, -1), torch.zeros_like(parts[0].share), 0
+    for part in parts:
+        mine = part.assign >= 0
+        assign[mine] = place[part.assign[mine] + offset]
+        share[mine] = part.share[mine]
+        offset += len(part)
+    merged: dict[str, Any] = _columns(parts, order)
+    return replace(parts[0], **merged, assign=assign, share=share, lattice=None, layers=())
+
+
+def _columns(parts: list[TokenSet], order: Tensor) -> dict[str, Any]:
+    names = ("x", "pos", "size", "index", "anchor", "level")
+    columns = {name: torch.cat([getattr(part, name) for part in parts])[order] for name in names}
+    weight = torch.cat([part.weight * len(part) for part in parts])[order]
+    return {**columns, "weight": weight / weight.sum().clamp_min(1e-30)}
+
+
+def join(parts: list[TokenSet]) -> TokenSet:
+    """Sets that may stand for the same cells (thumbnail and samples, slow and fast), one level after the other."""
+    order = torch.arange(sum(map(len, parts)), device=parts[0].x.device)
+    columns: dict[str, Any] = _columns(parts, order)
+    counts = torch.tensor([len(part) for part in parts], device=order.device)
+    columns["level"] = torch.repeat_interleave(torch.arange(len(parts), device=order.device), counts)
+    offset, layers = 0, []
+    for part in parts:
+        layers.append(torch.where(part.assign >= 0, part.assign + offset, part.assign))
+        offset += len(part)
+    return replace(parts[0], **columns, assign=layers[0], layers=tuple(layers[1:]), lattice=None, basis=None)
+
+
+def fill_dropped(assign: Tensor, fill: str) -> Tensor:
+    """(T, H, W) rows with the -1 replaced: by the nearest kept cell of the frame, or by the frame before."""
+    if fill == "prev_frame":
+        frames = list(assign)
+        for t in range(1, len(frames)):
+            frames[t] = torch.where(frames[t] >= 0, frames[t], frames[t - 1])
+        return torch.stack(frames)
+    if fill != "nearest":
+        raise ValueError(f"fill {fill!r} is not zero, nearest or prev_frame")
+    filled = assign.clone()
+    for _ in range(assign.shape[1] + assign.shape[2]):
+        if bool((filled >= 0).all()):
+            break
+        filled = _grow(filled)
+    return filled
+
+
+def _grow(rows: Tensor) -> Tensor:
+    """Every empty cell takes the row of a neighbour: above, left, right or below, in this order."""
+    out = rows.clone()
+    padded = torch.nn.functional.pad(rows, (1, 1, 1, 1), value=-1)
+    for y, x in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        near = padded[:, y : y + rows.shape[1], x : x + rows.shape[2]]
+        out = torch.where((out < 0) & (near >= 0), near, out)
+    return out

@@ -1,0 +1,67 @@
+// What the fuzz targets share: chance, the paths of this processor, and a plain main where libFuzzer brings none.
+// Comes after the header that declares the `Kernels` and `find_kernels` of the target.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <vector>
+
+namespace {
+
+struct Random {
+    uint64_t state;
+    uint32_t operator()(uint32_t below) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        return static_cast<uint32_t>((state >> 33) % below);
+    }
+};
+
+[[noreturn]] void fail(const char* what) {
+    std::fprintf(stderr, "%s\n", what);
+    std::abort();
+}
+
+const std::vector<const tessera::Kernels*>& all_kernels() {
+    static std::vector<const tessera::Kernels*> found;
+    if (!found.empty()) return found;
+    for (const char* name : {"scalar", "avx2", "avx512"}) {
+        try {
+            found.push_back(&tessera::find_kernels(name));
+        } catch (const std::invalid_argument&) {
+            continue;  // not on this processor
+        }
+    }
+    return found;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+
+#ifdef TESSERA_FUZZ_MAIN
+// Makes inputs at random and feeds the target with them; each target's own.
+void run_random(Random& random);
+
+// FILE...             feeds the target with each file
+// --random COUNT SEED run_random so many times
+int main(int argc, char** argv) {
+    if (argc == 4 && std::strcmp(argv[1], "--random") == 0) {
+        Random random{std::strtoull(argv[3], nullptr, 10)};
+        for (long left = std::strtol(argv[2], nullptr, 10); left > 0; --left) run_random(random);
+    } else {
+        for (int i = 1; i < argc; ++i) {
+            std::ifstream file(argv[i], std::ios::binary);
+            if (!file) fail("cannot open a file of the corpus");
+            const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+            LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+        }
+    }
+    std::puts("ok");
+    return 0;
+}
+#endif

@@ -1,0 +1,378 @@
+// Fuzz target of the kernels of family `wavelet`: every path and number of threads must give the same bits, what is
+// encoded must come back, and no symbols, scaled bands, corrections, weights or biases may lead out of bounds or to
+// undefined arithmetic. Aborts otherwise; the sanitizers see the rest.
+//
+// With libFuzzer (coverage-guided; clang):
+//     clang++ -std=c++17 -g -O1 -ffp-contract=off -fsanitize=fuzzer,address,undefined,float-cast-overflow
+//         -I models/kernels tests/fuzz_kernels.cpp $(ls models/kernels/*.cpp | grep -v bindings) -o fuzz_kernels
+//     ./fuzz_kernels -max_len=4096 CORPUS_FOLDER
+// Without (any compiler), see fuzz.hpp, with -DTESSERA_FUZZ_MAIN -pthread and without `fuzzer`.
+//
+// Input: byte 0: bits 0-1: 0 analyse and synthesise, 1 describe, 2 encode a walk and decode it, 3 decode a walk of any
+// symbols; bit 2: gray, or no coarser level; bit 3: one slice is left out; bit 4: a large picture. Byte 1: seed of
+// weights, biases and the like. Bytes 2-3: height and width. Then symbols, or scaled bands: 4 bytes each, repeated.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "prior.hpp"
+#include "transform.hpp"
+
+#include "fuzz.hpp"
+
+using namespace tessera;
+
+namespace {
+
+struct Input {
+    const uint8_t* data;
+    size_t size;
+
+    int kind() const { return data[0] & 3; }
+    bool less() const { return data[0] & 4; }
+    bool shorter() const { return data[0] & 8; }
+    size_t side(size_t axis, size_t small, size_t large) const {
+        return 1 + data[2 + axis] % (data[0] & 16 ? large : small);
+    }
+
+    uint32_t word(size_t i) const {
+        uint32_t value = static_cast<uint32_t>(i) * 2654435761u;  // so that repeated bytes are not repeated words
+        for (size_t k = 0; k < 4 && size > 4; ++k) value ^= uint32_t{data[4 + (4 * i + k) % (size - 4)]} << 8 * k;
+        return value;
+    }
+
+    // Mostly small, now and then anything, and the ends of the range.
+    int32_t integer(size_t i) const {
+        const uint32_t w = word(i);
+        switch (w >> 4 & 31) {
+            case 0: return std::numeric_limits<int32_t>::min();
+            case 1: return std::numeric_limits<int32_t>::max();
+            case 2: return static_cast<int32_t>(w);
+            case 3: return static_cast<int32_t>(w) >> 7;  // on either side of kLargest
+            case 4: return static_cast<int32_t>(w) >> 16;
+            default: return static_cast<int32_t>(w & 15) - 8;
+        }
+    }
+
+    float real(size_t i) const {
+        const uint32_t w = word(i);
+        switch (w & 63) {
+            case 0: return std::numeric_limits<float>::infinity();
+            case 1: return -std::numeric_limits<float>::infinity();
+            case 2: return std::numeric_limits<float>::quiet_NaN();
+            case 3: return -1e30f;
+            case 4: return 2147483648.0f;
+            case 5: return -2147483648.0f;
+            case 6: return 16777215.5f;
+            default: return static_cast<float>(static_cast<int32_t>(w) >> (8 + (w & 15))) / 64.0f;
+        }
+    }
+};
+
+// What run(kernels, threads) returns, which must be the same for all.
+template <typename Run>
+auto agreed(const char* what, const Run& run) {
+    const auto first = run(*all_kernels().front(), size_t{1});
+    for (const Kernels* kernels : all_kernels()) {
+        for (size_t threads : {1, 3}) {
+            if (run(*kernels, threads) != first) fail(what);
+        }
+    }
+    return first;
+}
+
+std::vector<uint32_t> bits_of(const std::vector<float>& values) {
+    std::vector<uint32_t> bits(values.size());
+    std::memcpy(bits.data(), values.data(), values.size() * sizeof(float));
+    return bits;
+}
+
+// -- transform --------------------------------------------------------------------------------------------------------
+
+void check_analysis(const Input& input, const Frame& frame) {
+    std::vector<uint8_t> pixels(frame.height * frame.width * frame.channels);
+    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<uint8_t>(input.word(i) >> 3);
+    std::vector<float> scales(kBands);
+    for (size_t i = 0; i < kBands; ++i) scales[i] = static_cast<float>(1 + input.word(i) % 1000) / 100.0f;
+    const size_t cells = frame.rows() * frame.columns();
+    agreed("two ways to analyse differ", [&](const Kernels& kernels, size_t threads) {
+        std::vector<float> out(kBands * cells, 0.0f);
+        float* bands[kBands];
+        for (size_t i = 0; i < kBands; ++i) bands[i] = input.word(i) & 256 || i % 64 == 0 ? &out[i * cells] : nullptr;
+        analyse(frame, pixels.data(), bands, scales.data(), threads, kernels);
+        for (float x : out) {
+            if (!(std::fabs(x) < 1e8f)) fail("analysis leaves the range");
+        }
+        return bits_of(out);
+    });
+}
+
+void check_synthesis(const Input& input, const Frame& frame) {
+    const size_t cells = frame.rows() * frame.columns();
+    std::vector<int32_t> symbols(kBands * cells);
+    std::vector<uint16_t> corrections(kBands * cells);
+    std::vector<float> planes(3 * cells);
+    for (size_t i = 0; i < symbols.size(); ++i) {
+        symbols[i] = input.integer(i);
+        // one in 256 is anything, infinite or no number too
+        const uint32_t w = input.word(i);
+        corrections[i] = static_cast<uint16_t>(w % 256 ? 0x3f80u | (w >> 16 & 0x807fu) : w >> 16);
+    }
+    for (size_t i = 0; i < planes.size(); ++i) planes[i] = input.real(i);
+    Source sources[kBands] = {};
+    for (size_t i = 0; i < kBands; ++i) {
+        const uint32_t w = input.word(i);
+        sources[i].scale = static_cast<float>(w % 1000) / 10.0f;
+        if (w & 1024) sources[i].symbols = &symbols[i * cells];
+        if (w & 2048) sources[i].correction = &corrections[i * cells];
+        if (i % 64 == 0) sources[i].plane = &planes[i / 64 * cells];
+    }
+    agreed("two ways to synthesise differ", [&](const Kernels& kernels, size_t threads) {
+        std::vector<uint8_t> pixels(frame.height * frame.width * frame.channels);
+        synthesise(frame, sources, pixels.data(), threads, kernels);
+        return pixels;
+    });
+}
+
+void check_description(const Input& input) {
+    const size_t planes = input.side(0, 20, 60), cells = input.side(1, 40, 255);
+    std::vector<int32_t> values(planes * cells);
+    std::vector<uint8_t> rungs(planes * cells);
+    for (size_t i = 0; i < values.size(); ++i) {
+        values[i] = input.integer(i);
+        rungs[i] = static_cast<uint8_t>(input.word(i) % kRungs);
+    }
+    agreed("two ways to describe differ", [&](const Kernels& kernels, size_t threads) {
+        std::vector<uint16_t> out(2 * planes * cells);
+        describe(values.data(), rungs.data(), planes, cells, out.data(), threads, kernels);
+        return out;
+    });
+}
+
+// -- walk -------------------------------------------------------------------------------------------------------------
+
+struct Numbers {
+    std::vector<int32_t> data;
+    size_t outputs, inputs, side;
+    Weights view() const { return {data.data(), outputs, inputs, side}; }
+};
+
+// Some rows are sparse, some small, some beyond a byte, and some spend all that the sum may hold on one weight.
+Numbers make_weights(Random& random, size_t outputs, size_t inputs, size_t side, int32_t limit) {
+    const size_t row = inputs * side * side;
+    Numbers out{std::vector<int32_t>(outputs * row, 0), outputs, inputs, side};
+    for (size_t o = 0; o < outputs; ++o) {
+        auto room = static_cast<uint32_t>(kLargestSum / limit);
+        const uint32_t style = random(4), sign = random(3);
+        const auto put = [&](size_t i, uint32_t magnitude) {
+            room -= magnitude;
+            const bool negative = sign == 2 ? random(2) == 1 : sign == 1;
+            out.data[o * row + i] = static_cast<int32_t>(negative ? 0u - magnitude : magnitude);
+        };
+        if (style == 3) {
+            put(random(static_cast<uint32_t>(row)), room);
+            continue;
+        }
+        for (size_t i = 0; i < row; ++i) {
+            if (style == 0 && random(8) > 0) continue;
+            put(i, random(std::min(room, style == 2 ? 1200u : 20u) + 1));
+        }
+    }
+    return out;
+}
+
+std::vector<int32_t> make_biases(Random& random, size_t count) {
+    std::vector<int32_t> out(count);
+    for (int32_t& bias : out) {
+        const auto any = static_cast<int32_t>(random(2 * kLargestSum + 1)) - kLargestSum;
+        const int32_t end = random(2) ? kLargestSum : -kLargestSum;
+        bias = random(8) == 0 ? end : any >> random(6);
+    }
+    return out;
+}
+
+struct Plan {
+    std::shared_ptr<Level> level;
+    size_t height = 0, width = 0, slices = 0;
+    std::vector<int32_t> bias, coarser;
+    std::vector<std::vector<int32_t>> answers;  // of each slice, twice
+    std::vector<float> margins;
+};
+
+void check_refusals(Level& level, const Numbers& first, const Numbers& near, const Numbers& second) {
+    Numbers heavy = second;
+    heavy.data[0] = kLargestSum;
+    try {
+        level.add(first.view(), near.view(), heavy.view(), nullptr);
+    } catch (const std::invalid_argument&) {
+        return;
+    }
+    fail("weights are accepted whose sums pass the bound");
+}
+
+Plan make_plan(const Input& input) {
+    Random random{uint64_t{input.data[1]} + 1};
+    const size_t hidden = 4 * (1 + random(5)), coarse = 1 + random(9), slices = 1 + random(3);
+    Plan plan;
+    plan.level = std::make_shared<Level>(make_weights(random, hidden, coarse, 3, kLargestFeature).view());
+    for (size_t s = 0; s < slices; ++s) {
+        const size_t count = 1 + random(10), reach = s + 1 == slices ? 0 : 1 + 2 * random(2);
+        const Numbers first = make_weights(random, count, hidden, 1, kLargestActivation);
+        const Numbers near = make_weights(random, count, 1, 5, kLargestFeature);
+        const Numbers second = make_weights(random, count, hidden + count, 1, kLargestActivation);
+        check_refusals(*plan.level, first, near, second);
+        const Numbers context = make_weights(random, hidden, count, std::max<size_t>(1, reach), kLargestFeature);
+        const Weights view = context.view();
+        plan.level->add(first.view(), near.view(), second.view(), reach ? &view : nullptr);
+        for (int parity = 0; parity < 2; ++parity) plan.answers.push_back(make_biases(random, count));
+    }
+    plan.height = input.side(0, 24, 100);
+    plan.width = input.side(1, 24, 140);
+    plan.slices = slices - (input.shorter() && slices > 1);
+    plan.bias = make_biases(random, hidden);
+    if (!input.less()) plan.coarser.resize(coarse * ((plan.height + 1) / 2) * ((plan.width + 1) / 2));
+    for (size_t i = 0; i < plan.coarser.size(); ++i) plan.coarser[i] = input.integer(i);
+    for (int i = 0; i < kRungs * kMargins; ++i) plan.margins.push_back(static_cast<float>(random(1000)) / 400.0f);
+    return plan;
+}
+
+// All that went in and came out.
+struct Tape {
+    std::vector<int32_t> symbols, low, values;
+    std::vector<uint8_t> indices, low_indices, rungs;
+    bool operator!=(const Tape& other) const {
+        return symbols != other.symbols || low != other.low || values != other.values || indices != other.indices ||
+               low_indices != other.low_indices || rungs != other.rungs;
+    }
+};
+
+template <typename T>
+void append(std::vector<T>& to, const std::vector<T>& more) {
+    to.insert(to.end(), more.begin(), more.end());
+}
+
+struct Pass {
+    size_t slice;
+    int parity;
+    const int32_t* bias;
+    size_t size;  // coefficients
+};
+
+// code(walk, pass, tape) for each pass of a walk.
+template <typename Code>
+Tape walk_over(const Plan& plan, const Kernels& kernels, size_t threads, const Code& code) {
+    Tape tape;
+    const int32_t* coarser = plan.coarser.empty() ? nullptr : plan.coarser.data();
+    Walk walk(plan.level, plan.height, plan.width, plan.bias.data(), coarser, threads, true, kernels);
+    for (size_t slice = 0; slice < plan.slices; ++slice) {
+        for (int parity = 0; parity < 2; ++parity) {
+            const int32_t* bias = plan.answers[2 * slice + static_cast<size_t>(parity)].data();
+            const Pass pass{slice, parity, bias, plan.level->slices[slice].count * walk.cells(parity)};
+            code(walk, pass, tape);
+            if (walk.pass_size() != pass.size) fail("a pass has another size");
+        }
+        if (slice + 1 < plan.slices) walk.finish(slice);
+    }
+    const size_t count = plan.level->channels * plan.height * plan.width;
+    tape.values.assign(walk.values(), walk.values() + count);
+    tape.rungs.assign(walk.rungs(), walk.rungs() + count);
+    for (size_t i = 0; i < count; ++i) {
+        if (tape.rungs[i] >= kRungs || std::abs(int64_t{tape.values[i]}) > kLargest) fail("a value is out of range");
+    }
+    return tape;
+}
+
+Tape encode(const Input& input, const Plan& plan, const Kernels& kernels, size_t threads) {
+    std::vector<float> scaled(plan.level->channels * plan.height * plan.width);
+    for (size_t i = 0; i < scaled.size(); ++i) scaled[i] = input.real(i);
+    return walk_over(plan, kernels, threads, [&](Walk& walk, const Pass& pass, Tape& tape) {
+        std::vector<uint8_t> indices(pass.size), low_indices;
+        std::vector<int32_t> symbols(pass.size), low;
+        const bool wide = walk.answer_and_round(pass.slice, pass.parity, pass.bias, scaled.data(), plan.margins.data(),
+                                                indices.data(), symbols.data());
+        if (wide != (walk.wide() > 0)) fail("wide coefficients are miscounted");
+        if (wide) walk.split_wide(symbols.data(), low, low_indices);
+        append(tape.symbols, symbols);
+        append(tape.low, low);
+        append(tape.indices, indices);
+        append(tape.low_indices, low_indices);
+    });
+}
+
+// symbol(i) and low(i) give the i-th of the walk.
+template <typename Symbol, typename Low>
+Tape decode(const Plan& plan, const Kernels& kernels, size_t threads, const Symbol& symbol, const Low& low) {
+    return walk_over(plan, kernels, threads, [&](Walk& walk, const Pass& pass, Tape& tape) {
+        std::vector<uint8_t> indices(pass.size), low_indices;
+        std::vector<int32_t> symbols(pass.size), none, parts;
+        const bool wide = walk.answer(pass.slice, pass.parity, pass.bias, indices.data());
+        if (wide) walk.split_wide(nullptr, none, low_indices);
+        if (low_indices.size() != walk.wide()) fail("wide coefficients are miscounted");
+        for (size_t i = 0; i < pass.size; ++i) symbols[i] = symbol(tape.symbols.size() + i);
+        for (size_t i = 0; i < low_indices.size(); ++i) parts.push_back(low(tape.low.size() + i));
+        append(tape.symbols, symbols);
+        append(tape.low, parts);
+        append(tape.indices, indices);
+        append(tape.low_indices, low_indices);
+        walk.take(symbols.data(), wide ? parts.data() : nullptr);
+    });
+}
+
+void check_round_trip(const Input& input, const Plan& plan) {
+    const Tape sent = agreed("two ways to encode differ", [&](const Kernels& kernels, size_t threads) {
+        return encode(input, plan, kernels, threads);
+    });
+    const Tape got = agreed("two ways to decode differ", [&](const Kernels& kernels, size_t threads) {
+        return decode(
+            plan, kernels, threads, [&](size_t i) { return sent.symbols.at(i); },
+            [&](size_t i) { return sent.low.at(i); });
+    });
+    if (got != sent) fail("a walk does not come back");
+}
+
+void check_hostile(const Input& input, const Plan& plan) {
+    const auto symbol = [&](size_t i) { return input.integer(i); };
+    const auto low = [&](size_t i) { return input.word(i) & 512 ? input.integer(i + 7) : int32_t{input.data[1] & 1}; };
+    agreed("two ways to decode hostile symbols differ", [&](const Kernels& kernels, size_t threads) {
+        return decode(plan, kernels, threads, symbol, low);
+    });
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    if (size < 4) return 0;
+    const Input input{data, size};
+    if (input.kind() == 0) {
+        const Frame frame{input.side(0, 40, 256), input.side(1, 40, 256), input.less() ? size_t{1} : size_t{3}};
+        check_analysis(input, frame);
+        check_synthesis(input, frame);
+    } else if (input.kind() == 1) {
+        check_description(input);
+    } else if (input.kind() == 2) {
+        check_round_trip(input, make_plan(input));
+    } else {
+        check_hostile(input, make_plan(input));
+    }
+    return 0;
+}
+
+#ifdef TESSERA_FUZZ_MAIN
+// The four kinds on the same numbers, one in eight large; sides of 1 to 3 as often as all others.
+void run_random(Random& random) {
+    std::vector<uint8_t> bytes(4 + random(600));
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random(256));
+    const bool large = random(8) == 0;
+    for (size_t axis = 0; axis < 2 && !large; ++axis) {
+        if (random(2)) bytes[2 + axis] = static_cast<uint8_t>(random(3));
+    }
+    for (int kind = 0; kind < 4; ++kind) {
+        bytes[0] = static_cast<uint8_t>((bytes[0] & 0xec) | (large ? 16 : 0) | kind);
+        LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+    }
+}
+#endif

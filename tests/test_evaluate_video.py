@@ -1,0 +1,90 @@
+"""`tessera evaluate video`: every frame counts, and the figures agree with measurements made in another way."""
+
+from __future__ import annotations
+
+import csv
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tessera.codec import media
+from tessera.codec.errors import ParameterError
+from tessera.data import procedural
+from tessera.tools import evaluate_jobs, evaluate_video, metrics, peers_video
+from tessera.tools.cli import main
+
+CONTEXT = evaluate_jobs.Context("video", (20.0, 60.0), msssim_every=4)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten frames of 192x176, stored with hardly any loss."""
+    path = tmp_path_factory.mktemp("clips") / "clip.mkv"
+    with media.from_array(procedural.clip(10, 176, 192), Fraction(25)) as source:
+        media.write_media(str(path), ".mkv", source.media, source.frames(), crf=4)
+    return path
+
+
+@pytest.mark.parametrize("spec", ["x264@preset=ultrafast", "x265@preset=ultrafast@tune=psnr", "svtav1@preset=12"])
+def test_clip_codecs_keep_every_frame_in_order(clip: Path, spec: str) -> None:
+    codec = peers_video.clip_peer(spec)
+    with media.open_source(str(clip)) as source:
+        originals = [frame.pixels for frame in source.frames()]
+    low, high = (codec.encode(clip, crf) for crf in (codec.settings[0], codec.settings[-1]))
+    assert len(low) < len(high)
+    decoded = list(codec.decode(high))
+    assert len(decoded) == len(originals) == 10
+    for index, frame in enumerate(decoded):
+        nearest = max(range(10), key=lambda other: metrics.psnr(originals[other], frame))
+        assert nearest == index and metrics.psnr(originals[index], frame) > 28
+
+
+def test_a_gop_of_one_makes_key_frames_alone(clip: Path) -> None:
+    import av
+
+    for gop, keys in (("1", 10), ("5", 2)):
+        data = peers_video.clip_peer(f"x264@preset=ultrafast@gop={gop}").encode(clip, 30)
+        with av.open(io.BytesIO(data), "r") as container:
+            assert sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size) == keys
+
+
+def test_a_row_is_the_mean_over_frames(clip: Path) -> None:
+    codec = evaluate_jobs.subject(CONTEXT, "x264@preset=ultrafast")
+    row = evaluate_video.measure_clip(evaluate_jobs.Job(CONTEXT, codec.name, 30.0, clip, "digest"), codec)
+    data = codec.encode(clip, 30.0)
+    with media.open_source(str(clip)) as source:
+        pairs = list(zip((frame.pixels for frame in source.frames()), codec.decode(data), strict=True))
+    assert (row.frames, row.width, row.height, row.bytes) == (10, 192, 176, len(data))
+    assert row.bpp == pytest.approx(8 * len(data) / (192 * 176 * 10), abs=1e-6)
+    assert row.psnr == pytest.approx(np.mean([metrics.psnr(*pair) for pair in pairs]), abs=1e-4)
+    every = [metrics.ms_ssim(*pair) or 0 for pair in pairs[::4]]
+    assert row.msssim == pytest.approx(np.mean(every), abs=1e-5)
+    assert row.psnr_yuv is not None and row.psnr_yuv > row.psnr
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("jpeg", "no codec 'jpeg' for video; there are wavelet, .*x264"),
+        ("x265@gop=none", "gop is a whole number of frames"),
+        ("svtav1@preset=medium", "preset is one of 8"),
+    ],
+)
+def test_wrong_specs_are_explained(spec: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        evaluate_jobs.subject(CONTEXT, spec)
+
+
+def test_a_report_of_a_clip(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clip.parent / "notes.txt").write_text("not a clip")
+    command = ["evaluate", "video", str(clip.parent), "--codecs", "wavelet,x264@preset=ultrafast", "--jobs", "1",
+               "--qualities", "20,40,60,80", "--pictures", "1", "--out", str(tmp_path)]  # fmt: skip
+    assert main(command) == 0
+    assert "MS-SSIM of a clip is the mean over frames 0, 8, 16" in capsys.readouterr().out
+    with (tmp_path / "bdrate.csv").open() as stream:
+        rates = {(row["codec"], row["metric"]): row for row in csv.DictReader(stream)}
+    assert rates["wavelet", "psnr"]["sources"] == "1" and float(rates["wavelet", "psnr"]["akima"]) != 0
+    assert "libx264 -crf C -preset ultrafast" in (tmp_path / "index.html").read_text()

@@ -1,0 +1,76 @@
+"""The families of this package as peers: `wavelet`, `wavelet@decoder=fast`, `spatiotemporal@effort=slow@gop=16`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tessera.codec.errors import ParameterError
+from tessera.tools.metrics import Pixels
+from tessera.tools.options import key_value
+from tessera.tools.peers import Peer, parse
+
+_ENCODING = ("effort", "gop", "decoder")  # arguments of `tessera.encode`; what else there is goes to the family
+
+
+def known(spec: str) -> bool:
+    """Whether `spec` names a family."""
+    from tessera.models.registry import FAMILIES
+
+    return parse(spec)[0] in FAMILIES
+
+
+def picture_family(spec: str, qualities: Sequence[float], device: str) -> Peer[Pixels, Pixels]:
+    """A family that codes pictures.  ParameterError for an option that it lacks, UnsupportedError without weights."""
+    import tessera
+
+    arguments, decoder, about, version = _prepare(spec, device)
+
+    def encode(pixels: Pixels, quality: float) -> bytes:
+        return bytes(tessera.encode(pixels, quality=quality, **arguments))
+
+    def decode(data: bytes) -> Pixels:
+        return np.asarray(tessera.decode(data, decoder=decoder, device=device))
+
+    return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, 1 / 64, (0, 100))
+
+
+def clip_family(spec: str, qualities: Sequence[float], device: str) -> Peer[Path, Iterator[Pixels]]:
+    """A family that codes clips, from the file's path."""
+    import tessera
+
+    arguments, decoder, about, version = _prepare(spec, device)
+
+    def encode(path: Path, quality: float) -> bytes:
+        return bytes(tessera.encode(path, quality=quality, metadata=False, **arguments))
+
+    def decode(data: bytes) -> Iterator[Pixels]:
+        with tessera.open(io.BytesIO(data), decoder=decoder, device=device) as clip:
+            yield from clip.frames()
+
+    return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, 1 / 64, (0, 100))
+
+
+def _prepare(spec: str, device: str) -> tuple[dict[str, Any], str | None, str, str]:
+    """Arguments of `tessera.encode`, the decoder, the command for reports, and the version; all checked."""
+    import tessera
+    from tessera.codec import weights
+    from tessera.codec.stream import settings_for
+
+    name, texts = parse(spec)
+    options: dict[str, object] = dict(key_value(f"{key}={value}") for key, value in texts.items())
+    ours = {key: value for key, value in options.items() if key not in _ENCODING}
+    effort, decoder = str(options.get("effort", "medium")), texts.get("decoder")
+    settings_for(name, options=ours, effort=effort, device=device, decoder=decoder)
+    if not isinstance(options.get("gop", 1), int):
+        raise ParameterError(f"codec {spec!r}: gop is a whole number")
+    arguments: dict[str, Any] = {"codec": name, "device": device, **options}
+    named = "".join(f" --{key} {options[key]}" for key in _ENCODING if key in options)
+    extra = "".join(f" -o {key}={value}" for key, value in ours.items())
+    about = f"tessera encode IN OUT.tsr --codec {name} --quality Q{named}{extra}"
+    version = f"tessera {tessera.__version__} weights {weights.load(name, device=device)[1].hex()}"
+    return arguments, decoder, about, version
