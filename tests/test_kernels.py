@@ -84,7 +84,8 @@ class Recorder:
         wild = torch.randint(-(2**31), 2**31, indices.shape, generator=self.generator, dtype=torch.int64)
         ends = torch.tensor([-(2**31), 2**31 - 1])[wild & 1]
         chance = torch.rand(indices.shape, generator=self.generator)
-        symbols = torch.where(chance < 0.02, wild >> (wild & 7), torch.where(chance < 0.03, ends, small)).to(torch.int32)
+        large = torch.where(chance < 0.01, ends, wild >> (wild & 7))
+        symbols = torch.where(chance < 0.03, large, small).to(torch.int32)
         self.calls.append((symbols.clone(), indices.clone()))
         return symbols
 

@@ -66,8 +66,8 @@ def test_without_vector_paths(tmp_path: Path) -> None:
 
 
 def test_kernels_on_every_path(fuzz_kernels: Path) -> None:
-    """40 random pictures and walks, hostile symbols among them: the same bits on every path and number of threads."""
-    result = run(fuzz_kernels, "--random", "40", "3")
+    """24 random pictures and walks, hostile symbols among them: the same bits on every path and number of threads."""
+    result = run(fuzz_kernels, "--random", "24", "3")
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
@@ -85,7 +85,7 @@ def test_kernels_on_one_cell(fuzz_kernels: Path, tmp_path: Path, length: int) ->
 
 def test_kernels_without_vector_paths(tmp_path: Path) -> None:
     program = build(tmp_path / "plain", "fuzz_kernels", "models/kernels", *PLAIN, "-DTESSERA_X86=0")
-    assert run(program, "--random", "40", "4").stdout == "ok\n"
+    assert run(program, "--random", "16", "4").stdout == "ok\n"
 
 
 def test_the_build_sees_errors(fuzz_coder: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ STYLE = """
 .slider{--accent:#c8102e}
 .slider .pick{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5em,1fr));gap:.6em .9em;margin:0 0 .8em}
 .slider label{display:block;font-size:.8rem;color:#63636b}
+.slider label[hidden]{display:none}
 .slider select{display:block;width:100%;margin-top:.15em;padding:.45em .5em;font:inherit;font-size:1rem;color:#26262b;
 background:#fff;border:1px solid #c9c9cf;border-radius:6px}
 .stage{position:relative;margin:0 auto;overflow:hidden;border-radius:8px;background:#e9e9ec;cursor:crosshair;
@@ -105,7 +106,8 @@ function choose(picture,rate){
   fill($("#rate"),these.map(x=>x.rate),state.rate);
   fill($("#left"),labels,labels.indexOf(state.left));
   fill($("#right"),labels,labels.indexOf(state.right));
-  [state.x,state.y]=s.focus;
+  const [w,h]=crop();
+  state.x=s.focus[0]+Math.round((112-w)/2);state.y=s.focus[1]+Math.round((90-h)/2);
   show();
 }
 function percent(event){const r=stage.getBoundingClientRect();return 100*(event.clientX-r.left)/r.width;}
