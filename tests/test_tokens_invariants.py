@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import resource
+from typing import Any
 
 import pytest
 import torch
 
-from tessera.models.tokens import METHODS, SCORES, TokenGrid, reduce
+from tessera.models.tokens import METHODS, SCORES, Bits, TokenGrid, reduce
 from tessera.models.tokens.reducing import parse
 from tessera.models.tokens.scores import Context, score
 from tessera.models.tokens.timeline import cut
 
-from .token_samples import ENTRIES, NAMES, TOKEN_NAMES, grid_of, means_of_cells, random_grid, run, static_grid
+from .token_samples import ENTRIES, NAMES, TOKEN_NAMES, grid_of, helpers, means_of_cells, random_grid, run, static_grid
 
 LOOSE = {name for name in NAMES if name in METHODS and not METHODS[name].exact} | {"freevideo"}
 EXACT = [name for name in TOKEN_NAMES if name not in LOOSE]
@@ -187,6 +188,38 @@ def test_same_inputs_same_tokens(name: str) -> None:
     budget = 3 if ENTRIES[name]["unit"] == "frames" else 30
     a, b = run(name, grid, budget, seed=7), run(name, grid, budget, seed=7)
     assert torch.equal(a.assign, b.assign) and torch.equal(a.x, b.x)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_same_tokens_on_a_gpu() -> None:
+    grid = random_grid()
+    moved: dict[str, Any] = {k: v.cuda() if isinstance(v, torch.Tensor) else v for k, v in vars(grid).items()}
+    given = {name: value.cuda() for name, value in helpers(grid).items()}
+    for name in NAMES:
+        budget = 3 if ENTRIES[name]["unit"] == "frames" else 30
+        a, b = run(name, grid, budget), run(name, TokenGrid(**moved), budget, **given)
+        assert torch.equal(a.assign, b.assign.cpu()) and torch.allclose(a.x, b.x.cpu(), atol=1e-5), name
+
+
+@pytest.mark.parametrize("name", ["l2", "tome", "vq", "kcenter", "qpool", "prumerge", "bvllm"])
+def test_whitening_changes_the_choice_and_not_the_cells(name: str) -> None:
+    grid = random_grid()
+    grid.x[..., 0] *= 1000  # one channel outweighs the others
+    raw, white = run(name, grid, 30), run(name, grid, 30, whiten=True)
+    assert not torch.equal(raw.assign, white.assign) or not torch.equal(raw.share, white.share)
+    assert torch.allclose(white.x.double(), means_of_cells(white, grid), rtol=1e-4, atol=1e-2)
+    with pytest.raises(ValueError, match="whitened"):
+        run("dct", grid, 30, whiten=True)
+
+
+def test_bits_budget_holds_what_it_says() -> None:
+    grid = random_grid()
+    assert grid.bits is not None
+    for wanted in (50.0, 500.0):
+        tokens = reduce(grid, "bits", Bits(wanted, 400))
+        held = grid.bits.flatten()[tokens.index]
+        assert wanted - 21 < float(held.sum()) <= wanted
+    assert len(reduce(grid, "bits", Bits(1e9, 50))) == 50 and len(reduce(grid, "bits", Bits(0.1, 50))) == 1
 
 
 def test_ties_go_to_the_lower_cell() -> None:

@@ -21,7 +21,7 @@ from tessera.data import packs, procedural
 from tessera.models.fixed_point import ACCUMULATOR_LIMIT
 from tessera.models.interface import GroupSpec
 from tessera.models.registry import build, task
-from tessera.tools import export, train
+from tessera.tools import cli, train
 from tessera.tools.optim import MuonAdam, orthogonalise
 
 
@@ -39,11 +39,15 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def arguments(pack: Path, out: Path, *more: str) -> argparse.Namespace:
+def words(pack: Path, out: Path, *more: str) -> list[str]:
+    small = ["-o", "width=16", "-o", "blocks=1", "-o", "hidden=16", "--batch", "2", "--crop", "64"]
+    return ["train", "wavelet", "--data", str(pack), "--out", str(out), "--minutes", "0.05", *small, *more]
+
+
+def arguments(pack: Path, out: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     train.configure(parser)
-    small = ["-o", "width=16", "-o", "blocks=1", "-o", "hidden=16", "--batch", "2", "--crop", "64"]
-    return parser.parse_args(["wavelet", "--data", str(pack), "--out", str(out), "--minutes", "0.05", *small, *more])
+    return parser.parse_args(words(pack, out)[1:])
 
 
 def test_pack_is_read_whole_and_split(pack: Path) -> None:
@@ -119,16 +123,17 @@ def test_a_step_that_is_not_finite_changes_nothing(pack: Path, tmp_path: Path, m
 def test_train_resume_export_and_code(pack: Path, tmp_path: Path) -> None:
     """The whole way: train, go on, export with proven bounds, code a picture with the result."""
     run = tmp_path / "run"
-    assert train.run(arguments(pack, run)) == 0
+    assert cli.main(words(pack, run)) == 0
     steps = torch.load(run / "checkpoint.pt", weights_only=True)["step"]
-    assert train.run(arguments(pack, run, "--resume", "--minutes", "0.08")) == 0
+    assert cli.main(words(pack, run, "--resume", "--minutes", "0.08")) == 0
     state = torch.load(run / "checkpoint.pt", weights_only=True)
     assert state["step"] > steps and state["spent"] >= 0.08 * 60
     lines = [json.loads(line) for line in (run / "validation.jsonl").read_text().splitlines()]
     assert len(lines) == 2 and {"bdrate_jpeg", "curve", "step"} <= lines[0].keys()
 
     target = tmp_path / "wavelet.safetensors"
-    assert export.run(argparse.Namespace(run=str(run), data=[str(pack)], out=str(target), pictures=2)) == 0
+    command = ["export", str(run), "--data", str(pack), "--out", str(target), "--pictures", "2"]
+    assert cli.main(command) == 0
     tensors, metadata = weights.read(target)
     assert int(metadata["largest_accumulator"]) < ACCUMULATOR_LIMIT and metadata["steps"] == str(state["step"])
     assert all(not t.is_floating_point() for name, t in tensors.items() if name.startswith("prior."))

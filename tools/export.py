@@ -10,12 +10,12 @@ from typing import Any
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="folder of a trained run")
+    parser.add_argument("folder", metavar="RUN", help="folder of a trained run")
     parser.add_argument(
         "--data", nargs="+", required=True, metavar="PACK", help="packs that the final tables are fitted on"
     )
     parser.add_argument("--out", help="file to write (default: the package's models/weights/NAME.safetensors)")
-    parser.add_argument("--pictures", type=int, default=160, help="pictures to fit the tables on")
+    parser.add_argument("--pictures", type=int, default=64, help="pictures to fit the tables on")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from tessera.data import packs
     from tessera.models.registry import task
 
-    folder = Path(args.run)
+    folder = Path(args.folder)
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     trained = task(state["name"], **state["options"])
     trained.load_state_dict(state["average"])

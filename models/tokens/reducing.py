@@ -30,6 +30,7 @@ def reduce(
     attn: Tensor | None = None,
     text: Tensor | None = None,
     seed: int = 0,
+    whiten: bool = False,
     **options: Any,
 ) -> TokenSet:
     """Reduce a grid to `budget` tokens.
@@ -40,10 +41,13 @@ def reduce(
     attn     (L, heads, N), (heads, N), (N,) or (T, H, W) attention that somebody measured
     text     (M, C) embeddings that serve as the query when there is none
     seed     of the random methods
+    whiten   decide in channels scaled to equal spread over the grid: in latents a few low bands outweigh all the others
     options  of the last step
 
     ValueError names a method, score or need that there is not.  The same inputs give the same indices.
     """
+    if whiten:
+        return _whitened(grid, steps, budget, query=query, attn=attn, text=text, seed=seed, **options)
     chain = parse(steps)
     chain[-1] = (chain[-1][0], {**chain[-1][1], **options})
     tokens = start(grid)
@@ -57,6 +61,22 @@ def reduce(
         own = last if number + 1 == len(chain) else _inner_budget(name, given, context)
         tokens = _apply(name, tokens, own, context, given)
     return replace(tokens, query_dependent=context.used_query)
+
+
+def _whitened(grid: TokenGrid, steps: Steps, budget: Budget, **options: Any) -> TokenSet:
+    """Decided on a whitened copy; the tokens are means of the grid's own cells, by `assign` and `share`."""
+    cells = grid.x[grid.valid].float()
+    mean, scale = cells.mean(0), 1 / cells.std(0, correction=0).clamp_min(1e-6)
+    for name in ("query", "text"):
+        if options.get(name) is not None:
+            options[name] = (options[name] - mean) * scale
+    tokens = reduce(replace(grid, x=(grid.x - mean) * scale), steps, budget, **options)
+    if tokens.basis is not None or tokens.layers:
+        raise ValueError("coefficients and sets of several levels cannot be made on a whitened copy")
+    kept = tokens.assign >= 0
+    x = grid.x.new_zeros(len(tokens), grid.x.shape[3])
+    x.index_add_(0, tokens.assign[kept], grid.x.flatten(0, 2)[kept] * tokens.share[kept, None].to(x.dtype))
+    return replace(tokens, x=x)
 
 
 def _check_list(budget: Budget, chain: list[Step]) -> None:

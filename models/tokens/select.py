@@ -111,17 +111,15 @@ def kcenter(tokens: TokenSet, budget: Budget, context: Context, start: ScoreName
 def kcenter_rows(x: Tensor, count: int, first: int = 0) -> Tensor:
     """Rows in the order of choice.  Distances are taken in float64, so that devices agree."""
     points = x.double()
+    norms = points.square().sum(1)
     chosen = [first]
-    distance = _distance(points, first)
+    distance = torch.full_like(norms, torch.inf)
     for _ in range(count - 1):
+        to_last = norms + norms[chosen[-1]] - 2 * (points @ points[chosen[-1]])
+        distance = torch.minimum(distance, to_last.clamp_min_(0))
         distance[chosen[-1]] = -1.0
         chosen.append(int(first_max(distance)[1]))
-        distance = torch.minimum(distance, _distance(points, chosen[-1]))
     return torch.tensor(chosen, device=x.device)
-
-
-def _distance(points: Tensor, row: int) -> Tensor:
-    return (points - points[row]).square().sum(1)
 
 
 def recover(
