@@ -46,6 +46,7 @@ def tokens_file(
     frames: Range | None = None,
     device: str = "cpu",
     seed: int = 0,
+    whiten: bool = False,
     force: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> TokensReport:
@@ -60,7 +61,7 @@ def tokens_file(
     with Clip(source, device=device, limits=limits) as clip:
         start, stop = frames or (None, None)
         stop = len(clip) if stop is None else min(stop, len(clip))
-        found = clip.tokens(start or 0, stop, reduce=reduce, budget=budget, seed=seed)
+        found = clip.tokens(start or 0, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten)
         info = clip.info
         made = {"codec": info.codec, "weights": info.weights, "quality": f"{info.quality:g}", "reduce": reduce}
         with output(target, force) as file:

@@ -62,6 +62,8 @@ def test_command_writes_safetensors(clip_file: Path, tmp_path: Path, capsys: pyt
         assert int(file.get_tensor("frame_splits").sum()) == 24
     assert main(command) == 2, "the file exists"
     assert "already exists" in (message := capsys.readouterr().err) or "--force" in message
+    assert main([*command[:3], "--reduce", "tome", "--budget", "9", "--whiten", "--force"]) == 0
+    assert "9 tokens of 768 cells" in capsys.readouterr().out
     assert main([*command[:3], "--frames", "2:4", "--budget", "1x4x4", "--reduce", "pool", "--force"]) == 0
     assert "16 tokens of 192 cells" in capsys.readouterr().out
 

@@ -18,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--budget", default="1.0", metavar="N", help="64, 25%%, 4x8x8, 4000bits:256 or 0.9:256 (threshold:most)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random methods")
+    parser.add_argument("--whiten", action="store_true", help="weigh all channels alike when tokens are compared")
     parser.add_argument("--list", action="store_true", help="list every method and recipe")
     options.add_common(parser)
 
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
         frames=args.frames,
         device=args.device,
         seed=args.seed,
+        whiten=args.whiten,
         force=args.force,
     )
     if args.json:
