@@ -28,6 +28,14 @@ def requantise(accumulator: Tensor, shift: int) -> Tensor:
     return ste_round(accumulator * 2.0**-shift).clamp(0, ACTIVATION_MAX)
 
 
+@torch.no_grad()
+def _round_in_place(weight: nn.Parameter, bits: int) -> bool:
+    """Turn real weights into integers of 1 / 2**bits that are trained no more; True, for the flag that says so."""
+    weight.copy_(torch.floor(weight * 2.0**bits + 0.5))
+    weight.requires_grad_(False)
+    return True
+
+
 class FixedConv2d(nn.Module):
     """A convolution with integer weights of 1 / 2**bits, no bias, stride 1 and zero padding that keeps the size.
 
@@ -53,11 +61,7 @@ class FixedConv2d(nn.Module):
 
     def freeze(self) -> None:
         """Replace the real weights by their integers, in place."""
-        if not self.frozen:
-            with torch.no_grad():
-                self.weight.copy_(torch.floor(self.weight * 2.0**self.bits + 0.5))
-            self.weight.requires_grad_(False)
-            self.frozen = True
+        self.frozen = self.frozen or _round_in_place(self.weight, self.bits)
 
     def mass(self) -> Tensor:
         """Sum of |integer weight| feeding each output: the accumulator's bound for unit inputs."""
@@ -86,11 +90,7 @@ class QualityTable(nn.Module):
         return ste_round(mixed / self.SPACING).float()[:, :, None, None]
 
     def freeze(self) -> None:
-        if not self.frozen:
-            with torch.no_grad():
-                self.weight.copy_(torch.floor(self.weight * 2.0**self.bits + 0.5))
-            self.weight.requires_grad_(False)
-            self.frozen = True
+        self.frozen = self.frozen or _round_in_place(self.weight, self.bits)
 
     def peak(self) -> Tensor:
         """Largest |integer| of each entry over all qualities."""
