@@ -120,3 +120,7 @@ class TrainingTask(nn.Module):
     def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Tensors and metadata of the weights file; may freeze this task.  ValueError when a bound does not hold."""
         raise NotImplementedError
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take the tensors of an exported weights file as the start of further training."""
+        raise NotImplementedError

@@ -77,6 +77,17 @@ def integer_tables(pmf: Tensor) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.array(array)) for name, array in zip(TABLE_NAMES, arrays, strict=True)}
 
 
+def magnitude_counts(tensors: dict[str, Tensor], total: float = 1e5) -> Tensor:
+    """The inverse of `integer_tables`, roughly: counts (TABLES, REACH + 2) of |v|, `total` on each table."""
+    frequencies, lows, sizes = (tensors[name].long() for name in TABLE_NAMES)
+    counts = torch.zeros(TABLES, REACH + 2, dtype=torch.float64)
+    for row in range(TABLES):
+        kept = int(sizes[row]) - 1
+        magnitudes = (torch.arange(kept) + lows[row]).abs().clamp(max=REACH + 1)
+        counts[row].index_add_(0, magnitudes, frequencies[row, :kept].double())
+    return counts * (total / 4096)
+
+
 def _both_signs(row: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int]:
     """Probabilities of v = low.. from those of |v| and of the escape, and low.
 

@@ -12,9 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .fixed_point import ACCUMULATOR_LIMIT
+from .fixed_point import ACCUMULATOR_LIMIT, FixedConv2d, QualityTable
 from .interface import MAX_QUALITY, TrainingTask
-from .scale_tables import FIRST_SCALE, PER_OCTAVE, cost_table, integer_tables, refit
+from .scale_tables import (
+    FIRST_SCALE,
+    PER_OCTAVE,
+    TABLE_NAMES,
+    cost_table,
+    integer_tables,
+    magnitude_counts,
+    refit,
+)
 from .wavelet import WaveletModel, step_size
 
 REFIT_EVERY = 50
@@ -135,6 +143,18 @@ class WaveletTask(TrainingTask):
             "largest_accumulator": int(bound),
         }
         return {**tables, **prior, **decoder}, {key: str(value) for key, value in options.items()}
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from exported weights: the prior's integers become real again, the tables become counts."""
+        for name, tensor in tensors.items():
+            if name in TABLE_NAMES:
+                continue
+            owner = self.model.get_submodule(name.rpartition(".")[0])
+            scale = 2.0**-owner.bits if isinstance(owner, FixedConv2d | QualityTable) else 1.0
+            self.model.get_parameter(name).copy_(tensor.float() * scale)
+        self.model.counts.copy_(magnitude_counts(tensors))
+        self.refit()
 
 
 def _narrow(integers: Tensor) -> Tensor:

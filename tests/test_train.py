@@ -145,6 +145,29 @@ def test_train_resume_export_and_code(pack: Path, tmp_path: Path) -> None:
     assert family.decode(spec, DecoderPort(family.tables, port.finish()), "standard").shape == frames.shape
 
 
+def test_training_goes_on_from_the_shipped_weights(pack: Path, tmp_path: Path) -> None:
+    """Restored weights export to the same prior and decoder, and code as well before any further step."""
+    path = weights.FOLDER / "wavelet.safetensors"
+    tensors, _ = weights.read(path)
+    args = argparse.ArgumentParser()
+    train.configure(args)
+    given = ["wavelet", "--data", str(pack), "--out", str(tmp_path), "--init", str(path)]
+    trainer = train.Trainer(args.parse_args(given), 0, 1)
+    picture = torch.from_numpy(procedural.picture(128, 160)).permute(2, 0, 1)[None].float()
+    rate, back = trainer.average.rate_distortion(picture, 3200)
+    frames = picture[0].permute(1, 2, 0).to(torch.uint8)[None]
+    family, _ = weights.load("wavelet")
+    spec = GroupSpec(1, 128, 160, 3, 3200)
+    port = EncoderPort(family.tables)
+    family.encode(frames, spec, port)
+    data = port.finish()
+    assert abs(len(data) * 8 / (128 * 160) / rate - 1) < 0.03
+    decoded = family.decode(spec, DecoderPort(family.tables, data), "standard").float()
+    assert float((back[0].permute(1, 2, 0) - decoded[0]).abs().mean()) < 1.0
+    exported, _ = trainer.task.export([picture[0].to(torch.uint8)])
+    assert all(torch.equal(exported[name], t) for name, t in tensors.items() if not name.startswith("tables."))
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_model(pack: Path, tmp_path: Path) -> None:
     script = tmp_path / "go.py"

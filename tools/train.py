@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from RUN's checkpoint")
-    parser.add_argument("--init", metavar="WEIGHTS", help="start from exported or checkpointed weights")
+    parser.add_argument("--init", metavar="WEIGHTS", help="start from an exported weights file")
     parser.add_argument("--validate", type=float, default=15.0, metavar="M", help="minutes between validations")
     parser.add_argument(
         "-o", dest="options", action="append", default=[], metavar="KEY=VALUE", help="option of the family's model"
@@ -64,6 +64,7 @@ class Trainer:
     def __init__(self, args: argparse.Namespace, rank: int, world: int) -> None:
         import torch
 
+        from tessera.codec import weights
         from tessera.data import packs
         from tessera.models.registry import task
         from tessera.tools.optim import MuonAdam
@@ -84,15 +85,11 @@ class Trainer:
         self.step, self.spent, self.skipped = 0, 0.0, 0
         self.checker: Any = None  # made at the first validation, with the peers' curves
         if args.init:
-            self.load_weights(torch.load(args.init, weights_only=True)["average"])
+            self.task.restore(weights.read(Path(args.init))[0])
         if args.resume and (self.out / "checkpoint.pt").exists():
             self.load()
-        elif not args.init:
+        else:
             self.average.load_state_dict(self.task.state_dict())
-
-    def load_weights(self, state: dict[str, Any]) -> None:
-        self.task.load_state_dict(state)
-        self.average.load_state_dict(state)
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
