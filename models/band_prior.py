@@ -38,7 +38,9 @@ def features(q: Tensor) -> Tensor:
     return _feature_table(q.device)[q.abs().clamp(max=255).long()]
 
 
-_FEATURES = torch.floor((torch.arange(256, dtype=torch.float64) + 1).log2() * 2**FEATURE_BITS + 0.5).float()
+# floor(8 log2(n) + 1/2) in integers, n = 1 + |q|: half the bit length of n**16.  A logarithm in floating point would let
+# a mathematics library choose tables.
+_FEATURES = torch.tensor([(n**16).bit_length() // 2 for n in range(1, 257)], dtype=torch.float32)
 
 
 def _feature_table(device: torch.device) -> Tensor:

@@ -8,7 +8,8 @@ through, and `project` keeps the bound after every optimiser step; `check` prove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,13 @@ def _round_in_place(weight: nn.Parameter, bits: int) -> bool:
     return True
 
 
+@contextmanager
+def exact_arithmetic(device_type: str) -> Iterator[None]:
+    """No autocast and no TF32, whose ten bits of mantissa would round integer weights, whatever the caller has set."""
+    with torch.autocast(device_type, enabled=False), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+
+
 class FixedConv2d(nn.Module):
     """A convolution with integer weights of 1 / 2**bits, no bias, stride 1 and zero padding that keeps the size.
 
@@ -55,7 +63,8 @@ class FixedConv2d(nn.Module):
         return self.weight if self.frozen else ste_round(self.weight * 2.0**self.bits)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.conv2d(x, self.integers(), padding=self.weight.shape[-1] // 2, groups=self.groups)
+        with exact_arithmetic(x.device.type):
+            y = F.conv2d(x, self.integers(), padding=self.weight.shape[-1] // 2, groups=self.groups)
         # Rounding undoes what an algorithm that is not a plain sum (Winograd, FFT) may add on some devices.
         return torch.round(y) if self.frozen else y
 

@@ -50,6 +50,8 @@ def test_requantise_rounds_half_up_and_clips() -> None:
 def test_features_are_rounded_logarithms() -> None:
     q = torch.tensor([0.0, 1, -1, 2, 3, 255, 256, -99999])
     assert features(q).tolist() == [0, 8, 8, 13, 16, 64, 64, 64]
+    every = torch.arange(256.0)
+    assert torch.equal(features(every), torch.floor(8 * (every.double() + 1).log2() + 0.5).float())
 
 
 def test_quality_table_interpolates_in_integers() -> None:
@@ -137,3 +139,13 @@ def test_prior_is_exact_under_every_setting(
     assert len(found) == len(reference) == 2 * (2 * 2 + 6)
     for a, b in zip(found, reference, strict=True):
         assert all(torch.equal(one, b[0]) for one in a)
+
+
+def test_prior_ignores_autocast(prior: BandPrior) -> None:
+    """A caller's mixed precision must not reach the choice of a table."""
+    sizes = [(19, 30), (10, 15), (5, 8)]
+    reference = rungs_of(prior, sizes, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = rungs_of(prior, sizes, 1)
+    for a, b in zip(found, reference, strict=True):
+        assert torch.equal(a, b)

@@ -81,9 +81,10 @@ py::tuple analyse_frame(const Array<uint8_t>& pixels, const Array<int32_t>& orde
         const int32_t band = order.data()[i];
         if (band < 0 || band >= static_cast<int32_t>(kBands))
             throw std::invalid_argument("order names a band that does not exist");
+        if (band % 64 == 0) throw std::invalid_argument("order names a low band, which is returned by itself");
         planes[band] = bands.mutable_data() + i * rows * columns;
     }
-    // the low band of each axis is a plane, even where `order` names it
+    // the low band of each axis is a plane of its own
     for (size_t axis = 0; axis < 3; ++axis) planes[64 * axis] = low.mutable_data() + axis * rows * columns;
     {
         const py::gil_scoped_release unlocked;
@@ -197,7 +198,7 @@ py::tuple ask(Walk& self, size_t slice, int parity, const Array<int32_t>& bias) 
 void tell(Walk& self, Array<int32_t>& symbols, const Optional<int32_t>& low) {
     if (static_cast<size_t>(symbols.size()) != self.pass_size())
         throw std::invalid_argument("symbols has the wrong size");
-    if (low && static_cast<size_t>(low->size()) != self.wide()) throw std::invalid_argument("low has the wrong size");
+    if ((low ? static_cast<size_t>(low->size()) : 0) != self.wide()) throw std::invalid_argument("low has the wrong size");
     int32_t* whole = symbols.mutable_data();
     const int32_t* parts = low ? low->data() : nullptr;
     const py::gil_scoped_release unlocked;

@@ -1,7 +1,6 @@
 #include "prior.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <stdexcept>
 
@@ -12,10 +11,21 @@ namespace {
 
 constexpr size_t kSmallest = 8;  // tiles that are worth a thread
 
+// The least 1 + |q| whose feature is 1, 2 .. 64: features are integers by definition, no logarithm is taken here.
+constexpr int32_t kFeatureFrom[64] = {
+    2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4,
+    5, 5, 5, 6, 6, 7, 8, 8, 9, 10, 10, 11, 12, 13, 15, 16,
+    17, 19, 20, 22, 24, 26, 29, 31, 34, 37, 40, 44, 48, 52, 57, 62,
+    67, 73, 80, 87, 95, 104, 113, 123, 134, 146, 159, 174, 190, 207, 225, 246,
+};
+
 struct FeatureTable {
     int32_t at[256];
     FeatureTable() {
-        for (int i = 0; i < 256; ++i) at[i] = static_cast<int32_t>(std::floor(std::log2(i + 1.0) * 8.0 + 0.5));
+        for (int i = 0; i < 256; ++i) {
+            const int32_t* past = std::upper_bound(kFeatureFrom, kFeatureFrom + 64, i + 1);
+            at[i] = static_cast<int32_t>(past - kFeatureFrom);
+        }
     }
 };
 
