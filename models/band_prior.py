@@ -38,8 +38,8 @@ def features(q: Tensor) -> Tensor:
     return _feature_table(q.device)[q.abs().clamp(max=255).long()]
 
 
-# floor(8 log2(n) + 1/2) in integers, n = 1 + |q|: half the bit length of n**16.  A logarithm in floating point would let
-# a mathematics library choose tables.
+# floor(8 log2(n) + 1/2) in integers, n = 1 + |q|: half the bit length of n**16.  A logarithm in floating point would
+# let a mathematics library choose tables.
 _FEATURES = torch.tensor([(n**16).bit_length() // 2 for n in range(1, 257)], dtype=torch.float32)
 
 
