@@ -13,6 +13,7 @@ are scaled so that a unit error in any of them costs the same squared error in p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -84,9 +85,17 @@ class WaveletModel(nn.Module):
     counts: Tensor
     costs: Tensor
 
-    def __init__(self, width: int = 128, blocks: int = 5, hidden: int = 128) -> None:
+    def __init__(
+        self, width: int = 128, blocks: int = 5, hidden: int = 128, fast_width: int = 0, fast_blocks: int = 4
+    ) -> None:
         super().__init__()
-        self.width, self.blocks, self.hidden = width, blocks, hidden
+        self.options = {
+            "width": width,
+            "blocks": blocks,
+            "hidden": hidden,
+            "fast_width": fast_width,
+            "fast_blocks": fast_blocks,
+        }
         self.bf16 = False  # run the synthesis network in bf16
         slices = slice_bands()
         self.register_buffer("axes", colour_matrix(), persistent=False)
@@ -99,6 +108,7 @@ class WaveletModel(nn.Module):
         self.prior = BandPrior(PYRAMID, [len(s) for s in slices], REACHES, hidden)
         bands = len(self.order)
         self.synthesis = SynthesisNetwork(2 * bands + 6, 192, width, blocks)
+        self.fast = SynthesisNetwork(2 * bands + 6, 192, fast_width, fast_blocks) if fast_width else None
         self.register_buffer("pmf", initial_pmf())
         self.register_buffer("counts", torch.zeros(TABLES, REACH + 2, dtype=torch.float64))
         self.register_buffer("costs", cost_table(self.pmf))
@@ -142,14 +152,29 @@ class WaveletModel(nn.Module):
         smooth = torch.nn.functional.avg_pool2d(low, 3, 1, 1, count_include_pad=False)
         return torch.cat([_compand((low - smooth) / step), low / 512.0], 1)
 
-    def paint(self, integers: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
+    def networks(self) -> dict[str, SynthesisNetwork]:
+        """The synthesis networks by the names of their decoders, best first."""
+        return {"standard": self.synthesis} if self.fast is None else {"standard": self.synthesis, "fast": self.fast}
+
+    def paint(self, integers: Bands, rungs: Tensor, quality: Tensor, decoder: str = "standard") -> Tensor:
         """Integers and their rungs -> pixels (B, 3, 8h, 8w), float."""
+        return self.paint_with([self.networks()[decoder]], integers, rungs, quality)[0]
+
+    def paint_with(
+        self, networks: Iterable[SynthesisNetwork], integers: Bands, rungs: Tensor, quality: Tensor
+    ) -> list[Tensor]:
+        """The same by each of several networks."""
         step = step_size(quality)[:, None, None, None]
         plain = self.dequantise(integers, step)
         words = self.describe(integers, rungs, plain[:, ::64], step)
+        scale = step / self.every_gain
+        return [self.to_pixels(plain + self.correct(network, words, quality) * scale) for network in networks]
+
+    def correct(self, network: SynthesisNetwork, words: Tensor, quality: Tensor) -> Tensor:
+        """What a network adds to the 192 bands, in steps."""
         with torch.autocast(words.device.type, torch.bfloat16, enabled=self.bf16):
-            correction = self.synthesis(words.contiguous(memory_format=torch.channels_last), quality).float()
-        return self.to_pixels(plain + correction * step / self.every_gain)
+            correction: Tensor = network(words.contiguous(memory_format=torch.channels_last), quality).float()
+        return correction
 
     def paint_plain(self, integers: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
         """The same without the network: the inverse transform of the dequantised bands."""

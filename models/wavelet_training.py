@@ -34,6 +34,7 @@ class WaveletTask(TrainingTask):
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.model = WaveletModel(**options)
+        self.model.bf16 = True
 
     @torch.no_grad()
     def initialise(self, images: list[Tensor]) -> None:
@@ -65,10 +66,10 @@ class WaveletTask(TrainingTask):
         with torch.no_grad():
             bands = self.model.analyse(pixels)
         integers, rungs, bits = self.model.quantise(bands, quality)
-        painted = self.model.paint(integers, rungs.detach(), quality)
-        error = (painted[:, :, : pixels.shape[2], : pixels.shape[3]] - pixels).square().mean((1, 2, 3))
-        rate = bits / pixels[0, 0].numel()
-        loss = (rate / (rate.detach() + 0.03)).mean() + (error / (error.detach() + 0.3)).mean()
+        painted = self.model.paint_with(self.model.networks().values(), integers, rungs.detach(), quality)
+        errors = [(p[:, :, : pixels.shape[2], : pixels.shape[3]] - pixels).square().mean((1, 2, 3)) for p in painted]
+        rate, error = bits / pixels[0, 0].numel(), errors[0]
+        loss = (rate / (rate.detach() + 0.03)).mean() + sum((e / (e.detach() + 0.3)).mean() for e in errors)
         scalars = {
             "bpp": rate.mean().item(),
             "log_rate": rate.log().mean().item(),
@@ -135,26 +136,46 @@ class WaveletTask(TrainingTask):
             self.refit()
         tables = integer_tables(model.pmf)
         prior = {f"prior.{name}": _narrow(t) for name, t in model.prior.state_dict().items()}
-        decoder = {f"synthesis.{name}": t.half() for name, t in model.synthesis.state_dict().items()}
-        options = {
-            "width": model.width,
-            "blocks": model.blocks,
-            "hidden": model.hidden,
-            "largest_accumulator": int(bound),
+        named = {"synthesis": model.synthesis, "fast": model.fast}
+        networks = {
+            f"{owner}.{name}": tensor.half()
+            for owner, network in named.items()
+            if network is not None
+            for name, tensor in network.state_dict().items()
         }
-        return {**tables, **prior, **decoder}, {key: str(value) for key, value in options.items()}
+        options = {**model.options, "largest_accumulator": int(bound)}
+        return {**tables, **prior, **networks}, {key: str(value) for key, value in options.items()}
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from exported weights: the prior's integers become real again, the tables become counts."""
+        """Go on from exported weights: the prior's integers become real again, the tables become counts.
+
+        A model with more hidden channels or blocks than the file starts with the same function: what is new is not yet
+        listened to.
+        """
         for name, tensor in tensors.items():
             if name in TABLE_NAMES:
                 continue
             owner = self.model.get_submodule(name.rpartition(".")[0])
             scale = 2.0**-owner.bits if isinstance(owner, FixedConv2d | QualityTable) else 1.0
-            self.model.get_parameter(name).copy_(tensor.float() * scale)
+            _take_over(self.model.get_parameter(name), tensor.float() * scale, name)
         self.model.counts.copy_(magnitude_counts(tensors))
         self.refit()
+
+
+def _take_over(parameter: Tensor, saved: Tensor, name: str) -> None:
+    """Copy `saved` into a parameter of equal or larger shape; heads ignore the inputs that `saved` does not have."""
+    if parameter.shape == saved.shape:
+        parameter.copy_(saved)
+    elif name.endswith(("first.weight", "second.weight")) and parameter.dim() == 4:
+        near = saved.shape[0] if "second" in name else 0  # the last inputs are the slice's own
+        hidden = saved.shape[1] - near
+        parameter.zero_()
+        parameter[:, :hidden] = saved[:, :hidden]
+        if near:
+            parameter[:, -near:] = saved[:, hidden:]
+    else:
+        parameter[tuple(slice(n) for n in saved.shape)] = saved
 
 
 def _narrow(integers: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from RUN's checkpoint")
     parser.add_argument("--init", metavar="WEIGHTS", help="start from an exported weights file")
+    parser.add_argument("--lr", type=float, default=1.0, metavar="X", help="factor on every learning rate")
     parser.add_argument("--validate", type=float, default=15.0, metavar="M", help="minutes between validations")
     parser.add_argument(
         "-o", dest="options", action="append", default=[], metavar="KEY=VALUE", help="option of the family's model"
@@ -169,7 +170,7 @@ class Trainer:
         import torch
 
         warm = min(1.0, (self.step + 1) / 100)
-        self.optimiser.schedule(warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        self.optimiser.schedule(self.args.lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
         pixels = next(self.batches).to(self.args.device)
         self.optimiser.zero_grad(set_to_none=True)
         loss, scalars = self.task.loss(pixels, self.generator)
