@@ -93,10 +93,13 @@ class Slice(nn.Module):
 class Level(nn.Module):
     """The context of one resolution: hidden maps grow with every slice that is coded."""
 
-    def __init__(self, hidden: int, counts: Sequence[int], reaches: Sequence[int], coarse: int, biases: int) -> None:
+    def __init__(
+        self, hidden: int, counts: Sequence[int], reaches: Sequence[int], coarse: int, biases: int, hints: int = 0
+    ) -> None:
         super().__init__()
         self.hidden = hidden
         self.coarse = FixedConv2d(coarse, hidden, 3, CONTEXT_BITS)
+        self.hints = FixedConv2d(hints, hidden, 1, CONTEXT_BITS) if hints else None
         self.biases = nn.ModuleList(QualityTable(hidden, CONTEXT_BITS + FEATURE_BITS) for _ in range(biases))
         starts = [sum(counts[:i]) for i in range(len(counts))]
         self.slices = nn.ModuleList(
@@ -107,12 +110,24 @@ class Level(nn.Module):
         return [part for part in self.slices if isinstance(part, Slice)]
 
     def walk(
-        self, depth: int, quality: Tensor, coarse: Tensor, size: tuple[int, int], code: CodeSlice, slices: int
+        self,
+        depth: int,
+        quality: Tensor,
+        coarse: Tensor,
+        size: tuple[int, int],
+        code: CodeSlice,
+        slices: int,
+        hints: Tensor | None = None,
     ) -> Tensor:
-        """Code the first `slices` slices at `size`, given the next coarser integers; returns (B, channels, *size)."""
+        """Code the first `slices` slices at `size`, given the next coarser integers; returns (B, channels, *size).
+
+        hints: integers (B, hint channels, *size) that are known beside them, for a level that was made to listen.
+        """
         h, w = size
         above = features(coarse).repeat_interleave(2, 2)[:, :, :h].repeat_interleave(2, 3)[..., :w]
         total = self.biases[depth](quality) + self.coarse(above)
+        if self.hints is not None and hints is not None:
+            total = total + self.hints(features(hints))
         coded: list[Tensor] = []
         for part in self.parts()[:slices]:
             hidden = requantise(total, ACTIVATION_SHIFT)
@@ -127,6 +142,8 @@ class Level(nn.Module):
     def sums(self) -> Sums:
         """Every accumulator of the level: the convolutions that it adds up and its bias."""
         context = [(part.context, FEATURE_MAX) for part in self.parts() if part.context is not None]
+        if self.hints is not None:
+            context.append((self.hints, FEATURE_MAX))
         biases = [bias for bias in self.biases if isinstance(bias, QualityTable)]
         out: Sums = [([(self.coarse, FEATURE_MAX), *context], bias) for bias in biases]
         for part in self.parts():
@@ -148,12 +165,13 @@ class BandPrior(nn.Module):
         packet_reaches: Sequence[int],
         hidden: int,
         pyramid_hidden: int = 32,
+        hints: int = 0,
     ) -> None:
         super().__init__()
         self.depth = depth
         self.low = QualityTable(3, ANSWER_SHIFT)
-        self.pyramid = Level(pyramid_hidden, (3, 6), (3, 0), 9, depth)
-        self.packet = Level(hidden, packet_slices, packet_reaches, 9, 1)
+        self.pyramid = Level(pyramid_hidden, (3, 6), (3, 0), 9, depth, 9 * hints)
+        self.packet = Level(hidden, packet_slices, packet_reaches, 9, 1, sum(packet_slices) * hints)
 
     def low_rungs(self, quality: Tensor, shape: tuple[int, int]) -> Tensor:
         rung = self.low(quality) * 2.0**-ANSWER_SHIFT
@@ -166,21 +184,25 @@ class BandPrior(nn.Module):
         code: Callable[[int, Slice, int, Tensor], Tensor],
         planes: int,
         gray_slices: int,
+        hints: Sequence[Tensor] | None = None,
     ) -> tuple[list[Tensor], Tensor]:
         """Details per pyramid level, finest first, and packet bands; `code(level, ...)`, level 0 = packet.
 
-        quality (B,) int64; sizes of the packet plane and of each pyramid level; planes 1 leaves the colour slices out.
+        quality (B,) int64; sizes of the packet plane and of each pyramid level; planes 1 leaves the colour slices out;
+        hints of each level, packet first.
         """
+        beside: Sequence[Tensor | None] = hints or [None] * (self.depth + 1)
         batch = quality.shape[0]
         coarse = self.pyramid.coarse.weight.new_zeros(batch, 9, *((s + 1) // 2 for s in sizes[-1]))
         details: list[Tensor] = []
         for level in range(self.depth, 0, -1):
             step = lambda part, parity, rung, level=level: code(level, part, parity, rung)  # noqa: E731
-            coarse = self.pyramid.walk(level - 1, quality, coarse, sizes[level], step, 2 if planes == 3 else 1)
+            slices = 2 if planes == 3 else 1
+            coarse = self.pyramid.walk(level - 1, quality, coarse, sizes[level], step, slices, beside[level])
             details.insert(0, coarse)
         slices = len(self.packet.slices) if planes == 3 else gray_slices
         bands = self.packet.walk(
-            0, quality, coarse, sizes[0], lambda part, parity, rung: code(0, part, parity, rung), slices
+            0, quality, coarse, sizes[0], lambda part, parity, rung: code(0, part, parity, rung), slices, beside[0]
         )
         return details, bands
 

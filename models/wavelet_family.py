@@ -145,8 +145,11 @@ class WaveletFamily:
     def _paint(self, spec: GroupSpec, integers: Bands, rungs: Tensor, decoder: str) -> Tensor:
         """uint8 (H, W, channels)."""
         quality = torch.tensor([spec.quality], device=self.device)
-        paint = self.model.paint if decoder == "standard" else self.model.paint_plain
-        pixels = paint(integers, rungs, quality)[0, :, : spec.height, : spec.width]
+        if decoder in self.model.networks():
+            pixels = self.model.paint(integers, rungs, quality, decoder)
+        else:
+            pixels = self.model.paint_plain(integers, rungs, quality)
+        pixels = pixels[0, :, : spec.height, : spec.width]
         pixels = pixels if spec.channels == 3 else pixels.mean(0, keepdim=True)
         return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
 

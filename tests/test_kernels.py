@@ -15,7 +15,8 @@ from tessera.models import _kernels
 from tessera.models import wavelet_packet as wp
 from tessera.models.fixed_point import QualityTable
 from tessera.models.interface import GroupSpec
-from tessera.models.native import NativeWavelet, pass_order
+from tessera.models.native import NativeWavelet
+from tessera.models.native_prior import pass_order
 from tessera.models.painter import Painter
 from tessera.models.scale_tables import RUNGS, initial_pmf, integer_tables
 from tessera.models.synthesis import SynthesisNetwork
@@ -147,7 +148,7 @@ def test_encoding_walk_equals_torch(family: WaveletFamily, path: str, size: tupl
         scaled, low = native.scaled_bands(picture(*size, channels), quality)
         mine, theirs = Recorder(), Recorder()
         with threads(count):
-            native.code(scaled, low, spec, mine)
+            native.prior.code(scaled, low, spec, mine)
         coder = Encoding(
             theirs,
             family.model.costs,

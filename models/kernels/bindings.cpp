@@ -163,14 +163,18 @@ void add_slice(Level& self, const Array<int32_t>& first, const Array<int32_t>& n
 
 std::unique_ptr<Walk> make_walk(std::shared_ptr<Level> level, py::ssize_t height, py::ssize_t width,
                                 const Array<int32_t>& bias, const Optional<int32_t>& coarser, bool keep,
-                                py::ssize_t threads, const std::optional<std::string>& path) {
+                                py::ssize_t threads, const std::optional<std::string>& path,
+                                const Optional<int32_t>& hints) {
     const size_t h = side(height, "height"), w = side(width, "width");
     expect(bias, {level->hidden}, "bias");
     if (coarser) expect(*coarser, {level->coarse_channels, (h + 1) / 2, (w + 1) / 2}, "coarser");
+    if (hints) expect(*hints, {level->hint_channels, h, w}, "hints");
     const int32_t* above = coarser ? coarser->data() : nullptr;
+    const int32_t* beside = hints ? hints->data() : nullptr;
     const Kernels& kernels = kernels_of(path);
     const py::gil_scoped_release unlocked;
-    return std::make_unique<Walk>(std::move(level), h, w, bias.data(), above, threads_of(threads), keep, kernels);
+    return std::make_unique<Walk>(std::move(level), h, w, bias.data(), above, beside, threads_of(threads), keep,
+                                  kernels);
 }
 
 const Slice& slice_of(const Walk& walk, size_t slice, int parity, const Array<int32_t>& bias) {
@@ -256,10 +260,14 @@ PYBIND11_MODULE(_kernels, module) {
                  [](const Array<int32_t>& coarse) { return std::make_shared<Level>(weights_of(coarse, "coarse")); }),
              py::arg("coarse").noconvert())
         .def("add", &add_slice, py::arg("first").noconvert(), py::arg("near").noconvert(),
-             py::arg("second").noconvert(), py::arg("context").noconvert());
+             py::arg("second").noconvert(), py::arg("context").noconvert())
+        .def(
+            "listen", [](Level& self, const Array<int32_t>& hints) { self.listen(weights_of(hints, "hints")); },
+            py::arg("hints").noconvert());
     py::class_<Walk>(module, "Walk")
         .def(py::init(&make_walk), py::arg("level"), py::arg("height"), py::arg("width"), py::arg("bias").noconvert(),
-             py::arg("coarser").noconvert(), py::arg("keep"), py::arg("threads") = 1, py::arg("path") = py::none())
+             py::arg("coarser").noconvert(), py::arg("keep"), py::arg("threads") = 1, py::arg("path") = py::none(),
+             py::arg("hints").noconvert() = py::none())
         .def("ask", &ask, py::arg("slice"), py::arg("parity"), py::arg("bias").noconvert())
         .def("tell", &tell, py::arg("symbols").noconvert(), py::arg("low").noconvert())
         .def("round", &round_pass, py::arg("slice"), py::arg("parity"), py::arg("bias").noconvert(),

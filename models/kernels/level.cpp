@@ -104,6 +104,15 @@ void Level::add(const Weights& first, const Weights& near, const Weights& second
     slices.push_back(std::move(slice));
 }
 
+void Level::listen(const Weights& weights) {
+    if (walked || hint_channels != 0) throw std::logic_error("a level listens once, before it is walked");
+    if (weights.outputs != hidden || weights.side != 1 || weights.inputs == 0) {
+        throw std::invalid_argument("the convolution of the hints must be 1 x 1 and fit the hidden channels");
+    }
+    hints = pack_all(weights, kLargestFeature);
+    hint_channels = weights.inputs;
+}
+
 Maps::Maps(size_t channels, size_t height, size_t width)
     : rows_(height + 2 * kReach), pitch_((width + 1) / 2 + 2), bytes_(channels * 2 * rows_ * pitch_, 0) {}
 

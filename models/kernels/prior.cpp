@@ -47,7 +47,7 @@ void check_biases(const int32_t* biases, size_t count) {
 // What one thread works in.
 struct Walk::Scratch {
     explicit Scratch(const Level& level) {
-        size_t inputs = level.coarse.inputs, rows = 4;
+        size_t inputs = std::max(level.coarse.inputs, level.hints.inputs), rows = 4;
         for (const Slice& slice : level.slices) {
             rows = std::max(rows, 4 * groups_of(slice.count));
             inputs = std::max({inputs, slice.context.inputs, groups_of(slice.count)});
@@ -112,7 +112,7 @@ size_t most_channels(const Level& level) {
 }  // namespace
 
 Walk::Walk(std::shared_ptr<const Level> level, size_t height, size_t width, const int32_t* bias, const int32_t* coarser,
-           size_t threads, bool keep, const Kernels& kernels)
+           const int32_t* hints, size_t threads, bool keep, const Kernels& kernels)
     : level_(std::move(level)),
       kernels_(kernels),
       height_(height),
@@ -133,7 +133,7 @@ Walk::Walk(std::shared_ptr<const Level> level, size_t height, size_t width, cons
         std::fill_n(values(), count, 0);
         std::fill_n(rungs(), count, uint8_t{0});
     }
-    begin(bias, coarser);
+    begin(bias, coarser, hints);
 }
 
 // Features of the coarser level, each of whose cells stands for two by two.
@@ -160,9 +160,29 @@ std::unique_ptr<Maps> Walk::enlarged(const int32_t* coarser) const {
     return maps;
 }
 
-// Totals from the bias and the coarser level.
-void Walk::begin(const int32_t* bias, const int32_t* coarser) {
+// Features of the hints.
+std::unique_ptr<Maps> Walk::described(const int32_t* hints) const {
+    auto maps = std::make_unique<Maps>(level_->hint_channels, height_, width_);
+    std::vector<int32_t> line((width_ + kTile - 1) / kTile * kTile, 0);
+    std::vector<uint8_t> row(line.size());
+    for (size_t c = 0; c < level_->hint_channels; ++c) {
+        for (size_t y = 0; y < height_; ++y) {
+            std::copy_n(hints + (c * height_ + y) * width_, width_, line.begin());
+            for (size_t at = 0; at < row.size(); at += kTile) kernels_.features(&line[at], feature_table(), &row[at]);
+            for (size_t parity = 0; parity < 2; ++parity) {
+                uint8_t* to = maps->row(c, static_cast<int>(parity), y);
+                for (size_t x = (y + parity) & 1; x < width_; x += 2) *to++ = row[x];
+            }
+        }
+    }
+    return maps;
+}
+
+// Totals from the bias, the coarser level and the hints.
+void Walk::begin(const int32_t* bias, const int32_t* coarser, const int32_t* hints) {
     const std::unique_ptr<Maps> above = coarser == nullptr ? nullptr : enlarged(coarser);
+    const std::unique_ptr<Maps> beside =
+        hints == nullptr || level_->hint_channels == 0 ? nullptr : described(hints);
     for (int parity = 0; parity < 2; ++parity) {
         over_tiles(parity, [&](size_t tile, Scratch& scratch) {
             int32_t* sums = totals(parity, tile);
@@ -170,6 +190,10 @@ void Walk::begin(const int32_t* bias, const int32_t* coarser) {
             if (above) {
                 gather(*above, level_->coarse_channels, 3, parity, tile, scratch);
                 kernels_.add_product(level_->coarse, scratch.groups.data(), sums);
+            }
+            if (beside) {
+                gather(*beside, level_->hint_channels, 1, parity, tile, scratch);
+                kernels_.add_product(level_->hints, scratch.groups.data(), sums);
             }
             activate(parity, tile);
         });

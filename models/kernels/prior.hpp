@@ -44,10 +44,12 @@ public:
     explicit Level(const Weights& coarse);
     // Slices in coding order; `context` may be null. REQUIRES that no walk has begun: std::logic_error otherwise.
     void add(const Weights& first, const Weights& near, const Weights& second, const Weights* context);
+    // A 1 x 1 convolution of what is known beside the coarser level; at most once, before any walk, as `add`.
+    void listen(const Weights& hints);
 
-    size_t hidden = 0, coarse_channels = 0, channels = 0;
+    size_t hidden = 0, coarse_channels = 0, hint_channels = 0, channels = 0;
     mutable std::atomic<bool> walked{false};
-    Conv coarse;
+    Conv coarse, hints;
     std::vector<Slice> slices;
 };
 
@@ -73,11 +75,11 @@ private:
 
 class Walk {
 public:
-    // bias (hidden,); coarser (coarse_channels, (height + 1) / 2, (width + 1) / 2), null for zeros. REQUIRES a level
-    // whose slices are complete; height and width >= 1. `keep` makes planes of values and rungs. Throws
-    // std::invalid_argument when a bias passes kLargestSum, as `answer` does.
+    // bias (hidden,); coarser (coarse_channels, (height + 1) / 2, (width + 1) / 2) and hints (hint_channels, height,
+    // width), null for zeros. REQUIRES a level whose slices are complete; height and width >= 1. `keep` makes planes of
+    // values and rungs. Throws std::invalid_argument when a bias passes kLargestSum, as `answer` does.
     Walk(std::shared_ptr<const Level> level, size_t height, size_t width, const int32_t* bias, const int32_t* coarser,
-         size_t threads, bool keep, const Kernels& kernels);
+         const int32_t* hints, size_t threads, bool keep, const Kernels& kernels);
 
     size_t cells(int parity) const { return cells_[parity]; }
     const Level& level() const { return *level_; }
@@ -113,7 +115,8 @@ public:
 private:
     struct Scratch;
     std::unique_ptr<Maps> enlarged(const int32_t* coarser) const;
-    void begin(const int32_t* bias, const int32_t* coarser);
+    std::unique_ptr<Maps> described(const int32_t* hints) const;
+    void begin(const int32_t* bias, const int32_t* coarser, const int32_t* hints);
     void activate(int parity, size_t tile);
     void near_groups(const Slice& slice, size_t tile, Scratch& scratch) const;
     void answers(const Slice& slice, int parity, const int32_t* bias, size_t tile, Scratch& scratch) const;
