@@ -29,7 +29,7 @@ class NativeWavelet:
 
     def __init__(self, model: WaveletModel, rate_weight: float, path: str | None = None) -> None:
         self.model, self.path = model, path
-        self.prior = NativePrior(model.prior, model.costs, rate_weight, path)
+        self.prior = NativePrior(model.prior, model.ladder.costs, rate_weight, path)
         self.order = model.order.numpy().astype(np.int32)
         self.painters = {name: Painter(network) for name, network in model.networks().items()}
         self.at = lru_cache(maxsize=32)(self._at)

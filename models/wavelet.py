@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from . import wavelet_packet as wp
-from .band_prior import BandPrior, Level, Slice, hard, interpolated_bits, parity_mask
-from .scale_tables import REACH, RUNGS, TABLES, cost_table, initial_pmf, lookup
+from .band_prior import BandPrior
+from .rounding import Ladder, round_along
 from .synthesis import SynthesisNetwork
 
 LEVELS = 3  # packet levels: bands at 1/8 resolution
@@ -81,9 +81,6 @@ class WaveletModel(nn.Module):
     every_gain: Tensor
     detail_gain: Tensor
     low_gain: Tensor
-    pmf: Tensor  # the ladder: probabilities, what fell on it, costs in bits
-    counts: Tensor
-    costs: Tensor
 
     def __init__(
         self, width: int = 128, blocks: int = 5, hidden: int = 128, fast_width: int = 0, fast_blocks: int = 4
@@ -109,9 +106,7 @@ class WaveletModel(nn.Module):
         bands = len(self.order)
         self.synthesis = SynthesisNetwork(2 * bands + 6, 192, width, blocks)
         self.fast = SynthesisNetwork(2 * bands + 6, 192, fast_width, fast_blocks) if fast_width else None
-        self.register_buffer("pmf", initial_pmf())
-        self.register_buffer("counts", torch.zeros(TABLES, REACH + 2, dtype=torch.float64))
-        self.register_buffer("costs", cost_table(self.pmf))
+        self.ladder = Ladder()
 
     # -- transform ---------------------------------------------------------------------------------------------------
 
@@ -186,47 +181,18 @@ class WaveletModel(nn.Module):
         """Rate-distortion rounding along the prior's walk: integers, packet rungs (B, 125, h, w) and bits (B,)."""
         inverse = 1.0 / step_size(quality)[:, None, None, None]
         scaled = [bands.packet * inverse, *(d * inverse for d in bands.details)]
-        kept: dict[tuple[int, int], list[Tensor]] = {}
-        spent: list[Tensor] = []
-
-        def code(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
-            y = scaled[level][:, part.start : part.start + part.count]
-            mask = parity_mask(y.shape[2], y.shape[3], y.device) == (parity == 0)
-            q = round_cheaply(y, hard(rung), self.costs, weight)
-            spent.append((interpolated_bits(self.costs, rung, q.abs()) * mask).sum((1, 2, 3)))
-            kept.setdefault((level, part.start), []).append(rung * mask)
-            return q * mask
-
-        low = torch.floor(bands.low * inverse + 0.5)
-        sizes = [(plane.shape[2], plane.shape[3]) for plane in scaled]
-        spent.append(interpolated_bits(self.costs, self.prior.low_rungs(quality, sizes[-1]), low.abs()).sum((1, 2, 3)))
-        details, packet = self.prior.walk(quality, sizes, code, 3, GRAY_SLICES)
-        rungs = [
-            torch.cat([torch.stack(kept[level, part.start]).sum(0) for part in owner.parts()], 1)
-            for level, owner in self.levels()
-        ]
-        for values, rung in zip([packet, *details], rungs, strict=True):
-            self.count(values, rung)
-        return Bands(packet, details, low), rungs[0], torch.stack(spent).sum(0)
-
-    def levels(self) -> list[tuple[int, Level]]:
-        """Every level of the walk with the prior's part that codes it, packet first."""
-        return [(0, self.prior.packet), *((level, self.prior.pyramid) for level in range(1, PYRAMID + 1))]
-
-    @torch.no_grad()
-    def count(self, values: Tensor, rungs: Tensor) -> None:
-        """Take symbols into the histograms that the tables are fitted to."""
-        flat = hard(rungs).flatten() * (REACH + 2) + values.abs().clamp(max=REACH + 1).long().flatten()
-        self.counts += torch.bincount(flat, minlength=RUNGS * (REACH + 2)).view(RUNGS, -1)[:TABLES]
-
-
-def round_cheaply(y: Tensor, rung: Tensor, costs: Tensor, weight: float) -> Tensor:
-    """Nearest integer, or the next towards zero where the bits it saves are worth its error."""
-    nearest = torch.floor(y.abs() + 0.5)
-    smaller = (nearest - 1).clamp(min=0)
-    saved = lookup(costs, rung, nearest) - lookup(costs, rung, smaller)
-    worse = (y.abs() - smaller).square() - (y.abs() - nearest).square()
-    return torch.where(weight * saved > worse, smaller, nearest) * y.sign()
+        found = round_along(
+            self.prior,
+            self.ladder.costs,
+            scaled,
+            bands.low * inverse,
+            quality,
+            weight=weight,
+            gray_slices=GRAY_SLICES,
+        )
+        for values, rung in zip(found.levels, found.rungs, strict=True):
+            self.ladder.count(values, rung)
+        return Bands(found.levels[0], found.levels[1:], found.low), found.rungs[0], found.bits
 
 
 def _compand(x: Tensor) -> Tensor:

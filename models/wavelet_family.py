@@ -16,8 +16,9 @@ from .band_prior import Slice, hard, parity_mask
 from .exchange import exchange, share, spent_bits
 from .interface import GroupSpec, SymbolPort, TokenGrid
 from .native import NativeWavelet
+from .rounding import round_cheaply
 from .scale_tables import MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES
-from .wavelet import CELL, GRAY_SLICES, PYRAMID, RATE_WEIGHT, Bands, WaveletModel, round_cheaply, step_size
+from .wavelet import CELL, GRAY_SLICES, PYRAMID, RATE_WEIGHT, Bands, WaveletModel, step_size
 
 
 class WaveletFamily:
@@ -38,7 +39,7 @@ class WaveletFamily:
         self.model.prior.freeze()
         state = {name: t.float() for name, t in tensors.items() if name not in TABLE_NAMES}
         self.model.load_state_dict(state, strict=False)
-        self.model.costs.copy_(_costs(self.tables))
+        self.model.ladder.costs.copy_(_costs(self.tables))
         self.model.eval().requires_grad_(False)
         for weight in self.model.synthesis.parameters():
             if weight.dim() == 4:
@@ -80,7 +81,7 @@ class WaveletFamily:
                 continue
             pixels = frame.to(self.device).permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
             bands = self.model.analyse(pixels)
-            self._walk(spec, Encoding(port, self.model.costs, bands, spec.quality, self.rate_weight))
+            self._walk(spec, Encoding(port, self.model.ladder.costs, bands, spec.quality, self.rate_weight))
 
     @torch.inference_mode()
     def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:

@@ -18,10 +18,8 @@ from .scale_tables import (
     FIRST_SCALE,
     PER_OCTAVE,
     TABLE_NAMES,
-    cost_table,
     integer_tables,
     magnitude_counts,
-    refit,
 )
 from .wavelet import WaveletModel, step_size
 
@@ -100,13 +98,7 @@ class WaveletTask(TrainingTask):
     def after_step(self, step: int) -> None:
         self.model.prior.project()
         if step % REFIT_EVERY == 0:
-            self.refit()
-
-    def refit(self, decay: float = 0.9) -> None:
-        """Fit the tables to what fell on them; older counts fade."""
-        self.model.pmf.copy_(refit(self.model.counts))
-        self.model.counts.mul_(decay)
-        self.model.costs.copy_(cost_table(self.model.pmf))
+            self.model.ladder.refit()
 
     @torch.no_grad()
     def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
@@ -129,12 +121,12 @@ class WaveletTask(TrainingTask):
         if bound >= ACCUMULATOR_LIMIT:
             raise ValueError(f"an accumulator of the prior can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
         for _ in range(2):
-            model.counts.zero_()
+            model.ladder.counts.zero_()
             for i, picture in enumerate(pictures):
                 for quality in range(200 + 137 * i % 400, MAX_QUALITY, 800):
                     model.quantise(model.analyse(picture[None].float()), torch.tensor([quality]))
-            self.refit()
-        tables = integer_tables(model.pmf)
+            model.ladder.refit()
+        tables = integer_tables(model.ladder.pmf)
         prior = {f"prior.{name}": _narrow(t) for name, t in model.prior.state_dict().items()}
         named = {"synthesis": model.synthesis, "fast": model.fast}
         networks = {
@@ -159,8 +151,8 @@ class WaveletTask(TrainingTask):
             owner = self.model.get_submodule(name.rpartition(".")[0])
             scale = 2.0**-owner.bits if isinstance(owner, FixedConv2d | QualityTable) else 1.0
             _take_over(self.model.get_parameter(name), tensor.float() * scale, name)
-        self.model.counts.copy_(magnitude_counts(tensors))
-        self.refit()
+        self.model.ladder.counts.copy_(magnitude_counts(tensors))
+        self.model.ladder.refit()
 
 
 def _take_over(parameter: Tensor, saved: Tensor, name: str) -> None:

@@ -151,7 +151,7 @@ def test_encoding_walk_equals_torch(family: WaveletFamily, path: str, size: tupl
             native.prior.code(scaled, low, spec, mine)
         coder = Encoding(
             theirs,
-            family.model.costs,
+            family.model.ladder.costs,
             Bands(*(torch.zeros(1, 3, 1, 1), [], torch.zeros(1, 3, 1, 1))),
             quality,
             RATE_WEIGHT,

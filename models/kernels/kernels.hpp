@@ -57,7 +57,7 @@ struct Kernels {
     // Rung to table.
     void (*indices)(const uint8_t* rungs, uint8_t* out);
 
-    // wavelet.round_cheaply, with margins (kRungs, kMargins) = weight * bits saved by the next smaller magnitude;
+    // rounding.round_cheaply, with margins (kRungs, kMargins) = weight * bits saved by the next smaller magnitude;
     // magnitudes beyond kLargest, and what is no number, become kLargest.
     void (*round)(const float* scaled, const uint8_t* rungs, const float* margins, int32_t* out);
 
