@@ -19,7 +19,7 @@ from ..entropy import Tables
 from . import _kernels
 from . import wavelet_packet as wp
 from .band_prior import BandPrior, Level, hard, parity_mask
-from .exchange import exchange, share, spent_bits
+from .exchange import Shifted, exchange, share, spent_bits
 from .interface import GroupSpec, SymbolPort
 from .scale_tables import REACH, RUNGS
 from .wavelet import CELL, GRAY_SLICES, PYRAMID
@@ -44,8 +44,10 @@ class NativePrior:
     was made to listen.
     """
 
-    def __init__(self, prior: BandPrior, costs: Tensor, rate_weight: float, path: str | None = None) -> None:
-        self.prior, self.costs, self.path = prior, costs, path
+    def __init__(
+        self, prior: BandPrior, costs: Tensor, rate_weight: float, path: str | None = None, first_table: int = 0
+    ) -> None:
+        self.prior, self.costs, self.path, self.first_table = prior, costs, path, first_table
         self.packet = _pack(prior.packet)
         self.pyramid = _pack(prior.pyramid)
         self.margins = margins(costs, rate_weight)
@@ -77,6 +79,7 @@ class NativePrior:
         scaled: bands in quantisation steps, packet (125, h * w), then details (9, .), cells in the order of the passes;
         low (1, 3, ., .).
         """
+        port = Shifted(port, self.first_table) if self.first_table else port
         y = low[:, : spec.channels].flatten(2)
         rungs = self.at(spec.quality).low_rungs[:, : spec.channels].expand(y.shape)
         coded_low = torch.zeros_like(low)
@@ -95,6 +98,7 @@ class NativePrior:
 
     def read(self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None = None) -> Coded:
         """Get the integers of one frame."""
+        port = Shifted(port, self.first_table) if self.first_table else port
         h, w = sizes_of(spec)[-1]
         rungs = self.at(spec.quality).low_rungs[:, : spec.channels].expand(-1, -1, h * w)
         low = torch.zeros(1, 3, h, w)
@@ -128,14 +132,16 @@ class NativePrior:
         """Bits of every cell (h, w), coarse coefficients shared by the cells below them."""
         size = (coded.packet.shape[1], coded.packet.shape[2])
         low_rungs = self.at(spec.quality).low_rungs[0, : spec.channels, :, None].expand(-1, *coded.low.shape[2:])
-        total = share(spent_bits(tables, coded.low[0, : spec.channels], low_rungs.contiguous()).sum(0), PYRAMID, size)
+        first = self.first_table
+        low_bits = spent_bits(tables, coded.low[0, : spec.channels], low_rungs.contiguous(), first).sum(0)
+        total = share(low_bits, PYRAMID, size)
         planes = [(coded.packet, coded.rungs), *((walk.values, walk.rungs) for walk in coded.pyramid)]
         for depth, (values, rungs) in enumerate(planes):
             part = self.prior.pyramid if depth else self.prior.packet
             slices = len(part.slices) if spec.channels == 3 else (1 if depth else GRAY_SLICES)
             count = sum(s.count for s in part.parts()[:slices])
             rung = torch.from_numpy(rungs[:count]).long()
-            total += share(spent_bits(tables, torch.from_numpy(values[:count]), rung).sum(0), depth, size)
+            total += share(spent_bits(tables, torch.from_numpy(values[:count]), rung, first).sum(0), depth, size)
         return total
 
 

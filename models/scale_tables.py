@@ -8,6 +8,8 @@ and the low bits with a uniform table, so that no alphabet passes 256 symbols.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -68,23 +70,27 @@ def lookup(costs: Tensor, rung: Tensor, magnitude: Tensor) -> Tensor:
     return costs.view(-1)[rung * (REACH + 2) + v]
 
 
-def integer_tables(pmf: Tensor) -> dict[str, Tensor]:
-    """The ladder and the uniform tables as `entropy.Tables` takes them, by their names in a weights file."""
-    rows = [fit_table(*_both_signs(row)) for row in pmf.double().numpy()]
-    rows += [(quantize_pmf(np.full(1 << k, 1.0), 0.0), 0) for k in range(1, MAX_SHIFT + 1)]
-    tables = Tables.stack(rows)
+Row = tuple[npt.NDArray[np.uint16], int]  # frequencies of a table, and its lowest symbol
+
+
+def integer_tables(pmf: Tensor, ladders: Sequence[Tensor] = (), rows: Sequence[Row] = ()) -> dict[str, Tensor]:
+    """All tables of a family by their names in a weights file: ladder, uniform tables, more ladders, more rows."""
+    first, *others = ([fit_table(*_both_signs(row)) for row in one.double().numpy()] for one in (pmf, *ladders))
+    uniform = [(quantize_pmf(np.full(1 << k, 1.0), 0.0), 0) for k in range(1, MAX_SHIFT + 1)]
+    tables = Tables.stack([*first, *uniform, *(row for ladder in others for row in ladder), *rows])
     arrays = (tables.frequencies.astype(np.int32), tables.lows, tables.sizes)
     return {name: torch.from_numpy(np.array(array)) for name, array in zip(TABLE_NAMES, arrays, strict=True)}
 
 
-def magnitude_counts(tensors: dict[str, Tensor], total: float = 1e5) -> Tensor:
-    """The inverse of `integer_tables`, roughly: counts (TABLES, REACH + 2) of |v|, `total` on each table."""
+def magnitude_counts(tensors: dict[str, Tensor], first: int = 0, total: float = 1e5) -> Tensor:
+    """Roughly the inverse of `integer_tables` for the ladder at `first`: counts of |v|, `total` on each table."""
     frequencies, lows, sizes = (tensors[name].long() for name in TABLE_NAMES)
     counts = torch.zeros(TABLES, REACH + 2, dtype=torch.float64)
-    for row in range(TABLES):
+    for rung in range(TABLES):
+        row = first + rung
         kept = int(sizes[row]) - 1
         magnitudes = (torch.arange(kept) + lows[row]).abs().clamp(max=REACH + 1)
-        counts[row].index_add_(0, magnitudes, frequencies[row, :kept].double())
+        counts[rung].index_add_(0, magnitudes, frequencies[row, :kept].double())
     return counts * (total / 4096)
 
 

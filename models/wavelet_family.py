@@ -35,11 +35,11 @@ class WaveletFamily:
     def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
         frequencies, lows, sizes = (tensors[name].numpy() for name in TABLE_NAMES)
         self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
-        self.model = WaveletModel(**_sizes(tensors))
+        self.model = WaveletModel(**model_sizes(tensors))
         self.model.prior.freeze()
         state = {name: t.float() for name, t in tensors.items() if name not in TABLE_NAMES}
         self.model.load_state_dict(state, strict=False)
-        self.model.ladder.costs.copy_(_costs(self.tables))
+        self.model.ladder.costs.copy_(costs_of(self.tables))
         self.model.eval().requires_grad_(False)
         for weight in self.model.synthesis.parameters():
             if weight.dim() == 4:
@@ -169,12 +169,19 @@ class WaveletFamily:
         return grid, reading.bits
 
 
-def _sizes(tensors: dict[str, Tensor]) -> dict[str, int]:
+def model_sizes(tensors: dict[str, Tensor]) -> dict[str, int]:
     """The model's options, read off the shapes of its tensors: the weights id covers these, metadata it does not."""
-    blocks = {name.split(".")[2] for name in tensors if name.startswith("synthesis.blocks.")}
+
+    def shape(network: str) -> tuple[int, int]:
+        blocks = {name.split(".")[2] for name in tensors if name.startswith(f"{network}.blocks.")}
+        return (tensors[f"{network}.enter.weight"].shape[0], len(blocks)) if blocks else (0, 0)
+
+    (width, blocks), (fast_width, fast_blocks) = shape("synthesis"), shape("fast")
     return {
-        "width": tensors["synthesis.enter.weight"].shape[0],
-        "blocks": len(blocks),
+        "width": width,
+        "blocks": blocks,
+        "fast_width": fast_width,
+        "fast_blocks": fast_blocks,
         "hidden": tensors["prior.packet.coarse.weight"].shape[0],
     }
 
@@ -193,10 +200,10 @@ def _spread(values: Tensor, cells: Tensor, like: Tensor) -> Tensor:
     return out
 
 
-def _costs(tables: Tables) -> Tensor:
-    """Cost of |v| on every rung, from the integer tables: what the encoder weighs roundings with."""
+def costs_of(tables: Tables, first: int = 0) -> Tensor:
+    """Cost of |v| on every rung of the ladder at table `first`: what the encoder weighs roundings with."""
     values = np.arange(REACH + 2, dtype=np.int32)
-    indices = np.repeat(np.arange(TABLES, dtype=np.uint8)[:, None], REACH + 2, 1)
+    indices = np.repeat(np.arange(first, first + TABLES, dtype=np.uint8)[:, None], REACH + 2, 1)
     rows = tables.bits(np.repeat(values[None], TABLES, 0), indices)
     bits = torch.from_numpy(rows)
     shifts = torch.arange(1, MAX_SHIFT + 1).repeat_interleave(PER_OCTAVE)

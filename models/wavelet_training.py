@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .band_prior import BandPrior
 from .fixed_point import ACCUMULATOR_LIMIT, FixedConv2d, QualityTable
 from .interface import MAX_QUALITY, TrainingTask
 from .scale_tables import (
@@ -109,53 +110,72 @@ class WaveletTask(TrainingTask):
         return float(bits / pixels[0, 0].numel()), painted.round().clamp(0, 255)
 
     @torch.no_grad()
-    def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Tensors and options of the weights file; this task's prior is frozen by it.
+    def export(self, samples: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Tensors and options of the weights file, its tables fitted on pictures; the prior is frozen by it."""
+        tensors = wavelet_tensors(self.model, [sample for sample in samples if sample.dim() == 3])
+        bound = int(self.model.prior.largest_accumulator())
+        options = {**self.model.options, "largest_accumulator": bound}
+        tables = integer_tables(self.model.ladder.pmf)
+        return {**tables, **tensors}, {key: str(value) for key, value in options.items()}
 
-        Prior: integers, with every accumulator's bound proven.  Tables: fitted on whole `pictures` under the frozen
-        prior, twice, since the encoder's rounding follows the tables.  Decoder: half precision.
-        """
-        model = self.model
-        model.prior.freeze()
-        bound = model.prior.largest_accumulator()
-        if bound >= ACCUMULATOR_LIMIT:
-            raise ValueError(f"an accumulator of the prior can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
-        for _ in range(2):
-            model.ladder.counts.zero_()
-            for i, picture in enumerate(pictures):
-                for quality in range(200 + 137 * i % 400, MAX_QUALITY, 800):
-                    model.quantise(model.analyse(picture[None].float()), torch.tensor([quality]))
-            model.ladder.refit()
-        tables = integer_tables(model.ladder.pmf)
-        prior = {f"prior.{name}": _narrow(t) for name, t in model.prior.state_dict().items()}
-        named = {"synthesis": model.synthesis, "fast": model.fast}
-        networks = {
-            f"{owner}.{name}": tensor.half()
-            for owner, network in named.items()
-            if network is not None
-            for name, tensor in network.state_dict().items()
-        }
-        options = {**model.options, "largest_accumulator": int(bound)}
-        return {**tables, **prior, **networks}, {key: str(value) for key, value in options.items()}
-
-    @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from exported weights: the prior's integers become real again, the tables become counts.
-
-        A model with more hidden channels or blocks than the file starts with the same function: what is new is not yet
-        listened to.
-        """
-        for name, tensor in tensors.items():
-            if name in TABLE_NAMES:
-                continue
-            owner = self.model.get_submodule(name.rpartition(".")[0])
-            scale = 2.0**-owner.bits if isinstance(owner, FixedConv2d | QualityTable) else 1.0
-            _take_over(self.model.get_parameter(name), tensor.float() * scale, name)
-        self.model.ladder.counts.copy_(magnitude_counts(tensors))
-        self.model.ladder.refit()
+        """See `restore_wavelet`."""
+        restore_wavelet(self.model, tensors)
 
 
-def _take_over(parameter: Tensor, saved: Tensor, name: str) -> None:
+@torch.no_grad()
+def wavelet_tensors(model: WaveletModel, pictures: list[Tensor]) -> dict[str, Tensor]:
+    """Prior and networks of a weights file; freezes the prior and fits the ladder.
+
+    Prior: integers, with every accumulator's bound proven, ValueError where it does not hold.  Ladder: fitted on whole
+    `pictures` (3, H, W) under the frozen prior, twice, since the encoder's rounding follows the tables.  Networks: half
+    precision.
+    """
+    model.prior.freeze()
+    bound = model.prior.largest_accumulator()
+    if bound >= ACCUMULATOR_LIMIT:
+        raise ValueError(f"an accumulator of the prior can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
+    for _ in range(2):
+        model.ladder.counts.zero_()
+        for i, picture in enumerate(pictures):
+            for quality in range(200 + 137 * i % 400, MAX_QUALITY, 800):
+                model.quantise(model.analyse(picture[None].float()), torch.tensor([quality]))
+        model.ladder.refit()
+    networks = {
+        f"{owner}.{name}": tensor.half()
+        for owner, network in (("synthesis", model.synthesis), ("fast", model.fast))
+        if network is not None
+        for name, tensor in network.state_dict().items()
+    }
+    return {**prior_tensors(model.prior), **networks}
+
+
+def prior_tensors(prior: BandPrior) -> dict[str, Tensor]:
+    """The integers of a frozen prior, each tensor in the smallest type that holds it."""
+    return {f"prior.{name}": narrowed(tensor) for name, tensor in prior.state_dict().items()}
+
+
+@torch.no_grad()
+def restore_wavelet(model: WaveletModel, tensors: dict[str, Tensor]) -> None:
+    """Go on from exported weights: the prior's integers become real again, the tables become counts.
+
+    A model with more hidden channels or blocks than the file starts with the same function: what is new is not yet
+    listened to.
+    """
+    restore_parameters(model, {name: t for name, t in tensors.items() if name not in TABLE_NAMES})
+    model.ladder.counts.copy_(magnitude_counts(tensors))
+    model.ladder.refit()
+
+
+def restore_parameters(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Copy exported tensors into a module's parameters, integers of fixed-point layers as the reals they stand for."""
+    for name, tensor in tensors.items():
+        owner = module.get_submodule(name.rpartition(".")[0])
+        scale = 2.0**-owner.bits if isinstance(owner, FixedConv2d | QualityTable) else 1.0
+        take_over(module.get_parameter(name), tensor.float() * scale, name)
+
+
+def take_over(parameter: Tensor, saved: Tensor, name: str) -> None:
     """Copy `saved` into a parameter of equal or larger shape; heads ignore the inputs that `saved` does not have."""
     if parameter.shape == saved.shape:
         parameter.copy_(saved)
@@ -170,7 +190,7 @@ def _take_over(parameter: Tensor, saved: Tensor, name: str) -> None:
         parameter[tuple(slice(n) for n in saved.shape)] = saved
 
 
-def _narrow(integers: Tensor) -> Tensor:
+def narrowed(integers: Tensor) -> Tensor:
     """The smallest of int8, int16 and int32 that holds the integers."""
     peak = int(integers.abs().max())
     return integers.to(torch.int8 if peak < 128 else torch.int16 if peak < 32768 else torch.int32).contiguous()

@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from tessera.data import procedural
-from tessera.tools import encode, metrics, options
+from tessera.tools import options
 from tessera.tools.cli import COMMANDS, main
+from tessera.tools.commands import encode
+from tessera.tools.evaluation import metrics
 
 TESSERA = [sys.executable, "-m", "tessera.tools"]
 

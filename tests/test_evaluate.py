@@ -13,18 +13,23 @@ from PIL import Image
 
 from tessera.codec.errors import CodecError, FormatError, ParameterError, UnsupportedError
 from tessera.data import procedural
-from tessera.tools import evaluate_images, evaluate_jobs, evaluate_rows, metrics, peers, peers_learned, report, scenes
 from tessera.tools.cli import main
-from tessera.tools.evaluate_rows import Row
+from tessera.tools.evaluation import jobs, metrics
+from tessera.tools.evaluation.images import find_files, read
+from tessera.tools.evaluation.rows import Row, read_rows, rewrite
+from tessera.tools.peers import learned
+from tessera.tools.peers.pictures import PEERS, picture_peer
+from tessera.tools.report import scenes
+from tessera.tools.report.study import Study, check_references, comparable, published, read_curves, write
 
-CONTEXT = evaluate_jobs.Context("images", (20.0, 60.0))
+CONTEXT = jobs.Context("images", (20.0, 60.0))
 
 
 @pytest.mark.parametrize("spec", ["jpeg", "webp", "avif@speed=9", "jpegxl@effort=3", "hevc@preset=ultrafast"])
 def test_peers_spend_more_bytes_on_more_quality(spec: str) -> None:
     if spec.startswith("jpegxl"):
         pytest.importorskip("imagecodecs")
-    peer, pixels = peers.picture_peer(spec), procedural.picture(64, 96)
+    peer, pixels = picture_peer(spec), procedural.picture(64, 96)
     low, high = (peer.encode(pixels, setting) for setting in (peer.settings[0], peer.settings[-1]))
     assert len(low) < len(high)
     assert metrics.psnr(pixels, peer.decode(low)) + 3 < metrics.psnr(pixels, peer.decode(high))
@@ -33,10 +38,10 @@ def test_peers_spend_more_bytes_on_more_quality(spec: str) -> None:
 
 def test_options_of_a_spec_change_the_file_and_the_printed_command() -> None:
     pixels = procedural.picture(64, 96)
-    plain, full = (peers.picture_peer(spec) for spec in ("jpeg", "jpeg@subsampling=4:4:4"))
+    plain, full = (picture_peer(spec) for spec in ("jpeg", "jpeg@subsampling=4:4:4"))
     assert plain.encode(pixels, 50) != full.encode(pixels, 50)
     assert "4:4:4" in full.about and "4:4:4" not in plain.about
-    tuned, untuned = (peers.picture_peer(spec) for spec in ("avif@speed=9", "avif@speed=9@tune=default"))
+    tuned, untuned = (picture_peer(spec) for spec in ("avif@speed=9", "avif@speed=9@tune=default"))
     assert "'tune': 'psnr'" in tuned.about and "'tune'" not in untuned.about
     assert tuned.encode(pixels, 50) != untuned.encode(pixels, 50)
 
@@ -55,7 +60,7 @@ def test_options_of_a_spec_change_the_file_and_the_printed_command() -> None:
 )
 def test_wrong_specs_are_explained(spec: str, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        evaluate_jobs.subject(CONTEXT, spec)
+        jobs.subject(CONTEXT, spec)
 
 
 def test_learned_peers_say_how_to_get_their_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -63,17 +68,17 @@ def test_learned_peers_say_how_to_get_their_weights(monkeypatch: pytest.MonkeyPa
         pytest.skip("compressai is not installed")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UnsupportedError, match="mbt2018-mean-3-.* is missing.*curl"):
-        evaluate_jobs.subject(CONTEXT, "compressai:mbt2018-mean@3")
+        jobs.subject(CONTEXT, "compressai:mbt2018-mean@3")
     with pytest.raises(ParameterError, match="quality is one of 1, 2"):
-        evaluate_jobs.subject(CONTEXT, "compressai:mbt2018-mean@30")
+        jobs.subject(CONTEXT, "compressai:mbt2018-mean@30")
     with pytest.raises(ParameterError, match="CompressAI has bmshj2018-factorized"):
-        evaluate_jobs.subject(CONTEXT, "compressai:nothing")
+        jobs.subject(CONTEXT, "compressai:nothing")
 
 
 def test_the_file_of_a_learned_peer_holds_all_that_its_decoder_needs() -> None:
     coded = {"strings": [[b"abc"], [b""], [bytes(300)]], "shape": (4, 6)}
-    data = peers_learned.pack(3, (500, 700), coded)
-    assert peers_learned.unpack(data) == (3, (500, 700), coded)
+    data = learned.pack(3, (500, 700), coded)
+    assert learned.unpack(data) == (3, (500, 700), coded)
     assert len(data) == 12 + 3 * 4 + 303
 
 
@@ -87,7 +92,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def _measure(paths: list[Path], codecs: list[str], file: Path, workers: int = 1) -> list[Row]:
-    rows, failures = evaluate_jobs.measure(CONTEXT, codecs, paths, file, workers=workers)
+    rows, failures = jobs.measure(CONTEXT, codecs, paths, file, workers=workers)
     assert not failures
     return rows
 
@@ -115,20 +120,20 @@ def test_a_report_of_three_codecs(pictures: Path, tmp_path: Path, capsys: pytest
 
 def test_an_interrupted_measurement_goes_on(pictures: Path, tmp_path: Path) -> None:
     file = tmp_path / "results.csv"
-    paths = evaluate_images.find_files([pictures])
+    paths = find_files([pictures])
     whole = _measure(paths, ["jpeg"], file)
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:8]) + lines[8][:20])  # the eighth row was being written
-    kept = evaluate_rows.read_rows(file)
+    kept = read_rows(file)
     assert len(kept) == 7
     again = _measure(paths, ["jpeg"], file)
     assert [row.key for row in again] == [row.key for row in whole]
     assert all(row in again for row in kept)  # with the seconds of the first time: not measured again
-    assert len(evaluate_rows.read_rows(file)) == len(whole) == 20
+    assert len(read_rows(file)) == len(whole) == 20
 
 
 def test_workers_measure_the_same(pictures: Path, tmp_path: Path) -> None:
-    paths = evaluate_images.find_files([pictures])
+    paths = find_files([pictures])
     alone = _measure(paths, ["webp"], tmp_path / "alone.csv")
     together = _measure(paths, ["webp"], tmp_path / "together.csv", workers=2)
     assert [(r.key, r.bytes, r.psnr, r.msssim) for r in alone] == [(r.key, r.bytes, r.psnr, r.msssim) for r in together]
@@ -140,13 +145,13 @@ def test_a_changed_picture_is_measured_again_and_replaces_nothing_else(pictures:
     Image.fromarray(procedural.picture(168, 200, seed=9)).save(pictures / "0.png")
     second = _measure([pictures / "0.png"], ["jpeg"], file)
     assert [row.bytes for row in first] != [row.bytes for row in second]
-    assert len(evaluate_rows.read_rows(file)) == 20
+    assert len(read_rows(file)) == 20
 
 
 def test_a_new_version_replaces_the_old_rows(tmp_path: Path) -> None:
     old, new = _row("jpeg", version="1"), _row("jpeg", version="2", psnr=31.0)
-    evaluate_rows.rewrite(tmp_path / "results.csv", [old, _row("webp"), new])
-    assert evaluate_rows.read_rows(tmp_path / "results.csv") == [new, _row("webp")]
+    rewrite(tmp_path / "results.csv", [old, _row("webp"), new])
+    assert read_rows(tmp_path / "results.csv") == [new, _row("webp")]
 
 
 def _row(codec: str, version: str = "1", psnr: float = 30.0, source: str = "a", setting: int = 1) -> Row:
@@ -169,17 +174,17 @@ def test_one_broken_file_does_not_lose_the_run(pictures: Path, tmp_path: Path) -
 
 def test_means_are_over_the_sources_that_all_codecs_have() -> None:
     rows = [_row(codec, source=source) for codec in ("jpeg", "webp") for source in ("a", "b")][:-1]
-    kept, left_out = report.comparable(rows)
+    kept, left_out = comparable(rows)
     assert {row.source for row in kept} == {"a"} and left_out == ["b"]
     with pytest.raises(CodecError, match="no source was measured with every codec"):
-        report.comparable([_row("jpeg", source="a"), _row("webp", source="b")])
+        comparable([_row("jpeg", source="a"), _row("webp", source="b")])
 
 
 def test_small_pictures_are_reported_without_ms_ssim(tmp_path: Path) -> None:
     Image.fromarray(procedural.picture(40, 50)).save(tmp_path / "small.png")
     rows = _measure([tmp_path / "small.png"], ["jpeg", "webp"], tmp_path / "results.csv")
-    study = report.Study("images", "", [peers.PEERS["jpeg"], peers.PEERS["webp"]], rows, references=["jpeg"])
-    result = report.write(tmp_path, study)
+    study = Study("images", "", [PEERS["jpeg"], PEERS["webp"]], rows, references=["jpeg"])
+    result = write(tmp_path, study)
     assert {mean.msssim for mean in result.means} == {None}
     assert {rate.metric for rate in result.bdrates} == {"psnr", "psnr_yuv"}
     assert not (tmp_path / "msssim.png").exists()
@@ -189,28 +194,28 @@ def test_curves_from_a_file_are_references(tmp_path: Path) -> None:
     file = tmp_path / "curves.csv"
     lines = [f"other,{0.1 * 2**i},{25 + 3 * i}" for i in range(6)]
     file.write_text("\n".join(["codec,bpp,psnr_rgb", *lines, "not-asked-for,1,30"]))
-    curves = report.read_curves([file], ["other"])
+    curves = read_curves([file], ["other"])
     assert list(curves) == ["other"] and len(curves["other"]["psnr"]) == 6
     with pytest.raises(ParameterError, match="no curve third; there are jpeg, other"):
-        report.check_references(["other", "third"], ["jpeg", *curves])
+        check_references(["other", "third"], ["jpeg", *curves])
     file.write_text("a,b\n1,2\n")
     with pytest.raises(FormatError, match="no columns"):
-        report.read_curves([file], ["other"])
+        read_curves([file], ["other"])
 
 
 def test_published_curves_are_for_kodak_alone() -> None:
     kodak = [Path(f"kodim{n:02}.png") for n in range(1, 25)]
-    found = report.published(["published:vtm", "jpeg"], kodak)
+    found = published(["published:vtm", "jpeg"], kodak)
     assert len(found["published:vtm"]["psnr"]) == len(found["published:vtm"]["msssim_db"]) >= 8
     with pytest.raises(ParameterError, match="no curve published:dwarf; there are published:av1"):
-        report.published(["published:dwarf"], kodak)
+        published(["published:dwarf"], kodak)
     with pytest.raises(ParameterError, match="of the 24 Kodak pictures"):
-        report.published(["published:vtm"], kodak[:3])
+        published(["published:vtm"], kodak[:3])
 
 
 def test_the_slider_finds_the_nearest_size() -> None:
     pixels = procedural.picture(168, 200)
-    jpeg = peers.picture_peer("jpeg")
+    jpeg = picture_peer("jpeg")
     known = [(setting, len(jpeg.encode(pixels, setting))) for setting in (20, 60)]
     sizes = {quality: len(jpeg.encode(pixels, quality)) for quality in range(1, 96)}
     for target in (sizes[8], sizes[37], sizes[55]):
@@ -222,12 +227,12 @@ def test_the_slider_finds_the_nearest_size() -> None:
 
 def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="does not exist"):
-        evaluate_images.find_files([tmp_path / "none"])
+        find_files([tmp_path / "none"])
     with pytest.raises(ParameterError, match="no picture in"):
-        evaluate_images.find_files([tmp_path])
+        find_files([tmp_path])
     (tmp_path / "results.csv").write_text("codec,bytes\n")
     with pytest.raises(FormatError, match="not a table"):
-        evaluate_rows.read_rows(tmp_path / "results.csv")
+        read_rows(tmp_path / "results.csv")
 
 
 def test_alpha_and_orientation_are_settled_before_coding(tmp_path: Path) -> None:
@@ -235,6 +240,6 @@ def test_alpha_and_orientation_are_settled_before_coding(tmp_path: Path) -> None
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    assert evaluate_images.read(tmp_path / "turned.png").shape == (30, 20, 3)
+    assert read(tmp_path / "turned.png").shape == (30, 20, 3)
     Image.fromarray(np.dstack([pixels, pixels[..., :1]])).save(tmp_path / "alpha.png")
-    assert (evaluate_images.read(tmp_path / "alpha.png") == pixels).all()
+    assert (read(tmp_path / "alpha.png") == pixels).all()

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from tessera.codec.errors import FormatError
-from tessera.tools import perception
 from tessera.tools.cli import main
-from tessera.tools.metrics import Pixels
+from tessera.tools.evaluation import perception
+from tessera.tools.evaluation.metrics import Pixels
 
 SIDE = 32
 

@@ -13,10 +13,12 @@ import pytest
 from tessera.codec import media
 from tessera.codec.errors import ParameterError
 from tessera.data import procedural
-from tessera.tools import evaluate_jobs, evaluate_video, metrics, peers_video
 from tessera.tools.cli import main
+from tessera.tools.evaluation import jobs, metrics
+from tessera.tools.evaluation.video import measure_clip
+from tessera.tools.peers.video import clip_peer
 
-CONTEXT = evaluate_jobs.Context("video", (20.0, 60.0), msssim_every=4)
+CONTEXT = jobs.Context("video", (20.0, 60.0), msssim_every=4)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("spec", ["x264@preset=ultrafast", "x265@preset=ultrafast@tune=psnr", "svtav1@preset=12"])
 def test_clip_codecs_keep_every_frame_in_order(clip: Path, spec: str) -> None:
-    codec = peers_video.clip_peer(spec)
+    codec = clip_peer(spec)
     with media.open_source(str(clip)) as source:
         originals = [frame.pixels for frame in source.frames()]
     low, high = (codec.encode(clip, crf) for crf in (codec.settings[0], codec.settings[-1]))
@@ -46,14 +48,14 @@ def test_a_gop_of_one_makes_key_frames_alone(clip: Path) -> None:
     import av
 
     for gop, keys in (("1", 10), ("5", 2)):
-        data = peers_video.clip_peer(f"x264@preset=ultrafast@gop={gop}").encode(clip, 30)
+        data = clip_peer(f"x264@preset=ultrafast@gop={gop}").encode(clip, 30)
         with av.open(io.BytesIO(data), "r") as container:
             assert sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size) == keys
 
 
 def test_a_row_is_the_mean_over_frames(clip: Path) -> None:
-    codec = evaluate_jobs.subject(CONTEXT, "x264@preset=ultrafast")
-    row = evaluate_video.measure_clip(evaluate_jobs.Job(CONTEXT, codec.name, 30.0, clip, "digest"), codec)
+    codec = jobs.subject(CONTEXT, "x264@preset=ultrafast")
+    row = measure_clip(jobs.Job(CONTEXT, codec.name, 30.0, clip, "digest"), codec)
     data = codec.encode(clip, 30.0)
     with media.open_source(str(clip)) as source:
         pairs = list(zip((frame.pixels for frame in source.frames()), codec.decode(data), strict=True))
@@ -75,7 +77,7 @@ def test_a_row_is_the_mean_over_frames(clip: Path) -> None:
 )
 def test_wrong_specs_are_explained(spec: str, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        evaluate_jobs.subject(CONTEXT, spec)
+        jobs.subject(CONTEXT, spec)
 
 
 def test_a_report_of_a_clip(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from tessera.data import procedural
-from tessera.tools import bdrate, metrics
+from tessera.tools.evaluation import bdrate, metrics
 
 Array = npt.NDArray[np.float64]
 

@@ -13,12 +13,12 @@ from PIL import Image
 
 import tessera
 from tessera.data import procedural
-from tessera.tools import slider
-from tessera.tools.bdrate import BdRate
 from tessera.tools.cli import main
-from tessera.tools.evaluate_rows import Row
-from tessera.tools.peers import PEERS
-from tessera.tools.report import Study, write
+from tessera.tools.evaluation.bdrate import BdRate
+from tessera.tools.evaluation.rows import Row
+from tessera.tools.peers.pictures import PEERS
+from tessera.tools.report import slider
+from tessera.tools.report.study import Study, write
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium")

@@ -19,7 +19,7 @@ def build(program: Path, target: str, folder: str, *flags: str) -> Path:
     """Fuzz target tests/`target`.cpp with its plain main and the sources of `folder`."""
     if COMPILER is None:
         pytest.skip("no C++ compiler")
-    sources = [path for path in sorted((ROOT / folder).glob("*.cpp")) if path.name != "bindings.cpp"]
+    sources = [path for path in sorted((ROOT / folder).glob("*.cpp")) if not path.name.startswith("bindings")]
     files = [str(path) for path in (ROOT / "tests" / f"{target}.cpp", *sources)]
     command = [COMPILER, *flags, f"-I{ROOT / folder}", *files, "-o", str(program)]
     built = subprocess.run(command, capture_output=True, text=True)

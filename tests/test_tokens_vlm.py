@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tessera.models.tokens import TokenSet, reduce, start
 from tessera.models.tokens.vlm import collate, to_transformers, to_vllm
-from tessera.tools.peers import mend_torchvision
+from tessera.tools.peers.mend import mend_torchvision
 
 from .token_samples import grid_of, random_grid
 

@@ -21,8 +21,10 @@ from tessera.data import packs, procedural
 from tessera.models.fixed_point import ACCUMULATOR_LIMIT
 from tessera.models.interface import GroupSpec
 from tessera.models.registry import build, task
-from tessera.tools import cli, train
-from tessera.tools.optim import MuonAdam, orthogonalise
+from tessera.tools import cli
+from tessera.tools.commands import train
+from tessera.tools.training.optim import MuonAdam, orthogonalise
+from tessera.tools.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def test_loss_is_deterministic_and_falls() -> None:
 
 
 def test_a_step_that_is_not_finite_changes_nothing(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = train.Trainer(arguments(pack, tmp_path), 0, 1)
+    trainer = Trainer(arguments(pack, tmp_path), 0, 1)
 
     def broken(pixels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         loss, scalars = task_type.loss(trainer.task, pixels, generator)
@@ -152,7 +154,7 @@ def test_training_goes_on_from_the_shipped_weights(pack: Path, tmp_path: Path) -
     args = argparse.ArgumentParser()
     train.configure(args)
     given = ["wavelet", "--data", str(pack), "--out", str(tmp_path), "--init", str(path)]
-    trainer = train.Trainer(args.parse_args(given), 0, 1)
+    trainer = Trainer(args.parse_args(given), 0, 1)
     picture = torch.from_numpy(procedural.picture(128, 160)).permute(2, 0, 1)[None].float()
     rate, back = trainer.average.rate_distortion(picture, 3200)
     frames = picture[0].permute(1, 2, 0).to(torch.uint8)[None]
@@ -172,7 +174,7 @@ def test_training_goes_on_from_the_shipped_weights(pack: Path, tmp_path: Path) -
 def test_two_processes_train_one_model(pack: Path, tmp_path: Path) -> None:
     script = tmp_path / "go.py"
     script.write_text(
-        "import argparse\nfrom tessera.tools import train\n"
+        "import argparse\nfrom tessera.tools.commands import train\n"
         "p = argparse.ArgumentParser()\ntrain.configure(p)\ntrain.run(p.parse_args())\n"
     )
     small = ["-o", "width=16", "-o", "blocks=1", "-o", "hidden=16", "--batch", "2", "--crop", "64", "--threads", "1"]

@@ -14,8 +14,8 @@ from tessera.data import procedural
 from tessera.models.band_prior import hard
 from tessera.models.exchange import exchange
 from tessera.models.interface import MAX_QUALITY, GroupSpec
-from tessera.models.scale_tables import RUNGS, TABLES, cost_table, initial_pmf, integer_tables, lookup, shift_of
 from tessera.models.rounding import round_cheaply
+from tessera.models.scale_tables import RUNGS, TABLES, cost_table, initial_pmf, integer_tables, lookup, shift_of
 from tessera.models.wavelet import RATE_WEIGHT, step_size
 from tessera.models.wavelet_family import WaveletFamily
 

@@ -1,7 +1,8 @@
 """The command `tessera`: picks a subcommand, turns errors into one line and an exit status.
 
-Each subcommand is a module with `configure(parser)` and `run(args) -> int`.  Only the module of the command that was
-asked for is imported, and it imports what is heavy inside `run`, so `tessera --help` answers at once.
+Each subcommand is a module of the folder `commands` with `configure(parser)` and `run(args) -> int`.  Only the module
+of the command that was asked for is imported, and it imports what is heavy inside `run`, so `tessera --help` answers at
+once.
 
 Exit status: 0 done, 1 the answer is no (`verify`: damaged), 2 an error the message explains, 130 interrupted.
 """
@@ -85,7 +86,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     for name, (module_name, summary) in COMMANDS.items():
         child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == command:
-            module = importlib.import_module(f"tessera.tools.{module_name}")
+            module = importlib.import_module(f"tessera.tools.commands.{module_name}")
             module.configure(child)
             child.set_defaults(run=module.run)
     return parser

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tessera.entropy import cpu_path
-from tessera.tools.bench_coder import measure, table
+from tessera.tools.bench.coder import measure, table
 
 
 def test_speed_and_size_beside_peers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tessera.codec.errors import FormatError, ParameterError
-from tessera.tools.metrics import Pixels
-from tessera.tools.peers import Options, Peer, filled, parse
+from tessera.tools.evaluation.metrics import Pixels
+from tessera.tools.peers.peer import Options, Peer, filled, parse
 
 ClipPeer = Peer[Path, Iterator[Pixels]]
 

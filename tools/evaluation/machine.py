@@ -22,8 +22,10 @@ import torch
 from numpy.typing import NDArray
 
 from tessera.codec.errors import ParameterError
-from tessera.tools import evaluate_families, metrics, options, perception
-from tessera.tools.evaluate_jobs import Context, run, setting_text, subject, version_text
+from tessera.tools import options
+from tessera.tools.evaluation import metrics, perception
+from tessera.tools.evaluation.jobs import Context, run, setting_text, subject, version_text
+from tessera.tools.peers import families
 
 QUALITIES = (10.0, 30.0, 50.0, 70.0, 90.0)
 CODECS = "wavelet,jpeg,webp"
@@ -84,7 +86,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         for setting in peer.settings:
             row = known.get((peer.name, version_text(peer), setting_text(peer, setting), digest, args.images))
             job = MachineJob(context, peer.name, setting, path, digest, model, args.images, args.epochs, args.retrain,
-                             args.latents and evaluate_families.known(peer.name))  # fmt: skip
+                             args.latents and families.known(peer.name))  # fmt: skip
             complete = row is not None and (row.latents is not None or not job.latents) and (
                 row.retrained is not None or not job.retrain)  # fmt: skip
             if row is not None and complete:
@@ -218,7 +220,7 @@ def correlations(rows: Sequence[MachineRow]) -> list[dict[str, Any]]:
 
 def draw(file: Path, rows: Sequence[MachineRow], clean: float) -> None:
     """Accuracy over rate: pixels with lines, latents with dotted ones, the clean accuracy as a level."""
-    from tessera.tools import report_plots
+    from tessera.tools.report import plots
 
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
@@ -229,8 +231,8 @@ def draw(file: Path, rows: Sequence[MachineRow], clean: float) -> None:
                 lines.setdefault(f"{row.codec}, {kind}", []).append((row.bpp, 100 * value))
     rates = [row.bpp for row in rows]
     lines["clean pixels"] = [(min(rates), 100 * clean), (max(rates), 100 * clean)]
-    ours = [name for name in lines if evaluate_families.known(name.split(",")[0])]
-    report_plots.draw(file, "accuracy on decoded pixels (%)", lines, report_plots.palette(list(lines), ours), ours)
+    ours = [name for name in lines if families.known(name.split(",")[0])]
+    plots.draw(file, "accuracy on decoded pixels (%)", lines, plots.palette(list(lines), ours), ours)
 
 
 def read(file: Path) -> list[MachineRow]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessera.tools import metrics, slider
-from tessera.tools.evaluate_jobs import Context, run, setting_text, subject
-from tessera.tools.evaluate_rows import Row
-from tessera.tools.metrics import Pixels
-from tessera.tools.peers import Peer
+from tessera.tools.evaluation import metrics
+from tessera.tools.evaluation.jobs import Context, run, setting_text, subject
+from tessera.tools.evaluation.metrics import Pixels
+from tessera.tools.evaluation.rows import Row
+from tessera.tools.peers.peer import Peer
+from tessera.tools.report import slider
 
 CLOSE = 0.01  # a size this near is near enough
 TRIALS = {"images": 4, "video": 2}  # encodings at most
@@ -69,10 +70,10 @@ def _scene(context: Context, path: Path, label: str, shots: list[slider.Shot]) -
 def picture(context: Context, path: Path) -> Pixels:
     """What the slider shows of a source: the picture, or the clip's frame in the middle."""
     if context.kind == "images":
-        from tessera.tools.evaluate_images import read
+        from tessera.tools.evaluation.images import read
 
         return read(path)
-    from tessera.tools.evaluate_video import still
+    from tessera.tools.evaluation.video import still
 
     return still(path, middle(path))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tessera.tools import options
 
 if TYPE_CHECKING:
-    from tessera.tools.metrics import Pixels
+    from tessera.tools.evaluation.metrics import Pixels
 
 PICTURE = (512, 768)  # height, width
 CLIP = (48, 288, 512)  # frames, height, width
@@ -117,7 +117,7 @@ def _compare(source: Path, coded: Path, frames: options.FrameRange, keep: int) -
 
     import tessera
     from tessera.codec import media
-    from tessera.tools import metrics
+    from tessera.tools.evaluation import metrics
 
     values: list[float] = []
     kept: tuple[Any, Any] | None = None
@@ -134,7 +134,7 @@ def _compare(source: Path, coded: Path, frames: options.FrameRange, keep: int) -
 
 
 def _draw(sheet: Path, name: str, encoded: Any, psnr: float, original: Pixels, result: Pixels) -> None:
-    from tessera.tools.sheet import side_by_side
+    from tessera.tools.report.sheet import side_by_side
 
     size = f"{encoded.width}x{encoded.height}"
     frames = "" if encoded.frames == 1 else f", frame {encoded.frames // 2} of {encoded.frames}"
@@ -153,8 +153,8 @@ def _draw(sheet: Path, name: str, encoded: Any, psnr: float, original: Pixels, r
 
 def _jpeg_panel(original: Pixels, limit: int) -> tuple[str, str, Pixels]:
     """The picture as the best JPEG of at most `limit` bytes (or the smallest JPEG, if none is so small)."""
-    from tessera.tools import metrics
-    from tessera.tools.peers import PEERS
+    from tessera.tools.evaluation import metrics
+    from tessera.tools.peers.pictures import PEERS
 
     jpeg = PEERS["jpeg"]
     pixels = original if original.shape[2] == 3 else original.repeat(3, axis=2)

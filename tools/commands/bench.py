@@ -35,21 +35,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _coder(args: argparse.Namespace) -> Any:
-    from tessera.tools import bench_coder
+    from tessera.tools.bench import coder
 
-    return bench_coder.measure()
+    return coder.measure()
 
 
 def _codec(args: argparse.Namespace) -> Any:
-    from tessera.tools import bench_codec
+    from tessera.tools.bench import codec
 
-    return bench_codec.measure(args.codec, runs=args.runs, threads=args.threads)
+    return codec.measure(args.codec, runs=args.runs, threads=args.threads)
 
 
 def _latents(args: argparse.Namespace) -> Any:
-    from tessera.tools import bench_latents, evaluate_images
+    from tessera.tools.bench import latents
+    from tessera.tools.evaluation import images
 
-    return bench_latents.measure(evaluate_images.find_files(args.paths))
+    return latents.measure(images.find_files(args.paths))
 
 
 def _print(value: Any, indent: str = "") -> None:

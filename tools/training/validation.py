@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tessera.tools import bdrate
-from tessera.tools.metrics import Pixels, psnr
+from tessera.tools.evaluation import bdrate
+from tessera.tools.evaluation.metrics import Pixels, psnr
 
 PEERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "JPEG": ((10, 20, 35, 50, 70, 85, 95), {"optimize": True, "subsampling": "4:2:0"}),

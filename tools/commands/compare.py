@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tessera.tools import options
 
 if TYPE_CHECKING:
-    from tessera.tools.metrics import Pixels
-    from tessera.tools.slider import Shot
+    from tessera.tools.evaluation.metrics import Pixels
+    from tessera.tools.report.slider import Shot
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from tessera.codec.errors import ParameterError
-    from tessera.tools import slider
+    from tessera.tools.report import slider
 
     if len(args.items) < 2:
         raise ParameterError("compare takes two or more files or codecs")
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 def _item(item: str, original: Pixels | None, size: int | None, args: argparse.Namespace) -> tuple[Shot, Pixels]:
     """The shot and pixels of a file, or of a codec run on the original."""
     from tessera.codec.errors import ParameterError
-    from tessera.tools import slider
+    from tessera.tools.report import slider
 
     path = Path(item)
     if path.is_file():
@@ -73,17 +73,18 @@ def _item(item: str, original: Pixels | None, size: int | None, args: argparse.N
 
 def _code(spec: str, original: Pixels, target: int) -> tuple[str, bytes, Pixels]:
     """The setting, the file and the decoded picture of the codec `spec` at the size nearest to `target` bytes."""
-    from tessera.tools import evaluate_jobs, scenes
+    from tessera.tools.evaluation import jobs
+    from tessera.tools.report import scenes
 
-    context = evaluate_jobs.Context("images", (2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 98))
-    codec: Any = evaluate_jobs.subject(context, spec)
+    context = jobs.Context("images", (2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 98))
+    codec: Any = jobs.subject(context, spec)
     known = tuple((setting, len(codec.encode(original, setting))) for setting in codec.settings)
     setting, data = scenes.nearest(codec, original, target, known, trials=6)
-    return evaluate_jobs.setting_text(codec, round(setting, 2)), data, codec.decode(data)
+    return jobs.setting_text(codec, round(setting, 2)), data, codec.decode(data)
 
 
 def _psnr(original: Pixels | None, pixels: Pixels) -> str:
-    from tessera.tools import metrics
+    from tessera.tools.evaluation import metrics
 
     if original is None or original.shape != pixels.shape:
         return ""

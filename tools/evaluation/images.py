@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from tessera.codec.errors import FormatError, ParameterError
-from tessera.tools import metrics
-from tessera.tools.evaluate_jobs import Job, setting_text, version_text
-from tessera.tools.evaluate_rows import Row
-from tessera.tools.peers import PicturePeer
+from tessera.tools.evaluation import metrics
+from tessera.tools.evaluation.jobs import Job, setting_text, version_text
+from tessera.tools.evaluation.rows import Row
+from tessera.tools.peers.peer import PicturePeer
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 

@@ -1,8 +1,4 @@
-"""`tessera train NAME --data PACK... --out RUN/`: one trainer for every family.
-
-A family gives a `TrainingTask`.  The schedule is fitted to `--minutes`: a short warm-up, then a cosine to zero over the
-time there is, so only finished runs compare.
-"""
+"""The trainer of every family: a `TrainingTask`, its averaged copy, the schedule and the checkpoints."""
 
 from __future__ import annotations
 
@@ -14,45 +10,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import torch
+import torch.distributed as dist
+
+from tessera.codec import weights
+from tessera.data import packs
+from tessera.models.registry import task
+from tessera.tools.training.optim import MuonAdam
+from tessera.tools.training.validation import Validation
 
 QUALITIES = (600, 1600, 2600, 3600, 4600, 5600)  # validation, integer qualities of 1/64
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="family to train")
-    parser.add_argument("--data", nargs="+", required=True, metavar="PACK", help="tar archives of pictures")
-    parser.add_argument("--out", required=True, metavar="RUN", help="folder for checkpoints and logs")
-    parser.add_argument("--minutes", type=float, default=60.0, help="time for the whole schedule")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--crop", type=int, default=256)
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--resume", action="store_true", help="go on from RUN's checkpoint")
-    parser.add_argument("--init", metavar="WEIGHTS", help="start from an exported weights file")
-    parser.add_argument("--lr", type=float, default=1.0, metavar="X", help="factor on every learning rate")
-    parser.add_argument("--validate", type=float, default=15.0, metavar="M", help="minutes between validations")
-    parser.add_argument(
-        "-o", dest="options", action="append", default=[], metavar="KEY=VALUE", help="option of the family's model"
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    import torch
-
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    rank, world = join_group()
-    trainer = Trainer(args, rank, world)
-    trainer.train()
-    return 0
-
-
 def join_group() -> tuple[int, int]:
     """Rank and size of the process group when started by torchrun, else (0, 1)."""
-    import torch.distributed as dist
-
     if "RANK" not in os.environ:
         return 0, 1
     dist.init_process_group()
@@ -63,13 +34,6 @@ class Trainer:
     """Model, averaged copy, data and clock of one run."""
 
     def __init__(self, args: argparse.Namespace, rank: int, world: int) -> None:
-        import torch
-
-        from tessera.codec import weights
-        from tessera.data import packs
-        from tessera.models.registry import task
-        from tessera.tools.optim import MuonAdam
-
         self.args, self.rank, self.world = args, rank, world
         self.out = Path(args.out)
         self.out.mkdir(parents=True, exist_ok=True)
@@ -95,8 +59,6 @@ class Trainer:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        import torch
-
         if self.rank:
             return
         state = {
@@ -117,8 +79,6 @@ class Trainer:
         os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
 
     def load(self) -> None:
-        import torch
-
         state = torch.load(self.out / "checkpoint.pt", map_location=self.args.device, weights_only=True)
         self.task.load_state_dict(state["task"])
         self.average.load_state_dict(state["average"])
@@ -159,16 +119,11 @@ class Trainer:
         """The same progress in every process, so that all stop at the same step."""
         if self.world == 1:
             return progress
-        import torch
-        import torch.distributed as dist
-
         shared = torch.tensor([progress])
         dist.broadcast(shared, 0)
         return float(shared)
 
     def one_step(self, progress: float) -> dict[str, float]:
-        import torch
-
         warm = min(1.0, (self.step + 1) / 100)
         self.optimiser.schedule(self.args.lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
         pixels = next(self.batches).to(self.args.device)
@@ -189,15 +144,11 @@ class Trainer:
 
     def share_gradients(self, parameters: list[Any]) -> None:
         if self.world > 1:
-            import torch.distributed as dist
-
             for parameter in parameters:
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= self.world
 
     def update_average(self, decay: float) -> None:
-        import torch
-
         with torch.no_grad():
             for mean, now in zip(self.average.parameters(), self.task.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
@@ -208,8 +159,6 @@ class Trainer:
 
     def validate(self, log: Any) -> None:
         """Rate and distortion of the averaged weights on whole held-out pictures, beside JPEG and WebP."""
-        from tessera.tools.validation import Validation
-
         self.checker = self.checker or Validation(self.validation, QUALITIES)
         report = self.checker.measure(self.average.rate_distortion, self.args.device)
         for key, value in report.scalars.items():

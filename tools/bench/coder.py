@@ -84,7 +84,7 @@ def ours(task: Task, path: str | None = None) -> Method:
 
 def compressai(task: Task) -> Method:
     """CompressAI's rANS with the tables of its own Gaussian model."""
-    from tessera.tools.peers import mend_torchvision
+    from tessera.tools.peers.mend import mend_torchvision
 
     mend_torchvision()
     from compressai.ans import RansDecoder, RansEncoder

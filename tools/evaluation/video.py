@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import fmean
 
 from tessera.codec.errors import CodecError
-from tessera.tools import metrics
-from tessera.tools.evaluate_images import rounded
-from tessera.tools.evaluate_jobs import Job, setting_text, version_text
-from tessera.tools.evaluate_rows import Row
-from tessera.tools.peers_video import ClipPeer
+from tessera.tools.evaluation import metrics
+from tessera.tools.evaluation.images import rounded
+from tessera.tools.evaluation.jobs import Job, setting_text, version_text
+from tessera.tools.evaluation.rows import Row
+from tessera.tools.peers.video import ClipPeer
 
 SUFFIXES = {".mkv", ".mp4", ".mov", ".webm", ".avi", ".y4m"}
 _BT709 = 1  # of H.273

@@ -18,7 +18,7 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
     """Medians of `runs` alternating runs, in seconds, and ratios peer / ours (above 1: ours is faster).
 
     `encode_1080p_fps` is frames a second of encoding one decoded 1920x1080 frame, group by group as for a clip.
-    `memory_mib` is as `bench_memory.measure` says.  Without CompressAI the peer's figures are absent; `peer` says so.
+    `memory_mib` is as `memory.measure` says.  Without CompressAI the peer's figures are absent; `peer` says so.
     """
     if runs < 1:
         raise ParameterError(f"--runs {runs}: at least one run is needed")
@@ -26,7 +26,7 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
 
     import tessera
     from tessera.data import procedural
-    from tessera.tools import bench_memory
+    from tessera.tools.bench import memory
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -51,7 +51,7 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
     }
     if theirs:
         result["ratio"] = {name: seconds["peer", name] / seconds["ours", name] for name in ("encode", "decode")}
-    result["memory_mib"] = bench_memory.measure(codec, *PICTURE, torch.get_num_threads())
+    result["memory_mib"] = memory.measure(codec, *PICTURE, torch.get_num_threads())
     return result
 
 
@@ -62,7 +62,7 @@ def peer_is_installed() -> bool:
 def functions(who: str, codec: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """`encode(pixels)` and `decode(coded)` of "ours" or of the "peer"."""
     if who == "peer":
-        from tessera.tools.peers_learned import CompressAI
+        from tessera.tools.peers.learned import CompressAI
 
         peer = CompressAI()
         return peer.encode, peer.decode
@@ -73,7 +73,7 @@ def functions(who: str, codec: str) -> tuple[Callable[[Any], Any], Callable[[Any
 
 def _peer(pixels: Any) -> tuple[str, dict[tuple[str, str], Callable[[], Any]]]:
     """The peer's name and work; the reason and nothing where it is not installed."""
-    from tessera.tools.peers_learned import CompressAI
+    from tessera.tools.peers.learned import CompressAI
 
     try:
         peer = CompressAI()

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tessera.codec.errors import ParameterError
-from tessera.tools.metrics import Pixels
+from tessera.tools.evaluation.metrics import Pixels
 from tessera.tools.options import key_value
-from tessera.tools.peers import Peer, parse
+from tessera.tools.peers.peer import Peer, parse
 
 _ENCODING = ("effort", "gop", "decoder")  # arguments of `tessera.encode`; what else there is goes to the family
 

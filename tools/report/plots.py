@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tessera.tools.bdrate import Point
-from tessera.tools.report import METRICS, PUBLISHED, Curve
+from tessera.tools.evaluation.bdrate import Point
+from tessera.tools.report.study import METRICS, PUBLISHED, Curve
 
 OURS = ("#c8102e", "#f08a24", "#8e2bb5", "#e5558f")
 OTHERS = ("#1f6fb4", "#2a9d62", "#6b6f76", "#8c6239", "#17a2b0", "#9aa013", "#5b5bd6", "#b0577a")

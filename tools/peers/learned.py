@@ -11,8 +11,9 @@ import numpy as np
 
 from tessera.codec.errors import ParameterError, UnsupportedError
 from tessera.tools import options
-from tessera.tools.metrics import Pixels
-from tessera.tools.peers import Peer, PicturePeer, mend_torchvision
+from tessera.tools.evaluation.metrics import Pixels
+from tessera.tools.peers.mend import mend_torchvision
+from tessera.tools.peers.peer import Peer, PicturePeer
 
 PREFIX = "compressai:"
 _MULTIPLE = 64  # sides that CompressAI's models take

@@ -103,7 +103,7 @@ def lpips(first: Pixels, second: Pixels) -> float | None:
 def _lpips_network() -> Any:
     if why_no_lpips():
         return None
-    from tessera.tools.peers import mend_torchvision
+    from tessera.tools.peers.mend import mend_torchvision
 
     mend_torchvision()
     import lpips

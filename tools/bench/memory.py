@@ -16,11 +16,11 @@ def measure(codec: str, height: int, width: int, threads: int) -> dict[str, dict
     Keys are ours_encode, ours_decode, peer_encode and peer_decode; the peer's are absent where it is not installed, and
     all are where the system has no /proc.
     """
-    from tessera.tools import bench_codec
+    from tessera.tools.bench.codec import peer_is_installed
 
     if not STATUS.exists():
         return {}
-    who = ("ours", "peer") if bench_codec.peer_is_installed() else ("ours",)
+    who = ("ours", "peer") if peer_is_installed() else ("ours",)
     found: dict[str, dict[str, float]] = {}
     context = multiprocessing.get_context("spawn")
     for name in who:
@@ -44,10 +44,10 @@ def _work(name: str, task: str, codec: str, height: int, width: int, threads: in
     import torch
 
     from tessera.data import procedural
-    from tessera.tools import bench_codec
+    from tessera.tools.bench.codec import functions
 
     torch.set_num_threads(threads)
-    encode, decode = bench_codec.functions(name, codec)
+    encode, decode = functions(name, codec)
     decode(encode(procedural.picture(64, 64)))
     pixels = procedural.picture(height, width)
     coded = encode(pixels) if task == "decode" else None  # its memory counts as loaded

@@ -12,9 +12,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tessera.tools.metrics import Pixels
-from tessera.tools.sheet import busiest
-from tessera.tools.slider_assets import SCRIPT, STYLE
+from tessera.tools.evaluation.metrics import Pixels
+from tessera.tools.report.sheet import busiest
+from tessera.tools.report.slider_assets import SCRIPT, STYLE
 
 AVIF_QUALITY = 90
 _DETAIL = (112, 90)  # width and height of the part that is enlarged

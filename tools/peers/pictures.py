@@ -1,78 +1,17 @@
-"""Codecs to compare with: what a peer is, how it is named, and picture codecs that come as Python packages.
-
-A spec names a peer and its options: `avif`, `avif@speed=6@tune=default`.  Options that are not named have the value
-that the codec's builder gives first; every one of them is printed in reports.  `settings` go from low rate to high.
-"""
+"""Picture codecs that come as Python packages: JPEG, WebP and AVIF of Pillow, JPEG XL of imagecodecs."""
 
 from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tessera.codec.errors import ParameterError, UnsupportedError
-from tessera.tools.metrics import Pixels
-
-Source = TypeVar("Source")
-Result = TypeVar("Result")
-Options = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Peer(Generic[Source, Result]):
-    """A codec: `encode(source, setting)` makes a file's bytes, `decode` reads them.
-
-    A picture codec goes from uint8 (H, W, 3) to the same, a clip codec from a path to an iterator of such frames.
-
-    name        the spec; the name of the curve
-    parameter   the name of what `settings` vary
-    about       the exact command and the settings that stay fixed, printed in reports
-    version     the libraries that did it; measurements of another version are not reused
-    step        settings are multiples of it; 0 where there are no others than `settings`
-    limits      least and greatest setting
-    """
-
-    name: str
-    parameter: str
-    settings: tuple[float, ...]
-    about: str
-    encode: Callable[[Source, float], bytes]
-    decode: Callable[[bytes], Result]
-    version: Callable[[], str]
-    step: float = 1.0
-    limits: tuple[float, float] = (1, 100)
-
-
-PicturePeer = Peer[Pixels, Pixels]
-
-
-def parse(spec: str) -> tuple[str, Options]:
-    """`avif@speed=6` -> ("avif", {"speed": "6"})."""
-    name, *pairs = spec.split("@")
-    options: Options = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not (equals and key and value) or key in options:
-            raise ParameterError(f"codec {spec!r}: {pair!r} is not key=value, or given twice")
-        options[key] = value
-    return name, options
-
-
-def filled(spec: str, given: Options, choices: Mapping[str, tuple[str, ...]]) -> Options:
-    """`given` with the first choice for every option that it lacks.  An empty last choice lets any value pass."""
-    for key, value in given.items():
-        if key not in choices:
-            raise ParameterError(f"codec {spec!r}: no option {key!r}; there are {', '.join(choices) or 'none'}")
-        allowed = choices[key]
-        if value not in allowed and allowed[-1]:
-            raise ParameterError(f"codec {spec!r}: {key} is one of {', '.join(allowed)}")
-    return {key: given.get(key, allowed[0]) for key, allowed in choices.items()}
-
+from tessera.tools.evaluation.metrics import Pixels
+from tessera.tools.peers.peer import Options, Peer, PicturePeer, filled, parse
 
 # -- codecs inside Pillow ----------------------------------------------------------------------------------------------
 
@@ -172,9 +111,9 @@ def _jpegxl(spec: str, name: str, given: Options) -> PicturePeer:
 
 
 def _intra(spec: str, name: str, given: Options) -> PicturePeer:
-    from tessera.tools import peers_intra
+    from tessera.tools.peers import intra
 
-    return peers_intra.build(spec, name, given)
+    return intra.build(spec, name, given)
 
 
 _BUILDERS: dict[str, Callable[[str, str, Options], PicturePeer]] = {
@@ -197,30 +136,3 @@ def picture_peer(spec: str) -> PicturePeer:
 
 
 PEERS: dict[str, PicturePeer] = {name: picture_peer(name) for name in ("jpeg", "webp", "avif", "jpegxl")}
-
-
-_KEPT: list[Any] = []  # a torch.library.Library undoes its definitions when it is collected
-
-
-def mend_torchvision() -> None:
-    """Make `import torchvision` (and so compressai and lpips) work beside a torch that its extension does not fit.
-
-    torchvision's wheels link to one build of torch.  Beside another (a CPU-only torch, say) its extension does not
-    load and the import fails because the operator `torchvision::nms` is unknown.  Nobody here calls that operator:
-    declaring it is enough.  Where the extension loads, it declares the operator itself and nothing is done.
-    """
-    import torch
-
-    spec = importlib.util.find_spec("torchvision")
-    if _KEPT or spec is None or spec.origin is None:
-        return
-    for extension in Path(spec.origin).parent.glob("_C*.so"):
-        try:
-            torch.ops.load_library(extension)
-        except OSError:
-            continue  # does not fit this torch, as described
-    if not hasattr(torch.ops.torchvision, "nms"):
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _KEPT.append(library)

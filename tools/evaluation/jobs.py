@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tessera.codec.errors import CodecError, ParameterError
-from tessera.tools.evaluate_rows import Row, RowFile, rewrite
+from tessera.tools.evaluation.rows import Row, RowFile, rewrite
 from tessera.tools.options import Progress
-from tessera.tools.peers import Peer
+from tessera.tools.peers.peer import Peer, parse
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,21 @@ class Failure:
 @lru_cache(maxsize=64)
 def subject(context: Context, spec: str) -> Peer[Any, Any]:
     """The codec that `spec` names, checked: ParameterError or UnsupportedError say what is wrong with it."""
-    from tessera.tools import evaluate_families, peers, peers_learned, peers_video
+    from tessera.tools.peers import families, learned, pictures, video
 
     clips = context.kind == "video"
-    if spec.startswith(peers_learned.PREFIX) and not clips:
-        return peers_learned.zoo_peer(spec)
-    if evaluate_families.known(spec):
-        make = evaluate_families.clip_family if clips else evaluate_families.picture_family
+    if spec.startswith(learned.PREFIX) and not clips:
+        return learned.zoo_peer(spec)
+    if families.known(spec):
+        make = families.clip_family if clips else families.picture_family
         return make(spec, context.qualities, context.device)
-    name = peers.parse(spec)[0]
-    names = peers_video.CLIP_PEERS if clips else peers.PICTURE_PEERS
+    name = parse(spec)[0]
+    names = video.CLIP_PEERS if clips else pictures.PICTURE_PEERS
     if name not in names:
         from tessera.models.registry import FAMILIES
 
         raise ParameterError(f"no codec {name!r} for {context.kind}; there are {', '.join([*FAMILIES, *names])}")
-    found: Peer[Any, Any] = peers_video.clip_peer(spec) if clips else peers.picture_peer(spec)
+    found: Peer[Any, Any] = video.clip_peer(spec) if clips else pictures.picture_peer(spec)
     found.version()  # says now, not after an hour, that a library is missing
     return found
 
@@ -139,12 +139,12 @@ def attempt(job: Job) -> Row | Failure:
     codec = subject(job.context, job.codec)
     try:
         if job.context.kind == "video":
-            from tessera.tools import evaluate_video
+            from tessera.tools.evaluation import video
 
-            return evaluate_video.measure_clip(job, codec)
-        from tessera.tools import evaluate_images
+            return video.measure_clip(job, codec)
+        from tessera.tools.evaluation import images
 
-        return evaluate_images.measure_picture(job, codec)
+        return images.measure_picture(job, codec)
     except Exception as error:  # whatever a codec or library does, the other files are still measured
         reason = " ".join(str(error).split()) or "no message"
         return Failure(job.codec, setting_text(codec, job.setting), job.path.name, f"{type(error).__name__}: {reason}")

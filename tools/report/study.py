@@ -12,10 +12,11 @@ from statistics import fmean, median
 from typing import Any
 
 from tessera.codec.errors import CodecError, FormatError, ParameterError
-from tessera.tools import bdrate, metrics, options
-from tessera.tools.evaluate_jobs import Failure
-from tessera.tools.evaluate_rows import Row
-from tessera.tools.peers import Peer
+from tessera.tools import options
+from tessera.tools.evaluation import bdrate, metrics
+from tessera.tools.evaluation.jobs import Failure
+from tessera.tools.evaluation.rows import Row
+from tessera.tools.peers.peer import Peer
 
 METRICS = {
     "psnr": "RGB PSNR (dB)",
@@ -166,7 +167,7 @@ def published(names: Sequence[str], paths: Sequence[Path]) -> dict[str, Curve]:
         return {}
     if sorted(path.stem for path in paths) != [f"kodim{n:02}" for n in range(1, 25)]:
         raise ParameterError(f"{wanted[0]}: published curves are of the 24 Kodak pictures, kodim01 to kodim24")
-    file = Path(__file__).parent.parent / "data" / "published_kodak.csv"
+    file = Path(__file__).parents[2] / "data" / "published_kodak.csv"
     found = read_curves([file], wanted, PUBLISHED)
     for name in wanted:
         if name not in found:
@@ -209,7 +210,7 @@ def _bd_rates(study: Study, drawn: Mapping[str, Curve]) -> list[bdrate.BdRate]:
 
 def write(folder: Path, study: Study, scenes: Sequence[Any] = ()) -> Result:
     """Write the CSV files, the plots and index.html to `folder`; `scenes` are for the slider."""
-    from tessera.tools import report_page, report_plots
+    from tessera.tools.report import page, plots
 
     rows, left_out = comparable(study.rows)
     notes = list(study.notes)
@@ -227,9 +228,8 @@ def write(folder: Path, study: Study, scenes: Sequence[Any] = ()) -> Result:
         (folder / "failures.csv").unlink(missing_ok=True)
     drawn = {**curves(rows), **study.published}
     ours = [peer.name for peer in study.peers if peer.version().startswith("tessera ")]
-    plots = report_plots.draw_all(folder, drawn, ours)
-    page = report_page.render(study, result, plots, scenes)
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    images = plots.draw_all(folder, drawn, ours)
+    (folder / "index.html").write_text(page.render(study, result, images, scenes), encoding="utf-8")
     return result
 
 

@@ -3,7 +3,7 @@
 Written to the report's folder: `results.csv` (one row a source and setting), `summary.csv` (means over the sources),
 `bdrate.csv`, a plot a metric, and `index.html`, which shows them all and compares pictures with a slider.  Rows that
 are there already, of the same file and the same version of the codec, are not measured again, so an interrupted run
-goes on where it stopped.  `machine` measures what a classifier still sees; see `evaluate_machine`.
+goes on where it stopped.  `machine` measures what a classifier still sees; see `evaluation.machine`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from tessera.tools import options
 
 if TYPE_CHECKING:
-    from tessera.tools.evaluate_jobs import Context
-    from tessera.tools.report import Study
-    from tessera.tools.slider import Scene
+    from tessera.tools.evaluation.jobs import Context
+    from tessera.tools.report.slider import Scene
+    from tessera.tools.report.study import Study
 
 QUALITIES = {"images": (5, 15, 25, 35, 45, 55, 65, 75, 85, 95), "video": (10, 25, 40, 55, 70, 85)}
 CODECS = {"images": "wavelet,jpeg,webp,avif", "video": "wavelet,x264,x265,svtav1"}
@@ -70,60 +70,69 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _machine(args: argparse.Namespace) -> int:
-    from tessera.tools import evaluate_machine
+    from tessera.tools.evaluation import machine
 
     args.out.mkdir(parents=True, exist_ok=True)
-    result = evaluate_machine.evaluate(args)
+    result = machine.evaluate(args)
     if args.json:
         options.print_json(result)
     else:
-        evaluate_machine.print_tables(result)
+        machine.print_tables(result)
     return 0
 
 
 def _report(args: argparse.Namespace) -> int:
     from tessera.codec.errors import ParameterError
-    from tessera.tools import evaluate_jobs, report
+    from tessera.tools.evaluation import jobs
+    from tessera.tools.report.study import (
+        PUBLISHED,
+        Study,
+        check_references,
+        print_tables,
+        published,
+        read_curves,
+        write,
+    )
 
     for name in ("jobs", "msssim_every"):
         if getattr(args, name) < 1:
             raise ParameterError(f"--{name.replace('_', '-')}: at least 1")
     paths = _find(args)
     names = args.codecs or CODECS[args.kind].split(",")
-    codecs = [name for name in names if not name.startswith(report.PUBLISHED)]
+    codecs = [name for name in names if not name.startswith(PUBLISHED)]
     qualities = tuple(args.qualities or QUALITIES[args.kind])
-    context = evaluate_jobs.Context(args.kind, qualities, args.device, args.msssim_every)
-    peers = [evaluate_jobs.subject(context, name) for name in codecs]
+    context = jobs.Context(args.kind, qualities, args.device, args.msssim_every)
+    peers = [jobs.subject(context, name) for name in codecs]
     references = args.references or names
-    extra = report.read_curves(args.curves, references) | report.published([*names, *references], paths)
-    report.check_references(references, [*codecs, *extra])
+    extra = read_curves(args.curves, references) | published([*names, *references], paths)
+    check_references(references, [*codecs, *extra])
     args.out.mkdir(parents=True, exist_ok=True)
     with options.progress_bar("measuring", quiet=args.json) as progress:
-        rows, failures = evaluate_jobs.measure(
+        rows, failures = jobs.measure(
             context, codecs, paths, args.out / "results.csv", workers=args.jobs, progress=progress
         )
-    study = report.Study(args.kind, _command(), peers, rows, failures, extra, references, _notes(args))
+    study = Study(args.kind, _command(), peers, rows, failures, extra, references, _notes(args))
     scenes = _scenes(args, context, codecs, study, paths)
-    result = report.write(args.out, study, scenes)
+    result = write(args.out, study, scenes)
     if args.json:
         options.print_json(result)
     else:
-        report.print_tables(result)
+        print_tables(result)
         print(f"report: {args.out / 'index.html'}")
     return 0
 
 
 def _find(args: argparse.Namespace) -> list[Path]:
-    from tessera.tools import evaluate_images, evaluate_video
+    from tessera.tools.evaluation import images, video
 
     if args.kind == "images":
-        return evaluate_images.find_files(args.paths)
-    return evaluate_images.find_files(args.paths, evaluate_video.SUFFIXES, "clip")
+        return images.find_files(args.paths)
+    return images.find_files(args.paths, video.SUFFIXES, "clip")
 
 
 def _notes(args: argparse.Namespace) -> list[str]:
     """Lines that a reader must know beside the figures."""
-    from tessera.tools import metrics
+    from tessera.tools.evaluation import metrics
 
     notes = [metrics.why_no_lpips()]
     if args.kind == "video" and args.msssim_every > 1:
@@ -134,9 +143,10 @@ def _notes(args: argparse.Namespace) -> list[str]:
 def _scenes(args: argparse.Namespace, context: Context, codecs: list[str], study: Study, paths: list[Path]
             ) -> list[Scene]:  # fmt: skip
     """Of the slider: `--pictures` sources, spread over those that were measured whole."""
-    from tessera.tools import report, scenes
+    from tessera.tools.report import scenes
+    from tessera.tools.report.study import comparable
 
-    rows, left_out = report.comparable(study.rows)
+    rows, left_out = comparable(study.rows)
     whole = [path for path in paths if path.name not in left_out]
     count = min(args.pictures, len(whole))
     chosen = [whole[(2 * index + 1) * len(whole) // (2 * count)] for index in range(count)]

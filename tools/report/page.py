@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tessera.tools import slider
-from tessera.tools.bdrate import BdRate
-from tessera.tools.report import METRICS, PUBLISHED, Result, Study, mean_cells
+from tessera.tools.evaluation.bdrate import BdRate
+from tessera.tools.report import slider
+from tessera.tools.report.study import METRICS, PUBLISHED, Result, Study, mean_cells
 
 _STYLE = """
 .scroll{overflow-x:auto;margin:.6em 0 1em;border:1px solid #e3e3e6;border-radius:8px;background:#fff}

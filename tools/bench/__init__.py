@@ -1,0 +1,1 @@
+"""`tessera bench`: speeds, memory and sizes beside installed peers."""

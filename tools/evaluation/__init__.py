@@ -1,0 +1,1 @@
+"""`tessera evaluate`: measurements of pictures, clips and classifiers, the metrics, BD-rate."""

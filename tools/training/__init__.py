@@ -1,0 +1,1 @@
+"""`tessera train`: the trainer, its optimiser and its validation."""
