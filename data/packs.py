@@ -1,9 +1,9 @@
-"""Image packs (tar archives of pictures) streamed into memory as uint8 tensors, and random crops from them."""
+"""Packs (tar archives of pictures or short clips) streamed into memory as uint8 tensors, and random crops of pictures."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,21 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from tessera.codec.media import open_source
+
 PICTURES = ("avif", "png", "jpg", "jpeg", "webp")
+CLIPS = ("mkv", "mp4")
+HELD_OUT = {3: 60, 4: 20}  # every so many pictures (3 dimensions) and clips (4) are kept from training
 
 
 def stream(paths: Sequence[str | Path]) -> Iterator[tuple[str, bytes]]:
-    """(key, encoded picture) of every picture in the tar archives, in their order."""
+    """(key, encoded picture or clip) of every sample in the tar archives, in their order."""
     import webdataset as wds
 
     # every process of a group keeps all pictures in memory and draws crops of its own, so nothing is split
     whole = {"nodesplitter": _all, "workersplitter": _all, "shardshuffle": False, "empty_check": False}
     for sample in wds.WebDataset([str(p) for p in paths], **whole):
-        for kind in PICTURES:
+        for kind in (*PICTURES, *CLIPS):
             if kind in sample:
                 yield sample["__key__"], sample[kind]
 
@@ -34,21 +38,31 @@ def _all(shards: Iterator[Any]) -> Iterator[Any]:
 
 
 def decode(blob: bytes) -> Tensor:
-    """An encoded picture as uint8 (3, H, W)."""
+    """An encoded picture as uint8 (3, H, W), a clip as uint8 (T, H, W, 3)."""
+    if blob.startswith(b"\x1a\x45\xdf\xa3") or blob[4:8] == b"ftyp" and blob[8:12] != b"avif":
+        with open_source(io.BytesIO(blob)) as clip:
+            return torch.from_numpy(np.stack([frame.pixels for frame in clip.frames()]))
     with Image.open(io.BytesIO(blob)) as picture:
         return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
 def load(paths: Sequence[str | Path], threads: int = 2) -> list[tuple[str, Tensor]]:
-    """Every picture of the packs, decoded: (key, uint8 (3, H, W))."""
+    """Every sample of the packs, decoded: (key, uint8 tensor), see `decode`."""
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda item: (item[0], decode(item[1])), stream(paths)))
 
 
-def hold_out(pictures: list[tuple[str, Tensor]], every: int = 60) -> tuple[list[Tensor], list[Tensor]]:
-    """Training and validation pictures: every `every`-th by sorted key is held out."""
-    ordered = [picture for _, picture in sorted(pictures, key=lambda item: item[0])]
-    return [p for i, p in enumerate(ordered) if i % every], ordered[::every]
+def hold_out(
+    samples: list[tuple[str, Tensor]], every: Mapping[int, int] = HELD_OUT
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Training and validation samples: of each number of dimensions, every so manieth by sorted key is held out."""
+    training, validation = [], []
+    for dimensions, distance in every.items():
+        chosen = [item for item in samples if item[1].dim() == dimensions]
+        ordered = [sample for _, sample in sorted(chosen, key=lambda item: item[0])]
+        training += [sample for i, sample in enumerate(ordered) if i % distance]
+        validation += ordered[::distance]
+    return training, validation
 
 
 def crops(pictures: Sequence[Tensor], batch: int, side: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +27,70 @@ def synthesise(
 def describe(
     values: NDArray[np.int32], rungs: NDArray[np.uint8], extra: int, threads: int = 1, path: str | None = None
 ) -> NDArray[np.int16]: ...
+def exact_planes(pixels: NDArray[np.uint8], threads: int = 1, path: str | None = None) -> NDArray[np.int16]: ...
+def exact_pixels(
+    planes: NDArray[np.int16], height: int, width: int, channels: int, threads: int = 1, path: str | None = None
+) -> NDArray[np.uint8]: ...
+def exact_analyse(
+    planes: NDArray[np.int16], order: NDArray[np.int32], threads: int = 1, path: str | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...
+def exact_synthesise(
+    packet: NDArray[np.int32],
+    low: NDArray[np.int32],
+    order: NDArray[np.int32],
+    threads: int = 1,
+    path: str | None = None,
+) -> NDArray[np.int16]: ...
+def exact_pyramid(
+    low: NDArray[np.int32], levels: int, path: str | None = None
+) -> tuple[list[NDArray[np.int32]], NDArray[np.int32]]: ...
+def exact_unpyramid(
+    details: Sequence[NDArray[np.int32]], low: NDArray[np.int32], height: int, width: int, path: str | None = None
+) -> NDArray[np.int32]: ...
+def restore(
+    symbols: NDArray[np.int32],
+    steps: NDArray[np.int64],
+    prediction: NDArray[np.int32] | None,
+    threads: int = 1,
+    path: str | None = None,
+) -> NDArray[np.int32]: ...
+def hints(
+    prediction: NDArray[np.int32], reciprocals: NDArray[np.int64], threads: int = 1, path: str | None = None
+) -> NDArray[np.int32]: ...
+def scaled_residual(
+    bands: NDArray[np.int32],
+    prediction: NDArray[np.int32] | None,
+    inverse: NDArray[np.float32],
+    threads: int = 1,
+    path: str | None = None,
+) -> NDArray[np.float32]: ...
+def compensate(
+    references: list[NDArray[np.int16]],
+    fields: NDArray[np.int16],
+    modes: NDArray[np.uint8] | None,
+    block: int,
+    threads: int = 1,
+    path: str | None = None,
+) -> NDArray[np.int16]: ...
+def search(
+    current: NDArray[np.int16],
+    reference: NDArray[np.int16],
+    block: int,
+    guess: NDArray[np.int16] | None,
+    price: float,
+    radius: int,
+    threads: int = 1,
+    path: str | None = None,
+) -> NDArray[np.int16]: ...
+def decide(
+    current: NDArray[np.int16],
+    references: list[NDArray[np.int16]],
+    fields: NDArray[np.int16],
+    block: int,
+    price: float,
+    threads: int = 1,
+    path: str | None = None,
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]: ...
 
 class Level:
     def __init__(self, coarse: NDArray[np.int32]) -> None: ...

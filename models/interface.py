@@ -10,6 +10,7 @@ Which table codes a symbol depends only on integers already decoded, so a stream
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -101,9 +102,20 @@ class TrainingTask(nn.Module):
         """Set what should come from data before training; images uint8 (3, H, W) of any sizes."""
         raise NotImplementedError
 
-    def loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Pixels (B, 3, H, W) float in 0..255 -> the loss and scalars to log; random choices come from `generator`."""
+    def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Any] | None:
+        """What `loss` is given, where a task makes it of the training samples itself; None: crops of pictures."""
+        return None
+
+    def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Pixels (B, 3, H, W) float in 0..255, or what `batches` makes -> the loss and scalars to log.
+
+        Random choices come from `generator`.
+        """
         raise NotImplementedError
+
+    def examine(self, samples: list[Tensor]) -> dict[str, float] | None:
+        """Scalars of held-out samples, for a task that `rate_distortion` does not fit."""
+        return None
 
     def groups(self) -> list[dict[str, Any]]:
         """Parameter groups: params, optimiser ("muon" or "adam") and lr at the schedule's peak."""

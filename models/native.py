@@ -51,14 +51,18 @@ class NativeWavelet:
 
     # -- encoding ----------------------------------------------------------------------------------------------------
 
-    def encode(self, frame: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+    def encode(self, frame: Tensor, spec: GroupSpec, port: SymbolPort, move: Tensor | None = None) -> None:
         """Put the symbols of uint8 `frame` (H, W, channels)."""
-        self.prior.code(*self.scaled_bands(frame, spec.quality), spec, port)
+        self.prior.code(*self.scaled_bands(frame, spec.quality, move), spec, port)
 
-    def scaled_bands(self, frame: Tensor, quality: int) -> tuple[list[NDArray[np.float32]], Tensor]:
-        """Bands in quantisation steps, as `NativePrior.code` takes them."""
+    def scaled_bands(
+        self, frame: Tensor, quality: int, move: Tensor | None = None
+    ) -> tuple[list[NDArray[np.float32]], Tensor]:
+        """Bands in quantisation steps, as `NativePrior.code` takes them; `move` (125, h, w) is added to the packet."""
         at, pixels = self.at(quality), np.ascontiguousarray(frame.cpu().numpy())
         packet, plane = _kernels.analyse(pixels, self.order, at.forward, torch.get_num_threads(), self.path)
+        if move is not None:
+            packet += move.flatten(1)[:, pass_order(*move.shape[1:])].numpy()
         details, low = wp.pyramid(torch.from_numpy(plane)[None], PYRAMID)
         scaled = [
             d[0].flatten(1)[:, pass_order(*d.shape[2:])] * (g.view(-1, 1) / at.step)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .interface import Family, TrainingTask
 
-FAMILIES: dict[str, int] = {"wavelet": 1}
-RESERVED: dict[str, int] = {"spatiotemporal": 2, "vqgan": 3, "overfitted": 4, "nerv": 5}
+FAMILIES: dict[str, int] = {"wavelet": 1, "nerv": 5}
+RESERVED: dict[str, int] = {"spatiotemporal": 2, "vqgan": 3, "overfitted": 4}
 
 
 def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Family:
@@ -18,6 +18,14 @@ def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Fa
         from .wavelet_family import WaveletFamily
 
         return WaveletFamily(tensors, metadata)
+    if name == "spatiotemporal":
+        from .spatiotemporal.family import SpatiotemporalFamily
+
+        return SpatiotemporalFamily(tensors, metadata)
+    if name == "nerv":
+        from .nerv.family import NervFamily
+
+        return NervFamily(tensors, metadata)
     raise KeyError(name)
 
 
@@ -27,4 +35,8 @@ def task(name: str, **options: Any) -> TrainingTask:
         from .wavelet_training import WaveletTask
 
         return WaveletTask(**options)
+    if name == "spatiotemporal":
+        from .spatiotemporal.training import SpatiotemporalTask
+
+        return SpatiotemporalTask(**options)
     raise KeyError(name)

@@ -70,14 +70,11 @@ def lookup(costs: Tensor, rung: Tensor, magnitude: Tensor) -> Tensor:
     return costs.view(-1)[rung * (REACH + 2) + v]
 
 
-Row = tuple[npt.NDArray[np.uint16], int]  # frequencies of a table, and its lowest symbol
-
-
-def integer_tables(pmf: Tensor, ladders: Sequence[Tensor] = (), rows: Sequence[Row] = ()) -> dict[str, Tensor]:
-    """All tables of a family by their names in a weights file: ladder, uniform tables, more ladders, more rows."""
+def integer_tables(pmf: Tensor, ladders: Sequence[Tensor] = ()) -> dict[str, Tensor]:
+    """A ladder, the uniform tables and more ladders as `entropy.Tables` takes them, by their names in a weights file."""
     first, *others = ([fit_table(*_both_signs(row)) for row in one.double().numpy()] for one in (pmf, *ladders))
     uniform = [(quantize_pmf(np.full(1 << k, 1.0), 0.0), 0) for k in range(1, MAX_SHIFT + 1)]
-    tables = Tables.stack([*first, *uniform, *(row for ladder in others for row in ladder), *rows])
+    tables = Tables.stack([*first, *uniform, *(row for ladder in others for row in ladder)])
     arrays = (tables.frequencies.astype(np.int32), tables.lows, tables.sizes)
     return {name: torch.from_numpy(np.array(array)) for name, array in zip(TABLE_NAMES, arrays, strict=True)}
 

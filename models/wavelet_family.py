@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar
 
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from ..entropy import Tables
 from . import wavelet_packet as wp
-from .band_prior import Slice, hard, parity_mask
+from .band_prior import BandPrior, Slice, hard, parity_mask
 from .exchange import exchange, share, spent_bits
 from .interface import GroupSpec, SymbolPort, TokenGrid
 from .native import NativeWavelet
+from .refinement import refine
 from .rounding import round_cheaply
 from .scale_tables import MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES
 from .wavelet import CELL, GRAY_SLICES, PYRAMID, RATE_WEIGHT, Bands, WaveletModel, step_size
@@ -47,6 +49,7 @@ class WaveletFamily:
         self.model.bf16 = True
         self.channels = 3 + len(self.model.order)
         self.rate_weight = RATE_WEIGHT
+        self.refines = False
         self.device = torch.device("cpu")
         self.native: NativeWavelet | None = NativeWavelet(self.model, RATE_WEIGHT)
 
@@ -57,16 +60,15 @@ class WaveletFamily:
         return self
 
     def configure(self, effort: str, **options: object) -> WaveletFamily:
-        """`rate_weight`: how roundings weigh error against bits.  Every effort is the same: the search is cheap."""
+        """`rate_weight`: how roundings weigh error against bits.  Effort slow refines latents (`refinement`)."""
         unknown = options.keys() - self.options.keys()
         if unknown:
             raise ValueError(f"codec wavelet has no option {', '.join(sorted(unknown))}; it has rate_weight")
         weight = float(str(options.get("rate_weight", RATE_WEIGHT)))
         if not 0.0 <= weight <= 1.0:
             raise ValueError(f"rate_weight {weight:g} is not in 0..1")
-        if weight == self.rate_weight:
-            return self
         configured = copy.copy(self)
+        configured.refines = effort == "slow"
         configured.rate_weight = weight
         configured.native = None if self.native is None else self.native.weighing(weight)
         return configured
@@ -76,11 +78,14 @@ class WaveletFamily:
     @torch.inference_mode()
     def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
         for frame in frames:
-            if self.native is not None:
-                self.native.encode(frame, spec, port)
-                continue
             pixels = frame.to(self.device).permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
+            move = refine(self.model, pixels, spec.quality, self.rate_weight) if self.refines else None
+            if self.native is not None:
+                self.native.encode(frame, spec, port, move)
+                continue
             bands = self.model.analyse(pixels)
+            if move is not None:
+                bands.packet = bands.packet + move * step_size(torch.tensor([spec.quality], device=self.device))
             self._walk(spec, Encoding(port, self.model.ladder.costs, bands, spec.quality, self.rate_weight))
 
     @torch.inference_mode()
@@ -120,28 +125,7 @@ class WaveletFamily:
     # -- one frame ---------------------------------------------------------------------------------------------------
 
     def _walk(self, spec: GroupSpec, coder: Encoding | Decoding | Reading) -> tuple[Bands, Tensor]:
-        """Code one frame: its integers and the rungs of its packet bands."""
-        sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
-        quality = torch.tensor([spec.quality], device=self.device)
-        planes = spec.channels
-        prior = self.model.prior
-        rungs: list[Tensor] = []
-
-        def code(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
-            cells = parity_cells(*rung.shape[2:], parity, self.device)
-            chosen = hard(rung.flatten(2)[..., cells])
-            values = coder(level, part.start, chosen, cells)
-            if level == 0:
-                rungs.append(_spread(chosen.float(), cells, rung))
-            return _spread(values, cells, rung)
-
-        low_rungs = hard(prior.low_rungs(quality, sizes[-1])[:, :planes]).flatten(2)
-        low = coder(PYRAMID + 1, 0, low_rungs, torch.arange(low_rungs.shape[2], device=self.device))
-        low = torch.cat([low, low.new_zeros(1, 3 - planes, low.shape[2])], 1).view(1, 3, *sizes[-1])
-        details, packet = prior.walk(quality, sizes, code, planes, GRAY_SLICES)
-        seen = torch.cat([a + b for a, b in zip(rungs[::2], rungs[1::2], strict=True)], 1)
-        missing = packet.shape[1] - seen.shape[1]
-        return Bands(packet, details, low), torch.cat([seen, seen.new_zeros(1, missing, *seen.shape[2:])], 1)
+        return walk_frame(self.model.prior, spec, coder, self.device)
 
     def _paint(self, spec: GroupSpec, integers: Bands, rungs: Tensor, decoder: str) -> Tensor:
         """uint8 (H, W, channels)."""
@@ -167,6 +151,36 @@ class WaveletFamily:
         bands = Bands(integers.packet * step, [d * step for d in integers.details], integers.low * step)
         grid = torch.cat([self.model.low_plane(bands), bands.packet], 1)[0].permute(1, 2, 0)
         return grid, reading.bits
+
+
+def walk_frame(
+    prior: BandPrior,
+    spec: GroupSpec,
+    coder: Encoding | Decoding | Reading,
+    device: torch.device,
+    hints: Sequence[Tensor] | None = None,
+) -> tuple[Bands, Tensor]:
+    """Code one frame: its integers and the rungs of its packet bands."""
+    sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
+    quality = torch.tensor([spec.quality], device=device)
+    planes = spec.channels
+    rungs: list[Tensor] = []
+
+    def code(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
+        cells = parity_cells(*rung.shape[2:], parity, device)
+        chosen = hard(rung.flatten(2)[..., cells])
+        values = coder(level, part.start, chosen, cells)
+        if level == 0:
+            rungs.append(_spread(chosen.float(), cells, rung))
+        return _spread(values, cells, rung)
+
+    low_rungs = hard(prior.low_rungs(quality, sizes[-1])[:, :planes]).flatten(2)
+    low = coder(PYRAMID + 1, 0, low_rungs, torch.arange(low_rungs.shape[2], device=device))
+    low = torch.cat([low, low.new_zeros(1, 3 - planes, low.shape[2])], 1).view(1, 3, *sizes[-1])
+    details, packet = prior.walk(quality, sizes, code, planes, GRAY_SLICES, hints)
+    seen = torch.cat([a + b for a, b in zip(rungs[::2], rungs[1::2], strict=True)], 1)
+    missing = packet.shape[1] - seen.shape[1]
+    return Bands(packet, details, low), torch.cat([seen, seen.new_zeros(1, missing, *seen.shape[2:])], 1)
 
 
 def model_sizes(tensors: dict[str, Tensor]) -> dict[str, int]:

@@ -59,8 +59,9 @@ class WaveletTask(TrainingTask):
                         rungs(source[part.start : part.start + part.count]) - (4.0 if level == 0 else 0.0)
                     )
 
-    def loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Pixels (B, 3, H, W) float in 0..255 -> loss and scalars to log."""
+        pixels: Tensor = batch
         quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
         with torch.no_grad():
             bands = self.model.analyse(pixels)

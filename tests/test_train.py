@@ -56,7 +56,7 @@ def test_pack_is_read_whole_and_split(pack: Path) -> None:
     pictures = packs.load([pack])
     assert [key for key, _ in pictures] == [f"{i:04d}_made" for i in range(6)]
     assert torch.equal(pictures[2][1].permute(1, 2, 0), torch.from_numpy(procedural.picture(112, 128, seed=2)))
-    training, validation = packs.hold_out(pictures, 3)
+    training, validation = packs.hold_out(pictures, {3: 3})
     assert len(training) == 4 and len(validation) == 2
     assert torch.equal(validation[1], pictures[3][1])
 
@@ -134,7 +134,7 @@ def test_train_resume_export_and_code(pack: Path, tmp_path: Path) -> None:
     assert len(lines) == 2 and {"bdrate_jpeg", "curve", "step"} <= lines[0].keys()
 
     target = tmp_path / "wavelet.safetensors"
-    command = ["export", str(run), "--data", str(pack), "--out", str(target), "--pictures", "2"]
+    command = ["export", str(run), "--data", str(pack), "--out", str(target), "--samples", "2"]
     assert cli.main(command) == 0
     tensors, metadata = weights.read(target)
     assert int(metadata["largest_accumulator"]) < ACCUMULATOR_LIMIT and metadata["steps"] == str(state["step"])

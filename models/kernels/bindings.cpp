@@ -1,49 +1,14 @@
 // numpy buffers to the kernels of family `wavelet`. Buffers are contiguous and of the exact type, otherwise TypeError;
 // shapes are checked here, and the work is done without the interpreter's lock.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
+#include "bindings.hpp"
 
 #include <algorithm>
-#include <optional>
-#include <string>
 
 #include "prior.hpp"
 #include "transform.hpp"
 
-namespace py = pybind11;
-
 namespace tessera {
 namespace {
-
-template <typename T>
-using Array = py::array_t<T, py::array::c_style>;
-template <typename T>
-using Optional = std::optional<Array<T>>;
-
-constexpr size_t kLargestSide = size_t{1} << 24;
-
-const Kernels& kernels_of(const std::optional<std::string>& path) {
-    return find_kernels(path ? path->c_str() : nullptr);
-}
-
-template <typename T>
-void expect(const Array<T>& array, std::vector<size_t> shape, const char* name) {
-    bool same = static_cast<size_t>(array.ndim()) == shape.size();
-    for (size_t i = 0; same && i < shape.size(); ++i)
-        same = static_cast<size_t>(array.shape(static_cast<py::ssize_t>(i))) == shape[i];
-    if (!same) throw std::invalid_argument(std::string(name) + " has the wrong shape");
-}
-
-// An array in a kept buffer, not initialised.
-template <typename T>
-Array<T> kept_array(const std::vector<size_t>& shape) {
-    size_t count = 1;
-    for (size_t n : shape) count *= n;
-    auto* held = new Buffer<T>(count);
-    const py::capsule owner(held, [](void* p) { delete static_cast<Buffer<T>*>(p); });
-    return Array<T>(shape, held->get(), owner);
-}
 
 template <typename T>
 py::array as_array(std::vector<T>&& values) {
@@ -51,14 +16,6 @@ py::array as_array(std::vector<T>&& values) {
     const py::capsule owner(held, [](void* p) { delete static_cast<std::vector<T>*>(p); });
     return Array<T>({static_cast<py::ssize_t>(held->size())}, held->data(), owner);
 }
-
-size_t side(py::ssize_t value, const char* name) {
-    if (value < 1 || static_cast<size_t>(value) > kLargestSide)
-        throw std::invalid_argument(std::string(name) + " is out of range");
-    return static_cast<size_t>(value);
-}
-
-size_t threads_of(py::ssize_t threads) { return threads < 1 ? 1 : threads > 64 ? 64 : static_cast<size_t>(threads); }
 
 // -- transform --------------------------------------------------------------------------------------------------------
 
@@ -281,6 +238,8 @@ PYBIND11_MODULE(_kernels, module) {
             py::arg("slice"))
         .def_property_readonly("values", [](py::object self) { return plane(self, self.cast<Walk&>().values()); })
         .def_property_readonly("rungs", [](py::object self) { return plane(self, self.cast<Walk&>().rungs()); });
+    bind_exact(module);
+    bind_motion(module);
 }
 
 }  // namespace tessera

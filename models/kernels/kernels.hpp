@@ -38,6 +38,9 @@ struct Conv {
     std::vector<int32_t> weights;  // four bytes for each of the four outputs of each entry
 };
 
+struct ExactLoops;   // exact_loops.hpp
+struct MotionLoops;  // motion_loops.hpp
+
 struct Kernels {
     const char* name;
 
@@ -102,6 +105,9 @@ struct Kernels {
     // scale * (symbols + correction) + gain * plane; pointers may be null, the correction is bfloat16.
     void (*blend)(const int32_t* symbols, const uint16_t* correction, const float* plane, float scale, float gain,
                   size_t count, float* row);
+
+    const MotionLoops* motion;
+    const ExactLoops* exact;
 };
 
 const Kernels& scalar_kernels();

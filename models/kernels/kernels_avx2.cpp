@@ -1,5 +1,7 @@
 // Eight lanes a register. The target covers this file's own functions only: headers come before it.
+#include "exact_loops.hpp"
 #include "kernels.hpp"
+#include "motion_loops.hpp"
 
 #if TESSERA_X86
 #include <immintrin.h>
@@ -60,7 +62,11 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 
 #include "transpose.inc"
 #define TESSERA_WIDTH 8
+#include "motion_loops.inc"
+#include "lifting.inc"
 #include "loops.inc"
+#include "exact_loops.inc"
+#undef TESSERA_WIDTH
 
 }  // namespace
 }  // namespace avx2
@@ -76,7 +82,8 @@ const Kernels& avx2_kernels() {
     static const Kernels kernels{"avx2",        add_product, activate,    interleave, rungs,     indices,
                                  round_symbols, clip,        features,    spread,     compand,   rescale,
                                  add_near,      colours,     pixels,      split_row,  merge_row, split_column,
-                                 merge_column,  load_strip,  store_strip, deal,       blend};
+                                 merge_column,  load_strip,  store_strip, deal,       blend,       &motion::loops,
+                                 &exact::loops};
     return kernels;
 }
 

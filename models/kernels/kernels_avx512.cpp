@@ -1,5 +1,7 @@
 // Sixteen lanes a register and byte products (AVX-512 F, BW, DQ, VL, VNNI).
+#include "exact_loops.hpp"
 #include "kernels.hpp"
+#include "motion_loops.hpp"
 
 #if TESSERA_X86
 #include <immintrin.h>
@@ -47,7 +49,11 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 
 #include "transpose.inc"
 #define TESSERA_WIDTH 16
+#include "motion_loops.inc"
+#include "lifting.inc"
 #include "loops.inc"
+#include "exact_loops.inc"
+#undef TESSERA_WIDTH
 
 }  // namespace
 }  // namespace avx512
@@ -63,7 +69,8 @@ const Kernels& avx512_kernels() {
     static const Kernels kernels{"avx512",      add_product, activate,    interleave, rungs,     indices,
                                  round_symbols, clip,        features,    spread,     compand,   rescale,
                                  add_near,      colours,     pixels,      split_row,  merge_row, split_column,
-                                 merge_column,  load_strip,  store_strip, deal,       blend};
+                                 merge_column,  load_strip,  store_strip, deal,       blend,       &motion::loops,
+                                 &exact::loops};
     return kernels;
 }
 

@@ -1,5 +1,7 @@
 // The plain set, for every processor, and the choice among the sets.
+#include "exact_loops.hpp"
 #include "kernels.hpp"
+#include "motion_loops.hpp"
 
 #include <cmath>
 #include <cstring>
@@ -28,20 +30,26 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
     }
 }
 
-void to_phases(const float* samples, size_t cells, float* phases) {
+template <typename T>
+void to_phases(const T* samples, size_t cells, T* phases) {
     for (size_t i = 0; i < cells; ++i) {
         for (size_t p = 0; p < 8; ++p) phases[p * cells + i] = samples[8 * i + p];
     }
 }
 
-void to_samples(const float* phases, size_t cells, float* samples) {
+template <typename T>
+void to_samples(const T* phases, size_t cells, T* samples) {
     for (size_t i = 0; i < cells; ++i) {
         for (size_t p = 0; p < 8; ++p) samples[8 * i + p] = phases[p * cells + i];
     }
 }
 
 #define TESSERA_WIDTH 4
+#include "motion_loops.inc"
+#include "lifting.inc"
 #include "loops.inc"
+#include "exact_loops.inc"
+#undef TESSERA_WIDTH
 
 }  // namespace
 }  // namespace scalar
@@ -51,7 +59,8 @@ const Kernels& scalar_kernels() {
     static const Kernels kernels{"scalar",      add_product, activate,    interleave, rungs,     indices,
                                  round_symbols, clip,        features,    spread,     compand,   rescale,
                                  add_near,      colours,     pixels,      split_row,  merge_row, split_column,
-                                 merge_column,  load_strip,  store_strip, deal,       blend};
+                                 merge_column,  load_strip,  store_strip, deal,       blend,       &motion::loops,
+                                 &exact::loops};
     return kernels;
 }
 

@@ -5,21 +5,11 @@
 #include <cstring>
 #include <vector>
 
-#include "memory.hpp"
+#include "strips.hpp"
 #include "threads.hpp"
 
 namespace tessera {
 namespace {
-
-// In a row's phases and in a column's rows alike, bit l of the place is the half that level l put the sample in; a
-// band's number has two bits a level, first level first, vertical before horizontal.
-size_t band_of(size_t vertical, size_t horizontal) {
-    size_t band = 0;
-    for (size_t level = 0; level < 3; ++level) {
-        band = band << 2 | (vertical >> level & 1) << 1 | (horizontal >> level & 1);
-    }
-    return band;
-}
 
 // What scaling each level by LOW_GAIN and 1 / LOW_GAIN makes of a band: lifting leaves it out.
 float gain_of(size_t vertical, size_t horizontal) {
@@ -31,39 +21,11 @@ float gain_of(size_t vertical, size_t horizontal) {
     return static_cast<float>(gain);
 }
 
-struct Strip {
-    size_t axis, phase, first, count;  // columns first .. first + count - 1 of one phase
-};
-
-std::vector<Strip> strips_of(size_t columns) {
-    std::vector<Strip> strips;
-    for (size_t axis = 0; axis < 3; ++axis) {
-        for (size_t phase = 0; phase < 8; ++phase) {
-            for (size_t first = 0; first < columns; first += kLanes) {
-                strips.push_back({axis, phase, first, std::min(kLanes, columns - first)});
-            }
-        }
-    }
-    return strips;
-}
-
-// Rows of phases of the three axes: (3, 8 * rows, pitch). The pitch keeps rows from sharing one set of the cache.
-struct Middle {
-    explicit Middle(const Frame& frame)
-        : lines(8 * frame.rows()), pitch(8 * frame.columns() + kLanes), data(3 * lines * pitch) {}
-    float* line(size_t axis, size_t y) const { return data.get() + (axis * lines + y) * pitch; }
-    size_t lines, pitch;
-    Buffer<float> data;
-};
-
-constexpr size_t kSmallestRows = 64;
-constexpr size_t kSmallestStrips = 24;
-
 }  // namespace
 
 void analyse(const Frame& frame, const uint8_t* pixels, float* const* bands, const float* scales, size_t threads,
              const Kernels& kernels) {
-    const Middle middle(frame);
+    const Middle<float> middle(frame.rows(), frame.columns());
     const size_t cells = frame.columns(), rows = frame.rows();
     in_parts(middle.lines, threads, kSmallestRows, [&](size_t first, size_t last) {
         std::vector<float> axes(3 * 8 * cells);
@@ -80,8 +42,7 @@ void analyse(const Frame& frame, const uint8_t* pixels, float* const* bands, con
         std::vector<float> column(middle.lines * kLanes, 0.0f);
         for (size_t s = first; s < last; ++s) {
             const Strip& strip = strips[s];
-            kernels.load_strip(middle.line(strip.axis, 0) + strip.phase * cells + strip.first, middle.pitch,
-                               middle.lines, strip.count, column.data());
+            kernels.load_strip(middle.strip(strip, cells), middle.pitch, middle.lines, strip.count, column.data());
             kernels.split_column(column.data(), rows);
             for (size_t place = 0; place < 8; ++place) {
                 const size_t band = strip.axis * 64 + band_of(place, strip.phase);
@@ -111,7 +72,7 @@ void analyse(const Frame& frame, const uint8_t* pixels, float* const* bands, con
 }
 
 void synthesise(const Frame& frame, const Source* sources, uint8_t* pixels, size_t threads, const Kernels& kernels) {
-    const Middle middle(frame);
+    const Middle<float> middle(frame.rows(), frame.columns());
     const size_t cells = frame.columns();
     const std::vector<Strip> strips = strips_of(cells);
     in_parts(strips.size(), threads, kSmallestStrips, [&](size_t first, size_t last) {
@@ -130,8 +91,7 @@ void synthesise(const Frame& frame, const Source* sources, uint8_t* pixels, size
                 }
             }
             kernels.merge_column(column.data(), frame.rows());
-            kernels.store_strip(column.data(), middle.pitch, middle.lines, strip.count,
-                                middle.line(strip.axis, 0) + strip.phase * cells + strip.first);
+            kernels.store_strip(column.data(), middle.pitch, middle.lines, strip.count, middle.strip(strip, cells));
         }
     });
     in_parts(frame.height, threads, kSmallestRows, [&](size_t first, size_t last) {

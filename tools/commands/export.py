@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data", nargs="+", required=True, metavar="PACK", help="packs that the final tables are fitted on"
     )
     parser.add_argument("--out", help="file to write (default: the package's models/weights/NAME.safetensors)")
-    parser.add_argument("--pictures", type=int, default=64, help="pictures to fit the tables on")
+    parser.add_argument("--samples", type=int, default=64, help="pictures and clips, each, to fit the tables on")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,12 +29,18 @@ def run(args: argparse.Namespace) -> int:
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     trained = task(state["name"], **state["options"])
     trained.load_state_dict(state["average"])
-    pictures, _ = packs.hold_out(packs.load(args.data))
-    tensors, options = trained.export(pictures[:: max(1, len(pictures) // args.pictures)])
+    samples, _ = packs.hold_out(packs.load(args.data))
+    tensors, options = trained.export(thinned(samples, args.samples))
     target = Path(args.out) if args.out else weights.FOLDER / f"{state['name']}.safetensors"
     weights.write(target, tensors, {**options, **provenance(state, folder)})
     print(f"{target}: {target.stat().st_size:,} bytes")
     return 0
+
+
+def thinned(samples: list[Any], count: int) -> list[Any]:
+    """Roughly `count` pictures (3 dimensions) and as many clips (4), evenly spread."""
+    kinds = [[sample for sample in samples if sample.dim() == dimensions] for dimensions in (3, 4)]
+    return [sample for kind in kinds for sample in kind[:: max(1, len(kind) // count)]]
 
 
 def provenance(state: dict[str, Any], folder: Path) -> dict[str, str]:

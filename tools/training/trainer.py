@@ -44,7 +44,9 @@ class Trainer:
         self.average = task(args.name, **self.options).to(args.device)
         self.training, self.validation = packs.hold_out(packs.load(args.data))
         self.generator = torch.Generator().manual_seed(args.seed * world + rank)
-        self.batches = packs.crops(self.training, args.batch, args.crop, self.generator)
+        self.batches = self.task.batches(self.training, args.batch, self.generator) or packs.crops(
+            self.training, args.batch, args.crop, self.generator
+        )
         self.task.initialise(self.training[::25])
         self.optimiser = MuonAdam(self.task.groups())
         self.step, self.spent, self.skipped = 0, 0.0, 0
@@ -126,9 +128,10 @@ class Trainer:
     def one_step(self, progress: float) -> dict[str, float]:
         warm = min(1.0, (self.step + 1) / 100)
         self.optimiser.schedule(self.args.lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
-        pixels = next(self.batches).to(self.args.device)
+        batch = next(self.batches)
+        batch = batch.to(self.args.device) if isinstance(batch, torch.Tensor) else batch
         self.optimiser.zero_grad(set_to_none=True)
-        loss, scalars = self.task.loss(pixels, self.generator)
+        loss, scalars = self.task.loss(batch, self.generator)
         loss.backward()
         parameters = [p for p in self.task.parameters() if p.grad is not None]
         self.share_gradients(parameters)
@@ -158,13 +161,17 @@ class Trainer:
     # -- validation --------------------------------------------------------------------------------------------------
 
     def validate(self, log: Any) -> None:
-        """Rate and distortion of the averaged weights on whole held-out pictures, beside JPEG and WebP."""
-        self.checker = self.checker or Validation(self.validation, QUALITIES)
-        report = self.checker.measure(self.average.rate_distortion, self.args.device)
-        for key, value in report.scalars.items():
-            log.add_scalar(f"validation/{key}", value, self.step)
-        log.add_image("validation/reconstruction", report.sample, self.step)
-        line = {"step": self.step, "minutes": round(self.spent / 60, 2), **report.scalars, "curve": report.curve}
+        """The averaged weights on held-out samples: what the task examines, or rate-distortion of whole pictures."""
+        scalars: dict[str, Any] | None = self.average.examine(self.validation)
+        if scalars is None:
+            self.checker = self.checker or Validation(self.validation, QUALITIES)
+            report = self.checker.measure(self.average.rate_distortion, self.args.device)
+            log.add_image("validation/reconstruction", report.sample, self.step)
+            scalars = {**report.scalars, "curve": report.curve}
+        for key, value in scalars.items():
+            if key != "curve":
+                log.add_scalar(f"validation/{key}", value, self.step)
+        line = {"step": self.step, "minutes": round(self.spent / 60, 2), **scalars}
         with open(self.out / "validation.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
         print("validation", json.dumps(line), flush=True)

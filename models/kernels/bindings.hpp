@@ -1,0 +1,63 @@
+// What the binding files share: numpy arrays of an exact type, checks of their shapes, and arrays in kept buffers.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels.hpp"
+#include "memory.hpp"
+
+namespace tessera {
+
+namespace py = pybind11;
+
+template <typename T>
+using Array = py::array_t<T, py::array::c_style>;
+template <typename T>
+using Optional = std::optional<Array<T>>;
+
+constexpr size_t kLargestSide = size_t{1} << 24;
+
+inline const Kernels& kernels_of(const std::optional<std::string>& path) {
+    return find_kernels(path ? path->c_str() : nullptr);
+}
+
+inline size_t threads_of(py::ssize_t threads) {
+    return threads < 1 ? 1 : threads > 64 ? 64 : static_cast<size_t>(threads);
+}
+
+inline size_t side(py::ssize_t value, const char* name) {
+    if (value < 1 || static_cast<size_t>(value) > kLargestSide)
+        throw std::invalid_argument(std::string(name) + " is out of range");
+    return static_cast<size_t>(value);
+}
+
+template <typename T>
+void expect(const Array<T>& array, std::vector<size_t> shape, const char* name) {
+    bool same = static_cast<size_t>(array.ndim()) == shape.size();
+    for (size_t i = 0; same && i < shape.size(); ++i)
+        same = static_cast<size_t>(array.shape(static_cast<py::ssize_t>(i))) == shape[i];
+    if (!same) throw std::invalid_argument(std::string(name) + " has the wrong shape");
+}
+
+// An array in a kept buffer, not initialised.
+template <typename T>
+Array<T> kept_array(const std::vector<size_t>& shape) {
+    size_t count = 1;
+    for (size_t n : shape) count *= n;
+    auto* held = new Buffer<T>(count);
+    const py::capsule owner(held, [](void* p) { delete static_cast<Buffer<T>*>(p); });
+    return Array<T>(shape, held->get(), owner);
+}
+
+// The parts of the module in files of their own.
+void bind_exact(py::module_& module);
+void bind_motion(py::module_& module);
+
+}  // namespace tessera

@@ -1,0 +1,53 @@
+// The integer wavelet transform that latents are predicted with: the same integers on every instruction set and number
+// of threads, and for whatever a forged stream holds. Twin: models/exact_transform.py.
+//
+// Samples are int16 in 1/16 gray level along the colour axes, around 128. Bands stay as lifting leaves them, without
+// the gains of wavelet_packet; whoever quantises them brings the gains along.
+#pragma once
+
+#include <cstdint>
+
+#include "transform.hpp"
+
+namespace tessera {
+
+// pixels (height, width, channels) -> planes (3, 8 * rows, 8 * columns); the last row and column are repeated, one
+// channel stands for all three.
+void exact_planes(const Frame& frame, const uint8_t* pixels, int16_t* planes, size_t threads, const Kernels& kernels);
+
+// The inverse: rounded, clipped and cropped; one channel comes from the gray axis alone.
+void exact_pixels(const Frame& frame, const int16_t* planes, uint8_t* pixels, size_t threads, const Kernels& kernels);
+
+// planes (3, 8 * rows, 8 * columns) -> bands[i], each (rows, columns), i < kBands; bands whose pointer is null are left
+// out. Three levels along the rows, then three along the columns.
+void exact_analyse(const int16_t* planes, size_t rows, size_t columns, int32_t* const* bands, size_t threads,
+                   const Kernels& kernels);
+
+// The inverse, samples clamped to -kSampleLimit..kSampleLimit; bands whose pointer is null are zero.
+void exact_synthesise(const int32_t* const* bands, size_t rows, size_t columns, int16_t* planes, size_t threads,
+                      const Kernels& kernels);
+
+// One level of the pyramid: (height, width) -> low and three details, each ((height + 1) / 2, (width + 1) / 2): high
+// along x, along y, along both. Odd sides are padded by repeating the last row or column.
+void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low, int32_t* details,
+                 const Kernels& kernels);
+
+// The inverse, for a plane of height x width.
+void exact_merge(const int32_t* low, const int32_t* details, size_t height, size_t width, int32_t* plane,
+                 const Kernels& kernels);
+
+// Latents from `bands` planes of symbols, `cells` each: prediction + symbol * step, steps with 16 fraction bits and
+// below 2^31, symbols clipped to kLargest, the sum to kBandLimit. The prediction may be null.
+void restore(const int32_t* symbols, const int64_t* steps, const int32_t* prediction, size_t bands, size_t cells,
+             int32_t* out, size_t threads, const Kernels& kernels);
+
+// Magnitudes of a prediction times reciprocals of 32 fraction bits, below 2^40; at most 255.
+void hints(const int32_t* prediction, const int64_t* reciprocals, size_t bands, size_t cells, int32_t* out,
+           size_t threads, const Kernels& kernels);
+
+// (bands - prediction) * inverse for `count` planes (rows, columns), in the order of the walk's passes: the cells whose
+// row + column is even, in raster order, then the others. The prediction may be null.
+void scaled_residual(const int32_t* bands, const int32_t* prediction, const float* inverse, size_t count, size_t rows,
+                     size_t columns, float* out, size_t threads, const Kernels& kernels);
+
+}  // namespace tessera

@@ -1,0 +1,38 @@
+// The inner loops of the exact transform, once per instruction set. All give the same integers on every set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tessera {
+
+constexpr int32_t kSampleLimit = 4095;   // of a sample's magnitude
+constexpr int32_t kBandLimit = 65535;    // of what enters a one-dimensional split or merge: nothing passes 2^31 then
+constexpr int32_t kHintLimit = 1 << 20;  // of a magnitude that is hinted at, beyond all that analysis returns
+
+struct ExactLoops {
+    // One row of pixels (columns, channels 1 or 3) to 8 * cells samples of three axes, `pitch` apart, the last pixel
+    // repeated; and its inverse, rounded and clipped.
+    void (*colours)(const uint8_t* pixels, size_t columns, size_t channels, size_t cells, int16_t* axes, size_t pitch);
+    void (*pixels)(const int16_t* axes, size_t pitch, size_t columns, size_t channels, uint8_t* out);
+
+    // As in `Kernels`, in integers; `scratch` holds 8 * cells samples. Merged samples are clamped.
+    void (*split_row)(const int16_t* samples, size_t cells, int32_t* scratch, int32_t* phases);
+    void (*merge_row)(int32_t* phases, size_t cells, int32_t* scratch, int16_t* samples);
+    void (*split_column)(int32_t* rows, size_t cells);
+    void (*merge_column)(int32_t* rows, size_t cells);
+    void (*load_strip)(const int32_t* plane, size_t pitch, size_t lines, size_t count, int32_t* rows);
+    void (*store_strip)(const int32_t* rows, size_t pitch, size_t lines, size_t count, int32_t* plane);
+
+    // to[i] += what step 0..3 of lifting adds, or adds when it is undone, for the neighbours left[i] and right[i].
+    void (*lift)(int32_t* to, const int32_t* left, const int32_t* right, size_t count, int step, bool undo);
+
+    // One band of exact.hpp's functions; `residual` takes a part of a row and puts its columns of even place to one
+    // row, those of odd place to the other.
+    void (*restore)(const int32_t* symbols, int64_t step, const int32_t* prediction, size_t count, int32_t* out);
+    void (*hints)(const int32_t* prediction, int64_t reciprocal, size_t count, int32_t* out);
+    void (*residual)(const int32_t* bands, const int32_t* prediction, float inverse, size_t count, float* even,
+                     float* odd);
+};
+
+}  // namespace tessera

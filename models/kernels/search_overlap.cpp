@@ -1,0 +1,269 @@
+#include "search_overlap.hpp"
+
+#include <cmath>
+#include <utility>
+
+namespace tessera {
+namespace {
+
+constexpr int kRounds = 3;
+constexpr float kModeBits = 3.0f;  // at most
+const Vector kEight[8] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}, {-1, -1}, {-1, 1}, {1, -1}, {1, 1}};
+constexpr size_t kArea = kLargestWindow * kLargestWindow;
+
+}  // namespace
+
+struct Overlap::Choice {
+    uint8_t mode = 0;
+    Vector vectors[2];
+    bool uses(size_t reference) const { return mode == 2 || mode == reference; }
+    bool operator==(const Choice& other) const {
+        return mode == other.mode && (!uses(0) || vectors[0] == other.vectors[0]) &&
+               (!uses(1) || vectors[1] == other.vectors[1]);
+    }
+};
+
+// Where a block has weight, and how much.
+struct Overlap::Window {
+    ptrdiff_t y, x;
+    size_t rows, columns;
+    int16_t weights[kArea];  // in 1 / 2^15
+};
+
+struct Overlap::Trial {
+    Window window;
+    int16_t target[kArea];
+    Vector expected[2];
+    float mode_bits[3];
+    Choice best;
+    float cost;
+    bool transformed;
+};
+
+Overlap::Overlap(const MotionSearch& motion, std::vector<Field> fields, const Field* guess, size_t threads,
+                 const Kernels& kernels)
+    : motion_(motion), loops_(*kernels.motion), guess_(guess), rows_(motion.rows()), columns_(motion.columns()),
+      pitch_(motion.width + kLargestWindow), fields_(std::move(fields)), modes_(rows_ * columns_, 0),
+      rest_(motion.height * pitch_, 0) {
+    for (size_t r = 0; r < motion.references; ++r)
+        phases_.push_back(std::make_unique<Phases>(motion.planes[r], motion.height, motion.width, threads, kernels));
+    if (motion.references == 2) choose_modes();
+    fill_rest();
+}
+
+Overlap::Window Overlap::window_of(size_t r, size_t c) const {
+    Window window{};
+    const auto weigh = [&](size_t at, size_t count, size_t length, ptrdiff_t& start, size_t& size, int16_t* weights) {
+        const size_t block = motion_.block;
+        const size_t first = at == 0 ? 0 : at * block - block / 2;
+        const size_t last = std::min(length, at * block + 3 * block / 2);
+        for (size_t i = first; i < last; ++i) {
+            size_t weight = 2 * block;
+            if (i < at * block + block / 2) {
+                if (at > 0) weight = 2 * (i - first) + 1;
+            } else if (at + 1 < count) {
+                weight = 2 * block - (2 * (i - at * block - block / 2) + 1);
+            }
+            weights[i - first] = static_cast<int16_t>(weight);
+        }
+        start = static_cast<ptrdiff_t>(first);
+        size = last - first;
+    };
+    int16_t down[kLargestWindow] = {}, across[kLargestWindow] = {};
+    weigh(r, rows_, motion_.height, window.y, window.rows, down);
+    weigh(c, columns_, motion_.width, window.x, window.columns, across);
+    const int unit = motion_.block == 8 ? 128 : 32;
+    for (size_t y = 0; y < window.rows; ++y) {
+        for (size_t x = 0; x < kLargestWindow; ++x)
+            window.weights[y * kLargestWindow + x] = static_cast<int16_t>(std::min(down[y] * across[x] * unit, 32767));
+    }
+    return window;
+}
+
+Samples Overlap::samples(const Choice& choice, const Window& window, int16_t* patch) const {
+    // as many as the loops take at once: those behind the window have no weight
+    const size_t rows = (window.rows + 7) / 8 * 8, columns = (window.columns + 15) / 16 * 16;
+    const auto of = [&](size_t r) {
+        return phases_[r]->window(choice.vectors[r].y, choice.vectors[r].x, window.y, window.x, rows, columns);
+    };
+    if (choice.mode != 2) return of(choice.mode);
+    loops_.average(of(0), of(1), rows, columns, patch);
+    return {patch, kPatch};
+}
+
+Overlap::Choice Overlap::choice_of(size_t r, size_t c) const {
+    Choice choice;
+    choice.mode = modes_[r * columns_ + c];
+    for (size_t i = 0; i < fields_.size(); ++i) choice.vectors[i] = fields_[i].at(r, c);
+    return choice;
+}
+
+bool Overlap::uses(size_t r, size_t c, size_t reference) const {
+    const uint8_t mode = modes_[r * columns_ + c];
+    return mode == 2 || mode == reference;
+}
+
+void Overlap::choose_modes() {
+    Plane current(motion_.height, motion_.width);
+    fill(current, motion_.current);
+    const size_t side = 2 * motion_.block;
+    int16_t patch[kLargestWindow * kPatch];
+    for (size_t r = 0; r < rows_; ++r) {
+        for (size_t c = 0; c < columns_; ++c) {
+            Window window = window_of(r, c);
+            window.rows = window.columns = side;
+            Choice choice = choice_of(r, c);
+            uint32_t least = UINT32_MAX;
+            for (const uint8_t mode : {uint8_t{2}, uint8_t{0}, uint8_t{1}}) {
+                choice.mode = mode;
+                const uint32_t error = loops_.difference(current.window(window.y, window.x, side, side),
+                                                         samples(choice, window, patch), side, side);
+                if (error < least) {
+                    least = error;
+                    modes_[r * columns_ + c] = mode;
+                }
+            }
+        }
+    }
+}
+
+int16_t* Overlap::rest_at(const Window& window) {
+    return &rest_[static_cast<size_t>(window.y) * pitch_ + static_cast<size_t>(window.x)];
+}
+
+void Overlap::fill_rest() {
+    for (size_t y = 0; y < motion_.height; ++y)
+        std::copy_n(motion_.current + y * motion_.width, motion_.width, &rest_[y * pitch_]);
+    int16_t patch[kLargestWindow * kPatch], target[kArea];
+    const int16_t nothing[kLargestWindow] = {};
+    for (size_t r = 0; r < rows_; ++r) {
+        for (size_t c = 0; c < columns_; ++c) {
+            const Window window = window_of(r, c);
+            int16_t* rest = rest_at(window);
+            loops_.expose(rest, pitch_, {nothing, 0}, window.weights, window.rows, window.columns, target);
+            loops_.cover(target, samples(choice_of(r, c), window, patch), window.weights, window.rows, window.columns,
+                         rest, pitch_);
+        }
+    }
+}
+
+float Overlap::bits(const Choice& choice, const Trial& trial) const {
+    float sum = trial.mode_bits[choice.mode];
+    for (size_t i = 0; i < fields_.size(); ++i) {
+        if (choice.uses(i)) sum += bits_of(choice.vectors[i] + trial.expected[i] * -1);
+    }
+    return sum;
+}
+
+void Overlap::consider(Trial& trial, const Choice& choice) const {
+    for (const Vector& v : choice.vectors) {
+        if (std::abs(v.y) > kLongestVector || std::abs(v.x) > kLongestVector) return;
+    }
+    const float price = motion_.price * bits(choice, trial);
+    if (price >= trial.cost) return;
+    int16_t patch[kLargestWindow * kPatch];
+    const Window& window = trial.window;
+    const float limit = std::min(trial.cost - price, 4e9f);
+    const auto measure = trial.transformed ? loops_.left_over_transformed : loops_.left_over;
+    const uint32_t error = measure(trial.target, samples(choice, window, patch), window.weights, window.rows,
+                                   window.columns, static_cast<uint32_t>(limit));
+    const float cost = static_cast<float>(error) + price;
+    if (cost < trial.cost) {
+        trial.cost = cost;
+        trial.best = choice;
+    }
+}
+
+// The eight vectors `step` away from the best one.
+void Overlap::walk(Trial& trial, int step) const {
+    for (size_t i = 0; i < fields_.size(); ++i) {
+        if (!trial.best.uses(i)) continue;
+        const Choice centre = trial.best;
+        for (const Vector& side : kEight) {
+            Choice choice = centre;
+            choice.vectors[i] = choice.vectors[i] + side * step;
+            consider(trial, choice);
+        }
+    }
+}
+
+void Overlap::visit(size_t r, size_t c, int round) {
+    int16_t patch[kLargestWindow * kPatch];
+    const Choice own = choice_of(r, c);
+    Trial trial{};
+    trial.window = window_of(r, c);
+    const Window& window = trial.window;
+    int16_t* rest = rest_at(window);
+    loops_.expose(rest, pitch_, samples(own, window, patch), window.weights, window.rows, window.columns, trial.target);
+    Few<Choice, 8> others;
+    size_t same[3] = {};
+    around(rows_, columns_, r, c, [&](size_t y, size_t x) {
+        others.add(choice_of(y, x));
+        ++same[modes_[y * columns_ + x]];
+    });
+    const auto neighbours = static_cast<float>(same[0] + same[1] + same[2]);
+    for (size_t mode = 0; mode < 3 && fields_.size() == 2; ++mode)
+        trial.mode_bits[mode] = std::log2((neighbours + 1.5f) / (static_cast<float>(same[mode]) + 0.5f));
+    for (size_t i = 0; i < fields_.size(); ++i) {
+        Median median;
+        around(rows_, columns_, r, c, [&](size_t y, size_t x) {
+            if (uses(y, x, i)) median.add(fields_[i].at(y, x));
+        });
+        trial.expected[i] = median.count > 0 ? median.get() : median_around(fields_[i], r, c);
+    }
+    trial.transformed = round > 0;
+    trial.best = own;
+    trial.cost = INFINITY;
+    consider(trial, own);
+    if (fields_.size() == 2) {
+        for (const uint8_t mode : {uint8_t{0}, uint8_t{1}, uint8_t{2}}) {
+            Choice choice = own;
+            choice.mode = mode;
+            if (mode != own.mode) consider(trial, choice);
+        }
+    }
+    for (const Choice& other : others) {
+        Choice choice = own;
+        choice.mode = other.mode;
+        for (size_t i = 0; i < fields_.size(); ++i) {
+            if (other.uses(i)) choice.vectors[i] = other.vectors[i];
+        }
+        consider(trial, choice);
+        for (size_t i = 0; i < fields_.size() && fields_.size() == 2; ++i) {
+            choice = own;
+            choice.vectors[i] = other.vectors[i];
+            if (other.uses(i) && own.uses(i)) consider(trial, choice);
+        }
+    }
+    if (guess_ != nullptr && round == 0) {
+        Choice choice = own;
+        choice.vectors[0] = guess_->at(r, c);
+        consider(trial, choice);
+    }
+    for (int step = round == 0 ? 2 : 1; step > 0; step /= 2) walk(trial, step);
+    if (trial.best == own) return;
+    loops_.cover(trial.target, samples(trial.best, window, patch), window.weights, window.rows, window.columns, rest,
+                 pitch_);
+    modes_[r * columns_ + c] = trial.best.mode;
+    for (size_t i = 0; i < fields_.size(); ++i) fields_[i].at(r, c) = trial.best.vectors[i];
+}
+
+void Overlap::refine(size_t threads) {
+    for (int round = 0; round < kRounds; ++round) {
+        sweep(rows_, columns_, round % 2 == 1, threads, [&](size_t r, size_t c) { visit(r, c, round); });
+    }
+}
+
+void Overlap::continue_unused() {
+    for (int round = 0; round < kRounds; ++round) {
+        for (size_t i = 0; i < fields_.size(); ++i) {
+            for (size_t r = 0; r < rows_; ++r) {
+                for (size_t c = 0; c < columns_; ++c) {
+                    if (!uses(r, c, i)) fields_[i].at(r, c) = median_around(fields_[i], r, c);
+                }
+            }
+        }
+    }
+}
+
+}  // namespace tessera

@@ -1,0 +1,54 @@
+// Vectors and modes chosen by what overlapped compensation leaves over: a block knows what its neighbours predict
+// (Orchard and Sullivan, Overlapped Block Motion Compensation, 1994).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "search.hpp"
+#include "search_field.hpp"
+#include "search_planes.hpp"
+
+namespace tessera {
+
+class Overlap {
+public:
+    // Starts from `fields`, one towards each reference; `guess` is another one worth trying, or null. Keeps neither
+    // pointer of `motion` nor `guess` alive.
+    Overlap(const MotionSearch& motion, std::vector<Field> fields, const Field* guess, size_t threads,
+            const Kernels& kernels);
+
+    void refine(size_t threads);
+    void continue_unused();
+
+    const Field& field(size_t reference) const { return fields_[reference]; }
+    const std::vector<uint8_t>& modes() const { return modes_; }
+
+private:
+    struct Choice;
+    struct Window;
+    struct Trial;
+
+    Window window_of(size_t r, size_t c) const;
+    Samples samples(const Choice& choice, const Window& window, int16_t* patch) const;
+    Choice choice_of(size_t r, size_t c) const;
+    bool uses(size_t r, size_t c, size_t reference) const;
+    float bits(const Choice& choice, const Trial& trial) const;
+    void choose_modes();
+    void fill_rest();
+    int16_t* rest_at(const Window& window);
+    void visit(size_t r, size_t c, int round);
+    void consider(Trial& trial, const Choice& choice) const;
+    void walk(Trial& trial, int step) const;
+
+    const MotionSearch motion_;
+    const MotionLoops& loops_;
+    const Field* guess_;
+    size_t rows_, columns_, pitch_;
+    std::vector<std::unique_ptr<Phases>> phases_;
+    std::vector<Field> fields_;
+    std::vector<uint8_t> modes_;
+    std::vector<int16_t> rest_;  // what is left of the picture
+};
+
+}  // namespace tessera

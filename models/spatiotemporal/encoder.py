@@ -1,0 +1,163 @@
+"""The encoder of a group: motion search, the choice between intra and predicted, rounding.  None of it is normative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .. import _kernels
+from ..interface import GroupSpec, SymbolPort
+from ..native import NativeWavelet
+from .group import (
+    BLOCKS,
+    INTRA,
+    NO_OFFSET,
+    PREDICTED,
+    Group,
+    Prior,
+    frame_quality,
+    put_number,
+)
+from .order import Place
+from .prediction import Modes, Prediction
+from .steps import STEP_BITS, FrameSteps
+from .transform import Levels, Planes, hints, residual, restore, symbols_of
+from .velocity import Field
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the encoder is free to choose.
+
+    offsets: quality of intra frames, key frames and each level between, in sixths of an octave below the group's.
+    """
+
+    depth: int = 3
+    block: int = 16
+    radius: int = 64
+    motion_weight: float = 6.0  # error in 1/16 gray levels that a bit of motion is worth, in steps
+    offsets: tuple[int, ...] = (-2, 0, 2, 3, 4, 4, 4)
+
+    def offset(self, place: Place, intra: bool) -> int:
+        return NO_OFFSET + self.offsets[0 if intra else place.level + 1]
+
+
+def put_group(
+    prior: Prior, native: NativeWavelet, search: Search, frames: Tensor, spec: GroupSpec, port: SymbolPort
+) -> None:
+    """Put the symbols of uint8 `frames` (T, H, W, channels)."""
+    put_number(port, search.depth, 3)
+    put_number(port, BLOCKS.index(search.block), 1)
+    group = Group(prior, spec, search.depth, search.block)
+    for at, place in enumerate(group.places):
+        pixels = np.ascontiguousarray(frames[place.number].cpu().numpy())
+        FrameEncoder(group, native, search, pixels, port).put(at)
+
+
+class Held:
+    """A port that keeps what is put until it is released to another."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Tensor, Tensor]] = []
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        self.calls.append((symbols, indices))
+
+    def get(self, indices: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def release(self, port: SymbolPort) -> None:
+        for symbols, indices in self.calls:
+            port.put(symbols, indices)
+
+
+class FrameEncoder:
+    """One frame on its way into the port."""
+
+    def __init__(
+        self, group: Group, native: NativeWavelet, search: Search, pixels: NDArray[np.uint8], port: SymbolPort
+    ) -> None:
+        self.group, self.native, self.search, self.pixels, self.port = group, native, search, pixels, port
+        self.prior = group.prior
+
+    def put(self, at: int) -> None:
+        place = self.group.places[at]
+        if not place.references:
+            self.put_intra(at)
+            return
+        planes = self.prior.transform.planes(self.pixels)
+        latents = self.prior.transform.analyse(planes)
+        offset = self.search.offset(place, False)
+        steps = self.prior.steps.at(frame_quality(self.group.spec.quality, offset))
+        found, modes = self.find_motion(place, planes[0], steps)
+        held = Held()
+        # the decoder's fields differ where nothing uses them, and doubt does
+        fields = self.prior.motion.put(held, found, modes, self.group.guesses(place))
+        prediction = self.group.predict(place, fields, modes)
+        if effort(latents, None, steps) < effort(latents, prediction.latents, steps):
+            self.put_intra(at)
+        else:
+            self.put_predicted(at, offset, latents, prediction, fields, held)
+
+    def put_intra(self, at: int) -> None:
+        place = self.group.places[at]
+        offset = self.search.offset(place, True)
+        spec = self.put_head(INTRA, offset)
+        coded = self.native.prior.code(
+            *self.native.scaled_bands(torch.from_numpy(self.pixels), spec.quality), spec, self.port, keep=True
+        )
+        steps = self.prior.steps.at(spec.quality)
+        self.group.add(at, restore(symbols_of(coded), steps, None), None, [])
+
+    def put_predicted(
+        self,
+        at: int,
+        offset: int,
+        latents: Levels,
+        prediction: Prediction,
+        fields: list[Field],
+        motion: Held,
+    ) -> None:
+        place = self.group.places[at]
+        spec = self.put_head(PREDICTED, offset)
+        steps = self.prior.steps.at(spec.quality)
+        motion.release(self.port)
+        heard = hints([prediction.latents, prediction.doubt], steps)
+        scaled, low = residual(latents, prediction.latents, steps)
+        coded = self.group.listener(place).code(scaled, low, spec, self.port, heard, keep=True)
+        self.group.add(at, restore(symbols_of(coded), steps, prediction.latents), prediction.latents, fields)
+
+    def put_head(self, kind: int, offset: int) -> GroupSpec:
+        put_number(self.port, kind, 2)
+        put_number(self.port, offset, 5)
+        return replace(self.group.spec, frames=1, quality=frame_quality(self.group.spec.quality, offset))
+
+    def find_motion(self, place: Place, gray: Planes, steps: FrameSteps) -> tuple[list[Field], Modes | None]:
+        """Fields towards each reference, and which of two each block is predicted from."""
+        search, threads, path = self.search, torch.get_num_threads(), self.prior.transform.path
+        price = search.motion_weight * step_of(steps)
+        references = [np.ascontiguousarray(reference.planes[0]) for reference in self.group.references(place)]
+        fields = [
+            _kernels.search(gray, reference, search.block, known, price, search.radius, threads, path)
+            for reference, known in zip(references, self.group.guesses(place), strict=True)
+        ]
+        if len(fields) == 1:
+            return fields, None
+        joint, modes = _kernels.decide(gray, references, np.ascontiguousarray(np.stack(fields)), search.block, price, threads, path)
+        return list(joint), modes
+
+
+def step_of(steps: FrameSteps) -> float:
+    """The step in gray levels, from a band whose gain is known to be near one."""
+    return float(steps.levels[0].steps[0]) / 2**STEP_BITS / 16
+
+
+def effort(latents: Levels, prediction: Levels | None, steps: FrameSteps) -> float:
+    """Roughly the bits of what is left to code: log2(1 + |residual| / step) over the packet bands."""
+    rest = latents[0] if prediction is None else latents[0] - prediction[0]
+    scaled = np.abs(rest) * steps.levels[0].inverse[:, None, None]
+    return float(np.log2(1.0 + scaled).sum())

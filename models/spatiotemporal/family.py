@@ -1,0 +1,178 @@
+"""Family `spatiotemporal` with exported weights: frames <-> symbols, one walk for decoding and reading tokens."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...entropy import Tables
+from ..interface import GroupSpec, SymbolPort, TokenGrid
+from ..motion_field import TABLE_NAMES as MOTION_TABLE_NAMES
+from ..motion_field import MotionCoder
+from ..native import NativeWavelet
+from ..native_prior import NativePrior
+from ..scale_tables import TABLE_NAMES
+from ..wavelet import CELL, RATE_WEIGHT
+from ..wavelet_family import costs_of, model_sizes
+from .encoder import Search, put_group
+from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
+from .model import FIRST_MOTION_TABLE, FIRST_TABLE, PRIORS, SpatiotemporalModel
+from .painting import FramePainter
+from .steps import Steps
+from .transform import ExactTransform, Levels
+
+
+class SpatiotemporalFamily:
+    """See `interface.Family`.  Latents are the 3 low bands and the 125 packet bands of each 8 x 8 cell, of every frame.
+
+    Everything that chooses tables or that frames are predicted from runs on the processor, in integers; `to` moves the
+    synthesis networks only.
+    """
+
+    name: ClassVar[str] = "spatiotemporal"
+    stride: ClassVar[int] = CELL
+    decoders: ClassVar[tuple[str, ...]] = ("standard", "fast")
+    default_gop: ClassVar[int] = 64
+    options: ClassVar[dict[str, str]] = {
+        "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})",
+        "depth": "log2 of the frames between key frames, 0..5; 0: no frame waits for a later one (default 3)",
+        "block": "side of the blocks that move together, 8 or 16 pixels (default 16)",
+        "motion": "how far motion is sought, 0..128 pixels; 0 predicts from the same place (default 64)",
+    }
+
+    def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+        self.tables = Tables.stack([*rows_of(tensors, TABLE_NAMES), *rows_of(tensors, MOTION_TABLE_NAMES)])
+        self.model = _model(tensors)
+        self.model.still.ladder.costs.copy_(costs_of(self.tables))
+        self.model.ladder.costs.copy_(costs_of(self.tables, FIRST_TABLE))
+        self.channels = 3 + len(self.model.still.order)
+        self.search, self.rate_weight = Search(), RATE_WEIGHT
+        self.motion, self.steps = MotionCoder(tensors, FIRST_MOTION_TABLE), Steps(tensors)
+        self._pack(None)
+
+    def _pack(self, path: str | None) -> None:
+        """Hand the integers to the kernels."""
+        self.native = NativeWavelet(self.model.still, self.rate_weight, path)
+        transform = ExactTransform(self.model.still.order.numpy().astype(np.int32), path)
+        listeners = [
+            NativePrior(self.model.prior(name), self.model.ladder.costs, self.rate_weight, path, FIRST_TABLE)
+            for name in PRIORS
+        ]
+        self.prior = Prior(self.native.prior, *listeners, self.motion, self.steps, transform)
+        self.painter = FramePainter(self.model, self.native, transform)
+
+    def using(self, path: str) -> SpatiotemporalFamily:
+        """The same with the kernels of one instruction set, see `_kernels.cpu_path`."""
+        other = copy.copy(self)
+        other._pack(path)
+        return other
+
+    def to(self, device: torch.device) -> SpatiotemporalFamily:
+        return self
+
+    def configure(self, effort: str, **options: object) -> SpatiotemporalFamily:
+        """Effort fast seeks motion in a smaller window; every other effort is the same so far."""
+        unknown = options.keys() - self.options.keys()
+        if unknown:
+            raise ValueError(
+                f"codec {self.name} has no option {', '.join(sorted(unknown))}; it has {', '.join(self.options)}"
+            )
+        configured = copy.copy(self)
+        weight = _number(options, "rate_weight", RATE_WEIGHT, 0.0, 1.0)
+        if weight != self.rate_weight:
+            configured.rate_weight = weight
+            configured.native = self.native.weighing(weight)
+            configured.prior = replace(
+                self.prior,
+                intra=configured.native.prior,
+                unidirectional=self.prior.unidirectional.weighing(weight),
+                bidirectional=self.prior.bidirectional.weighing(weight),
+            )
+        search = Search()
+        configured.search = replace(
+            search,
+            depth=int(_number(options, "depth", search.depth, 0, DEEPEST)),
+            block=int(_number(options, "block", search.block, min(BLOCKS), max(BLOCKS))),
+            radius=int(_number(options, "motion", 16 if effort == "fast" else search.radius, 0, 128)),
+        )
+        if configured.search.block not in BLOCKS:
+            raise ValueError(f"block {configured.search.block} is not 8 or 16")
+        return configured
+
+    # -- the three uses ----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+        put_group(self.prior, self.native, self.search, frames, spec, port)
+
+    @torch.inference_mode()
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
+        frames = torch.empty(spec.frames, spec.height, spec.width, spec.channels, dtype=torch.uint8)
+        for read in read_group(self.prior, spec, port):
+            frames[read.place.number] = self.painter.paint(read, spec, decoder)
+        return frames
+
+    @torch.inference_mode()
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+        """`frame_type` is 1 where latents were coded as a difference; they mean the same in every frame."""
+        h, w = -(-spec.height // CELL), -(-spec.width // CELL)
+        x, bits = torch.empty(spec.frames, h, w, self.channels), torch.empty(spec.frames, h, w)
+        kinds = torch.zeros(spec.frames, dtype=torch.int64)
+        for read in read_group(self.prior, spec, port, self.tables):
+            at_spec = replace(spec, frames=1, quality=read.quality)
+            x[read.place.number] = self.painter.latents(read)
+            bits[read.place.number] = read.prior.bits(read.coded, at_spec, self.tables) + read.side_bits / (h * w)
+            kinds[read.place.number] = int(read.kind != INTRA)
+        return TokenGrid(
+            x=x,
+            bits=bits,
+            bits_prior=None,
+            codes=None,
+            times=torch.arange(spec.frames, dtype=torch.float64),
+            frame_type=kinds,
+            valid=torch.ones(bits.shape, dtype=torch.bool),
+        )
+
+    @torch.inference_mode()
+    def integers(self, spec: GroupSpec, port: SymbolPort) -> dict[int, Levels]:
+        """The lifted-domain latents of every frame of a group, by its number."""
+        return {read.place.number: read.latents for read in read_group(self.prior, spec, port)}
+
+
+def _number(options: dict[str, object], name: str, default: float, least: float, most: float) -> float:
+    """An option as a number in least..most; ValueError otherwise."""
+    value = float(str(options.get(name, default)))
+    if not least <= value <= most:
+        raise ValueError(f"{name} {value:g} is not in {least:g}..{most:g}")
+    return value
+
+
+def rows_of(tensors: dict[str, Tensor], names: tuple[str, str, str]) -> list[tuple[NDArray[np.uint16], int]]:
+    """The tables of those names in a weights file, as `Tables.stack` takes them."""
+    frequencies, lows, sizes = (tensors[name].numpy() for name in names)
+    return [
+        (row[:size].astype(np.uint16), int(low)) for row, low, size in zip(frequencies, lows, sizes, strict=True)
+    ]
+
+
+def _model(tensors: dict[str, Tensor]) -> SpatiotemporalModel:
+    """The model with the weights of a file, ready to run."""
+    still = {name.removeprefix("still."): t for name, t in tensors.items() if name.startswith("still.")}
+    hidden = tensors["priors.unidirectional.packet.coarse.weight"].shape[0]
+    model = SpatiotemporalModel(**model_sizes(still), temporal_hidden=hidden)
+    model.still.prior.freeze()
+    for name in PRIORS:
+        model.prior(name).freeze()
+    model.load_state_dict({name: t.float() for name, t in tensors.items()}, strict=False)
+    model.eval().requires_grad_(False)
+    for weight in model.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    model.still.bf16 = True
+    return model

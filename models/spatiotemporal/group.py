@@ -1,0 +1,148 @@
+"""One group of frames <-> symbols: the walk over the frames that encoder, decoder and token reader share.
+
+group       depth (3 bits), block (1 bit: 8 or 16 pixels)
+each frame in coding order
+    type (2 bits), offset (5 bits: quality = group's - (offset - NO_OFFSET) * OFFSET)
+    type INTRA      latents on the intra prior, as family `wavelet`
+    otherwise       motion fields (motion_field), then latents minus prediction on the unidirectional prior (one
+                    reference) or the bidirectional one (two)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from ...entropy import Tables
+from ..exchange import Metered
+from ..interface import MAX_QUALITY, GroupSpec, SymbolPort
+from ..motion_field import MotionCoder
+from ..native_prior import Coded, NativePrior
+from ..scale_tables import TABLES
+from .order import Place, coding_order, last_uses
+from .prediction import Decoded, Modes, Prediction, no_surprise, predict, surprise
+from .steps import FrameSteps, Steps
+from .transform import ExactTransform, Levels, Planes, hints, restore, symbols_of
+from .velocity import Field, Motion, guess
+
+INTRA, PREDICTED = 0, 1
+OFFSET, NO_OFFSET = 164, 8  # a sixth of an octave of the step
+DEEPEST = 5
+BLOCKS = (8, 16)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Everything that chooses tables, with the integers that latents are restored by.  Stateless."""
+
+    intra: NativePrior
+    unidirectional: NativePrior
+    bidirectional: NativePrior
+    motion: MotionCoder
+    steps: Steps
+    transform: ExactTransform
+
+
+@dataclass
+class FrameRead:
+    """A frame as coded, in coding order."""
+
+    place: Place
+    kind: int
+    quality: int
+    coded: Coded
+    prior: NativePrior
+    latents: Levels
+    steps: FrameSteps
+    planes: Planes | None  # where a later frame needs them
+    side_bits: float  # of type, offset and motion, where they are metered
+
+
+def put_number(port: SymbolPort, value: int, bits: int) -> None:
+    port.put(torch.tensor([value], dtype=torch.int32), torch.tensor([TABLES - 1 + bits], dtype=torch.uint8))
+
+
+def get_number(port: SymbolPort, bits: int) -> int:
+    """An integer of so many bits.  A uniform table has no other symbols but its escape: ValueError."""
+    value = int(port.get(torch.tensor([TABLES - 1 + bits], dtype=torch.uint8)))
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"a header field of {bits} bits holds {value}")
+    return value
+
+
+def frame_quality(quality: int, offset: int) -> int:
+    return min(max(quality - (offset - NO_OFFSET) * OFFSET, 0), MAX_QUALITY)
+
+
+def grid_of(spec: GroupSpec, block: int) -> tuple[int, int]:
+    """Rows and columns of blocks over the padded frame."""
+    return -(-(-(-spec.height // 8) * 8) // block), -(-(-(-spec.width // 8) * 8) // block)
+
+
+class Group:
+    """The decoded frames of a group that are still needed, and the step that adds one."""
+
+    def __init__(self, prior: Prior, spec: GroupSpec, depth: int, block: int) -> None:
+        self.prior, self.spec, self.block = prior, spec, block
+        self.places = coding_order(spec.frames, depth)
+        self.uses = last_uses(self.places)
+        self.kept: dict[int, Decoded] = {}
+
+    def references(self, place: Place) -> list[Decoded]:
+        return [self.kept[number] for number in place.references]
+
+    def guesses(self, place: Place) -> list[Field | None]:
+        return guess(place, {number: self.kept[number].motion for number in place.references})
+
+    def predict(self, place: Place, fields: list[Field], modes: Modes | None) -> Prediction:
+        return predict(self.references(place), fields, modes, self.block, self.prior.transform)
+
+    def listener(self, place: Place) -> NativePrior:
+        return self.prior.unidirectional if len(place.references) == 1 else self.prior.bidirectional
+
+    def add(self, at: int, latents: Levels, prediction: Levels | None, fields: list[Field]) -> Planes | None:
+        """Keep the frame at index `at` of the coding order if it is needed, and drop what no longer is.
+
+        Returns the planes of a frame that is kept.
+        """
+        place, planes = self.places[at], None
+        if self.uses[place.number] > at:
+            doubt = no_surprise(latents) if prediction is None else surprise(latents, prediction)
+            motion = Motion(dict(zip(place.references, fields, strict=False)))
+            planes = self.prior.transform.synthesise(latents)
+            self.kept[place.number] = Decoded(planes, doubt, motion)
+        for number in [number for number in self.kept if self.uses[number] <= at]:
+            del self.kept[number]
+        return planes
+
+
+def read_group(
+    prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | None = None
+) -> Iterator[FrameRead]:
+    """Get the frames of a group, in coding order; `meter` counts their side bits.  ValueError for a forged stream."""
+    depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
+    if depth > DEEPEST:
+        raise ValueError(f"a group of depth {depth}")
+    group = Group(prior, spec, depth, block)
+    for at, place in enumerate(group.places):
+        side = port if meter is None else Metered(port, meter)
+        kind, offset = get_number(side, 2), get_number(side, 5)
+        if kind > PREDICTED or (kind == PREDICTED and not place.references):
+            raise ValueError(f"frame {place.number} is of type {kind}")
+        at_spec = replace(spec, frames=1, quality=frame_quality(spec.quality, offset))
+        steps = prior.steps.at(at_spec.quality)
+        if kind == INTRA:
+            owner, fields, predicted = prior.intra, [], None
+            coded = owner.read(at_spec, port)
+        else:
+            rows, cols = grid_of(spec, block)
+            count = len(place.references)
+            fields, modes = prior.motion.get(side, rows, cols, count, group.guesses(place))
+            owner, predicted = group.listener(place), group.predict(place, fields, modes)
+            coded = owner.read(at_spec, port, hints([predicted.latents, predicted.doubt], steps))
+        latents = restore(symbols_of(coded), steps, None if predicted is None else predicted.latents)
+        planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
+        spent = side.spent if isinstance(side, Metered) else 0.0
+        yield FrameRead(place, kind, at_spec.quality, coded, owner, latents, steps, planes, spent)

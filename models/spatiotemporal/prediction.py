@@ -1,0 +1,62 @@
+"""The temporal prior's prediction of a frame: motion-compensated latents of decoded frames, all in integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import _kernels
+from .transform import ExactTransform, Levels, Planes
+from .velocity import Field, Motion
+
+Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, 2 both
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What later frames need of a decoded one.  surprise: how far its latents lay from their prediction."""
+
+    planes: Planes
+    surprise: Levels
+    motion: Motion
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """latents: what is expected; doubt: where that may be wrong, the sources of the prior's hints beside them."""
+
+    latents: Levels
+    doubt: Levels
+
+
+def predict(
+    references: Sequence[Decoded],
+    fields: Sequence[Field],
+    modes: Modes | None,
+    block: int,
+    transform: ExactTransform,
+) -> Prediction:
+    """Predict from one frame, doubting what surprised it, or from two, doubting what they do not agree on."""
+    threads, path = torch.get_num_threads(), transform.path
+    planes = [reference.planes for reference in references]
+
+    def compensate(used: list[Planes], vectors: Sequence[Field], chosen: Modes | None) -> Planes:
+        return _kernels.compensate(used, np.ascontiguousarray(np.stack(vectors)), chosen, block, threads, path)
+
+    latents = transform.analyse(compensate(planes, fields, modes))
+    if len(references) == 1:
+        return Prediction(latents, references[0].surprise)
+    first, second = (compensate([p], [f], None) for p, f in zip(planes, fields, strict=True))
+    return Prediction(latents, transform.analyse(first - second))
+
+
+def no_surprise(levels: Levels) -> Levels:
+    return [np.zeros_like(level) for level in levels]
+
+
+def surprise(latents: Levels, prediction: Levels) -> Levels:
+    return [known - expected for known, expected in zip(latents, prediction, strict=True)]

@@ -1,0 +1,180 @@
+"""Family `spatiotemporal` with the shipped weights: round trips, the slow twin, exactness, rates that are bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import tessera
+from tessera.codec import weights
+from tessera.codec.ports import BitMeter, DecoderPort, EncoderPort
+from tessera.data import procedural
+from tessera.models.interface import MAX_QUALITY, GroupSpec
+from tessera.models.spatiotemporal.family import SpatiotemporalFamily
+from tessera.models.spatiotemporal.order import coding_order, last_uses
+
+from . import spatiotemporal_twin as twin
+from .kernel_paths import available_paths
+
+
+@pytest.fixture(scope="module")
+def family() -> SpatiotemporalFamily:
+    loaded, _ = weights.load("spatiotemporal")
+    assert isinstance(loaded, SpatiotemporalFamily)
+    return loaded
+
+
+def clip(frames: int, height: int, width: int, channels: int = 3) -> Tensor:
+    made = procedural.clip(frames, max(height, 64), max(width, 64), seed=4)
+    return torch.from_numpy(np.ascontiguousarray(made[:, :height, :width, :channels]))
+
+
+def encode(family: SpatiotemporalFamily, frames: Tensor, quality: int, **options: object) -> tuple[bytes, GroupSpec]:
+    spec = GroupSpec(len(frames), *frames.shape[1:], quality)
+    port = EncoderPort(family.tables)
+    family.configure("medium", **options).encode(frames, spec, port)
+    return port.finish(), spec
+
+
+def decode(family: SpatiotemporalFamily, data: bytes, spec: GroupSpec, decoder: str = "standard") -> Tensor:
+    port = DecoderPort(family.tables, data)
+    frames = family.decode(spec, port, decoder)
+    port.finish()
+    return frames
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    return float(10 * torch.log10(255**2 / (a.float() - b.float()).square().mean().clamp(min=1e-6)))
+
+
+@pytest.mark.parametrize("depth", range(6))
+@pytest.mark.parametrize("frames", [1, 2, 3, 8, 9, 17])
+def test_every_frame_is_coded_once_after_its_references(frames: int, depth: int) -> None:
+    places = coding_order(frames, depth)
+    assert sorted(place.number for place in places) == list(range(frames))
+    seen: set[int] = set()
+    for place in places:
+        assert set(place.references) <= seen and len(place.references) <= 2
+        if len(place.references) == 2:
+            assert place.references[0] < place.number < place.references[1]
+        seen.add(place.number)
+    uses = last_uses(places)
+    assert max(sum(uses[p.number] > at for p in places[: at + 1]) for at in range(frames)) <= depth + 2
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 16), (17, 3), (63, 130)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_round_trip_of_any_size(family: SpatiotemporalFamily, size: tuple[int, int], channels: int) -> None:
+    frames = clip(3, *size, channels)
+    for quality in (0, 3200, MAX_QUALITY):
+        data, spec = encode(family, frames, quality)
+        out = decode(family, data, spec)
+        assert out.shape == frames.shape and out.dtype == torch.uint8
+        if quality == MAX_QUALITY:
+            assert psnr(out, frames) > 38
+
+
+@pytest.mark.parametrize("options", [{"depth": 0}, {"depth": 2, "block": 8}, {"motion": 0}])
+def test_the_slow_twin_decodes_the_same_integers(family: SpatiotemporalFamily, options: dict[str, object]) -> None:
+    data, spec = encode(family, clip(6, 72, 104), 2600, **options)
+    port = DecoderPort(family.tables, data)
+    expected = twin.decode(family, spec, port)
+    port.finish()
+    found = family.integers(spec, DecoderPort(family.tables, data))
+    assert found.keys() == expected.keys()
+    for number, levels in expected.items():
+        for level, plane in enumerate(levels):
+            assert np.array_equal(found[number][level], plane), (number, level)
+
+
+def test_integers_are_the_same_on_every_path_and_thread_count(family: SpatiotemporalFamily) -> None:
+    data, spec = encode(family, clip(5, 90, 136), 3000)
+    reference = family.integers(spec, DecoderPort(family.tables, data))
+    before = torch.get_num_threads()
+    try:
+        for path in available_paths():
+            other = family.using(path)
+            for threads in (1, 2):
+                torch.set_num_threads(threads)
+                found = other.integers(spec, DecoderPort(family.tables, data))
+                for number, levels in reference.items():
+                    assert all(np.array_equal(a, b) for a, b in zip(found[number], levels, strict=True)), path
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_later_frames_of_a_still_clip_cost_little() -> None:
+    frames = clip(1, 144, 176).expand(9, -1, -1, -1).contiguous().numpy()
+    for quality in (20, 50, 80):
+        first = len(tessera.encode(frames[0], codec="spatiotemporal", quality=quality))
+        whole = len(tessera.encode(frames, codec="spatiotemporal", quality=quality))
+        assert whole - first <= 8 * 0.1 * first
+
+
+def test_prediction_pays(family: SpatiotemporalFamily) -> None:
+    frames = clip(9, 144, 176)
+    together, _ = encode(family, frames, 3200)
+    alone = sum(len(encode(family, frame[None], 3200)[0]) for frame in frames)
+    assert len(together) < 0.6 * alone
+
+
+def test_estimated_bits_are_the_bytes(family: SpatiotemporalFamily) -> None:
+    frames = clip(5, 144, 176)
+    data, spec = encode(family, frames, 3200)
+    meter = BitMeter(family.tables)
+    family.encode(frames, spec, meter)
+    assert abs(meter.bits / 8 - len(data)) < 0.01 * len(data) + 100
+    grid = family.latents(spec, DecoderPort(family.tables, data))
+    assert grid.bits is not None
+    assert float(grid.bits.sum()) == pytest.approx(meter.bits, rel=1e-3)
+    assert grid.frame_type.tolist() == [0, 1, 1, 1, 1]
+
+
+def test_latents_mean_the_same_in_every_frame(family: SpatiotemporalFamily) -> None:
+    """The grid of a predicted frame is close to that of the same frame coded on its own."""
+    frames = clip(3, 96, 128)
+    data, spec = encode(family, frames, 5000)
+    grid = family.latents(spec, DecoderPort(family.tables, data))
+    alone_data, alone_spec = encode(family, frames[1:2], 5000)
+    alone = family.latents(alone_spec, DecoderPort(family.tables, alone_data))
+    difference = (grid.x[1] - alone.x[0]).square().mean()
+    assert float(difference) < 0.02 * float(alone.x.square().mean())
+
+
+def test_a_scene_cut_is_coded_on_its_own(family: SpatiotemporalFamily) -> None:
+    one = clip(4, 96, 128)
+    two = torch.from_numpy(procedural.clip(4, 96, 128, seed=99))
+    data, spec = encode(family, torch.cat([one, two]), 3200, depth=0)
+    kinds = family.latents(spec, DecoderPort(family.tables, data)).frame_type.tolist()
+    assert kinds == [0, 1, 1, 1, 0, 1, 1, 1]
+
+
+def test_options_are_checked(family: SpatiotemporalFamily) -> None:
+    for bad in ({"depth": 9}, {"block": 12}, {"motion": -1}, {"nonsense": 1}, {"rate_weight": 2}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            family.configure("medium", **bad)
+
+
+def test_damage_is_named() -> None:
+    data = bytearray(tessera.encode(clip(4, 64, 80).numpy(), codec="spatiotemporal", quality=40))
+    for place in np.linspace(8, len(data) - 1, 30).astype(int):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x10
+        with pytest.raises(tessera.CodecError):
+            tessera.decode(bytes(damaged))
+
+
+def test_forged_symbols_end_in_an_error_or_in_frames(family: SpatiotemporalFamily) -> None:
+    """Random bytes behind a true checksum: no crash, no endless work, whatever they say."""
+    spec = GroupSpec(4, 40, 56, 3, 3200)
+    generator = np.random.default_rng(5)
+    for size in (20, 200, 4000):
+        port = DecoderPort(family.tables, generator.bytes(size))
+        try:
+            frames = family.decode(spec, port, "standard")
+            port.finish()
+        except (ValueError, tessera.FormatError):
+            continue
+        assert frames.shape == (4, 40, 56, 3)
