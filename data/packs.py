@@ -1,4 +1,4 @@
-"""Packs (tar archives of pictures or short clips) streamed into memory as uint8 tensors, and random crops of pictures."""
+"""Packs (tar archives of pictures or clips) streamed into memory as uint8 tensors, and random crops of pictures."""
 
 from __future__ import annotations
 

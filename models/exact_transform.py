@@ -30,7 +30,7 @@ SAMPLE_LIMIT, BAND_LIMIT = 4095, 65535
 STEP_BITS, HINT_BITS = 16, 32
 HINT_LIMIT = 1 << 20  # of a magnitude that is hinted at
 
-LOW_FACTOR = wp.LOW_GAIN ** (2 * LEVELS) / UNITS  # what brings a lifted low band to the plane of `wavelet_packet.packet`
+LOW_FACTOR = wp.LOW_GAIN ** (2 * LEVELS) / UNITS  # a lifted low band to that of `wavelet_packet.packet`
 
 Wide = NDArray[np.int64]
 Integers = NDArray[np.int32]
@@ -129,8 +129,8 @@ def _band(vertical: int, horizontal: int) -> int:
 def exact_analyse(planes: Planes, order: Integers) -> tuple[Integers, Integers]:
     """(3, 8h, 8w) -> packet (n, h, w) of the bands `order` (plane * 64 + band) and low band (3, h, w).
 
-    Unlike `wavelet_packet.packet`, which works level by level, all levels along the rows come first: rounded steps along
-    rows and columns do not commute.
+    All levels along the rows come before those along the columns, where `wavelet_packet.packet` works level by level:
+    rounded steps along rows and columns do not commute.
     """
     across = _levels(planes.astype(np.int64), 2, LEVELS)
     paths = 1 << LEVELS

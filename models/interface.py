@@ -136,3 +136,7 @@ class TrainingTask(nn.Module):
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take the tensors of an exported weights file as the start of further training."""
         raise NotImplementedError
+
+    def adopt(self, tensors: dict[str, Tensor]) -> None:
+        """Take a part that this task does not train from another weights file, before export."""
+        raise NotImplementedError

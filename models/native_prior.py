@@ -65,20 +65,35 @@ class NativePrior:
         levels = [_biases(prior.packet, 0, at), *(_biases(prior.pyramid, level, at) for level in range(PYRAMID))]
         return Biases(levels, hard(prior.low_rungs(at, (1, 1))).flatten(2))
 
-    def code(
+    def code(self, scaled: list[NDArray[np.float32]], low: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+        """Round the bands of a frame along the walk and put them.
+
+        scaled: bands in quantisation steps, packet (125, h * w), then details (9, .), cells in the order of the passes;
+        low (1, 3, ., .).
+        """
+        self._code(scaled, low, spec, port, None, False)
+
+    def code_kept(
         self,
         scaled: list[NDArray[np.float32]],
         low: Tensor,
         spec: GroupSpec,
         port: SymbolPort,
         hints: Sequence[Integers] | None = None,
-        keep: bool = False,
-    ) -> Coded | None:
-        """Round the bands of a frame along the walk and put them; with `keep`, return what a decoder will read.
+    ) -> Coded:
+        """The same, and what a decoder will read."""
+        walks, coded_low = self._code(scaled, low, spec, port, hints, True)
+        return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low)
 
-        scaled: bands in quantisation steps, packet (125, h * w), then details (9, .), cells in the order of the passes;
-        low (1, 3, ., .).
-        """
+    def _code(
+        self,
+        scaled: list[NDArray[np.float32]],
+        low: Tensor,
+        spec: GroupSpec,
+        port: SymbolPort,
+        hints: Sequence[Integers] | None,
+        keep: bool,
+    ) -> tuple[list[_kernels.Walk], Tensor]:
         port = Shifted(port, self.first_table) if self.first_table else port
         y = low[:, : spec.channels].flatten(2)
         rungs = self.at(spec.quality).low_rungs[:, : spec.channels].expand(y.shape)
@@ -94,7 +109,7 @@ class NativePrior:
                 if rest.size:
                     port.put(torch.from_numpy(rest), torch.from_numpy(rest_indices))
             walks.insert(0, walk)
-        return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
+        return walks, coded_low
 
     def read(self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None = None) -> Coded:
         """Get the integers of one frame."""

@@ -71,7 +71,7 @@ def lookup(costs: Tensor, rung: Tensor, magnitude: Tensor) -> Tensor:
 
 
 def integer_tables(pmf: Tensor, ladders: Sequence[Tensor] = ()) -> dict[str, Tensor]:
-    """A ladder, the uniform tables and more ladders as `entropy.Tables` takes them, by their names in a weights file."""
+    """A ladder, the uniform tables, more ladders: what `entropy.Tables` takes, by their names in a weights file."""
     first, *others = ([fit_table(*_both_signs(row)) for row in one.double().numpy()] for one in (pmf, *ladders))
     uniform = [(quantize_pmf(np.full(1 << k, 1.0), 0.0), 0) for k in range(1, MAX_SHIFT + 1)]
     tables = Tables.stack([*first, *uniform, *(row for ladder in others for row in ladder)])

@@ -67,6 +67,8 @@ class WaveletFamily:
         weight = float(str(options.get("rate_weight", RATE_WEIGHT)))
         if not 0.0 <= weight <= 1.0:
             raise ValueError(f"rate_weight {weight:g} is not in 0..1")
+        if weight == self.rate_weight and self.refines == (effort == "slow"):
+            return self
         configured = copy.copy(self)
         configured.refines = effort == "slow"
         configured.rate_weight = weight

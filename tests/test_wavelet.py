@@ -170,6 +170,18 @@ def test_hard_rungs_and_shifts() -> None:
     assert shift_of(torch.tensor([0, 71, 72, 79, 80, RUNGS - 1])).tolist() == [0, 0, 1, 1, 2, 6]
 
 
+def test_effort_slow_lowers_what_rounding_minimises(family: WaveletFamily) -> None:
+    """Squared error + weight * step^2 * bits; the stream is read by the same family."""
+    frames = picture(120, 168)
+    for quality in (1500, 3500):
+        costs = {}
+        for effort in ("medium", "slow"):
+            data, spec = encode(family.configure(effort), frames, quality)
+            error = (decode(family, data, spec).float() - frames.float()).square().sum()
+            costs[effort] = float(error + RATE_WEIGHT * step_size(torch.tensor(quality)) ** 2 * 8 * len(data))
+        assert costs["slow"] < 0.995 * costs["medium"]
+
+
 def test_rate_weight_changes_the_encoder_only(family: WaveletFamily) -> None:
     frames = picture(120, 168)
     sizes = {}
@@ -182,7 +194,7 @@ def test_rate_weight_changes_the_encoder_only(family: WaveletFamily) -> None:
         sizes[name] = len(data)
         assert psnr(decode(family, data, spec), frames) > 25
     assert sizes["dear"] < sizes["usual"] < sizes["nearest"]
-    assert family.configure("slow") is family.configure("fast") is family
+    assert family.configure("medium") is family.configure("fast") is family
     for bad in ({"rate_weight": 2}, {"rate_weight": "x"}, {"colour": 1}):
         with pytest.raises(ValueError, match="rate_weight|float"):
             family.configure("medium", **bad)

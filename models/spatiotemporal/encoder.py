@@ -12,6 +12,8 @@ from torch import Tensor
 from .. import _kernels
 from ..interface import GroupSpec, SymbolPort
 from ..native import NativeWavelet
+from ..refinement import refine
+from ..wavelet import RATE_WEIGHT
 from .group import (
     BLOCKS,
     INTRA,
@@ -36,11 +38,13 @@ class Search:
     offsets: quality of intra frames, key frames and each level between, in sixths of an octave below the group's.
     """
 
-    depth: int = 3
+    depth: int = 4
     block: int = 16
     radius: int = 64
-    motion_weight: float = 6.0  # error in 1/16 gray levels that a bit of motion is worth, in steps
-    offsets: tuple[int, ...] = (-2, 0, 2, 3, 4, 4, 4)
+    motion_weight: float = 9.0  # error in 1/16 gray levels that a bit of motion is worth, in steps
+    offsets: tuple[int, ...] = (-3, 0, 2, 3, 4, 5, 5)
+    refines: bool = False  # the latents of frames on their own, see `refinement`
+    rate_weight: float = RATE_WEIGHT
 
     def offset(self, place: Place, intra: bool) -> int:
         return NO_OFFSET + self.offsets[0 if intra else place.level + 1]
@@ -105,11 +109,15 @@ class FrameEncoder:
 
     def put_intra(self, at: int) -> None:
         place = self.group.places[at]
-        offset = self.search.offset(place, True)
+        # a picture has the quality that was asked for; a frame that others are predicted from is worth more
+        offset = NO_OFFSET if self.group.spec.frames == 1 else self.search.offset(place, True)
         spec = self.put_head(INTRA, offset)
-        coded = self.native.prior.code(
-            *self.native.scaled_bands(torch.from_numpy(self.pixels), spec.quality), spec, self.port, keep=True
-        )
+        frame = torch.from_numpy(self.pixels)
+        move = None
+        if self.search.refines:
+            picture = frame.permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
+            move = refine(self.native.model, picture, spec.quality, self.search.rate_weight)
+        coded = self.native.prior.code_kept(*self.native.scaled_bands(frame, spec.quality, move), spec, self.port)
         steps = self.prior.steps.at(spec.quality)
         self.group.add(at, restore(symbols_of(coded), steps, None), None, [])
 
@@ -128,7 +136,7 @@ class FrameEncoder:
         motion.release(self.port)
         heard = hints([prediction.latents, prediction.doubt], steps)
         scaled, low = residual(latents, prediction.latents, steps)
-        coded = self.group.listener(place).code(scaled, low, spec, self.port, heard, keep=True)
+        coded = self.group.listener(place).code_kept(scaled, low, spec, self.port, heard)
         self.group.add(at, restore(symbols_of(coded), steps, prediction.latents), prediction.latents, fields)
 
     def put_head(self, kind: int, offset: int) -> GroupSpec:
@@ -147,7 +155,8 @@ class FrameEncoder:
         ]
         if len(fields) == 1:
             return fields, None
-        joint, modes = _kernels.decide(gray, references, np.ascontiguousarray(np.stack(fields)), search.block, price, threads, path)
+        both = np.ascontiguousarray(np.stack(fields))
+        joint, modes = _kernels.decide(gray, references, both, search.block, price, threads, path)
         return list(joint), modes
 
 
@@ -160,4 +169,4 @@ def effort(latents: Levels, prediction: Levels | None, steps: FrameSteps) -> flo
     """Roughly the bits of what is left to code: log2(1 + |residual| / step) over the packet bands."""
     rest = latents[0] if prediction is None else latents[0] - prediction[0]
     scaled = np.abs(rest) * steps.levels[0].inverse[:, None, None]
-    return float(np.log2(1.0 + scaled).sum())
+    return float(np.sum(np.log2(1.0 + scaled), dtype=np.float64))

@@ -41,7 +41,7 @@ class SpatiotemporalFamily:
     default_gop: ClassVar[int] = 64
     options: ClassVar[dict[str, str]] = {
         "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})",
-        "depth": "log2 of the frames between key frames, 0..5; 0: no frame waits for a later one (default 3)",
+        "depth": "log2 of the frames between key frames, 0..5; 0: no frame waits for a later one (default 4)",
         "block": "side of the blocks that move together, 8 or 16 pixels (default 16)",
         "motion": "how far motion is sought, 0..128 pixels; 0 predicts from the same place (default 64)",
     }
@@ -60,11 +60,11 @@ class SpatiotemporalFamily:
         """Hand the integers to the kernels."""
         self.native = NativeWavelet(self.model.still, self.rate_weight, path)
         transform = ExactTransform(self.model.still.order.numpy().astype(np.int32), path)
-        listeners = [
+        one, two = (
             NativePrior(self.model.prior(name), self.model.ladder.costs, self.rate_weight, path, FIRST_TABLE)
             for name in PRIORS
-        ]
-        self.prior = Prior(self.native.prior, *listeners, self.motion, self.steps, transform)
+        )
+        self.prior = Prior(self.native.prior, one, two, self.motion, self.steps, transform)
         self.painter = FramePainter(self.model, self.native, transform)
 
     def using(self, path: str) -> SpatiotemporalFamily:
@@ -77,7 +77,7 @@ class SpatiotemporalFamily:
         return self
 
     def configure(self, effort: str, **options: object) -> SpatiotemporalFamily:
-        """Effort fast seeks motion in a smaller window; every other effort is the same so far."""
+        """Effort fast seeks motion in a smaller window; slow refines the latents of frames on their own."""
         unknown = options.keys() - self.options.keys()
         if unknown:
             raise ValueError(
@@ -100,6 +100,8 @@ class SpatiotemporalFamily:
             depth=int(_number(options, "depth", search.depth, 0, DEEPEST)),
             block=int(_number(options, "block", search.block, min(BLOCKS), max(BLOCKS))),
             radius=int(_number(options, "motion", 16 if effort == "fast" else search.radius, 0, 128)),
+            refines=effort == "slow",
+            rate_weight=weight,
         )
         if configured.search.block not in BLOCKS:
             raise ValueError(f"block {configured.search.block} is not 8 or 16")
@@ -156,9 +158,7 @@ def _number(options: dict[str, object], name: str, default: float, least: float,
 def rows_of(tensors: dict[str, Tensor], names: tuple[str, str, str]) -> list[tuple[NDArray[np.uint16], int]]:
     """The tables of those names in a weights file, as `Tables.stack` takes them."""
     frequencies, lows, sizes = (tensors[name].numpy() for name in names)
-    return [
-        (row[:size].astype(np.uint16), int(low)) for row, low, size in zip(frequencies, lows, sizes, strict=True)
-    ]
+    return [(row[:size].astype(np.uint16), int(low)) for row, low, size in zip(frequencies, lows, sizes, strict=True)]
 
 
 def _model(tensors: dict[str, Tensor]) -> SpatiotemporalModel:

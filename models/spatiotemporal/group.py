@@ -118,9 +118,7 @@ class Group:
         return planes
 
 
-def read_group(
-    prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | None = None
-) -> Iterator[FrameRead]:
+def read_group(prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | None = None) -> Iterator[FrameRead]:
     """Get the frames of a group, in coding order; `meter` counts their side bits.  ValueError for a forged stream."""
     depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
     if depth > DEEPEST:
@@ -133,8 +131,9 @@ def read_group(
             raise ValueError(f"frame {place.number} is of type {kind}")
         at_spec = replace(spec, frames=1, quality=frame_quality(spec.quality, offset))
         steps = prior.steps.at(at_spec.quality)
+        fields: list[Field] = []
         if kind == INTRA:
-            owner, fields, predicted = prior.intra, [], None
+            owner, predicted = prior.intra, None
             coded = owner.read(at_spec, port)
         else:
             rows, cols = grid_of(spec, block)

@@ -44,9 +44,7 @@ class SpatiotemporalModel(nn.Module):
         assert isinstance(found, BandPrior)
         return found
 
-    def quantise(
-        self, name: str, scaled: list[Tensor], low: Tensor, hints: list[Tensor], quality: Tensor
-    ) -> Rounded:
+    def quantise(self, name: str, scaled: list[Tensor], low: Tensor, hints: list[Tensor], quality: Tensor) -> Rounded:
         """Rounding of what a prediction left, by the named prior; see `rounding.round_along`."""
         found = round_along(
             self.prior(name),

@@ -35,6 +35,6 @@ class FramePainter:
     def latents(self, frame: FrameRead) -> Tensor:
         """(h, w, C): the low packet bands, then the others at unit synthesis gain, as family `wavelet` has them."""
         packet, details, low = frame.latents[0], frame.latents[1:-1], frame.latents[-1]
-        plane = _kernels.exact_unpyramid(details, low, *packet.shape[1:])
+        plane = _kernels.exact_unpyramid(details, low, packet.shape[1], packet.shape[2])
         parts = [torch.from_numpy(plane) * LOW_FACTOR, torch.from_numpy(packet) * FACTORS[0][:, None, None]]
         return torch.cat(parts).permute(1, 2, 0)

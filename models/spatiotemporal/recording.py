@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..interface import GroupSpec, SymbolPort
+from ..motion_field import MotionCoder
 from ..motion_tables import Recorded
 from ..native import NativeWavelet
 from .encoder import FrameEncoder, Held, Search
@@ -53,17 +54,17 @@ def cropped(example: Example, cells: int, generator: torch.Generator) -> Example
     )
 
 
-class NoMotion:
+class NoMotion(MotionCoder):
     """Stands for a motion coder whose symbols nobody wants; keeps what it is given."""
 
     def __init__(self) -> None:
         self.recorded: list[Recorded] = []
 
     def put(
-        self, port: SymbolPort, fields: list[Field], modes: Modes | None, guesses: list[Field | None]
+        self, port: SymbolPort, fields: Sequence[Field], modes: Modes | None, guesses: Sequence[Field | None]
     ) -> list[Field]:
         self.recorded.append(Recorded(fields, modes, guesses))
-        return fields
+        return list(fields)
 
 
 class Silence:
@@ -126,7 +127,7 @@ def record(
     for clip in clips:
         search = replace(Search(), depth=(0, 1, 2, 3, 3, 3, 4)[number(7)], block=(8, 16)[number(2)])
         frames = clip[: 8 if search.depth == 0 else None]
-        spec = GroupSpec(len(frames), *clip.shape[1:], number(6401))
+        spec = GroupSpec(len(frames), clip.shape[1], clip.shape[2], clip.shape[3], number(6401))
         group = Group(prior, spec, search.depth, search.block)
         for at, place in enumerate(group.places):
             recorder = Recorder(group, native, search, np.ascontiguousarray(frames[place.number].numpy()), Silence())

@@ -21,7 +21,8 @@ from ..motion_tables import fit
 from ..native import NativeWavelet
 from ..native_prior import NativePrior
 from ..scale_tables import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES, integer_tables, magnitude_counts
-from ..wavelet import RATE_WEIGHT
+from ..wavelet import RATE_WEIGHT, WaveletModel
+from ..wavelet_family import model_sizes
 from ..wavelet_training import REFIT_EVERY, prior_tensors, restore_parameters, restore_wavelet, wavelet_tensors
 from .group import Prior
 from .model import FIRST_TABLE, PRIORS, SpatiotemporalModel
@@ -54,9 +55,9 @@ class SpatiotemporalTask(TrainingTask):
     def coder(self) -> tuple[Prior, NativeWavelet]:
         """The priors as they are now, for coding in closed loop; motion costs nothing and goes nowhere."""
         native = NativeWavelet(self.model.still, RATE_WEIGHT)
-        listeners = [NativePrior(self.model.prior(name), self.model.ladder.costs, RATE_WEIGHT) for name in PRIORS]
+        one, two = (NativePrior(self.model.prior(name), self.model.ladder.costs, RATE_WEIGHT) for name in PRIORS)
         transform = ExactTransform(self.model.still.order.numpy().astype(np.int32))
-        return Prior(native.prior, *listeners, NoMotion(), Steps(step_tensors(FACTORS)), transform), native
+        return Prior(native.prior, one, two, NoMotion(), Steps(step_tensors(FACTORS)), transform), native
 
     def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Batch]:
         """Endless batches of one prior's examples, from uint8 clips (T, H, W, 3)."""
@@ -160,6 +161,13 @@ class SpatiotemporalTask(TrainingTask):
         options = {**model.options, "largest_accumulator": int(bound)}
         tensors = {**tables, **still, **priors, **fit(coder.motion.recorded), **step_tensors(FACTORS)}
         return tensors, {key: str(value) for key, value in options.items()}
+
+    def adopt(self, tensors: dict[str, Tensor]) -> None:
+        """Take what frames on their own need from a weights file of family `wavelet`, whatever its sizes."""
+        still = WaveletModel(**model_sizes(tensors))
+        restore_wavelet(still, tensors)
+        self.model.still = still.requires_grad_(False)
+        self.model.options.update(still.options)
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:

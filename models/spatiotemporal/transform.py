@@ -33,7 +33,7 @@ class ExactTransform:
 
     def synthesise(self, levels: Levels) -> Planes:
         packet, details, low = levels[0], levels[1:-1], levels[-1]
-        plane = _kernels.exact_unpyramid(details, low, *packet.shape[1:])
+        plane = _kernels.exact_unpyramid(details, low, packet.shape[1], packet.shape[2])
         return _kernels.exact_synthesise(packet, plane, self.order, torch.get_num_threads(), self.path)
 
     def planes(self, pixels: NDArray[np.uint8]) -> Planes:

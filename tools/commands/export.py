@@ -15,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data", nargs="+", required=True, metavar="PACK", help="packs that the final tables are fitted on"
     )
     parser.add_argument("--out", help="file to write (default: the package's models/weights/NAME.safetensors)")
+    parser.add_argument("--adopt", metavar="WEIGHTS", help="take the part that the run did not train from this file")
     parser.add_argument("--samples", type=int, default=64, help="pictures and clips, each, to fit the tables on")
 
 
@@ -29,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     trained = task(state["name"], **state["options"])
     trained.load_state_dict(state["average"])
+    if args.adopt:
+        trained.adopt(weights.read(Path(args.adopt))[0])
     samples, _ = packs.hold_out(packs.load(args.data))
     tensors, options = trained.export(thinned(samples, args.samples))
     target = Path(args.out) if args.out else weights.FOLDER / f"{state['name']}.safetensors"
