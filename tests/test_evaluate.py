@@ -5,6 +5,11 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +24,7 @@ from tessera.tools.evaluation.images import find_files, read
 from tessera.tools.evaluation.rows import Row, read_rows, rewrite
 from tessera.tools.peers import learned
 from tessera.tools.peers.pictures import PEERS, picture_peer
-from tessera.tools.report import scenes
+from tessera.tools.report import scenes, slider
 from tessera.tools.report.study import Study, check_references, comparable, published, read_curves, write
 
 CONTEXT = jobs.Context("images", (20.0, 60.0))
@@ -124,12 +129,12 @@ def test_an_interrupted_measurement_goes_on(pictures: Path, tmp_path: Path) -> N
     whole = _measure(paths, ["jpeg"], file)
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:8]) + lines[8][:20])  # the eighth row was being written
-    kept = read_rows(file)
+    kept = read_rows(file, Row)
     assert len(kept) == 7
     again = _measure(paths, ["jpeg"], file)
     assert [row.key for row in again] == [row.key for row in whole]
     assert all(row in again for row in kept)  # with the seconds of the first time: not measured again
-    assert len(read_rows(file)) == len(whole) == 20
+    assert len(read_rows(file, Row)) == len(whole) == 20
 
 
 def test_workers_measure_the_same(pictures: Path, tmp_path: Path) -> None:
@@ -145,13 +150,13 @@ def test_a_changed_picture_is_measured_again_and_replaces_nothing_else(pictures:
     Image.fromarray(procedural.picture(168, 200, seed=9)).save(pictures / "0.png")
     second = _measure([pictures / "0.png"], ["jpeg"], file)
     assert [row.bytes for row in first] != [row.bytes for row in second]
-    assert len(read_rows(file)) == 20
+    assert len(read_rows(file, Row)) == 20
 
 
 def test_a_new_version_replaces_the_old_rows(tmp_path: Path) -> None:
     old, new = _row("jpeg", version="1"), _row("jpeg", version="2", psnr=31.0)
-    rewrite(tmp_path / "results.csv", [old, _row("webp"), new])
-    assert read_rows(tmp_path / "results.csv") == [new, _row("webp")]
+    rewrite(tmp_path / "results.csv", [old, _row("webp"), new], Row)
+    assert read_rows(tmp_path / "results.csv", Row) == [new, _row("webp")]
 
 
 def _row(codec: str, version: str = "1", psnr: float = 30.0, source: str = "a", setting: int = 1) -> Row:
@@ -232,7 +237,7 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
         find_files([tmp_path])
     (tmp_path / "results.csv").write_text("codec,bytes\n")
     with pytest.raises(FormatError, match="not a table"):
-        read_rows(tmp_path / "results.csv")
+        read_rows(tmp_path / "results.csv", Row)
 
 
 def test_alpha_and_orientation_are_settled_before_coding(tmp_path: Path) -> None:
@@ -243,3 +248,71 @@ def test_alpha_and_orientation_are_settled_before_coding(tmp_path: Path) -> None
     assert read(tmp_path / "turned.png").shape == (30, 20, 3)
     Image.fromarray(np.dstack([pixels, pixels[..., :1]])).save(tmp_path / "alpha.png")
     assert (read(tmp_path / "alpha.png") == pixels).all()
+
+
+def test_one_failing_job_loses_no_other() -> None:
+    assert [(place, str(outcome)) for place, outcome in jobs.run(["1", "x", "3"], int, 1)] == [
+        (0, "1"), (1, "invalid literal for int() with base 10: 'x'"), (2, "3")
+    ]  # fmt: skip
+    deadly = [0, signal.SIGKILL, 0, 0]  # a process that sends itself no signal lives
+    outcomes = dict(jobs.run(deadly, signal.raise_signal, 2))
+    assert isinstance(outcomes.pop(1), CodecError) and outcomes == {0: None, 2: None, 3: None}
+
+
+def test_a_codec_that_fails_in_the_slider_leaves_a_note(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _measure([pictures / "0.png"], ["jpeg", "webp"], pictures / "results.csv")
+    taken = scenes.take
+
+    def failing(wanted: scenes.Wanted) -> slider.Shot:
+        if wanted.codec == "webp":
+            raise ValueError("no luck")
+        return taken(wanted)
+
+    monkeypatch.setattr(scenes, "take", failing)
+    made, notes = scenes.make(CONTEXT, ["jpeg", "webp"], rows, [pictures / "0.png"], [0.5], 1)
+    assert [shot.name for shot in made[0].shots] == ["original", "jpeg"]
+    assert notes == ["Not in the slider: webp on 0.png, ValueError: no luck"]
+
+
+_WORK = """
+import sys, time
+from pathlib import Path
+from tessera.tools.evaluation.jobs import run
+
+def work(file):
+    for _ in range(2400):
+        with open(file, "a") as stream:
+            stream.write(".")
+        time.sleep(0.05)
+
+if __name__ == "__main__":
+    list(run(sys.argv[1:], work, 2))
+"""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(_WORK)
+    signs = [tmp_path / "a", tmp_path / "b"]
+
+    def written() -> list[int]:
+        return [sign.stat().st_size if sign.exists() else 0 for sign in signs]
+
+    def until(condition: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + 60
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return condition()
+
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "parent.py"), *map(str, signs)])
+    try:
+        assert until(lambda: min(written()) > 0)
+    finally:
+        parent.kill()
+        parent.wait()
+
+    def quiet() -> bool:
+        before = written()
+        time.sleep(1.0)
+        return written() == before
+
+    assert until(quiet)

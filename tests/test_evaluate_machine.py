@@ -14,8 +14,11 @@ from PIL import Image
 
 from tessera.codec.errors import FormatError
 from tessera.tools.cli import main
-from tessera.tools.evaluation import perception
+from tessera.tools.evaluation import machine, perception
 from tessera.tools.evaluation.metrics import Pixels
+from tessera.tools.peers.peer import PicturePeer
+from tessera.tools.peers.pictures import picture_peer
+from tessera.tools.report.machine import at_rate
 
 SIDE = 32
 
@@ -61,19 +64,76 @@ def test_training_repeats_itself(stripes: Path) -> None:
         perception.read_set(stripes, "validation")
 
 
-def test_a_report_for_machines(stripes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["evaluate", "machine", str(stripes), "--codecs", "wavelet,jpeg", "--qualities", "2,60", "--jobs", "1",
-               "--epochs", "6", "--latents", "--out", str(tmp_path)]  # fmt: skip
-    assert main(command) == 0
-    assert "rank correlation of accuracy" in capsys.readouterr().out
-    with (tmp_path / "machine.csv").open() as stream:
-        rows = {(row["codec"], row["setting"]): row for row in csv.DictReader(stream)}
+COMMAND = ["--qualities", "2,60", "--jobs", "1", "--epochs", "6"]
+
+
+def _rows(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
+    with (folder / "machine.csv").open() as stream:
+        return {(row["codec"], row["setting"]): row for row in csv.DictReader(stream)}
+
+
+@pytest.fixture(scope="module")
+def report(stripes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the family and JPEG, with classifiers of latents."""
+    folder = tmp_path_factory.mktemp("report")
+    given = ["evaluate", "machine", str(stripes), "--codecs", "wavelet,jpeg", "--latents", "--out", str(folder)]
+    assert main([*given, *COMMAND]) == 0
+    return folder
+
+
+def test_rows_for_machines(report: Path) -> None:
+    rows = _rows(report)
     high, low = rows["wavelet", "quality=60"], rows["wavelet", "quality=2"]
     assert float(high["accuracy"]) > 0.9 and float(high["bpp"]) > float(low["bpp"])
-    assert float(high["psnr"]) > float(low["psnr"])
+    assert float(high["psnr"]) > float(low["psnr"]) and not high["msssim_db"] and not high["retrained"]
     assert float(high["latents"]) > 0.6 and not rows["jpeg", "quality=95"]["latents"]
-    with Image.open(tmp_path / "accuracy.png") as plot:
+    with Image.open(report / "accuracy.png") as plot:
         assert plot.size[0] >= 800
-    before = (tmp_path / "machine.csv").read_text()
-    assert main(command) == 0  # nothing is measured again
-    assert sorted((tmp_path / "machine.csv").read_text().splitlines()) == sorted(before.splitlines())
+    with (report / "correlations.csv").open() as stream:
+        entries = {row["codecs"]: row for row in csv.DictReader(stream)}
+    assert entries["all"]["points"] == "12" and entries["wavelet"]["points"] == "2"
+    assert -1 <= float(entries["all"]["psnr"]) <= 1 and not entries["all"]["lpips"]
+
+
+def test_only_what_is_new_is_measured(
+    report: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (report / "machine.csv").read_text()
+    again = ["evaluate", "machine", str(stripes), "--codecs", "wavelet", "--out", str(report), *COMMAND]
+    with monkeypatch.context() as patched:
+        patched.setattr(machine, "measure_set", None)
+        assert main(again) == 0
+    assert "rank correlation of accuracy" in capsys.readouterr().out
+    assert (report / "machine.csv").read_text() == before
+    monkeypatch.setattr(machine, "_coded", None)  # the figures that are there stay
+    assert main([*again, "--retrain"]) == 0
+    row = _rows(report)["wavelet", "quality=60"]
+    assert float(row["retrained"]) > 0.6 and float(row["latents"]) > 0.6
+
+
+def test_a_codec_that_fails_does_not_lose_the_run(
+    stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = machine.measure_set
+
+    def failing(job: machine.MachineJob, codec: PicturePeer) -> machine.MachineRow:
+        if codec.name == "webp" or job.setting == 2:
+            raise ValueError("no luck <today>")
+        return whole(job, codec)
+
+    monkeypatch.setattr(machine, "measure_set", failing)
+    given = ["--out", str(tmp_path), "--qualities", "2,60", "--jobs", "1", "--epochs", "1", "--images", "10"]
+    assert main(["evaluate", "machine", str(stripes), "--codecs", "webp,wavelet", *given]) == 0
+    assert "failed: wavelet quality=2 on set.tar: ValueError: no luck" in capsys.readouterr().out
+    assert list(_rows(tmp_path)) == [("wavelet", "quality=60")]
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.count("ValueError: no luck &lt;today&gt;") == 1 + len(picture_peer("webp").settings)
+    assert "10 coded pictures" in page and "<img" in page
+    assert main(["evaluate", "machine", str(stripes), "--codecs", "webp", *given]) == 2
+    assert "nothing could be measured: ValueError: no luck" in capsys.readouterr().err
+
+
+def test_values_at_equal_rate() -> None:
+    curve = [(0.5, 60.0), (0.25, 50.0), (2.0, 90.0)]
+    assert at_rate(curve, 1.0) == pytest.approx(75.0) and at_rate(curve, 0.25) == 50.0
+    assert at_rate(curve, 0.2) is None and at_rate(curve, 2.1) is None and at_rate([], 1.0) is None

@@ -136,6 +136,26 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Progress | None
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def fit_bar(*, quiet: bool = False) -> Iterator[Callable[[Any], None] | None]:
+    """A bar on stderr for codecs that fit a network: takes FitStatus; None when stderr is no terminal or `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("fitting", total=1.0)
+
+        def watch(status: Any) -> None:
+            size = f", {status.bits / 8000:.1f} KB" if status.bits else ""
+            bar.update(task, completed=status.part, description=f"fitting, {status.psnr:.2f} dB{size}")
+
+        yield watch
+
+
 def text_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
     """Cells in aligned columns; the first `left` columns are set flush left, the others flush right."""
     lines = [head, *rows]

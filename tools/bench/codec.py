@@ -6,12 +6,14 @@ import importlib.util
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from tessera.codec.errors import ParameterError, UnsupportedError
 
 PICTURE = (512, 768)  # height, width: multiples of 64, as the peer wants
 FRAME = (1080, 1920)
+
+Name = TypeVar("Name", str, tuple[str, str])
 
 
 def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
         "encode_1080p": lambda: tessera.encode(frame, codec=codec),
     }
     peer, theirs = _peer(pixels)
-    seconds = _alternate({**{("ours", name): work for name, work in ours.items()}, **theirs}, runs)
+    seconds = alternate({**{("ours", name): work for name, work in ours.items()}, **theirs}, runs)
     result: dict[str, Any] = {
         "codec": codec,
         "peer": peer,
@@ -86,9 +88,9 @@ def _peer(pixels: Any) -> tuple[str, dict[tuple[str, str], Callable[[], Any]]]:
     }
 
 
-def _alternate(work: dict[tuple[str, str], Callable[[], Any]], runs: int) -> dict[tuple[str, str], float]:
+def alternate(work: dict[Name, Callable[[], Any]], runs: int) -> dict[Name, float]:
     """Median seconds of each piece of work; the pieces take turns, so a busy moment hits all alike."""
-    times: dict[tuple[str, str], list[float]] = {name: [] for name in work}
+    times: dict[Name, list[float]] = {name: [] for name in work}
     for index in range(runs + 1):
         for name, call in work.items():
             start = time.perf_counter()

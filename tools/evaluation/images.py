@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tessera.codec.errors import FormatError, ParameterError
-from tessera.tools.evaluation import metrics
-from tessera.tools.evaluation.jobs import Job, setting_text, version_text
+from tessera.tools.evaluation.figures import Figures
+from tessera.tools.evaluation.jobs import Job
+from tessera.tools.evaluation.metrics import Pixels
 from tessera.tools.evaluation.rows import Row
 from tessera.tools.peers.peer import PicturePeer
 
@@ -41,38 +42,18 @@ def measure_picture(job: Job, codec: PicturePeer) -> Row:
     middle = time.process_time()
     decoded = codec.decode(data)
     end = time.process_time()
-    height, width = pixels.shape[:2]
-    return Row(
-        codec=codec.name,
-        version=version_text(codec),
-        setting=setting_text(codec, job.setting),
-        source=job.path.name,
-        sha256=job.digest,
-        frames=1,
-        width=width,
-        height=height,
-        bytes=len(data),
-        bpp=round(8 * len(data) / (width * height), 6),
-        psnr=round(metrics.psnr(pixels, decoded), 5),
-        psnr_yuv=round(metrics.psnr_yuv(pixels, decoded), 5),
-        msssim=rounded(metrics.ms_ssim(pixels, decoded)),
-        lpips=rounded(metrics.lpips(pixels, decoded)),
-        encode_s=round(middle - start, 4),
-        decode_s=round(end - middle, 4),
-    )
-
-
-def rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
+    figures = Figures()
+    figures.add(pixels, decoded)
+    return figures.row(job, codec, len(data), middle - start, end - middle)
 
 
 @lru_cache(maxsize=2)
-def _held(path: Path, digest: str) -> metrics.Pixels:
+def _held(path: Path, digest: str) -> Pixels:
     """The picture, read once for all its measurements; `digest` tells what the file held then."""
     return read(path)
 
 
-def read(path: Path) -> metrics.Pixels:
+def read(path: Path) -> Pixels:
     """uint8 (H, W, 3), not writable; alpha is dropped and EXIF orientation applied."""
     from PIL import Image, ImageOps
 

@@ -1,7 +1,8 @@
 """Runs measurements side by side: one job is one codec at one setting on one file, done in a worker process.
 
-A job that fails is reported and the others go on.  Each worker computes on one thread, so the number of jobs at a time
-is the number of cores in use.
+A job that fails, even one that kills its process, is reported and the others go on.  Each worker computes on one
+thread, so the number of jobs at a time is the number of cores in use.  A worker ends with the process that started it,
+however that one ends.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from tessera.codec.errors import CodecError, ParameterError
-from tessera.tools.evaluation.rows import Row, RowFile, rewrite
+from tessera.tools.evaluation.rows import AnyRow, Row, RowFile, rewrite
 from tessera.tools.options import Progress
 from tessera.tools.peers.peer import Peer, parse
 
@@ -40,6 +43,8 @@ class Context:
 
 @dataclass(frozen=True)
 class Job:
+    """One codec at one setting on one file; `digest` names what the file holds."""
+
     context: Context
     codec: str
     setting: float
@@ -88,87 +93,145 @@ def version_text(codec: Peer[Any, Any]) -> str:
     return f"{codec.version()} [{hashlib.sha256(codec.about.encode()).hexdigest()[:6]}]"
 
 
+def digest_of(path: Path) -> str:
+    """The first 12 hexadecimal digits of the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
 def measure(context: Context, codecs: Sequence[str], paths: Sequence[Path], file: Path, *, workers: int = 1,
             progress: Progress | None = None) -> tuple[list[Row], list[Failure]]:  # fmt: skip
     """Every codec at each of its settings on every path; what the CSV `file` holds already is not measured again."""
     peers = [subject(context, spec) for spec in codecs]
-    digests = {path: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in paths}
-    with RowFile(file) as store:
+    digests = {path: digest_of(path) for path in paths}
+    jobs = {
+        (peer.name, version_text(peer), setting_text(peer, setting), digest):
+            Job(context, peer.name, setting, path, digest)
+        for path, digest in digests.items() for peer in peers for setting in peer.settings
+    }  # fmt: skip
+    with RowFile(file, Row) as store:
         known = {row.key: row for row in store.rows}
-        rows: list[Row] = []
-        jobs: list[Job] = []
-        for path, digest in digests.items():
-            for peer in peers:
-                for setting in peer.settings:
-                    row = known.get((peer.name, version_text(peer), setting_text(peer, setting), digest))
-                    if row is None:
-                        jobs.append(Job(context, peer.name, setting, path, digest))
-                    else:
-                        rows.append(row)
-        failures = _collect(jobs, rows, store, workers, progress)
-    rewrite(file, [*store.rows, *rows])
-    return _in_order(rows, peers, digests), failures
+        rows = [known[key] for key in jobs if key in known]
+        todo = [job for key, job in jobs.items() if key not in known]
+        new, failures = collect(todo, _measure_source, store, workers, progress, done=len(rows))
+    rewrite(file, store.rows, Row)
+    return _in_order([*rows, *new], peers, digests), failures
 
 
-def _collect(jobs: Sequence[Job], rows: list[Row], store: RowFile, workers: int, progress: Progress | None
-             ) -> list[Failure]:  # fmt: skip
-    """Run the jobs; add rows to `rows` and `store`; return what failed."""
+def _measure_source(job: Job, codec: Peer[Any, Any]) -> Row:
+    if job.context.kind == "video":
+        from tessera.tools.evaluation import video
+
+        return video.measure_clip(job, codec)
+    from tessera.tools.evaluation import images
+
+    return images.measure_picture(job, codec)
+
+
+def collect(jobs: Sequence[Job], work: Callable[[Any, Peer[Any, Any]], AnyRow], store: RowFile[AnyRow], workers: int,
+            progress: Progress | None = None, done: int = 0) -> tuple[list[AnyRow], list[Failure]]:  # fmt: skip
+    """`work(job, codec)` of every job: the rows, each kept in `store` as soon as it is there, and what failed.
+
+    `done` is the number of rows that were there before, for the progress.
+    """
+    rows: list[AnyRow] = []
     failures: list[Failure] = []
-    total = len(rows) + len(jobs)
-    for outcome in run(jobs, attempt, workers):
-        if isinstance(outcome, Row):
+    for place, outcome in run(jobs, partial(_call, work), workers):
+        if isinstance(outcome, Exception):
+            failures.append(failure(jobs[place], outcome))
+        else:
             store.add(outcome)
             rows.append(outcome)
-        else:
-            failures.append(outcome)
         if progress:
-            progress(len(rows) + len(failures), total)
-    return failures
+            progress(done + len(rows) + len(failures), done + len(jobs))
+    return rows, failures
 
 
-def _in_order(rows: Iterable[Row], peers: Sequence[Peer[Any, Any]], digests: dict[Path, str]) -> list[Row]:
+def _in_order(rows: Iterable[Row], peers: Sequence[Peer[Any, Any]], digests: Mapping[Path, str]) -> list[Row]:
     """By codec, setting and source as they were asked for."""
-    codecs = {(peer.name, setting_text(peer, s)): (i, j) for i, peer in enumerate(peers)
-              for j, s in enumerate(peer.settings)}  # fmt: skip
+    codecs = asked_order(peers)
     sources = {digest: index for index, digest in enumerate(digests.values())}
     return sorted(rows, key=lambda row: (*codecs[row.codec, row.setting], sources[row.sha256]))
 
 
-def attempt(job: Job) -> Row | Failure:
-    """The measurement, or why there is none."""
-    codec = subject(job.context, job.codec)
-    try:
-        if job.context.kind == "video":
-            from tessera.tools.evaluation import video
-
-            return video.measure_clip(job, codec)
-        from tessera.tools.evaluation import images
-
-        return images.measure_picture(job, codec)
-    except Exception as error:  # whatever a codec or library does, the other files are still measured
-        reason = " ".join(str(error).split()) or "no message"
-        return Failure(job.codec, setting_text(codec, job.setting), job.path.name, f"{type(error).__name__}: {reason}")
+def asked_order(peers: Sequence[Peer[Any, Any]]) -> dict[tuple[str, str], tuple[int, int]]:
+    """(codec, setting) of a row -> its place among the codecs and settings that were asked for."""
+    return {
+        (peer.name, setting_text(peer, setting)): (i, j)
+        for i, peer in enumerate(peers)
+        for j, setting in enumerate(peer.settings)
+    }
 
 
-def run(jobs: Sequence[Any], work: Any, workers: int) -> Iterator[Any]:
-    """`work(job)` of every job as it is done, in this process or in several."""
+def _call(work: Callable[[Any, Peer[Any, Any]], AnyRow], job: Job) -> AnyRow:
+    return work(job, subject(job.context, job.codec))
+
+
+def failure(job: Job, error: Exception) -> Failure:
+    """What `error` says about a job."""
+    setting = setting_text(subject(job.context, job.codec), job.setting)
+    return Failure(job.codec, setting, job.path.name, reason(error))
+
+
+def reason(error: Exception) -> str:
+    """An error's type and message on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+
+
+def run(jobs: Sequence[Any], work: Callable[[Any], Any], workers: int) -> Iterator[tuple[int, Any]]:
+    """`work(job)` of every job as it is done, in this process or in several: its place in `jobs`, and its outcome.
+
+    The outcome is the exception where there was one: whatever a codec or library does, the other jobs are done.
+    """
     if workers <= 1 or len(jobs) <= 1:
-        yield from map(work, jobs)
+        for place, job in enumerate(jobs):
+            yield place, _outcome(work, job)
         return
+    left = dict(enumerate(jobs))
+    while left:
+        yield from _run_in_pool(left, work, workers)
+        if left and workers == 1:  # whose job comes first is the one that died
+            place = min(left)
+            del left[place]
+            yield place, CodecError("its process died (out of memory?)")
+        workers = 1
+
+
+def _run_in_pool(left: dict[int, Any], work: Callable[[Any], Any], workers: int) -> Iterator[tuple[int, Any]]:
+    """Do the jobs `left` in new processes and take what is done out of it; some are left where a process died."""
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_one_thread)
+    pool = ProcessPoolExecutor(min(workers, len(left)), mp_context=context, initializer=_begin)
     try:
-        for future in as_completed([pool.submit(work, job) for job in jobs]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise CodecError("a worker process died (out of memory?); run the same command again with fewer --jobs: "
-                         "what has been measured is kept") from error  # fmt: skip
+        futures = {pool.submit(_outcome, work, job): place for place, job in left.items()}
+        for future in as_completed(futures):
+            if not isinstance(future.exception(), BrokenProcessPool):
+                del left[futures[future]]
+                yield futures[future], future.exception() or future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _outcome(work: Callable[[Any], Any], job: Any) -> Any:
+    try:
+        return work(job)
+    except Exception as error:
+        return error
+
+
+def _begin() -> None:
+    """In a new worker: one thread to compute on, and one that ends the worker when its parent is gone.
+
+    A killed parent cannot tell its workers, and they would not notice: each of them holds both ends of the queue that
+    it waits at.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,129 +1,156 @@
-"""`tessera evaluate machine SET.tar`: how well small classifiers do on coded pictures, and on latents without decoding.
+"""Measures what machines still see: how well small classifiers do on coded pictures, and on latents without decoding.
 
-One classifier is trained on clean pixels and kept in the report's folder.  For each codec and setting it sees the
-decoded test pictures.  With --latents a classifier a family and quality learns from the latents that `tessera.open`
-reads, without any pixels; with --retrain one a codec and setting learns from decoded training pictures.
+One classifier is trained on clean pixels and kept beside the table of rows.  For each codec and setting it sees the
+decoded test pictures.  Where it is asked for, a classifier a family and quality learns from the latents that
+`tessera.open` reads, without any pixels, and one a codec and setting learns from decoded training pictures.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tessera.codec.errors import ParameterError
-from tessera.tools import options
 from tessera.tools.evaluation import metrics, perception
-from tessera.tools.evaluation.jobs import Context, run, setting_text, subject, version_text
+from tessera.tools.evaluation.jobs import (
+    Context,
+    Failure,
+    Job,
+    asked_order,
+    collect,
+    digest_of,
+    setting_text,
+    subject,
+    version_text,
+)
+from tessera.tools.evaluation.rows import Measured, RowFile, rewrite
+from tessera.tools.options import Progress
 from tessera.tools.peers import families
+from tessera.tools.peers.peer import PicturePeer
 
-QUALITIES = (10.0, 30.0, 50.0, 70.0, 90.0)
-CODECS = "wavelet,jpeg,webp"
+LPIPS_PICTURES = 100  # of the test pictures, spread evenly: it is slow
 
 
 @dataclass(frozen=True)
-class MachineRow:
-    """Means over the test pictures of one codec and setting; `set` and `size` name the pictures and their number.
+class MachineRow(Measured):
+    """Means over the test pictures of one codec and setting.
 
+    set, size, epochs   the pictures, their number (0: all) and the training that the accuracies depend on
+    ssim_db     -10 log10(1 - SSIM)
+    msssim_db   the same of MS-SSIM; None where the pictures are too small for it
+    lpips       over `LPIPS_PICTURES` of the pictures; None where it is not measured
     accuracy    0..1, of the classifier trained on clean pixels
-    retrained   of one trained on pictures coded like this; None without --retrain
-    latents     of one trained on the latents; None without --latents or for other codecs
-    ssim_db     -10 log10(1 - SSIM): the pictures are too small for MS-SSIM
+    retrained   of one trained on pictures coded like this; None where that was not asked for
+    latents     of one trained on the latents; None for other codecs and where that was not asked for
     """
 
-    codec: str
-    version: str
-    setting: str
     set: str
     size: int
+    epochs: int
     bpp: float
     psnr: float
     ssim_db: float
+    msssim_db: float | None
     lpips: float | None
     accuracy: float
     retrained: float | None
     latents: float | None
 
+    @property
+    def subject(self) -> tuple[object, ...]:
+        return (self.set, self.size, self.epochs)
+
+    @property
+    def order(self) -> tuple[str, float]:
+        return self.set, self.bpp
+
 
 @dataclass(frozen=True)
-class MachineJob:
-    context: Context
-    codec: str
-    setting: float
+class Asked:
+    """What to measure on the set at `path`: train/CLASS/NAME and test/CLASS/NAME in a tar file.
+
+    size        test pictures, 0 for all
+    epochs      of training each classifier
+    retrain, latents   also train on coded pictures, on latents
+    """
+
     path: Path
-    digest: str
-    model: Path
     size: int
     epochs: int
     retrain: bool
     latents: bool
 
 
-def evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure, write machine.csv, correlations.csv and accuracy.png to `args.out`; return what they hold."""
-    if len(args.paths) != 1 or not args.paths[0].is_file():
-        raise ParameterError("evaluate machine takes one tar file of pictures train/CLASS/NAME and test/CLASS/NAME")
-    path = args.paths[0]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    context = Context("images", tuple(args.qualities or QUALITIES), args.device)
-    peers = [subject(context, name) for name in args.codecs or CODECS.split(",")]
-    model, clean = _model(path, digest, args)
-    file = args.out / "machine.csv"
-    known = {(row.codec, row.version, row.setting, row.set, row.size): row for row in read(file)}
+@dataclass(frozen=True)
+class MachineJob(Job):
+    """`model` is the file of the clean classifier; `known` the row that is there and lacks what `asked` wants."""
+
+    asked: Asked
+    model: Path
+    known: MachineRow | None
+
+
+def measure(context: Context, codecs: Sequence[str], asked: Asked, folder: Path, *, workers: int = 1,
+            progress: Progress | None = None) -> tuple[float, list[MachineRow], list[Failure]]:  # fmt: skip
+    """The accuracy on clean pixels, a row a codec and setting, and what failed.
+
+    `folder` keeps machine.csv and the classifier: what they hold already is neither measured nor trained again.
+    """
+    peers = [subject(context, name) for name in codecs]
+    digest = digest_of(asked.path)
+    model, clean = _model(asked, digest, folder)
     rows: list[MachineRow] = []
     jobs: list[MachineJob] = []
-    for peer in peers:
-        for setting in peer.settings:
-            row = known.get((peer.name, version_text(peer), setting_text(peer, setting), digest, args.images))
-            job = MachineJob(context, peer.name, setting, path, digest, model, args.images, args.epochs, args.retrain,
-                             args.latents and families.known(peer.name))  # fmt: skip
-            complete = row is not None and (row.latents is not None or not job.latents) and (
-                row.retrained is not None or not job.retrain)  # fmt: skip
-            if row is not None and complete:
-                rows.append(row)
-            else:
-                jobs.append(job)
-    with options.progress_bar("measuring", quiet=args.json) as progress:
-        for row in run(jobs, measure, args.jobs):
-            rows.append(row)
-            write(file, [*known.values(), *rows])  # a row takes minutes: keep each
-            if progress:
-                progress(len(rows), len(rows) + len(jobs))
-    order = {(p.name, setting_text(p, s)): (i, j) for i, p in enumerate(peers) for j, s in enumerate(p.settings)}
-    rows.sort(key=lambda row: order[row.codec, row.setting])
-    table = correlations(rows)
-    write(file, [*known.values(), *rows])
-    _write_table(args.out / "correlations.csv", table)
-    draw(args.out / "accuracy.png", rows, clean)
-    return {"clean_accuracy": clean, "rows": rows, "correlations": table}
+    with RowFile(folder / "machine.csv", MachineRow) as store:
+        known = {row.key: row for row in store.rows}
+        for peer in peers:
+            wanted = dataclasses.replace(asked, latents=asked.latents and families.known(peer.name))
+            for setting in peer.settings:
+                key = (peer.name, version_text(peer), setting_text(peer, setting), digest, asked.size, asked.epochs)
+                row = known.get(key)
+                if row is not None and not _lacks(row, wanted):
+                    rows.append(row)
+                else:
+                    jobs.append(MachineJob(context, peer.name, setting, asked.path, digest, wanted, model, row))
+        new, failures = collect(jobs, measure_set, store, workers, progress, done=len(rows))
+    rewrite(folder / "machine.csv", store.rows, MachineRow)
+    order = asked_order(peers)
+    return clean, sorted([*rows, *new], key=lambda row: order[row.codec, row.setting]), failures
 
 
-def _model(path: Path, digest: str, args: argparse.Namespace) -> tuple[Path, float]:
+def _lacks(row: MachineRow, asked: Asked) -> bool:
+    return (asked.retrain and row.retrained is None) or (asked.latents and row.latents is None)
+
+
+def _model(asked: Asked, digest: str, folder: Path) -> tuple[Path, float]:
     """The file of the classifier trained on clean pixels, made if there is none, and its accuracy on clean pixels."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
-    file = args.out / f"classifier-{digest}-{args.epochs}.safetensors"
-    test = _part(perception.read_set(path, "test"), args.images)
+    file = folder / f"classifier-{digest}-{asked.epochs}.safetensors"
+    test = _part(perception.read_set(asked.path, "test"), asked.size)
     if file.exists():
-        model = perception.classifier(3, test.pixels.shape[1], len(test.classes))
-        model.load_state_dict(load_file(file))
-        model.eval()
+        model = _load(file, test)
     else:
-        clean = perception.read_set(path, "train")
+        clean = perception.read_set(asked.path, "train")
         model = perception.train(perception.as_input(clean.pixels), torch.from_numpy(clean.labels), len(clean.classes),
-                                 epochs=args.epochs)  # fmt: skip
+                                 epochs=asked.epochs)  # fmt: skip
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, file)
     return file, perception.accuracy(model, perception.as_input(test.pixels), torch.from_numpy(test.labels))
+
+
+def _load(file: Path, shown: perception.LabelledSet) -> torch.nn.Sequential:
+    """The classifier in `file`, of pictures like those of `shown`."""
+    from safetensors.torch import load_file
+
+    model = perception.classifier(3, shown.pixels.shape[1], len(shown.classes))
+    model.load_state_dict(load_file(file))
+    return model.eval()
 
 
 def _part(whole: perception.LabelledSet, size: int) -> perception.LabelledSet:
@@ -134,34 +161,49 @@ def _part(whole: perception.LabelledSet, size: int) -> perception.LabelledSet:
     return perception.LabelledSet(whole.pixels[chosen], whole.labels[chosen], whole.classes)
 
 
-def measure(job: MachineJob) -> MachineRow:
-    """Everything about one codec at one setting."""
-    from safetensors.torch import load_file
-
-    codec = subject(job.context, job.codec)
-    test = _part(perception.read_set(job.path, "test"), job.size)
+def measure_set(job: MachineJob, codec: PicturePeer) -> MachineRow:
+    """Everything about one codec at one setting that `job.known` does not tell."""
+    test = _part(perception.read_set(job.path, "test"), job.asked.size)
     files = [codec.encode(pixels, job.setting) for pixels in test.pixels]
     decoded = np.stack([codec.decode(data) for data in files])
-    model = perception.classifier(3, decoded.shape[1], len(test.classes))
-    model.load_state_dict(load_file(job.model))
-    pairs = list(zip(test.pixels, decoded, strict=True))
-    lpips = [metrics.lpips(*pair) for pair in pairs[:100]]
-    known = [value for value in lpips if value is not None]
+    row = job.known or _coded(job, codec, test, files, decoded)
     labels = torch.from_numpy(test.labels)
+    if job.asked.retrain and row.retrained is None:
+        row = dataclasses.replace(row, retrained=_retrained(job, codec, decoded, labels))
+    if job.asked.latents and row.latents is None:
+        row = dataclasses.replace(row, latents=_from_latents(job, codec, files, labels))
+    return row
+
+
+def _coded(job: MachineJob, codec: PicturePeer, test: perception.LabelledSet, files: Sequence[bytes],
+           decoded: NDArray[np.uint8]) -> MachineRow:  # fmt: skip
+    """Rate, quality, and what the classifier of clean pixels sees."""
+    pairs = list(zip(test.pixels, decoded, strict=True))
+    msssim = _mean([metrics.ms_ssim(*pair) for pair in pairs])
+    lpips = _mean([metrics.lpips(*pair) for pair in pairs[:: max(1, len(pairs) // LPIPS_PICTURES)]])
+    accuracy = perception.accuracy(_load(job.model, test), perception.as_input(decoded), torch.from_numpy(test.labels))
     return MachineRow(
         codec=codec.name,
         version=version_text(codec),
         setting=setting_text(codec, job.setting),
         set=job.digest,
-        size=job.size,
+        size=job.asked.size,
+        epochs=job.asked.epochs,
         bpp=round(8 * sum(map(len, files)) / (decoded.size / 3), 6),
         psnr=round(fmean(metrics.psnr(*pair) for pair in pairs), 4),
         ssim_db=round(metrics.ms_ssim_db(_ssim(test.pixels, decoded)), 4),
-        lpips=round(fmean(known), 5) if known else None,
-        accuracy=perception.accuracy(model.eval(), perception.as_input(decoded), labels),
-        retrained=_retrained(job, codec, decoded, labels) if job.retrain else None,
-        latents=_from_latents(job, codec, files, labels) if job.latents else None,
+        msssim_db=None if msssim is None else round(metrics.ms_ssim_db(msssim), 4),
+        lpips=None if lpips is None else round(lpips, 5),
+        accuracy=accuracy,
+        retrained=None,
+        latents=None,
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None if any value is."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
 
 
 def _ssim(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
@@ -172,22 +214,22 @@ def _ssim(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
         return float(ssim(a, b, data_range=255.0))
 
 
-def _retrained(job: MachineJob, codec: Any, decoded: NDArray[np.uint8], labels: torch.Tensor) -> float:
+def _retrained(job: MachineJob, codec: PicturePeer, decoded: NDArray[np.uint8], labels: torch.Tensor) -> float:
     """The accuracy of a classifier trained on coded pictures."""
     clean = perception.read_set(job.path, "train")
     coded = np.stack([codec.decode(codec.encode(pixels, job.setting)) for pixels in clean.pixels])
     inputs, wanted = perception.as_input(coded), torch.from_numpy(clean.labels)
-    model = perception.train(inputs, wanted, len(clean.classes), epochs=job.epochs)
+    model = perception.train(inputs, wanted, len(clean.classes), epochs=job.asked.epochs)
     return perception.accuracy(model, perception.as_input(decoded), labels)
 
 
-def _from_latents(job: MachineJob, codec: Any, files: Sequence[bytes], labels: torch.Tensor) -> float:
+def _from_latents(job: MachineJob, codec: PicturePeer, files: Sequence[bytes], labels: torch.Tensor) -> float:
     """The accuracy of a classifier that learns from latents and sees the test files' latents."""
     clean = perception.read_set(job.path, "train")
     inputs = torch.stack([_latents(codec.encode(pixels, job.setting)) for pixels in clean.pixels])
     scale = inputs.square().mean((0, 2, 3), keepdim=True).sqrt().clamp_min(1e-3)
     wanted = torch.from_numpy(clean.labels)
-    model = perception.train((inputs / scale).clamp_(-8, 8), wanted, len(clean.classes), epochs=job.epochs)
+    model = perception.train((inputs / scale).clamp_(-8, 8), wanted, len(clean.classes), epochs=job.asked.epochs)
     shown = torch.stack([_latents(data) for data in files])
     return perception.accuracy(model, (shown / scale).clamp_(-8, 8), labels)
 
@@ -198,91 +240,3 @@ def _latents(data: bytes) -> torch.Tensor:
 
     with tessera.open(data) as clip:
         return clip.latents(0, 1).x[0].permute(2, 0, 1)
-
-
-def correlations(rows: Sequence[MachineRow]) -> list[dict[str, Any]]:
-    """Spearman's rank correlation of accuracy with each measure of quality, over all rows and over each codec's."""
-    groups = {"all": list(rows)}
-    for row in rows:
-        groups.setdefault(row.codec, []).append(row)
-    table: list[dict[str, Any]] = []
-    for name, group in groups.items():
-        accuracy = [row.accuracy for row in group]
-        entry: dict[str, Any] = {"codecs": name, "points": len(group)}
-        for measure_name in ("bpp", "psnr", "ssim_db"):
-            values = [getattr(row, measure_name) for row in group]
-            entry[measure_name] = round(perception.spearman(accuracy, values), 4)
-        lpips = [row.lpips for row in group if row.lpips is not None]
-        entry["lpips"] = round(perception.spearman(accuracy, lpips), 4) if len(lpips) == len(group) else None
-        table.append(entry)
-    return table
-
-
-def draw(file: Path, rows: Sequence[MachineRow], clean: float) -> None:
-    """Accuracy over rate: pixels with lines, latents with dotted ones, the clean accuracy as a level."""
-    from tessera.tools.report import plots
-
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        lines.setdefault(row.codec, []).append((row.bpp, 100 * row.accuracy))
-        for kind in ("retrained", "latents"):
-            value = getattr(row, kind)
-            if value is not None:
-                lines.setdefault(f"{row.codec}, {kind}", []).append((row.bpp, 100 * value))
-    rates = [row.bpp for row in rows]
-    lines["clean pixels"] = [(min(rates), 100 * clean), (max(rates), 100 * clean)]
-    ours = [name for name in lines if families.known(name.split(",")[0])]
-    plots.draw(file, "accuracy on decoded pixels (%)", lines, plots.palette(list(lines), ours), ours)
-
-
-def read(file: Path) -> list[MachineRow]:
-    """The rows of a file that `write` wrote; none where there is no file."""
-    if not file.exists():
-        return []
-    with file.open(newline="", encoding="utf-8") as stream:
-        return [_parse(item) for item in csv.DictReader(stream)]
-
-
-def _parse(item: dict[str, str]) -> MachineRow:
-    values: dict[str, Any] = {}
-    for name, text in item.items():
-        if name in ("codec", "version", "setting", "set"):
-            values[name] = text
-        else:
-            values[name] = (int(text) if name == "size" else float(text)) if text else None
-    return MachineRow(**values)
-
-
-def write(file: Path, rows: Sequence[MachineRow]) -> None:
-    """All rows, the last one of the same measurement counting."""
-    latest = {(row.codec, row.setting, row.set, row.size): row for row in rows}
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(field.name for field in dataclasses.fields(MachineRow))
-        writer.writerows(dataclasses.astuple(row) for row in latest.values())
-
-
-def _write_table(file: Path, table: Sequence[dict[str, Any]]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, table[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-
-
-def print_tables(result: dict[str, Any]) -> None:
-    """The rows and correlations as text."""
-    def percent(value: float | None) -> str:
-        return "" if value is None else f"{value:.1%}"
-
-    cells = [
-        (r.codec, r.setting, f"{r.bpp:.3f}", f"{r.psnr:.2f}", f"{r.ssim_db:.2f}", percent(r.accuracy),
-         percent(r.retrained), percent(r.latents))
-        for r in result["rows"]
-    ]  # fmt: skip
-    print(f"clean pixels: {percent(result['clean_accuracy'])}")
-    head = ["codec", "setting", "bpp", "PSNR", "SSIM dB", "accuracy", "retrained", "latents"]
-    print(options.text_table(head, cells, left=2))
-    print("\nrank correlation of accuracy")
-    head = list(result["correlations"][0])
-    shown = [["" if entry[name] is None else str(entry[name]) for name in head] for entry in result["correlations"]]
-    print(options.text_table(head, shown))

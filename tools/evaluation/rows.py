@@ -4,32 +4,61 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from tessera.codec.errors import FormatError
 
 
 @dataclass(frozen=True)
-class Row:
-    """One codec at one setting on one picture or clip.
+class Measured:
+    """What every row begins with: a codec at a setting.
 
     version   of the codec and its libraries (for a family: of the package and its weights), and of its fixed settings
     setting   such as `quality=50`
-    source    the name of the picture or clip
-    sha256    of its file, first 12 hexadecimal digits
-    bpp       bits of the whole file for each pixel of each frame
-    psnr      dB, RGB, 8 bits; mean over the frames, as are the other figures of quality
-    psnr_yuv  dB, YUV 6:1:1
-    msssim    0..1, None below 161 pixels; of a clip, over every `--msssim-every`-th frame
-    lpips     None where it is not measured
-    encode_s, decode_s   CPU seconds of one run (all threads of the process)
     """
 
     codec: str
     version: str
     setting: str
+
+    @property
+    def subject(self) -> tuple[object, ...]:
+        """What the codec was measured on, by its content, not its place."""
+        raise NotImplementedError
+
+    @property
+    def order(self) -> tuple[str, float]:
+        """Where the row stands in its file, after the codec: a name, then the rate."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes it the same measurement."""
+        return (self.codec, self.version, self.setting, *self.subject)
+
+    @property
+    def value(self) -> float:
+        """The number of the setting."""
+        return float(self.setting.partition("=")[2])
+
+
+@dataclass(frozen=True)
+class Row(Measured):
+    """One codec at one setting on one picture or clip.
+
+    source    the name of the picture or clip
+    sha256    of its file, first 12 hexadecimal digits
+    bpp       bits of the whole file for each pixel of each frame
+    psnr      dB, RGB, 8 bits; mean over the frames, as are the other figures of quality
+    psnr_yuv  dB, YUV 6:1:1; None where the source is gray
+    msssim    0..1, None below 161 pixels; of a clip, over every `--msssim-every`-th frame
+    lpips     None where it is not measured
+    encode_s, decode_s   CPU seconds of one run (all threads of the process)
+    """
+
     source: str
     sha256: str
     frames: int
@@ -45,33 +74,29 @@ class Row:
     decode_s: float
 
     @property
-    def key(self) -> tuple[str, ...]:
-        """What makes it the same measurement: the source by its content, not its place."""
-        return (self.codec, self.version, self.setting, self.sha256)
+    def subject(self) -> tuple[object, ...]:
+        return (self.sha256,)
 
     @property
-    def value(self) -> float:
-        """The number of the setting."""
-        return float(self.setting.partition("=")[2])
+    def order(self) -> tuple[str, float]:
+        return self.source, self.bpp
 
 
-_FIELDS = [field.name for field in dataclasses.fields(Row)]
-_TEXT = {"codec", "version", "setting", "source", "sha256"}
-_WHOLE = {"frames", "width", "height", "bytes"}
+AnyRow = TypeVar("AnyRow", bound=Measured)
 
 
-class RowFile:
-    """The CSV file `path`; each row is written out at once, so an interrupted run loses none."""
+class RowFile(Generic[AnyRow]):
+    """The CSV file `path` of rows of one `kind`; each row is written out at once, so an interrupted run loses none."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows = read_rows(path)
+    def __init__(self, path: Path, kind: type[AnyRow]) -> None:
+        self.path, self.kind = path, kind
+        self.rows = read_rows(path, kind)
         self._stream = path.open("a", newline="", encoding="utf-8")
         self._csv = csv.writer(self._stream, lineterminator="\n")
         if self._stream.tell() == 0:
-            self._csv.writerow(_FIELDS)
+            self._csv.writerow(_names(kind))
 
-    def add(self, row: Row) -> None:
+    def add(self, row: AnyRow) -> None:
         self._csv.writerow(_cells(row))
         self._stream.flush()
         self.rows.append(row)
@@ -79,33 +104,33 @@ class RowFile:
     def close(self) -> None:
         self._stream.close()
 
-    def __enter__(self) -> RowFile:
+    def __enter__(self) -> RowFile[AnyRow]:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def rewrite(path: Path, rows: Iterable[Row]) -> None:
+def rewrite(path: Path, rows: Iterable[AnyRow], kind: type[AnyRow]) -> None:
     """Write the file anew, sorted, without the rows that a newer measurement of the same thing replaces."""
-    latest = {(row.codec, row.setting, row.sha256): row for row in rows}
+    latest = {(row.codec, row.setting, *row.subject): row for row in rows}
     part = path.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(_FIELDS)
-        writer.writerows(_cells(row) for row in sorted(latest.values(), key=_order))
+        writer.writerow(_names(kind))
+        writer.writerows(_cells(row) for row in sorted(latest.values(), key=lambda row: (row.codec, *row.order)))
     part.replace(path)
 
 
-def _order(row: Row) -> tuple[str, str, float]:
-    return row.codec, row.source, row.bpp
+def _names(kind: type[Measured]) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
 
 
-def _cells(row: Row) -> Sequence[object]:
+def _cells(row: Measured) -> Sequence[object]:
     return [round(value, 6) if isinstance(value, float) else value for value in dataclasses.astuple(row)]
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, kind: type[AnyRow]) -> list[AnyRow]:
     """The rows of a file that `RowFile` wrote; a last line cut short by an interruption is taken off the file."""
     if not path.exists():
         return []
@@ -114,16 +139,15 @@ def read_rows(path: Path) -> list[Row]:
     if whole != text:
         path.write_text(whole, encoding="utf-8")
     reader = csv.DictReader(whole.splitlines())
-    if whole and reader.fieldnames != _FIELDS:
+    if whole and reader.fieldnames != _names(kind):
         raise FormatError(f"{path}: not a table that this version of `tessera evaluate` wrote; move it away")
-    return [_row(item) for item in reader]
+    readers = {field.name: _READERS[str(field.type)] for field in dataclasses.fields(kind)}
+    return [kind(**{name: read(item[name]) for name, read in readers.items()}) for item in reader]
 
 
-def _row(item: dict[str, str]) -> Row:
-    def value(name: str) -> object:
-        text = item[name]
-        if name in _TEXT:
-            return text
-        return int(text) if name in _WHOLE else (float(text) if text else None)
-
-    return Row(**{name: value(name) for name in _FIELDS})  # type: ignore[arg-type]  # by name, as `_FIELDS` has them
+_READERS: dict[str, Callable[[str], Any]] = {  # by the types of a row's fields
+    "str": str,
+    "int": int,
+    "float": float,
+    "float | None": lambda text: float(text) if text else None,
+}

@@ -12,6 +12,7 @@ from tessera.tools.report.study import METRICS, PUBLISHED, Curve
 OURS = ("#c8102e", "#f08a24", "#8e2bb5", "#e5558f")
 OTHERS = ("#1f6fb4", "#2a9d62", "#6b6f76", "#8c6239", "#17a2b0", "#9aa013", "#5b5bd6", "#b0577a")
 INK, GRID = "#26262b", "#e3e3e6"
+RATE = "bits per pixel of the file"
 
 
 def draw_all(folder: Path, curves: Mapping[str, Curve], ours: Sequence[str]) -> list[Path]:
@@ -36,8 +37,9 @@ def palette(names: Sequence[str], ours: Sequence[str]) -> dict[str, str]:
     return warm | {name: OTHERS[index % len(OTHERS)] for index, name in enumerate(others)}
 
 
-def draw(file: Path, label: str, lines: Mapping[str, list[Point]], colours: Mapping[str, str], ours: Sequence[str]
-         ) -> None:  # fmt: skip
+def draw(file: Path, label: str, lines: Mapping[str, list[Point]], colours: Mapping[str, str], ours: Sequence[str],
+         *, below: str = RATE, dashed: Sequence[str] = ()) -> None:  # fmt: skip
+    """Lines of (x, y) points; `below` names x, which is logarithmic where it is a rate."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -55,20 +57,21 @@ def draw(file: Path, label: str, lines: Mapping[str, list[Point]], colours: Mapp
             axes.plot(
                 rates, values, color=colours[name], label=_label(name), marker="os^Dv<>P"[index % 8],
                 markersize=5 if first else 4, linewidth=2.6 if first else 1.5, zorder=3 if first else 2,
-                linestyle="--" if name.startswith(PUBLISHED) else "-",
+                linestyle="--" if name.startswith(PUBLISHED) or name in dashed else "-",
             )  # fmt: skip
-        _axes(axes, label)
+        _axes(axes, label, below)
         figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=11.5)
         figure.savefig(file, dpi=150)
         pyplot.close(figure)
 
 
-def _axes(axes: Any, label: str) -> None:
+def _axes(axes: Any, label: str, below: str) -> None:
     from matplotlib.ticker import FuncFormatter
 
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.3g}"))
-    axes.set_xlabel("bits per pixel of the file")
+    if below == RATE:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.3g}"))
+    axes.set_xlabel(below)
     axes.set_title(label, fontsize=13.5, loc="left")
     axes.grid(True, which="both", color=GRID, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.tools.evaluation import metrics
-from tessera.tools.evaluation.jobs import Context, run, setting_text, subject
+from tessera.tools.evaluation.jobs import Context, reason, run, setting_text, subject
 from tessera.tools.evaluation.metrics import Pixels
 from tessera.tools.evaluation.rows import Row
 from tessera.tools.peers.peer import Peer
@@ -31,8 +31,8 @@ class Wanted:
 
 
 def make(context: Context, codecs: Sequence[str], rows: Sequence[Row], paths: Sequence[Path], rates: Sequence[float],
-         workers: int) -> list[slider.Scene]:  # fmt: skip
-    """One scene for each path and rate (bpp).
+         workers: int) -> tuple[list[slider.Scene], list[str]]:  # fmt: skip
+    """One scene for each path and rate (bpp), and a line for each codec that is absent from one.
 
     The first codec is shown at its measured setting nearest to the rate, the others at the size nearest to its file.
     """
@@ -49,11 +49,15 @@ def make(context: Context, codecs: Sequence[str], rows: Sequence[Row], paths: Se
             label = f"{lead[1] * 8 / pixels[0]:.2f} bpp, {lead[1]:,} bytes"
             wanted += [Wanted(context, codec, path, lead[1], found[codec]) for codec in shown]
             places += [(path, label)] * len(shown)
-    shots = dict(run(list(enumerate(wanted)), _numbered, workers))
+    shots = dict(run(wanted, take, workers))
     groups: dict[tuple[Path, str], list[slider.Shot]] = {}
-    for index, place in enumerate(places):
-        groups.setdefault(place, []).append(shots[index])
-    return [_scene(context, path, label, group) for (path, label), group in groups.items()]
+    notes: list[str] = []
+    for index, (path, label) in enumerate(places):
+        if isinstance(shots[index], Exception):
+            notes.append(f"Not in the slider: {wanted[index].codec} on {path.name}, {reason(shots[index])}")
+        else:
+            groups.setdefault((path, label), []).append(shots[index])
+    return [_scene(context, path, label, group) for (path, label), group in groups.items()], notes
 
 
 def _points(rows: Sequence[Row], codec: str, source: str) -> tuple[tuple[float, int], ...]:
@@ -84,10 +88,6 @@ def middle(path: Path) -> int:
     with open_source(str(path)) as source:
         count = source.frame_count
         return (sum(1 for _ in source.frames()) if count is None else count) // 2
-
-
-def _numbered(item: tuple[int, Wanted]) -> tuple[int, slider.Shot]:
-    return item[0], take(item[1])
 
 
 def take(wanted: Wanted) -> slider.Shot:

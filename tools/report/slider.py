@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tessera.tools.evaluation.metrics import Pixels
+from tessera.tools.report.parts import document
 from tessera.tools.report.sheet import busiest
 from tessera.tools.report.slider_assets import SCRIPT, STYLE
 
@@ -104,25 +105,6 @@ def _data(scenes: Sequence[Scene]) -> str:
     return json.dumps(plain, ensure_ascii=False).replace("<", "\\u003c")
 
 
-PAGE_STYLE = """
-*{box-sizing:border-box}
-body{margin:0;background:#fafafb;color:#26262b;font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:74rem;margin:0 auto;padding:1.6rem 1.2rem 4rem}
-h1{font-size:1.7rem;line-height:1.2;margin:.2em 0 .2em}h2{font-size:1.2rem;margin:2.2em 0 .6em}
-.lead{color:#63636b;margin:0 0 1.4em}
-"""
-
-
 def page(title: str, lead: str, scenes: Sequence[Scene]) -> str:
     """The slider as a page of its own."""
     return document(title, f"<h1>{html.escape(title)}</h1><p class=lead>{html.escape(lead)}</p>{section(scenes)}")
-
-
-def document(title: str, body: str, style: str = "") -> str:
-    """One HTML page; an empty icon keeps browsers from asking for one."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{html.escape(title)}</title><style>{PAGE_STYLE}{style}</style></head>"
-        f"<body><main>{body}</main></body></html>\n"
-    )

@@ -220,12 +220,9 @@ def write(folder: Path, study: Study, scenes: Sequence[Any] = ()) -> Result:
     if small:
         notes.append(f"Without MS-SSIM, because a side is below {metrics.MS_SSIM_SIDE} pixels: " + ", ".join(small))
     result = Result(means(rows), bd_rates(study, rows), list(study.failures), notes)
-    _write_csv(folder / "summary.csv", Mean, result.means)
-    _write_csv(folder / "bdrate.csv", bdrate.BdRate, result.bdrates)
-    if study.failures:
-        _write_csv(folder / "failures.csv", Failure, study.failures)
-    else:
-        (folder / "failures.csv").unlink(missing_ok=True)
+    write_csv(folder / "summary.csv", Mean, result.means)
+    write_csv(folder / "bdrate.csv", bdrate.BdRate, result.bdrates)
+    write_failures(folder, study.failures)
     drawn = {**curves(rows), **study.published}
     ours = [peer.name for peer in study.peers if peer.version().startswith("tessera ")]
     images = plots.draw_all(folder, drawn, ours)
@@ -233,7 +230,15 @@ def write(folder: Path, study: Study, scenes: Sequence[Any] = ()) -> Result:
     return result
 
 
-def _write_csv(file: Path, kind: type, rows: Sequence[Any]) -> None:
+def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
+    """failures.csv, or none where nothing failed."""
+    if failures:
+        write_csv(folder / "failures.csv", Failure, failures)
+    else:
+        (folder / "failures.csv").unlink(missing_ok=True)
+
+
+def write_csv(file: Path, kind: type, rows: Sequence[Any]) -> None:
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(item.name for item in dataclasses.fields(kind))
@@ -269,5 +274,9 @@ def print_tables(result: Result) -> None:
         print("\nBD-rate\n" + options.text_table(_RATE_HEAD, map(rate_cells, shown), left=3))
     for note in result.notes:
         print(note)
-    for failure in result.failures:
+    print_failures(result.failures)
+
+
+def print_failures(failures: Sequence[Failure]) -> None:
+    for failure in failures:
         print(f"failed: {failure.codec} {failure.setting} on {failure.source}: {failure.reason}")
