@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from .clip import Clip, as_file, with_alpha
+from .defaults import CODEC
 from .errors import FormatError, ParameterError
 from .limits import DEFAULT_LIMITS, Limits
 from .seekable import FileReader
@@ -32,7 +33,7 @@ Pixels = NDArray[np.uint8]
 def encode(
     source: Any,
     *,
-    codec: str = "wavelet",
+    codec: str = CODEC,
     quality: float | None = None,
     bpp: float | None = None,
     size: int | None = None,

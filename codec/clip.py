@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.fitted import PaintsFrames
 from . import weights
 from .errors import FormatError, ParameterError
-from .groups import Group, choose_decoder, paint_group, read_latents
+from .groups import Group, OpenGroup, choose_decoder, open_group, paint_group, read_latents
 from .header import DECODERS
 from .limits import DEFAULT_LIMITS, Limits
 from .seekable import FileReader
@@ -122,7 +123,7 @@ class Clip:
         self._decoder = decoder
         self._device = device
         self._family: Family | None = None
-        self._held: tuple[int, Group] | None = None  # the group decoded last, for reading frame by frame
+        self._held: tuple[int, Group | OpenGroup] | None = None  # the group read last, for reading frame by frame
 
     def close(self) -> None:
         if self._ours:
@@ -184,7 +185,41 @@ class Clip:
         """Yield the frames start..stop-1 group by group, cut to the range."""
         start, stop = self._range(start, stop)
         for number in self.reader.numbers(start, stop):
-            yield cut(self._paint(number), start, stop)
+            group = self._paint(number)
+            if isinstance(group, OpenGroup):
+                first, end = group.head.first, group.head.first + group.head.frames
+                yield group.frames(max(start, first), min(stop, end))
+            else:
+                yield cut(group, start, stop)
+
+    def at(self, time: float) -> Pixels:
+        """(H, W, C) at `time` in seconds of the file, also between two frames; before and after the file, its ends.
+
+        Between frames of one group embeddings are mixed, which only some codecs have (family `nerv`); between two
+        groups the nearer frame shows.  ParameterError for other codecs, and for files with alpha.
+        """
+        head = self.reader.header
+        if head.alpha or not isinstance(self.family, PaintsFrames):
+            raise ParameterError(f"codec {self.family.name} has no frames between frames" + " of alpha" * head.alpha)
+        number, place = self._place(time)
+        group = self._paint(number)
+        assert isinstance(group, OpenGroup)
+        last = group.head.first + group.head.frames - 1
+        if place > last + 0.5:
+            return self[last + 1]
+        return group.at(min(place, float(last)))
+
+    def _place(self, time: float) -> tuple[int, float]:
+        """The group that shows at `time`, and the frame's number there, a fraction more where it has passed."""
+        entries = self.reader.entries
+        low, high = 0, len(entries) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            first = entries[middle].first
+            low, high = (middle, high) if self.times(first, first + 1)[0] <= time else (low, middle - 1)
+        start = entries[low].first
+        times = self.times(start, min(start + entries[low].frames + 1, len(self)))
+        return low, start + float(np.interp(time, times, np.arange(len(times))))
 
     def __getitem__(self, key: int | slice) -> Pixels:
         if isinstance(key, slice):
@@ -244,13 +279,19 @@ class Clip:
             raise ParameterError(f"frames {start}:{stop} are not within the {len(self)} frames of the file")
         return start, stop
 
-    def _paint(self, number: int) -> Group:
+    def _paint(self, number: int) -> Group | OpenGroup:
+        """The group, painted; or open, where single frames can be painted."""
         if self._held is None or self._held[0] != number:
             self._held = None
             head = self.reader.header
             painter = choose_decoder(self.family, head, self._decoder)
             data = self.reader.group(number)
-            self._held = number, paint_group(self.family, head, data, self._limits, painter)
+            group: Group | OpenGroup
+            if isinstance(self.family, PaintsFrames):
+                group = open_group(self.family, head, data, self._limits, painter)
+            else:
+                group = paint_group(self.family, head, data, self._limits, painter)
+            self._held = number, group
         return self._held[1]
 
 

@@ -20,6 +20,7 @@ from . import weights
 from .atomic import check_target, output, replacing
 from .clip import Info, as_file, describe, open_path, survey
 from .container import Metadata, PipeReader
+from .defaults import CODEC
 from .errors import CodecError, FormatError, ParameterError
 from .groups import Group, paint_group
 from .limits import DEFAULT_LIMITS, Limits
@@ -97,7 +98,7 @@ def encode_file(
     source: str,
     target: str,
     *,
-    codec: str = "wavelet",
+    codec: str = CODEC,
     quality: float | None = None,
     bpp: float | None = None,
     size: int | None = None,

@@ -23,6 +23,7 @@ from .limits import GROUP_FRAMES, Limits
 from .ports import DecoderPort, EncoderPort
 
 if TYPE_CHECKING:
+    from ..models.fitted import GroupPainter, PaintsFrames
     from ..models.interface import Family, GroupSpec, TokenGrid
     from .media.types import Frame
 
@@ -56,7 +57,16 @@ class SinkPort(Protocol):
     def finish(self) -> bytes: ...
 
 
+class SourcePort(Protocol):
+    def put(self, symbols: Tensor, indices: Tensor) -> None: ...
+
+    def get(self, indices: Tensor) -> Tensor: ...
+
+    def finish(self) -> None: ...
+
+
 PortMaker = Callable[[Tables], SinkPort]  # EncoderPort for bytes, BitMeter for their number
+SourceMaker = Callable[[Tables, "bytes | memoryview"], SourcePort]  # DecoderPort, PrefixPort
 
 
 def group_length(gop: int | None, family: Family, header: Header, limits: Limits) -> int:
@@ -109,6 +119,43 @@ def code_group(
     return CodedGroup(head, port.finish(), None if group.alpha is None else pack_alpha(group.alpha))
 
 
+class OpenGroup:
+    """A group whose symbols are read: any of its frames, or a time between them, by itself."""
+
+    def __init__(self, painter: GroupPainter, header: Header, head: GroupHead, alpha: Pixels | None, decoder: str):
+        self.head, self._painter, self._header, self._alpha, self._decoder = head, painter, header, alpha, decoder
+
+    def frames(self, start: int, stop: int) -> Group:
+        """Frames start..stop-1 of the file, which are in this group."""
+        a, b = start - self.head.first, stop - self.head.first
+        pixels = self._painter.paint(torch.arange(a, b, dtype=torch.float64), self._decoder)
+        times = group_times(self._header, self.head)[a:b]
+        return Group(start, pixels.cpu().numpy(), None if self._alpha is None else self._alpha[a:b], times)
+
+    def at(self, place: float) -> Pixels:
+        """uint8 (H, W, channels) at `place` frames of the file, a real number between two frames of this group."""
+        places = torch.tensor([place - self.head.first], dtype=torch.float64)
+        return np.asarray(self._painter.paint(places, self._decoder)[0].cpu().numpy())
+
+
+def open_group(
+    family: PaintsFrames, header: Header, data: GroupData, limits: Limits, decoder: str
+) -> OpenGroup:
+    """Read one group's symbols.  Errors as of `paint_group`."""
+    head = _check(header, data, limits)
+    try:
+        port = DecoderPort(family.tables, data.symbols)
+        with torch.inference_mode():
+            painter = family.open_group(_spec(header, head.frames, head.quality), port)
+        port.finish()
+        alpha = None
+        if header.alpha:
+            alpha = unpack_alpha(data.alpha or b"", head.frames, header.height, header.width)
+    except (FormatError, ValueError, LookupError, ArithmeticError) as error:
+        raise FormatError(f"group {data.number}: {error}") from error
+    return OpenGroup(painter, header, head, alpha, decoder)
+
+
 def paint_group(
     family: Family, header: Header, data: GroupData, limits: Limits, decoder: str | None = None
 ) -> Group:
@@ -130,11 +177,13 @@ def paint_group(
     return Group(head.first, frames.cpu().numpy(), alpha, group_times(header, head))
 
 
-def read_latents(family: Family, header: Header, data: GroupData, limits: Limits) -> TokenGrid:
+def read_latents(
+    family: Family, header: Header, data: GroupData, limits: Limits, make_port: SourceMaker = DecoderPort
+) -> TokenGrid:
     """The latents of one group, without synthesis; `times` counts frames of the group from 0."""
     head = _check(header, data, limits)
     try:
-        port = DecoderPort(family.tables, data.symbols)
+        port = make_port(family.tables, data.symbols)
         with torch.inference_mode():
             grid = family.latents(_spec(header, head.frames, head.quality), port)
         port.finish()

@@ -76,12 +76,22 @@ class FileReader:
 
     def group(self, number: int) -> GroupData:
         """Read one group.  FormatError names it when it is damaged."""
+        return self.parse(number, self.part(number, 0, self.entries[number].size))
+
+    def part(self, number: int, start: int, stop: int) -> bytes:
+        """Bytes start..stop-1 of a group's chunks, unchecked.  FormatError when its frames are lost."""
         entry = self.entries[number]
         if entry.offset is None:
             last = entry.first + entry.frames - 1
             raise FormatError(f"group {number}: frames {entry.first}..{last} are lost")
-        self._reader.seek(entry.offset)
-        block = self._reader.read(entry.size)
+        if start >= stop:
+            return b""
+        self._reader.seek(entry.offset + start)
+        return self._reader.read(stop - start)
+
+    def parse(self, number: int, block: bytes) -> GroupData:
+        """The group in `block`, the bytes of all its chunks.  FormatError names it when it is damaged."""
+        entry = self.entries[number]
         group = parse_block(block, self.header, number, entry, self.limits)
         if group.error is not None:
             raise group.error

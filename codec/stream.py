@@ -11,9 +11,11 @@ from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..models.fitted import Fits
 from . import weights
 from .container import ContainerWriter, Metadata, Reader
 from .errors import FormatError, ParameterError
+from .fits import split_fit_options, told_frames
 from .groups import Group, PortMaker, choose_decoder, code_group, group_length, join_frames, paint_group
 from .header import DECODERS, MAX_QUALITY, MAX_RATIO, MAX_SIDE, Header
 from .limits import DEFAULT_LIMITS, Limits
@@ -78,10 +80,13 @@ def settings_for(
     family, weights_id = weights.load(codec, None, device)
     if decoder is not None and (decoder not in family.decoders or decoder not in DECODERS):
         raise ParameterError(f"codec {codec} has no decoder {decoder!r}; there are {', '.join(family.decoders)}")
+    own, fit = split_fit_options(family, options)
     try:
-        family = family.configure(effort, **options)
+        family = family.configure(effort, **own)
     except ValueError as error:
         raise ParameterError(str(error)) from None
+    if isinstance(family, Fits):
+        family = family.fitting(**fit)
     return Settings(
         family,
         weights.wire_id(codec),
@@ -153,8 +158,9 @@ def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded
     writer = ContainerWriter(sink, header, settings.limits)
     warnings = _write_metadata(writer, source, settings)
     length = group_length(settings.gop, settings.family, header, settings.limits)
+    family = told_frames(settings.family, total)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
-        coded = code_group(settings.family, header, group, settings.quality, settings.device, settings.make_port)
+        coded = code_group(family, header, group, settings.quality, settings.device, settings.make_port)
         writer.group(coded.head, coded.symbols, coded.alpha)
         if settings.progress is not None:
             settings.progress(writer.frames, total)

@@ -13,11 +13,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models.fitted import Fits, quality_of
 from .container import PipeReader
 from .errors import ParameterError
 from .groups import Group, group_length
@@ -26,6 +27,9 @@ from .ports import BitMeter
 from .stream import Encoded, Settings, decode_groups, encode_stream, frame_range, make_header
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..models.interface import Family, GroupSpec, SymbolPort
     from .media.types import Frame, Source
 
 SIZE_BAND = 0.99  # a file of at least this part of its size target is near enough; promised are 0.98
@@ -33,6 +37,7 @@ PSNR_BAND = 0.05  # dB above the target that are near enough; promised are 0.1
 BEST_PSNR = 100.0  # stands for a frame without error
 SAMPLE_BYTES = 128 << 20  # of frames held in memory for the search
 SAMPLE_GROUPS = 6
+LENGTH_BYTES = 8  # by which the lengths of a group grow with its symbols, at most
 _PASSES = 16  # encodes of the whole source at most
 _SPOOL = 64 << 20
 
@@ -120,13 +125,14 @@ def encode_target(source: Source, sink: BinaryIO, settings: Settings, target: Ta
     given = [name for name, value in vars(target).items() if value is not None]
     if len(given) > 1:
         raise ParameterError(f"{' and '.join(given)} contradict each other: give one of them")
+    if isinstance(settings.family, Fits):
+        return _encode_fitting(source, sink, settings, target)
     if target.psnr is not None:
         return _encode_psnr(source, sink, settings, _positive("psnr", target.psnr))
     if target.size is not None:
         return _encode_size(source, sink, settings, int(_positive("size", target.size)))
     if target.bpp is not None:
-        pixels = source.width * source.height * _count_frames(source, settings)
-        return _encode_size(source, sink, settings, int(_positive("bpp", target.bpp) * pixels / 8))
+        return _encode_size(source, sink, settings, _size_of(target.bpp, source, settings))
     return encode_stream(source, sink, settings.at(quality_steps(target.quality)))
 
 
@@ -136,6 +142,12 @@ def quality_steps(quality: float | None) -> int:
     if not 0 <= quality <= 100:
         raise ParameterError(f"quality {quality} is not in 0..100")
     return round(quality * 64)
+
+
+def _size_of(bpp: float, source: Source, settings: Settings) -> int:
+    """Bytes of a file of `bpp` bits a pixel."""
+    pixels = source.width * source.height * _count_frames(source, settings)
+    return int(_positive("bpp", bpp) * pixels / 8)
 
 
 def _positive(name: str, value: float) -> float:
@@ -211,6 +223,41 @@ def _encode_size(source: Source, sink: BinaryIO, settings: Settings, size: int) 
         encoded.warnings.append(f"the target of {size} bytes cannot be reached; quality 0 takes {encoded.bytes}")
     elif best == MAX_QUALITY and encoded.bytes < SIZE_BAND * size:
         encoded.warnings.append(f"the target of {size} bytes is beyond quality 100, which takes {encoded.bytes}")
+    return encoded
+
+
+class _Silent:
+    """Stands for a family and puts no symbols: what is left of the file is everything else."""
+
+    def __init__(self, family: Family) -> None:
+        self.tables, self.name, self.default_gop = family.tables, family.name, family.default_gop
+
+    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+        pass
+
+
+def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings, target: Target) -> Encoded:
+    """Encode once with a family that meets sizes itself; it is told what container and metadata leave to it."""
+    family = settings.family
+    assert isinstance(family, Fits)
+    if target.psnr is not None:
+        raise ParameterError(f"codec {settings.family.name} fits once: give a size, bpp or quality, not a psnr")
+    if target.quality is not None or (target.size is None and target.bpp is None):
+        return encode_stream(source, sink, settings.at(quality_steps(target.quality)))
+    if target.size is not None:
+        size = int(_positive("size", target.size))
+    else:
+        size = _size_of(target.bpp or 0.0, source, settings)
+    silent: Any = _Silent(settings.family)
+    beside = encode_stream(source, io.BytesIO(), replace(settings, family=silent, make_port=BitMeter, progress=None))
+    groups = -(-beside.frames // group_length(settings.gop, settings.family, beside.header, settings.limits))
+    frame_bytes = max(1.0, (size - beside.bytes - LENGTH_BYTES * groups) / beside.frames)
+    rate = 8 * frame_bytes / (source.width * source.height)
+    encoded = encode_stream(
+        source, sink, replace(settings, family=family.fitting(frame_bytes=frame_bytes), quality=quality_of(rate))
+    )
+    if encoded.bytes > size:
+        encoded.warnings.append(f"the target of {size} bytes cannot be reached; this file has {encoded.bytes}")
     return encoded
 
 

@@ -23,7 +23,9 @@ from .exchange import LARGEST
 from .wavelet import AXES, CELL, LEVELS, WaveletModel
 
 FRACTION_BITS = 12
-LIFTING = tuple(round(factor * 2**FRACTION_BITS) for factor in wp.LIFTING)
+# wavelet_packet.LIFTING in 1 / 2**FRACTION_BITS; the first is rounded up, which with the others' rounding leaves least
+# of a flat picture in the high bands
+LIFTING = (-6496, -217, 3616, 1817)
 UNITS = 16  # of a sample, in one gray level
 MATRIX_BITS = 14
 SAMPLE_LIMIT, BAND_LIMIT = 4095, 65535
@@ -54,7 +56,8 @@ def exact_planes(pixels: NDArray[np.uint8]) -> Planes:
     padded = np.pad(pixels, ((0, -height % CELL), (0, -width % CELL), (0, 0)), mode="edge")
     rgb = np.broadcast_to(padded, (*padded.shape[:2], 3)).astype(np.int64) - 128
     sums = np.einsum("ij,hwj->ihw", matrix(), rgb)
-    return (sums + (1 << MATRIX_BITS - 1) >> MATRIX_BITS).astype(np.int16)
+    planes: Planes = (sums + (1 << MATRIX_BITS - 1) >> MATRIX_BITS).astype(np.int16)
+    return planes
 
 
 def exact_pixels(planes: Planes, height: int, width: int, channels: int) -> NDArray[np.uint8]:
@@ -64,14 +67,16 @@ def exact_pixels(planes: Planes, height: int, width: int, channels: int) -> NDAr
         samples[1:] = 0
     sums = np.einsum("ij,ihw->hwj", matrix(), samples)[:, :, :channels]
     bits = MATRIX_BITS + 2 * (UNITS.bit_length() - 1)
-    return np.clip((sums + (1 << bits - 1) >> bits) + 128, 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip((sums + (1 << bits - 1) >> bits) + 128, 0, 255).astype(np.uint8)
+    return pixels
 
 
 # -- lifting ----------------------------------------------------------------------------------------------------------
 
 
 def _term(a: Wide, b: Wide, step: int) -> Wide:
-    return LIFTING[step] * (a + b) + (1 << FRACTION_BITS - 1) >> FRACTION_BITS
+    term: Wide = LIFTING[step] * (a + b) + (1 << FRACTION_BITS - 1) >> FRACTION_BITS
+    return term
 
 
 def _after(x: Wide) -> Wide:
@@ -182,13 +187,15 @@ def restore(symbols: Integers, steps: Wide, prediction: Integers | None) -> Inte
     """Latents (n, h, w): prediction + symbol * step, steps (n,) with STEP_BITS fraction bits, 0 < step < 2**31."""
     change = np.clip(symbols.astype(np.int64), -LARGEST, LARGEST) * steps[:, None, None]
     value = (0 if prediction is None else prediction) + (change + (1 << STEP_BITS - 1) >> STEP_BITS)
-    return np.clip(value, -BAND_LIMIT, BAND_LIMIT).astype(np.int32)
+    latents: Integers = np.clip(value, -BAND_LIMIT, BAND_LIMIT).astype(np.int32)
+    return latents
 
 
 def hints(prediction: Integers, reciprocals: Wide) -> Integers:
     """Magnitudes (n, h, w) in 0..255: prediction times reciprocals (n,) of HINT_BITS fraction bits, below 2**40."""
     magnitudes = np.minimum(np.abs(prediction.astype(np.int64)), HINT_LIMIT)
-    return np.minimum(magnitudes * reciprocals[:, None, None] >> HINT_BITS, 255).astype(np.int32)
+    heard: Integers = np.minimum(magnitudes * reciprocals[:, None, None] >> HINT_BITS, 255).astype(np.int32)
+    return heard
 
 
 # -- gains ------------------------------------------------------------------------------------------------------------

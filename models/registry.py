@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .interface import Family, TrainingTask
 
-FAMILIES: dict[str, int] = {"wavelet": 1, "nerv": 5}
-RESERVED: dict[str, int] = {"spatiotemporal": 2, "vqgan": 3, "overfitted": 4}
+FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "nerv": 5}
+RESERVED: dict[str, int] = {"vqgan": 3, "overfitted": 4}
 
 
 def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Family:

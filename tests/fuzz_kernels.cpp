@@ -22,74 +22,11 @@
 #include "prior.hpp"
 #include "transform.hpp"
 
-#include "fuzz.hpp"
+#include "fuzz_input.hpp"
 
 using namespace tessera;
 
 namespace {
-
-struct Input {
-    const uint8_t* data;
-    size_t size;
-
-    int kind() const { return data[0] & 3; }
-    bool less() const { return data[0] & 4; }
-    bool shorter() const { return data[0] & 8; }
-    size_t side(size_t axis, size_t small, size_t large) const {
-        return 1 + data[2 + axis] % (data[0] & 16 ? large : small);
-    }
-
-    uint32_t word(size_t i) const {
-        uint32_t value = static_cast<uint32_t>(i) * 2654435761u;  // so that repeated bytes are not repeated words
-        for (size_t k = 0; k < 4 && size > 4; ++k) value ^= uint32_t{data[4 + (4 * i + k) % (size - 4)]} << 8 * k;
-        return value;
-    }
-
-    // Mostly small, now and then anything, and the ends of the range.
-    int32_t integer(size_t i) const {
-        const uint32_t w = word(i);
-        switch (w >> 4 & 31) {
-            case 0: return std::numeric_limits<int32_t>::min();
-            case 1: return std::numeric_limits<int32_t>::max();
-            case 2: return static_cast<int32_t>(w);
-            case 3: return static_cast<int32_t>(w) >> 7;  // on either side of kLargest
-            case 4: return static_cast<int32_t>(w) >> 16;
-            default: return static_cast<int32_t>(w & 15) - 8;
-        }
-    }
-
-    float real(size_t i) const {
-        const uint32_t w = word(i);
-        switch (w & 63) {
-            case 0: return std::numeric_limits<float>::infinity();
-            case 1: return -std::numeric_limits<float>::infinity();
-            case 2: return std::numeric_limits<float>::quiet_NaN();
-            case 3: return -1e30f;
-            case 4: return 2147483648.0f;
-            case 5: return -2147483648.0f;
-            case 6: return 16777215.5f;
-            default: return static_cast<float>(static_cast<int32_t>(w) >> (8 + (w & 15))) / 64.0f;
-        }
-    }
-};
-
-// What run(kernels, threads) returns, which must be the same for all.
-template <typename Run>
-auto agreed(const char* what, const Run& run) {
-    const auto first = run(*all_kernels().front(), size_t{1});
-    for (const Kernels* kernels : all_kernels()) {
-        for (size_t threads : {1, 3}) {
-            if (run(*kernels, threads) != first) fail(what);
-        }
-    }
-    return first;
-}
-
-std::vector<uint32_t> bits_of(const std::vector<float>& values) {
-    std::vector<uint32_t> bits(values.size());
-    std::memcpy(bits.data(), values.data(), values.size() * sizeof(float));
-    return bits;
-}
 
 // -- transform --------------------------------------------------------------------------------------------------------
 
@@ -198,7 +135,7 @@ std::vector<int32_t> make_biases(Random& random, size_t count) {
 struct Plan {
     std::shared_ptr<Level> level;
     size_t height = 0, width = 0, slices = 0;
-    std::vector<int32_t> bias, coarser;
+    std::vector<int32_t> bias, coarser, hints;
     std::vector<std::vector<int32_t>> answers;  // of each slice, twice
     std::vector<float> margins;
 };
@@ -230,12 +167,16 @@ Plan make_plan(const Input& input) {
         plan.level->add(first.view(), near.view(), second.view(), reach ? &view : nullptr);
         for (int parity = 0; parity < 2; ++parity) plan.answers.push_back(make_biases(random, count));
     }
+    const size_t heard = random(2) * (1 + random(6));
+    if (heard > 0) plan.level->listen(make_weights(random, hidden, heard, 1, kLargestFeature).view());
     plan.height = input.side(0, 24, 100);
     plan.width = input.side(1, 24, 140);
     plan.slices = slices - (input.shorter() && slices > 1);
     plan.bias = make_biases(random, hidden);
     if (!input.less()) plan.coarser.resize(coarse * ((plan.height + 1) / 2) * ((plan.width + 1) / 2));
     for (size_t i = 0; i < plan.coarser.size(); ++i) plan.coarser[i] = input.integer(i);
+    plan.hints.resize(heard * plan.height * plan.width);
+    for (size_t i = 0; i < plan.hints.size(); ++i) plan.hints[i] = input.integer(i + 3);
     for (int i = 0; i < kRungs * kMargins; ++i) plan.margins.push_back(static_cast<float>(random(1000)) / 400.0f);
     return plan;
 }
@@ -267,7 +208,8 @@ template <typename Code>
 Tape walk_over(const Plan& plan, const Kernels& kernels, size_t threads, const Code& code) {
     Tape tape;
     const int32_t* coarser = plan.coarser.empty() ? nullptr : plan.coarser.data();
-    Walk walk(plan.level, plan.height, plan.width, plan.bias.data(), coarser, threads, true, kernels);
+    const int32_t* hints = plan.hints.empty() ? nullptr : plan.hints.data();
+    Walk walk(plan.level, plan.height, plan.width, plan.bias.data(), coarser, hints, threads, true, kernels);
     for (size_t slice = 0; slice < plan.slices; ++slice) {
         for (int parity = 0; parity < 2; ++parity) {
             const int32_t* bias = plan.answers[2 * slice + static_cast<size_t>(parity)].data();

@@ -44,9 +44,7 @@ def decode(family: SpatiotemporalFamily, spec: GroupSpec, port: SymbolPort) -> d
         fields: list[NDArray[np.int16]] = []
         owner, ladder = model.still.prior, port
         if not intra:
-            fields, modes = prior.motion.get(
-                port, *grid_of(spec, block), len(place.references), guess(place, motions)
-            )
+            fields, modes = prior.motion.get(port, *grid_of(spec, block), len(place.references), guess(place, motions))
             used = [planes[number] for number in place.references]
             expected = analyse(motion.compensate(used, np.stack(fields), modes, block), order)
             if len(used) == 1:

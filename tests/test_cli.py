@@ -148,7 +148,7 @@ def test_json_of_encode_and_decode(photo: Path, capsys: pytest.CaptureFixture[st
     report = json.loads(capsys.readouterr().out)
     assert report["bytes"] == coded.stat().st_size
     assert report["bpp"] == pytest.approx(8 * report["bytes"] / (70 * 101))
-    assert (report["frames"], report["codec"], report["quality"]) == (1, "wavelet", 33.5)
+    assert (report["frames"], report["codec"], report["quality"]) == (1, "spatiotemporal", 33.5)
     assert report["seconds"] > 0
     assert main(["decode", str(coded), str(photo.with_name("out.npy")), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 1
@@ -176,7 +176,7 @@ def test_family_options_may_not_hide_arguments(photo: Path, capsys: pytest.Captu
 def test_info(coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(coded), "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
-    assert (info["codec"], info["width"], info["height"], info["frames"]) == ("wavelet", 101, 70, 1)
+    assert (info["codec"], info["width"], info["height"], info["frames"]) == ("spatiotemporal", 101, 70, 1)
     assert info["bytes"] == coded.stat().st_size and sum(info["bits"].values()) == 8 * info["bytes"]
     assert main(["info", str(coded)]) == 0
     text = capsys.readouterr().out

@@ -26,12 +26,12 @@ def blocks(size: tuple[int, int], block: int) -> tuple[int, int]:
 
 
 def noise(rng: np.random.Generator, size: tuple[int, ...]) -> Samples:
-    return rng.integers(-motion.LARGEST, motion.LARGEST + 1, size).astype(np.int16)
+    return rng.integers(-motion.LARGEST, motion.LARGEST + 1, size, dtype=np.int16)
 
 
 def patches(rng: np.random.Generator, shape: tuple[int, int], low: int, high: int) -> NDArray[np.int64]:
     """Pairs that are the same in patches of 3 x 3 blocks, so that every kind of neighbourhood occurs."""
-    coarse = rng.integers(low, high, (shape[0] // 3 + 1, shape[1] // 3 + 1, 2))
+    coarse: NDArray[np.int64] = rng.integers(low, high, (shape[0] // 3 + 1, shape[1] // 3 + 1, 2))
     return coarse.repeat(3, 0).repeat(3, 1)[: shape[0], : shape[1]]
 
 
@@ -47,12 +47,13 @@ def texture(rng: np.random.Generator, height: int, width: int) -> Samples:
             part = part[:, None] if axis == 0 else part[None, :]
             grid = grid.take(low, axis) * (1 - part) + grid.take(low + 1, axis) * part
         image += grid
-    return (image / np.abs(image).max() * 3000).astype(np.int16)
+    scaled: Samples = (image / np.abs(image).max() * 3000).astype(np.int16)
+    return scaled
 
 
 def shifted(image: Samples, vector: tuple[int, int], margin: int) -> Samples:
     """`image` moved by quarter samples, without its `margin`."""
-    field = np.zeros((1, *blocks(image.shape[:2], 16), 2), np.int16)
+    field = np.zeros((1, *blocks((image.shape[0], image.shape[1]), 16), 2), np.int16)
     field[:] = vector
     moved = _kernels.compensate([np.stack([image] * 3)], field, None, 16)
     return np.ascontiguousarray(moved[0, margin:-margin, margin:-margin])

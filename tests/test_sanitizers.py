@@ -15,15 +15,22 @@ PLAIN = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-D
 CHECKED = [*PLAIN, "-g", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
 
 
-def build(program: Path, target: str, folder: str, *flags: str) -> Path:
-    """Fuzz target tests/`target`.cpp with its plain main and the sources of `folder`."""
+def sources(folder: str) -> list[Path]:
+    """What a target links: no bindings, which need an interpreter."""
+    return [path for path in sorted((ROOT / folder).glob("*.cpp")) if not path.name.startswith("bindings")]
+
+
+def compile_with(*arguments: str | Path) -> None:
     if COMPILER is None:
         pytest.skip("no C++ compiler")
-    sources = [path for path in sorted((ROOT / folder).glob("*.cpp")) if not path.name.startswith("bindings")]
-    files = [str(path) for path in (ROOT / "tests" / f"{target}.cpp", *sources)]
-    command = [COMPILER, *flags, f"-I{ROOT / folder}", *files, "-o", str(program)]
-    built = subprocess.run(command, capture_output=True, text=True)
+    built = subprocess.run([COMPILER, *arguments], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
+
+
+def build(program: Path, target: str, folder: str, *flags: str, parts: list[Path] | None = None) -> Path:
+    """Fuzz target tests/`target`.cpp with its plain main and the sources of `folder`, or these object files of them."""
+    files = [ROOT / "tests" / f"{target}.cpp", *(sources(folder) if parts is None else parts)]
+    compile_with(*flags, f"-I{ROOT / folder}", *files, "-o", program)
     return program
 
 
@@ -33,8 +40,31 @@ def fuzz_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fuzz_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_kernels", "fuzz_kernels", "models/kernels", *CHECKED)
+def kernel_parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Object files that the targets of the kernels share."""
+    folder, parts = tmp_path_factory.mktemp("parts"), []
+    for source in sources("models/kernels"):
+        parts.append(folder / f"{source.stem}.o")
+        compile_with(*CHECKED, "-c", source, "-o", parts[-1])
+    return parts
+
+
+@pytest.fixture(scope="module")
+def fuzz_kernels(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_kernels"
+    return build(program, "fuzz_kernels", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
+@pytest.fixture(scope="module")
+def fuzz_exact(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_exact"
+    return build(program, "fuzz_exact", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
+@pytest.fixture(scope="module")
+def fuzz_motion(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_motion"
+    return build(program, "fuzz_motion", "models/kernels", *CHECKED, parts=kernel_parts)
 
 
 def run(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -83,8 +113,43 @@ def test_kernels_on_one_cell(fuzz_kernels: Path, tmp_path: Path, length: int) ->
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
-def test_kernels_without_vector_paths(tmp_path: Path) -> None:
-    program = build(tmp_path / "plain", "fuzz_kernels", "models/kernels", *PLAIN, "-DTESSERA_X86=0")
+def test_exact_transform_on_every_path(fuzz_exact: Path) -> None:
+    """24 random inputs of each kind: colours, packet, pyramid, quantisation, tame and hostile numbers."""
+    result = run(fuzz_exact, "--random", "24", "5")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_exact_transform_on_one_cell(fuzz_exact: Path, tmp_path: Path) -> None:
+    files = []
+    for kind in range(16):
+        path = tmp_path / f"{kind:02x}"
+        path.write_bytes(bytes([kind, kind, 0, 0]) + b"\xff" * (kind // 4))
+        files.append(path)
+    result = run(fuzz_exact, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_motion_on_every_path(fuzz_motion: Path) -> None:
+    """24 random pictures and fields, vectors far outside among them: compensation, search and decision."""
+    result = run(fuzz_motion, "--random", "24", "5")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_motion_on_one_block(fuzz_motion: Path, tmp_path: Path) -> None:
+    """The smallest sides, with no bytes or few to make vectors of."""
+    files = []
+    for kind in range(16):
+        for rest in (b"", b"\xff", b"\xff\x7f\x00\x80"):
+            path = tmp_path / f"{kind:02x}-{len(rest)}"
+            path.write_bytes(bytes([kind, kind, 0, 0]) + rest)
+            files.append(path)
+    result = run(fuzz_motion, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_exact"])
+def test_kernels_without_vector_paths(tmp_path: Path, target: str) -> None:
+    program = build(tmp_path / "plain", target, "models/kernels", *PLAIN, "-DTESSERA_X86=0")
     assert run(program, "--random", "16", "4").stdout == "ok\n"
 
 

@@ -31,7 +31,7 @@ Pixels = NDArray[np.uint8]
 
 def read(frames: Pixels, quality: float = 50) -> tuple[TokenGrid, int]:
     """The grid of a clip and the bytes of its payloads."""
-    with tessera.open(tessera.encode(frames, fps=25, quality=quality)) as clip:
+    with tessera.open(tessera.encode(frames, codec="wavelet", fps=25, quality=quality)) as clip:
         return clip.latents(), sum(entry.size for entry in clip.reader.entries)
 
 
@@ -138,7 +138,7 @@ def threads(count: int) -> Iterator[None]:
 @pytest.mark.parametrize("name", ["bits", "novelty", "cuts", "l2", "kcenter", "tome", "runs", "vq"])
 def test_claim_7_both_ends_choose_the_same(name: str) -> None:
     """Whoever reads the file finds the same mask, with one thread or two: not a bit is spent to send it."""
-    data = tessera.encode(procedural.clip(3, 64, 96), fps=25)
+    data = tessera.encode(procedural.clip(3, 64, 96), codec="wavelet", fps=25)
     found = []
     for count in (1, 2):
         with threads(count), tessera.open(data) as clip:
@@ -148,7 +148,7 @@ def test_claim_7_both_ends_choose_the_same(name: str) -> None:
 
 def test_claim_8_search_reads_the_index_first() -> None:
     """A store of files is ranked by reading their ends: header and index alone."""
-    files = [tessera.encode(np.repeat(sprites(k), 20, 0), fps=25, gop=2) for k in (2, 7, 0, 4)]
+    files = [tessera.encode(np.repeat(sprites(k), 20, 0), codec="wavelet", fps=25, gop=2) for k in (2, 7, 0, 4)]
     spent, share = [], []
     for data in files:
         with tessera.open(data) as clip:
@@ -217,7 +217,7 @@ def test_limit_the_map_depends_on_the_rate() -> None:
 
 def test_row_74_reduction_costs_little_beside_reading() -> None:
     """Ranking 24,576 cells by bits takes under a twentieth of the time that reading their latents takes."""
-    data = tessera.encode(procedural.clip(4, 512, 768), fps=25)
+    data = tessera.encode(procedural.clip(4, 512, 768), codec="wavelet", fps=25)
     with tessera.open(data) as clip:
         begun = time.perf_counter()
         grid = clip.latents()

@@ -162,11 +162,12 @@ class FrameEncoder:
 
 def step_of(steps: FrameSteps) -> float:
     """The step in gray levels, from a band whose gain is known to be near one."""
-    return float(steps.levels[0].steps[0]) / 2**STEP_BITS / 16
+    return float(steps.levels[0].steps[0]) / (16 << STEP_BITS)
 
 
 def effort(latents: Levels, prediction: Levels | None, steps: FrameSteps) -> float:
     """Roughly the bits of what is left to code: log2(1 + |residual| / step) over the packet bands."""
     rest = latents[0] if prediction is None else latents[0] - prediction[0]
     scaled = np.abs(rest) * steps.levels[0].inverse[:, None, None]
-    return float(np.sum(np.log2(1.0 + scaled), dtype=np.float64))
+    bits = np.log2(1.0 + scaled).sum(dtype=np.float64)
+    return float(bits)

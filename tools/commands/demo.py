@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tessera.codec.defaults import CODEC
 from tessera.tools import options
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Outcome:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a picture or video of yours")
     parser.add_argument("--out", type=Path, default=Path("tessera-demo"), metavar="FOLDER", help="default tessera-demo")
-    parser.add_argument("--codec", default="wavelet", metavar="NAME")
+    parser.add_argument("--codec", default=CODEC, metavar="NAME")
     parser.add_argument("--frames", type=options.frame_range, default=(0, USER_FRAMES), metavar="A:B")
     options.add_rate(parser)
     options.add_json(parser)

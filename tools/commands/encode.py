@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from tessera.codec.defaults import CODEC
 from tessera.tools import options
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", help="a picture, a video, a folder of frames, or - for stdin")
     parser.add_argument("target", metavar="OUT.tsr", help="the file to write, or - for stdout")
-    parser.add_argument("--codec", default="wavelet", metavar="NAME", help="a codec family (see `tessera codecs`)")
+    parser.add_argument("--codec", default=CODEC, metavar="NAME", help="a codec family (see `tessera codecs`)")
     options.add_rate(parser)
     parser.add_argument("--effort", choices=("fast", "medium", "slow"), default="medium")
     parser.add_argument("--gop", type=int, metavar="N", help="frames in a group; each group decodes by itself")
@@ -28,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tessera.codec.files import encode_file
 
-    with options.progress_bar("encoding", quiet=args.json) as progress:
+    with _progress(args) as progress:
         report = encode_file(
             args.source,
             args.target,
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             fps=args.fps,
             decoder=args.decoder,
             device=args.device,
-            progress=progress,
+            **progress,
             **_family_options(args),
         )
     options.print_warnings(report.warnings)
@@ -58,6 +61,20 @@ def run(args: argparse.Namespace) -> int:
         file=sys.stderr if args.target == "-" else sys.stdout,
     )
     return 0
+
+
+@contextmanager
+def _progress(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The argument of `encode_file` that shows how far it is: frames, or how a fit stands."""
+    from tessera.codec import weights
+    from tessera.models.fitted import Fits
+
+    if isinstance(weights.load(args.codec, device=args.device)[0], Fits):
+        with options.fit_bar(quiet=args.json) as watch:
+            yield {"watch": watch}
+    else:
+        with options.progress_bar("encoding", quiet=args.json) as progress:
+            yield {"progress": progress}
 
 
 def _family_options(args: argparse.Namespace) -> dict[str, Any]:

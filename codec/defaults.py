@@ -1,0 +1,3 @@
+"""What is used where nobody chooses."""
+
+CODEC = "spatiotemporal"  # a family of `models/registry.py`

@@ -1,0 +1,260 @@
+"""Family `nerv`: frames <-> symbols.  Encoding is fitting; its weights file holds nothing but CDF tables."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...entropy import Tables
+from ..exchange import Metered, spent_bits
+from ..fitted import Store, Watch, rate_of
+from ..interface import GroupSpec, SymbolPort, TokenGrid
+from ..scale_tables import TABLE_NAMES
+from .config import (
+    ARCHITECTURES,
+    CONTENT,
+    TIME_CODE,
+    WIDTH_UNIT,
+    Config,
+    choose_embedding,
+    choose_strides,
+    fit_width,
+    parameters,
+)
+from .embedding import time_code
+from .painter import NetworkPainter, all_embeddings
+from .quantise import EMBEDDING, Ladder, Part
+from .schedule import EPOCHS
+from .segments import Coded, GroupFit, Plan, segment_spans, visit_group
+from .wire import Reader, Writer
+
+BITS_A_PARAMETER = 5.0
+CODER_BITS = 256.0  # what the range coder adds at the end of its bytes, at most
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `configure` sets; see `NervFamily.options`."""
+
+    arch: str = "hnerv"
+    params: float | None = None
+    bits: float = BITS_A_PARAMETER
+    epochs: int = EPOCHS["medium"]
+    minutes: float = math.inf
+    segment: int = 1 << 16
+    early: bool = False
+    seed: int = 0
+
+
+class NervFamily:
+    """See `interface.Family`, `fitted.Fits` and `fitted.PaintsFrames`.
+
+    Latents are the embeddings of frames, of architectures without any the codes of time.  Stride and channels follow
+    from the size of the frames; the class names those of 640x360.
+    """
+
+    name: ClassVar[str] = "nerv"
+    stride: ClassVar[int] = 128
+    channels: int = 8
+    decoders: ClassVar[tuple[str, ...]] = ("standard", "fast")
+    default_gop: ClassVar[int] = 256
+    options: ClassVar[dict[str, str]] = {
+        "arch": f"{', '.join(ARCHITECTURES)} (default {Options.arch})",
+        "params": "parameters of decoder and embeddings of a group, as 1.5M; default: the rate's bits / bits",
+        "bits": f"bits a parameter (default {BITS_A_PARAMETER:g}): with params the rate, else the parameters",
+        "epochs": f"times every frame is seen (default by effort: {', '.join(f'{k} {v}' for k, v in EPOCHS.items())})",
+        "minutes": "time limit for the clip; the fit ends with whichever of both comes first",
+        "segment": "frames a network, the later ones coded as differences (default: all frames of the group)",
+        "early": "true: an interrupt ends the fit and the file is written",
+        "seed": "of initial weights and the order of frames (default 0)",
+        "checkpoint": "folder that keeps the state of fits, to go on after an interruption",
+    }
+
+    def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+        frequencies, lows, sizes = (tensors[name].numpy() for name in TABLE_NAMES)
+        self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
+        self.ladder = Ladder(self.tables)
+        self.chosen = Options()
+        self.frame_bytes: float | None = None
+        self.clip_frames: int | None = None
+        self.watch: Watch | None = None
+        self.store: Store | None = None
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> NervFamily:
+        self.device = torch.device(device)
+        return self
+
+    def configure(self, effort: str, **options: object) -> NervFamily:
+        """ValueError names an option that is unknown or out of range."""
+        unknown = options.keys() - self.options.keys()
+        if unknown:
+            known = ", ".join(self.options)
+            raise ValueError(f"codec nerv has no option {', '.join(sorted(unknown))}; it has {known}")
+        configured = copy.copy(self)
+        configured.chosen = _options({"epochs": EPOCHS[effort], **options})
+        return configured
+
+    def fitting(
+        self,
+        *,
+        frame_bytes: float | None = None,
+        frames: int | None = None,
+        watch: Watch | None = None,
+        store: Store | None = None,
+    ) -> NervFamily:
+        """See `fitted.Fits`; what is None stays as it was."""
+        changed = copy.copy(self)
+        changed.frame_bytes = self.frame_bytes if frame_bytes is None else frame_bytes
+        changed.clip_frames = self.clip_frames if frames is None else frames
+        changed.watch = self.watch if watch is None else watch
+        changed.store = self.store if store is None else store
+        return changed
+
+    # -- encoding ----------------------------------------------------------------------------------------------------
+
+    def config(self, spec: GroupSpec) -> Config:
+        """The decoder that a group gets: parameters as asked for, or as the rate pays at `bits` each."""
+        chosen = self.chosen
+        flags = ARCHITECTURES[chosen.arch]
+        strides = choose_strides(spec.height, spec.width)
+        stride = math.prod(strides)
+        embedding = choose_embedding(spec.height, spec.width, stride) if flags & CONTENT else 0
+        narrow = Config(
+            flags, spec.frames, spec.height, spec.width, spec.channels, strides, embedding, WIDTH_UNIT
+        )
+        return fit_width(narrow, chosen.params or self._rate(spec) / chosen.bits)
+
+    def _rate(self, spec: GroupSpec) -> float:
+        """Bits of a group, without `params`."""
+        if self.frame_bytes is not None:
+            return 8 * self.frame_bytes * spec.frames
+        return rate_of(spec.quality) * spec.frames * spec.height * spec.width
+
+    def _plan(self, spec: GroupSpec, config: Config) -> Plan:
+        chosen = self.chosen
+        bits = self._rate(spec)
+        if chosen.params is not None and self.frame_bytes is None:
+            bits = chosen.bits * parameters(config)
+        share = spec.frames / max(self.clip_frames or spec.frames, spec.frames)
+        return Plan(
+            max(bits - CODER_BITS, 1.0),
+            chosen.epochs,
+            60 * chosen.minutes * share,
+            chosen.segment,
+            chosen.early,
+            chosen.seed,
+        )
+
+    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+        config = self.config(spec)
+        with torch.inference_mode(False), torch.enable_grad():
+            fit = GroupFit(config, self.ladder, frames, self._plan(spec, config), self.watch, self.store)
+            coded = fit.run()
+        visit_group(Writer(port, self.ladder.costs), spec, coded)
+
+    # -- decoding ----------------------------------------------------------------------------------------------------
+
+    def read(self, spec: GroupSpec, port: SymbolPort) -> Coded:
+        """A group's integers."""
+        return visit_group(Reader(port), spec, None)
+
+    def open_group(self, spec: GroupSpec, port: SymbolPort) -> NetworkPainter:
+        return NetworkPainter(self.read(spec, port), self.device)
+
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
+        times = torch.arange(spec.frames, dtype=torch.float64)
+        return self.open_group(spec, port).paint(times, decoder)
+
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+        """Embeddings with their own bits; the network's bits are shared evenly, so that all add up to the payload's."""
+        metered = Metered(port, self.tables)
+        reader = _CountingReader(metered)
+        coded = visit_group(reader, spec, None)
+        times = torch.arange(spec.frames, dtype=torch.float64)
+        if coded.config.has(CONTENT):
+            x = all_embeddings(coded).permute(0, 2, 3, 1).contiguous()
+            own = torch.cat(reader.embedding_bits, 1).sum(0)
+        else:
+            x = time_code(times, spec.frames).view(spec.frames, 1, 1, TIME_CODE)
+            own = torch.zeros(x.shape[:3])
+        shared = (metered.spent - float(own.sum(dtype=torch.float64))) / own.numel()
+        return TokenGrid(
+            x=x,
+            bits=own + shared,
+            bits_prior=None,
+            codes=None,
+            times=times,
+            frame_type=_frame_types(spec.frames, coded.length),
+            valid=torch.ones(x.shape[:3], dtype=torch.bool),
+        )
+
+
+class _CountingReader(Reader):
+    """Notes what the embeddings cost, one by one."""
+
+    def __init__(self, port: Metered) -> None:
+        super().__init__(port)
+        self.tables = port.tables
+        self.embedding_bits: list[Tensor] = []  # (embedding, frames, h, w) of each segment
+
+    def values(self, part: Part, integers: Tensor | None) -> Tensor:
+        found = super().values(part, integers)
+        if part.name == EMBEDDING:
+            bits = spent_bits(self.tables, found.view(1, 1, -1), self.rungs)
+            self.embedding_bits.append(bits.view(part.shape))
+        return found
+
+
+def _frame_types(frames: int, length: int) -> Tensor:
+    """0 for frames of a network that is coded by itself, 1 for those of one that is coded as differences."""
+    counts = torch.tensor([count for _, count in segment_spans(frames, length)])
+    return (torch.arange(len(counts)) > 0).long().repeat_interleave(counts)
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def _options(given: dict[str, object]) -> Options:
+    options = Options(
+        arch=str(given.get("arch", Options.arch)),
+        params=_count(given["params"]) if "params" in given else None,
+        bits=_number(given, "bits", 0.5, 16),
+        epochs=int(_number(given, "epochs", 1, 1e6)),
+        minutes=_number(given, "minutes", 0.001, 1e5),
+        segment=int(_number(given, "segment", 1, 1 << 16)),
+        early=str(given.get("early", False)).lower() == "true",
+        seed=int(_number(given, "seed", 0, 1 << 31)),
+    )
+    if options.arch not in ARCHITECTURES:
+        raise ValueError(f"there is no arch {options.arch!r}; there are {', '.join(ARCHITECTURES)}")
+    return options
+
+
+def _number(given: dict[str, object], name: str, low: float, high: float) -> float:
+    if name not in given:
+        default: float = getattr(Options, name)
+        return default
+    value = float(str(given[name]))
+    if not low <= value <= high:
+        raise ValueError(f"{name} {value:g} is not in {low:g}..{high:g}")
+    return value
+
+
+def _count(value: object) -> float:
+    """A number of parameters from 1500000, 1.5M or 350K."""
+    text = str(value).upper()
+    unit = {"K": 1e3, "M": 1e6}.get(text[-1:], 1.0)
+    try:
+        count = float(text.rstrip("KM")) * unit
+    except ValueError:
+        raise ValueError(f"params {value!r} is not a number like 1.5M or 350K") from None
+    if not 100 <= count <= 1 << 26:
+        raise ValueError(f"params {count:g} is not in 100..{1 << 26}")
+    return count

@@ -1,0 +1,313 @@
+"""Fitting one network to the segments of a group, one after the other.
+
+The loss is ln(mean squared error of a frame) + weight * bits / budget.  Its distortion part is the mean PSNR itself, so
+no frame outweighs another; its rate part is relative to the bits that there are, so one weight serves every size, and
+the weight moves until the rate is met.  The first segment's weights are real numbers first and rounded ones for the
+last part of the fit.  Those of a later segment start from the segment before, rounded all along, and only their
+differences cost bits (NIRVANA, Maiya et al., 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from ..fitted import FitStatus
+from ..optim import MuonAdam
+from .config import CONTENT, Config, shapes
+from .decoder import Decoder
+from .embedding import ContentEncoder
+from .quantise import EMBEDDING, STEPS_PER_OCTAVE, Ladder, Part, Quantiser, rows_of
+from .schedule import Schedule
+
+RATE_WEIGHT = 0.2  # where the weight of the rate starts
+RATE_GAIN = 400.0  # how far ln(weight) moves over the whole fit while the rate is twice what it may be
+RATE_PUSH = 8.0  # how far ln(weight) lies off for as long as the rate is twice what it may be
+RATE_WEIGHTS = 0.05, 20.0  # bounds
+ROOM = 0.99  # of the budget, what the rate is steered to
+PIXELS_A_STEP = 1 << 15  # a step takes as many frames as hold about so many pixels
+MUON_RATE = 1.2e-2  # of matrices and convolutions; see optim.MuonAdam
+ADAM_RATE = 6e-3  # of the rest
+STEP_RATE = 3e-2  # of the quantisation steps, in octaves
+NOISE_FLOOR = 1e-7  # added to the squared error: a frame without error must not outweigh all others
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive frames of a group, uint8 (n, H, W, C), from frame `first` on, and the bits that they may take."""
+
+    frames: Tensor
+    first: int
+    budget: float
+
+
+Report = Callable[[FitStatus], None]
+Measure = Callable[[dict[str, Tensor]], float]  # integers of all parts -> the bits that they take in the stream
+
+
+def coded_parts(config: Config, frames: int) -> list[Part]:
+    """The decoder's tensors in the order of the stream, then the embeddings of `frames` frames, channels first."""
+    parts = [Part(name, shape, rows_of(name, shape, config)) for name, shape in shapes(config).items()]
+    if config.has(CONTENT):
+        parts.append(Part(EMBEDDING, (config.embedding, frames, *config.grid), config.embedding))
+    return parts
+
+
+class Fit(nn.Module):
+    """The networks of one group while they are fitted; the encoder and the optimiser's state are never coded."""
+
+    def __init__(self, config: Config, ladder: Ladder, segment: Segment, measure: Measure, seed: int = 0) -> None:
+        super().__init__()
+        self.config, self.measure, self.seed = config, measure, seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.decoder = Decoder(config)
+            self.encoder = ContentEncoder(config) if config.has(CONTENT) else None
+        self.quantiser = Quantiser(coded_parts(config, len(segment.frames)), ladder)
+        self.to(segment.frames.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.base: dict[str, Tensor] | None = None  # integers of the segment before
+        self.rounded, self.beside = False, 0.0  # bits of header and rungs, known when rounding starts
+        self._open(segment)
+        cpu = segment.frames.device.type == "cpu"
+        self._bf16 = not cpu or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+    def _open(self, segment: Segment) -> None:
+        self.segment = segment
+        self.rate_weight, self.bits = RATE_WEIGHT, 0.0
+        self.recent: deque[float] = deque(maxlen=len(segment.frames))
+        size = max(1, PIXELS_A_STEP // (self.config.height * self.config.width_pixels))
+        self.batch = min(size, max(1, len(segment.frames) // 4))
+        if self.encoder is not None:
+            shape = (len(segment.frames), self.config.embedding, *self.config.grid)
+            self.seen = torch.zeros(shape, device=segment.frames.device)
+        self.optimiser = MuonAdam(self._groups())
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters for the optimiser.  The steps of a later segment are those of the first."""
+        matrices: list[Tensor] = []
+        rest: list[Tensor] = []
+        for name, parameter in [*self.decoder.named_parameters("decoder"), *self._encoder_parameters()]:
+            full = parameter.dim() > 1 and min(parameter.shape[0], parameter[0].numel()) > 3
+            (matrices if full and ".spread." not in name else rest).append(parameter)
+        groups: list[dict[str, Any]] = [
+            {"params": matrices, "lr": MUON_RATE, "optimiser": "muon"},
+            {"params": rest, "lr": ADAM_RATE, "optimiser": "adam"},
+        ]
+        if self.base is None:
+            groups.append({"params": [self.quantiser.octaves], "lr": STEP_RATE, "optimiser": "adam"})
+        return groups
+
+    def _encoder_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        return [] if self.encoder is None else list(self.encoder.named_parameters("encoder"))
+
+    @torch.no_grad()
+    def next_segment(self, segment: Segment, integers: dict[str, Tensor], measure: Measure) -> None:
+        """Go on with the frames of `segment` from the integers that the decoder has by then; the steps stay."""
+        self.measure = measure
+        self.base = {}
+        for name, parameter in self.decoder.named_parameters():
+            self.base[name] = integers[name].float()
+            parameter.copy_(self.base[name] * self.quantiser.step(name))
+        self.quantiser.set_parts(coded_parts(self.config, len(segment.frames)))
+        self._open(segment)
+
+    @property
+    def aim(self) -> float:
+        """Bits of values that the rate is steered to."""
+        return max(ROOM * self.segment.budget - self.beside, 0.1 * self.segment.budget)
+
+    @property
+    def steps_an_epoch(self) -> int:
+        return -(-len(self.segment.frames) // self.batch)
+
+    @property
+    def psnr(self) -> float:
+        """dB, mean over the frames fitted last."""
+        return sum(self.recent) / max(1, len(self.recent))
+
+    def run(self, schedule: Schedule, report: Report) -> None:
+        """Fit until the schedule is done."""
+        count, last = len(self.segment.frames), -1
+        while not schedule.done:
+            epoch, place = divmod(schedule.step, self.steps_an_epoch)
+            if epoch != last:
+                order = torch.randperm(count, generator=torch.Generator().manual_seed(self.seed + epoch))
+                last = epoch
+            if not self.rounded and schedule.rounding:
+                self.start_rounding()
+            self.optimiser.schedule(schedule.learning_rate)
+            self._step(order[place * self.batch : (place + 1) * self.batch].to(self.segment.frames.device), schedule)
+            schedule.advance()
+            report(FitStatus(schedule.part, epoch, self.psnr, self.bits, schedule.spent))
+
+    def _step(self, chosen: Tensor, schedule: Schedule) -> None:
+        target = self._target(chosen)
+        with torch.autocast(target.device.type, torch.bfloat16, enabled=self._bf16):
+            embeddings = self._embed(target)
+        weights, bits = self._weights()
+        if embeddings is not None and self.rounded:
+            self.seen[chosen] = embeddings.detach()
+            embeddings, spent = self._round_embeddings(embeddings)
+            bits = bits + spent * (len(self.segment.frames) / len(chosen))
+        with torch.autocast(target.device.type, torch.bfloat16, enabled=self._bf16):
+            painted = functional_call(self.decoder, weights, (chosen + self.segment.first, embeddings))
+        error = (painted - target).square().mean((1, 2, 3)) + NOISE_FLOOR
+        loss = error.log().mean()
+        if self.rounded:
+            loss = loss + self._steer(float(bits.detach()), schedule) * bits / self.aim
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.recent.extend((-10 * error.detach().log10()).tolist())
+
+    def _target(self, chosen: Tensor) -> Tensor:
+        """Frames as (B, C, H, W) in 0..1."""
+        pixels = self.segment.frames[chosen].permute(0, 3, 1, 2).float() / 255
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    def _embed(self, target: Tensor) -> Tensor | None:
+        """(B, embedding, h, w), float32."""
+        if self.encoder is None:
+            return None
+        rows, columns = (side * self.config.stride for side in self.config.grid)
+        spare = (0, columns - target.shape[3], 0, rows - target.shape[2])
+        out: Tensor = self.encoder(F.pad(target - 0.5, spare, mode="replicate"))
+        return out.float()
+
+    def _weights(self) -> tuple[dict[str, Tensor], Tensor]:
+        """The decoder's weights as they are or rounded, and the bits of the latter."""
+        weights: dict[str, Tensor] = dict(self.decoder.named_parameters())
+        bits = torch.zeros((), device=self.segment.frames.device)
+        if self.rounded:
+            for name, value in weights.items():
+                weights[name], spent = self.quantiser(name, value, None if self.base is None else self.base[name])
+                bits = bits + spent
+        return weights, bits
+
+    def _round_embeddings(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """What is decoded of (B, embedding, h, w), and its bits on rungs that all frames chose."""
+        step = self.quantiser.step(EMBEDDING).detach()
+        means = (self.seen / step).round().abs().mean((0, 2, 3))
+        rounded, bits = self.quantiser(EMBEDDING, embeddings.transpose(0, 1), None, means)
+        return rounded.transpose(0, 1), bits
+
+    def _steer(self, bits: float, schedule: Schedule) -> float:
+        """The rate's weight, moved so that the bits meet the budget."""
+        self.bits = bits
+        excess = min(max(bits / self.aim - 1, -0.1), 0.1)
+        low, high = RATE_WEIGHTS
+        self.rate_weight = min(max(self.rate_weight * math.exp(RATE_GAIN * excess * schedule.stride), low), high)
+        return self.rate_weight * math.exp(RATE_PUSH * excess)
+
+    # -- from real numbers to integers -------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def start_rounding(self) -> None:
+        """Steps with which the present weights and embeddings take the budget; the side information off the aim."""
+        tensors = self._tensors()
+        low, high = -2.0, 16.0
+        for _ in range(12):
+            bits = (low + high) / 2
+            self.quantiser.start(tensors, bits)
+            spent = self._estimate(tensors)
+            low, high = (bits, high) if spent < self.aim else (low, bits)
+        self.beside = self.measure(self._round(tensors, 0)) - spent
+        self.rounded = True
+
+    def _estimate(self, tensors: dict[str, Tensor]) -> float:
+        return sum(float(self.quantiser(name, tensor)[1]) for name, tensor in tensors.items())
+
+    @torch.no_grad()
+    def _tensors(self) -> dict[str, Tensor]:
+        """Every part as real numbers, the embeddings of all frames made anew."""
+        found: dict[str, Tensor] = dict(self.decoder.named_parameters())
+        if self.encoder is not None:
+            for chosen in torch.arange(len(self.segment.frames), device=self.segment.frames.device).split(self.batch):
+                embeddings = self._embed(self._target(chosen))
+                assert embeddings is not None
+                self.seen[chosen] = embeddings
+            found[EMBEDDING] = self.seen.transpose(0, 1)
+        return found
+
+    # -- state for resuming ------------------------------------------------------------------------------------------
+
+    def state(self, schedule: Schedule) -> dict[str, Tensor]:
+        """Everything that a later run needs to go on as if it had not stopped, timing aside."""
+        found = {f"network.{name}": tensor for name, tensor in self.state_dict().items()}
+        for k, parameter in enumerate(self._trained()):
+            for key, value in self.optimiser.state[parameter].items():
+                found[f"optimiser.{k}.{key}"] = torch.as_tensor(value)
+        if self.encoder is not None:
+            found["seen"] = self.seen
+        found["recent"] = torch.tensor(list(self.recent), dtype=torch.float64)
+        numbers = [schedule.step, schedule.spent, schedule.stride]
+        numbers += [self.rounded, self.rate_weight, self.beside, self.bits]
+        found["numbers"] = torch.tensor(numbers, dtype=torch.float64)
+        return found
+
+    @torch.no_grad()
+    def resume(self, state: dict[str, Tensor], schedule: Schedule) -> None:
+        """Take a state of the same segment.  The inverse of `state`."""
+        self.load_state_dict({k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")})
+        for k, parameter in enumerate(self._trained()):
+            mine = {name: value for name, value in state.items() if name.startswith(f"optimiser.{k}.")}
+            for name, value in mine.items():
+                key = name.rpartition(".")[2]
+                self.optimiser.state[parameter][key] = int(value) if key == "step" else value.to(parameter.device)
+        if self.encoder is not None:
+            self.seen.copy_(state["seen"])
+        self.recent.extend(state["recent"].tolist())
+        numbers = state["numbers"].tolist()
+        step, schedule.spent, schedule.stride, rounded, self.rate_weight, self.beside, self.bits = numbers
+        schedule.step, self.rounded = int(step), bool(rounded)
+
+    def _trained(self) -> list[Tensor]:
+        return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def integers(self) -> dict[str, Tensor]:
+        """int32 of every part, of at most the budget where that is possible at all.
+
+        What is over is saved first by rounding towards zero what lies near the middle between two integers, then, but
+        not in a later segment, whose steps are given, by larger steps.  Smaller steps would not help where bits are
+        left: the fit has learned to live with these.
+        """
+        if not self.rounded:
+            self.start_rounding()
+        tensors, octaves = self._tensors(), self.quantiser.octaves.clone()
+        def rounded(amount: int) -> dict[str, Tensor]:
+            larger = max(0, amount - STEPS_PER_OCTAVE // 2)
+            self.quantiser.octaves.copy_(octaves + larger / STEPS_PER_OCTAVE)
+            return self._round(tensors, amount)
+
+        if self.measure(rounded(0)) <= self.segment.budget:
+            return rounded(0)
+        low, high = 0, 16 * STEPS_PER_OCTAVE if self.base is None else STEPS_PER_OCTAVE // 2
+        while high - low > 1:
+            middle = min((low + high) // 2, low + STEPS_PER_OCTAVE // 4)
+            if self.measure(rounded(middle)) > self.segment.budget:
+                low = middle
+            else:
+                high = middle
+        return rounded(high)
+
+    def _round(self, tensors: dict[str, Tensor], amount: int) -> dict[str, Tensor]:
+        """Integers of real tensors; `amount` 0..: how far the points of rounding lie beyond the middle, in 1/64."""
+        beyond = min(amount / STEPS_PER_OCTAVE, 0.5)
+        found: dict[str, Tensor] = {}
+        for name, tensor in tensors.items():
+            base = self.base[name] if self.base is not None and name in self.base else 0.0
+            moved = tensor / self.quantiser.step(name) - base
+            rounded = torch.floor(moved.abs() + 0.5 - beyond).clamp(min=0) * moved.sign()
+            found[name] = (base + rounded).to(torch.int32)
+        return found

@@ -1,0 +1,125 @@
+"""Weights and embeddings as integers: steps learned by straight-through gradients, rates by the tables that code them.
+
+Every tensor has one step, 2 ** (-level / STEPS_PER_OCTAVE); its rows (output channels) have a rung of the ladder each.
+While fitting, rounding passes gradients straight through, to the values as to the step (LSQ, Esser et al., 2020), and
+the rate is what the integers cost on the very tables of the stream: the consistent entropy minimisation of Gomes et
+al. (2023) and of Boosting NeRV, with quantisers per tensor as in NVRC (Kwan et al., 2024).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...entropy import Tables
+from ..fixed_point import ste_round
+from ..scale_tables import FIRST_SCALE, PER_OCTAVE, REACH, RUNGS, shift_of
+from ..wavelet_family import costs_of
+from .config import Config
+
+EMBEDDING = "embedding"
+STEPS_PER_OCTAVE = 64
+MAX_LEVEL = 2047  # steps from 1 down to 2 ** -32
+FINE = {"bias": 3.0, EMBEDDING: 1.0}  # octaves finer than weights: they are few and weigh much
+
+
+@dataclass(frozen=True)
+class Part:
+    """A tensor as it is coded: `rows` groups of equally many consecutive elements, each group with one rung."""
+
+    name: str
+    shape: tuple[int, ...]
+    rows: int
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+def rows_of(name: str, shape: tuple[int, ...], config: Config) -> int:
+    """Output channels after the pixel shuffle or of the stem's map; one row for a bias."""
+    if name.endswith("bias"):
+        return 1
+    if name.startswith("stages.") and name.endswith(".conv.weight"):
+        return shape[0] // config.strides[int(name.split(".")[1])] ** 2
+    return config.widths[0] if name == "stem.enter.weight" else shape[0]
+
+
+class Ladder:
+    """What values cost on every rung, from the integer tables; shared by all fits."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables, self.costs = tables, costs_of(tables)
+
+    @staticmethod
+    def rung(mean: Tensor) -> Tensor:
+        """The rung of rows whose mean |v| is given, int64; rung i stands for FIRST_SCALE * 2 ** (i / PER_OCTAVE)."""
+        place = PER_OCTAVE * torch.log2(mean.clamp(min=1e-6) / FIRST_SCALE)
+        return place.round().clamp(0, RUNGS - 1).long()
+
+    def bits(self, values: Tensor, rung: Tensor) -> Tensor:
+        """Bits of real `values` (rows, n) on the rungs (rows,), linear between integers."""
+        scale = torch.exp2(-shift_of(rung).float())[:, None]
+        place = (values.abs() * scale).clamp(max=REACH + 0.999)
+        whole = place.detach().floor()
+        at = whole.long() + (rung * (REACH + 2))[:, None]
+        costs = self.costs.to(values.device).view(-1)
+        low = costs[at]
+        return low + (costs[at + 1] - low) * (place - whole)
+
+
+class Quantiser(nn.Module):
+    """The steps of all parts of a network and of its embeddings."""
+
+    def __init__(self, parts: list[Part], ladder: Ladder) -> None:
+        super().__init__()
+        self.set_parts(parts)
+        self.ladder = ladder
+        self.octaves = nn.Parameter(torch.zeros(len(parts)))  # step = 2 ** octaves
+
+    def set_parts(self, parts: list[Part]) -> None:
+        """Parts of the same names; embeddings may have another number of frames."""
+        self.parts = {part.name: part for part in parts}
+        self.index = {part.name: k for k, part in enumerate(parts)}
+
+    @torch.no_grad()
+    def start(self, tensors: dict[str, Tensor], bits: float) -> None:
+        """Steps at which Laplace-like values of these spreads take about `bits` each."""
+        for name, tensor in tensors.items():
+            finer = FINE.get(name, FINE.get(name.rpartition(".")[2], 0.0))
+            spread = max(float(tensor.abs().mean()), 2.0**-20)
+            self.octaves[self.index[name]] = math.log2(2 * math.e * spread) - bits - finer
+        self.octaves.clamp_(-MAX_LEVEL / STEPS_PER_OCTAVE, 0)
+
+    def levels(self) -> list[int]:
+        """The steps as the stream names them."""
+        levels = torch.floor(0.5 - STEPS_PER_OCTAVE * self.octaves.detach()).clamp(0, MAX_LEVEL)
+        return [int(level) for level in levels]
+
+    def step(self, name: str) -> Tensor:
+        """The step of a part as the stream can name it, with its gradient."""
+        octaves = self.octaves[self.index[name]].clamp(-MAX_LEVEL / STEPS_PER_OCTAVE, 0)
+        return torch.exp2(ste_round(octaves * STEPS_PER_OCTAVE) / STEPS_PER_OCTAVE)
+
+    def forward(
+        self, name: str, tensor: Tensor, base: Tensor | None = None, means: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The tensor as it will be decoded, and its bits.
+
+        base    integers that the decoder already has: only the difference costs
+        means   (rows,) mean |v| that choose the rungs, by default those of the tensor itself
+        """
+        step = self.step(name)
+        integers = ste_round(tensor / step)
+        coded = integers if base is None else integers - base
+        rows = coded.reshape(self.parts[name].rows, -1)
+        if means is None:
+            means = rows.detach().abs().mean(1)
+        return integers * step, self.ladder.bits(rows, self.ladder.rung(means)).sum()
+
+
+def step_of(level: int) -> float:
+    return float(2.0 ** (-level / STEPS_PER_OCTAVE))

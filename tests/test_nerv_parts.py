@@ -1,0 +1,300 @@
+"""The parts of family `nerv`: configurations and their bounds, quantisers, the header, fits that can be stopped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tessera.codec import weights
+from tessera.codec.ports import DecoderPort, EncoderPort
+from tessera.data import procedural
+from tessera.models.exchange import Metered
+from tessera.models.fitted import FitStatus, quality_of, rate_of
+from tessera.models.interface import MAX_QUALITY, GroupSpec
+from tessera.models.nerv import config as nerv
+from tessera.models.nerv.config import ARCHITECTURES, Config
+from tessera.models.nerv.decoder import Decoder
+from tessera.models.nerv.embedding import ContentEncoder, time_code
+from tessera.models.nerv.family import NervFamily
+from tessera.models.nerv.ladder import ladder_pmf
+from tessera.models.nerv.quantise import Ladder, Part, Quantiser
+from tessera.models.nerv.segments import GroupFit, Plan, segment_spans, visit_group
+from tessera.models.nerv.wire import Nowhere, Reader, Writer
+from tessera.models.scale_tables import FIRST_SCALE, PER_OCTAVE, RUNGS, TABLES
+
+SIZES = [(1, 1), (5, 200), (33, 47), (48, 64), (144, 176), (360, 640), (640, 1280), (720, 1280), (1080, 1920)]
+
+
+@pytest.fixture(scope="module")
+def ladder() -> Ladder:
+    family, _ = weights.load("nerv")
+    assert isinstance(family, NervFamily)
+    return family.ladder
+
+
+def configured(arch: str, frames: int, height: int, width: int, budget: float, channels: int = 3) -> Config:
+    strides = nerv.choose_strides(height, width)
+    flags = ARCHITECTURES[arch]
+    depth = nerv.choose_embedding(height, width, math.prod(strides)) if flags & nerv.CONTENT else 0
+    return nerv.fit_width(Config(flags, frames, height, width, channels, strides, depth, nerv.WIDTH_UNIT), budget)
+
+
+# -- configurations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shapes_are_those_of_the_network(arch: str, channels: int) -> None:
+    config = configured(arch, 4, 33, 47, 20e3, channels)
+    network = Decoder(config)
+    assert list(nerv.shapes(config).items()) != []
+    assert nerv.shapes(config) == {name: tuple(value.shape) for name, value in network.named_parameters()}
+    embeddings = None
+    if config.has(nerv.CONTENT):
+        rows, columns = (side * config.stride for side in config.grid)
+        embeddings = ContentEncoder(config)(torch.zeros(2, channels, rows, columns))
+        assert embeddings.shape == (2, config.embedding, *config.grid)
+    assert network(torch.tensor([0.0, 2.5]), embeddings).shape == (2, channels, 33, 47)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_strides_pad_little(height: int, width: int) -> None:
+    strides = nerv.choose_strides(height, width)
+    total = math.prod(strides)
+    padded = -(-height // total) * total * -(-width // total) * total
+    assert padded <= 1.25 * height * width or min(height, width) < 32
+    assert max(strides) <= nerv.MAX_STRIDE and list(strides) == sorted(strides, reverse=True)
+
+
+@pytest.mark.parametrize("budget", [0.35e6, 0.75e6, 1.5e6, 3e6])
+def test_architectures_meet_a_budget_of_parameters_alike(budget: float) -> None:
+    """Seed row 21: parameters equal within 2 %."""
+    for arch in ARCHITECTURES:
+        assert 0.98 <= nerv.parameters(configured(arch, 132, 640, 1280, budget)) / budget <= 1.02
+
+
+def test_even_widths_spread_the_parameters() -> None:
+    """HNeRV's kernels and widths leave no stage with most of the weights; NeRV's first stage has most of them."""
+
+    def share(arch: str) -> float:
+        shapes = nerv.shapes(configured(arch, 132, 640, 1280, 1.5e6))
+        stages = [math.prod(s) for name, s in shapes.items() if name.startswith("stages.") and name.endswith("weight")]
+        return max(stages) / sum(stages)
+
+    assert share("hnerv") < share("nerv")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flags": 32},
+        {"strides": ()},
+        {"strides": (6,)},
+        {"strides": (0,)},
+        {"strides": (2,) * 9},
+        {"strides": (5, 5, 5, 5)},
+        {"strides": (4, 4, 4, 4)},  # larger than the frame
+        {"embedding": 0},
+        {"embedding": 65},
+        {"width": 0},
+        {"width": nerv.MAX_WIDTH + 1},
+        {"width": nerv.MAX_WIDTH},  # layers or parameters too many
+    ],
+)
+def test_bounds_are_checked(change: dict[str, object]) -> None:
+    config = configured("hnerv", 8, 48, 64, 20e3)
+    assert config.check() is config
+    with pytest.raises(ValueError, match=r"range|large|unknown|limit"):
+        replace(config, **change).check()  # type: ignore[arg-type]
+
+
+def test_time_code_tells_neighbours_apart() -> None:
+    for frames in (1, 2, 132, 65536):
+        code = time_code(torch.arange(min(frames, 500)), frames)
+        assert code.shape[1] == nerv.TIME_CODE and bool((code.abs() <= 1).all())
+        if frames > 1:
+            assert float((code[1:] - code[:-1]).norm(dim=1).min()) > 0.3
+
+
+def test_quality_is_a_rate() -> None:
+    assert rate_of(50 * 64) == 0.0625 and rate_of(75 * 64) == 0.25
+    assert all(quality_of(rate_of(quality)) == quality for quality in range(0, MAX_QUALITY + 1, 100))
+    assert quality_of(0.0) == 0 and quality_of(1e9) == MAX_QUALITY
+
+
+# -- quantisers --------------------------------------------------------------------------------------------------------
+
+
+def test_ladder_rungs_are_mean_magnitudes(ladder: Ladder) -> None:
+    """Rung i stands for E|v| of FIRST_SCALE * 2 ** (i / PER_OCTAVE), which is what `Ladder.rung` inverts."""
+    pmf = ladder_pmf()
+    assert pmf.shape[0] == TABLES and torch.allclose(pmf.sum(1), torch.ones(TABLES, dtype=torch.float64))
+    for rung in range(PER_OCTAVE * 4, PER_OCTAVE * 7, 5):
+        mean = float((pmf[rung, :-1] * torch.arange(pmf.shape[1] - 1)).sum())
+        assert mean == pytest.approx(FIRST_SCALE * 2 ** (rung / PER_OCTAVE), rel=0.1)
+    assert ladder.rung(torch.tensor([0.0, 1e9])).tolist() == [0, RUNGS - 1]
+
+
+def test_estimate_is_the_tables_cost(ladder: Ladder) -> None:
+    """The rate that the loss sees is, at integers, what the integer tables charge."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(5, 400, generator=generator).mul(torch.tensor([0.1, 1, 5, 40, 700])[:, None]).round()
+    rung = ladder.rung(rows.abs().mean(1))
+    port = Metered(Nowhere(), ladder.tables)
+    writer = Writer(port, ladder.costs)
+    for k in range(5):
+        before = port.spent
+        writer.values(Part("x", (400,), 1), rows[k].int())
+        spent = port.spent - before - 8  # one flag and the rung
+        estimate = float(ladder.bits(rows[k : k + 1], rung[k : k + 1]).sum())
+        assert 0.98 * estimate <= spent * 1.03 and spent <= estimate * 1.001 + 1
+
+
+def test_gradients_pass_rounding(ladder: Ladder) -> None:
+    part = Part("w", (8, 50), 8)
+    quantiser = Quantiser([part], ladder)
+    tensor = torch.randn(8, 50, requires_grad=True)
+    quantiser.start({"w": tensor}, 4.0)
+    rounded, bits = quantiser("w", tensor)
+    step = float(quantiser.step("w").detach())
+    assert torch.allclose(rounded / step, (rounded / step).round(), atol=1e-4)
+    assert float((rounded - tensor).detach().abs().max()) <= step / 2 + 1e-6
+    assert 3.0 * 400 < float(bits.detach()) < 5.0 * 400
+    (rounded.square().sum() + bits).backward()
+    assert tensor.grad is not None and torch.equal(tensor.grad != 0, rounded.detach() != 0)
+    assert quantiser.octaves.grad is not None and float(quantiser.octaves.grad.abs()) > 0
+
+
+# -- the stream --------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_and_values_come_back(ladder: Ladder) -> None:
+    port = EncoderPort(ladder.tables)
+    writer = Writer(port, ladder.costs)
+    numbers = [(0, 1), (1, 1), (5, 5), (63, 63), (64, 64), (65535, 65535), (0, 0)]
+    generator = torch.Generator().manual_seed(1)
+    spread = torch.logspace(-2, 4, 12)[:, None, None, None]
+    values = (torch.randn(12, 5, 3, 3, generator=generator) * spread).round().int()
+    values[3, 0, 0, 0] = -(1 << 20)
+    parts = [Part("a", (12, 5, 3, 3), rows) for rows in (1, 4, 12)]
+    for value, largest in numbers:
+        writer.number(value, largest)
+    for part in parts:
+        writer.values(part, values)
+    decoder = DecoderPort(ladder.tables, port.finish())
+    reader = Reader(decoder)
+    assert [reader.number(0, largest) for _, largest in numbers] == [value for value, _ in numbers]
+    for part in parts:
+        assert torch.equal(reader.values(part, None), values)
+    decoder.finish()
+
+
+def test_a_number_beyond_its_bound_is_refused(ladder: Ladder) -> None:
+    port = EncoderPort(ladder.tables)
+    Writer(port, ladder.costs).number(60, 63)
+    with pytest.raises(ValueError, match="largest allowed is 59"):
+        Reader(DecoderPort(ladder.tables, port.finish())).number(0, 59)
+
+
+class Forged:
+    """A port that answers with random symbols around what the tables would name."""
+
+    def __init__(self, seed: int, reach: int) -> None:
+        self.generator, self.reach, self.taken = torch.Generator().manual_seed(seed), reach, 0
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        raise AssertionError
+
+    def get(self, indices: Tensor) -> Tensor:
+        self.taken += len(indices)
+        assert self.taken < 1 << 22, "far more symbols than a small frame can have"
+        small = torch.randint(-1, self.reach, indices.shape, generator=self.generator, dtype=torch.int32)
+        return small if len(indices) < 100 else small * 1000
+
+
+@pytest.mark.parametrize("reach", [2, 4, 8, 40])
+def test_forged_symbols_are_refused_or_painted(reach: int) -> None:
+    """ValueError, or frames of the right shape; never anything else, and no memory on an unchecked number."""
+    family, _ = weights.load("nerv")
+    assert isinstance(family, NervFamily)
+    spec = GroupSpec(3, 10, 12, 3, 0)
+    for seed in range(60):
+        try:
+            frames = family.decode(spec, Forged(seed, reach), "standard")
+        except ValueError:
+            continue
+        assert frames.shape == (3, 10, 12, 3) and frames.dtype == torch.uint8
+
+
+# -- fits --------------------------------------------------------------------------------------------------------------
+
+
+FRAMES = torch.from_numpy(np.ascontiguousarray(procedural.clip(6, 24, 32)))
+
+
+class Memory:
+    """A store in memory; it can stop a fit when it has been asked to save so often."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[str, Tensor]] = {}
+
+    def load(self, key: str) -> dict[str, Tensor] | None:
+        return self.kept.get(key)
+
+    def save(self, key: str, state: dict[str, Tensor]) -> None:
+        self.kept[key] = {name: value.clone() for name, value in state.items()}
+
+
+def stopping(after: int) -> tuple[list[FitStatus], object]:
+    seen: list[FitStatus] = []
+
+    def watch(status: FitStatus) -> None:
+        seen.append(status)
+        if len(seen) == after:
+            raise KeyboardInterrupt
+
+    return seen, watch
+
+
+def fit(ladder: Ladder, plan: Plan, watch: object = None, store: Memory | None = None) -> dict[str, Tensor]:
+    config = configured("hnerv-boost", len(FRAMES), 24, 32, 14e3)
+    coded = GroupFit(config, ladder, FRAMES, plan, watch, store).run()  # type: ignore[arg-type]
+    return {f"{k}.{name}": value for k, found in enumerate(coded.segments) for name, value in found.items()}
+
+
+@pytest.mark.parametrize("after", [7, 30, 43])  # before rounding, while rounding, in the second segment
+def test_a_stopped_fit_goes_on_where_it_was(ladder: Ladder, after: int) -> None:
+    plan = Plan(60e3, 12, length=3)
+    whole = fit(ladder, plan)
+    memory = Memory()
+    _, watch = stopping(after)
+    with pytest.raises(KeyboardInterrupt):
+        fit(ladder, plan, watch, memory)
+    seen, watch = stopping(-1)
+    again = fit(ladder, plan, watch, memory)
+    assert len(seen) < 54 - after + 2
+    assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_an_early_end_keeps_what_is_fitted(ladder: Ladder) -> None:
+    _, watch = stopping(10)
+    assert fit(ladder, Plan(60e3, 12, early=True), watch).keys() == fit(ladder, Plan(60e3, 1)).keys()
+
+
+def test_bits_never_pass_the_plan(ladder: Ladder) -> None:
+    """Also where the fit had no time to learn its rate, and for residuals."""
+    for plan in (Plan(40e3, 1), Plan(9e3, 2), Plan(60e3, 2, length=2), Plan(60e3, 10)):
+        config = configured("hnerv", len(FRAMES), 24, 32, 14e3)
+        coded = GroupFit(config, ladder, FRAMES, plan, None, None).run()
+        port = Metered(Nowhere(), ladder.tables)
+        visit_group(Writer(port, ladder.costs), GroupSpec(6, 24, 32, 3, 0), coded)
+        assert port.spent <= plan.bits
+
+
+def test_segments_cover_the_group() -> None:
+    assert segment_spans(7, 3) == [(0, 3), (3, 3), (6, 1)] and segment_spans(2, 9) == [(0, 2)]
