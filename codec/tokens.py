@@ -19,6 +19,8 @@ from .stream import Range
 if TYPE_CHECKING:
     from ..models.tokens import TokenSet
 
+_DESCRIPTION = 270  # EXIF tag
+
 
 @dataclass(frozen=True)
 class TokensReport:
@@ -117,6 +119,18 @@ def richest(clip: Clip, count: int) -> list[int]:
     """The `count` groups of most bits, ascending, chosen before decoding; of equal ones the first."""
     order = torch.sort(group_bits(clip), descending=True, stable=True).indices
     return sorted(order[:count].tolist())
+
+
+def description(clip: Clip) -> str:
+    """The text that describes a file (EXIF ImageDescription), read without its groups; empty where there is none.
+
+    What a search by words alone needs (vision-free retrieval): it works where the payload is withheld.
+    """
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(clip.reader.metadata().exif or b"")
+    return str(exif.get(_DESCRIPTION, "")).strip("\0 ")
 
 
 class TokenProcessor:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -199,6 +200,7 @@ def _compand(x: Tensor) -> Tensor:
     return x.sign() * torch.log1p(x.abs())
 
 
+@cache
 def _synthesis_gains() -> tuple[Tensor, Tensor, Tensor]:
     """Norm of the pixel pattern that a unit coefficient makes.
 

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def _tests() -> set[str]:
-    """Every test function of the token tests."""
+    """Every test function."""
     names: set[str] = set()
-    for path in (ROOT / "tests").glob("test_tokens_*.py"):
+    for path in (ROOT / "tests").glob("test_*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     return names
@@ -48,7 +48,8 @@ def test_methods_name_rows_and_rows_name_methods() -> None:
     for entry in list_methods():
         assert all(SYSTEMS[row].state != NOT_YET for row in entry["rows"]), entry["name"]
     modules = [import_module(f"tessera.models.tokens.{name}") for name in MODULES]
-    homes: list[object] = [*modules, TokenSet, METHODS["pool"], import_module("tessera.codec.tokens")]
+    files = [import_module(f"tessera.codec.{name}") for name in ("tokens", "prefix")]
+    homes: list[object] = [*modules, *files, files[1].Preview, TokenSet, METHODS["pool"]]
     for number, row in SYSTEMS.items():
         for words in re.findall(r"`([A-Za-z0-9_.]+)[`(]", row.how if row.state != NOT_YET else ""):
             name = words.split(".")[-1]

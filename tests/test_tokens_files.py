@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
 import tessera
-from tessera.codec.tokens import TokenProcessor, group_bits, richest, search
+from tessera.codec import weights
+from tessera.codec.ports import DecoderPort, EncoderPort
+from tessera.codec.tokens import TokenProcessor, description, group_bits, richest, search
 from tessera.data import procedural
+from tessera.models.interface import QUALITY_STEPS, GroupSpec
 from tessera.models.tokens import Bits, reduce
 from tessera.models.tokens.projector import Projector
 from tessera.tools.cli import main
@@ -42,6 +47,42 @@ def test_clip_tokens_and_only_the_groups_needed(clip_file: Path) -> None:
             clip.tokens(reduce="query", budget=5)
 
 
+@pytest.mark.parametrize("size", [(16, 16), (96, 160), (200, 104)])
+def test_row_29_s2lic(size: tuple[int, int]) -> None:
+    """Slices by a checkerboard: as many passes for every size, the latents come back, and context saves bits."""
+    family, _ = weights.load("wavelet")
+    pixels = torch.from_numpy(procedural.picture(*size))[None]
+    spec = GroupSpec(1, *size, 3, 50 * QUALITY_STEPS)
+    encoder = EncoderPort(family.tables)
+    family.encode(pixels, spec, encoder)
+    data = encoder.finish()
+    port = _Counting(family.tables, data)
+    family.latents(spec, port)
+    port.finish()
+    low, details, slices = 1, 4 * 2, 6  # FORMAT.md section on order; two passes each but for the lowest band
+    assert low + 2 * (details + slices) - port.empty <= port.calls <= low + 4 * (details + slices)
+    assert port.symbols >= size[0] * size[1] * 125 // 64
+    if size[0] > 16:
+        integers = family.integers(spec, DecoderPort(family.tables, data))  # type: ignore[attr-defined]
+        alone = sum(_entropy(band) for plane in integers for band in plane)
+        assert 8 * len(data) < 0.95 * alone, "fewer bits than every band by its own histogram"
+
+
+class _Counting(DecoderPort):
+    calls = symbols = empty = 0
+
+    def get(self, indices: Tensor) -> Tensor:
+        self.calls, self.symbols = self.calls + 1, self.symbols + len(indices)
+        self.empty += len(indices) == 0
+        return super().get(indices)
+
+
+def _entropy(band: Tensor) -> float:
+    """Bits of a band coded by its own histogram, which comes free."""
+    _, counts = torch.unique(band, return_counts=True)
+    return float(-(counts * torch.log2(counts / counts.sum())).sum())
+
+
 def test_row_68_walloc_tokens_are_the_latents(clip_file: Path) -> None:
     """One token a cell of 64 pixels; dimensions in and out, and bits, are what the file says."""
     with tessera.open(clip_file) as clip:
@@ -55,7 +96,7 @@ def test_command_writes_safetensors(clip_file: Path, tmp_path: Path, capsys: pyt
     command = ["tokens", str(clip_file), str(out), "--reduce", "frames(budget=4) | tome", "--budget", "24", "--json"]
     assert main(command) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["tokens"] == 24 and report["cells"] == 8 * 8 * 12 and report["codec"] == "wavelet"
+    assert report["tokens"] == 24 and report["cells"] == 8 * 8 * 12 and report["codec"] == "spatiotemporal"
     with safe_open(out, "pt") as file:
         assert file.get_tensor("x").shape == (24, 128)
         assert file.metadata()["reduce"] == "frames(budget=4) | tome"
@@ -131,6 +172,26 @@ def test_row_16_bytes_are_ids() -> None:
     ids = torch.tensor([256, *data, 257])
     assert bytes(ids[1:-1].tolist()) == data == tessera.encode(picture)
     assert np.array_equal(tessera.decode(bytes(ids[1:-1].tolist())), tessera.decode(data))
+
+
+def test_row_63_lexiclip() -> None:
+    """Files are found by their text; latents are not read and need not be there."""
+    texts = ["a red kite over a field", "two boats in a harbour"]
+    files = []
+    for number, text in enumerate(texts):
+        exif = Image.Exif()
+        exif[270] = text
+        blob = io.BytesIO()
+        Image.fromarray(procedural.picture(128, 192, seed=number)).save(blob, "PNG", exif=exif)
+        files.append(tessera.encode(blob.getvalue()))
+    for data, text in zip(files, texts, strict=True):
+        with tessera.open(data) as clip:
+            start = clip.reader.body
+            assert description(clip) == text and clip.bytes_read < 0.1 * len(data)
+        with tessera.open(data[:start]) as clip:
+            assert description(clip) == text and len(clip) == 0
+    with tessera.open(tessera.encode(procedural.picture(16, 16))) as clip:
+        assert description(clip) == ""
 
 
 def test_row_66_any_frame_without_the_others(clip_file: Path) -> None:

@@ -22,10 +22,11 @@ from .group import (
     Group,
     Prior,
     frame_quality,
+    grid_of,
     put_number,
 )
 from .order import Place
-from .prediction import Modes, Prediction
+from .prediction import BOTH, Modes, Prediction
 from .steps import STEP_BITS, FrameSteps
 from .transform import Levels, Planes, hints, residual, restore, symbols_of
 from .velocity import Field
@@ -147,6 +148,10 @@ class FrameEncoder:
     def find_motion(self, place: Place, gray: Planes, steps: FrameSteps) -> tuple[list[Field], Modes | None]:
         """Fields towards each reference, and which of two each block is predicted from."""
         search, threads, path = self.search, torch.get_num_threads(), self.prior.transform.path
+        if search.radius == 0:
+            grid = grid_of(self.group.spec, search.block)
+            still = [np.zeros((*grid, 2), np.int16) for _ in place.references]
+            return still, np.full(grid, BOTH, np.uint8) if len(still) == 2 else None
         price = search.motion_weight * step_of(steps)
         references = [np.ascontiguousarray(reference.planes[0]) for reference in self.group.references(place)]
         fields = [

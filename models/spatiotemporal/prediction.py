@@ -13,7 +13,8 @@ from .. import _kernels
 from .transform import ExactTransform, Levels, Planes
 from .velocity import Field, Motion
 
-Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, 2 both
+Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, BOTH
+BOTH = 2
 
 
 @dataclass(frozen=True)

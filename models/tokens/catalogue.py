@@ -59,6 +59,11 @@ Made by `python -m tessera.models.tokens.catalogue`; a test compares it with the
 `clip.tokens(reduce=NAME, budget=N)`, or `tessera tokens IN.tsr OUT.safetensors --reduce NAME --budget N`.  A budget is
 a number, a share (0.25), a raster (t, h, w), a list of one number a frame, `Bits(n, most)` or `Adaptive(threshold,
 most)`.  Steps are chained as in `frames(budget=0.5) | tome`.
+
+`codec.prefix.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group; `upgrade()` reads the
+rest and nothing twice.  `tessera evaluate tokens` compares all methods at equal budgets by a small model that answers
+questions, `tessera evaluate latents SET.tar` trains one transformer on latents and on pixels, `tessera bench tokens`
+measures reading beside decoding and encoding patches.
 """
 
 
@@ -76,7 +81,7 @@ def document() -> str:
         "\n## Published systems\n",
         f"{len(SYSTEMS)} rows; row 77 is the paper of row 13 again.  {counts[WORKS]} work, {counts[PART]} in part,"
         f" {counts[NOT_YET]} not yet.",
-        "Tests are in `tests/test_tokens_*.py`; what lives inside a language model runs on a small decoder with random",
+        "Tests are in `tests`; what lives inside a language model runs on a small decoder with random",
         "weights.\n",
         *_table(("row", "system", "idea", "state", "how, or why not", "tests"), rows),
         "\n## What the bits of the entropy model add (wavelet family)\n",

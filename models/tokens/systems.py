@@ -5,14 +5,14 @@ ROWS = """
 2. PVC | frames carry what earlier ones did not | works | `transform.progressive` | test_row_2_pvc
 3. KFFocus | keyframes, tokens per frame by rate | works | `frames`, `cuts` | test_row_3_kffocus
 4. D-CoDe | diverse frames, long vectors, merging | works | `dcode`, `greedy` | test_row_4_dcode
-5. LLMC+ | all methods at one budget | part | `list_methods()`; accuracy needs `tessera evaluate tokens` |
-    test_row_5_llmc
+5. LLMC+ | all methods at one budget | works | `list_methods()`; accuracy and times by `tessera evaluate tokens` |
+    test_row_5_llmc, test_row_5_every_method_at_equal_budgets
 6. Extreme compression with VQGANs | clustered codebooks, lossless indices | not yet | needs the vqgan family
 7. Slow-Fast for video MLLMs | slow tokens cross-attended | works | `TokenSet.memory` |
     test_row_7_slow_fast_architecture
 8. CrossLMM | pooled tokens look back | works | `resample.Resampler` | test_row_8_crosslmm
-9. Scaling Laws in Patchification | smaller patches help | not yet | the stride of a family is fixed; needs training
-    runs
+9. Scaling Laws in Patchification | smaller patches help | part | `tessera evaluate latents --side`, strides of 8 and
+    more; finer ones need a family of smaller stride | test_row_9_cells_become_as_many_tokens_as_are_asked_for
 10. LangDC | richer clips get more tokens | works | `slices.allocate` | test_row_10_langdc_floor,
     test_claim_5_bits_compare_across_files
 11. B-VLLM | query, repeats, merge to a count | works | `bvllm` | test_row_11_bvllm
@@ -22,8 +22,8 @@ ROWS = """
 15. NIRVANA | patch-wise networks, group by group | not yet | needs the nerv family
 16. JPEG-LM | a language model of file bytes | part | bytes are ids and back; no model is trained on them, and the
     range-coded payload leaves little to learn | test_row_16_bytes_are_ids
-17. VisionThink | a quarter first, more on demand | not yet | groups are read whole: the container has no prefix of
-    low resolution
+17. VisionThink | a quarter first, more on demand | works | `codec.prefix.preview` and its `upgrade` |
+    test_row_17_visionthink
 18. TS-LLaVA | thumbnail and samples | works | `thumbnail` | test_row_18_tsllava
 19. FLASH | draft on compressed tokens | works | `TokenSet.draft` | test_row_19_flash_and_row_54_vispec
 20. V2PE | small position steps | works | `position_ids("v2pe")` | test_row_20_v2pe
@@ -39,9 +39,10 @@ ROWS = """
 27. VideoStreaming | clip by clip with memory | works | `timeline.StreamReader` | test_row_27_videostreaming
 28. VQToken | codebook and index map | works | `vq` | test_row_28_vqtoken,
     test_row_28_codebook_and_map_come_back_from_a_file
-29. S2LIC | slice and checkerboard context | not yet | belongs to the entropy models; the wavelet prior has slices
-    and checkerboard, without a test of this kind
-30. Machine Perceptual Quality | tasks under compression | not yet | needs `tessera evaluate machine`
+29. S2LIC | slice and checkerboard context | works | six slices by a checkerboard in the wavelet prior, without
+    attention between slices | test_row_29_s2lic
+30. Machine Perceptual Quality | tasks under compression | works | `tessera evaluate machine` |
+    test_rows_for_machines
 31. LEOPARD | one budget over many pictures | works | `slices.allocate(by="area")` | test_row_31_leopard
 32. MouSi | fused encoders, shared positions | works | `pool.fuse`, `position_ids("shared")` |
     test_row_32_mousi_fuse
@@ -82,14 +83,16 @@ ROWS = """
 60. OFB | pruned encoders | not yet | no tool prunes a family's encoder
 61. Sparse-vDiT | fixed attention patterns | works | `schedule.attention_pattern` | test_row_61_sparse_vdit
 62. Boosting NeRV | conditional decoder | not yet | needs the nerv family
-63. LexiCLIP | retrieval by text alone | not yet | the container has no text section
+63. LexiCLIP | retrieval by text alone | works | `codec.tokens.description`, the EXIF text of a picture; clips carry
+    none | test_row_63_lexiclip
 64. HNeRV | embeddings of frames | not yet | needs the nerv family
 65. TempMe | clips merge, level by level | works | `tempme` | test_row_65_tempme
 66. ViFi-CLIP | mean over frames | works | `search.embed`, `pool` | test_row_66_vifi_clip_and_row_57_frozen_in_time,
     test_row_66_any_frame_without_the_others
 67. LookupViT | lookup tokens both ways | works | `resample.Lookup` | test_row_67_lookupvit
-68. WaLLoC | few dimensions and few bits | part | the wavelet family's latents are the tokens; the study of
-    classifiers is not there | test_row_68_walloc_tokens_are_the_latents
+68. WaLLoC | few dimensions and few bits | part | the wavelet family's latents are the tokens; `tessera evaluate
+    latents` trains one transformer on them and on pixels | test_row_68_walloc_tokens_are_the_latents,
+    test_row_68_latents_beside_pixels_of_as_many_values
 69. SliME | global view, patches by the question | works | `query` on tiles, `TokenSet.join` | test_row_69_slime
 70. VIOLET | masked discrete tokens | not yet | needs a family of discrete tokens
 71. VideoLLM-MoD | tokens skip layers | works | `schedule.layer_masks` | test_row_71_mixture_of_depths
@@ -118,7 +121,7 @@ choice before decoding | holds by group; limit: no map within a group |
     test_claim_6_limit_choice_before_decoding_is_by_group
 no side channel | holds | test_claim_7_both_ends_choose_the_same
 search over files by reading little | holds | test_claim_8_search_reads_the_index_first
-the rate side of rate, task and tokens | points are there; the task side is not measured yet |
+the rate side of rate, task and tokens | holds; the task side is measured by `tessera evaluate tokens` and `machine` |
     test_claim_9_a_point_of_rate_and_tokens
 slow and fast frames for free | limit: needs frames that are predicted; use similarity |
     test_claim_10_limit_slow_and_fast_need_similarity_here

@@ -12,6 +12,7 @@ from tessera.codec.errors import ParameterError, UnsupportedError
 
 PICTURE = (512, 768)  # height, width: multiples of 64, as the peer wants
 FRAME = (1080, 1920)
+CLIP = (17, 360, 640)  # frames, height, width
 
 Name = TypeVar("Name", str, tuple[str, str])
 
@@ -19,7 +20,8 @@ Name = TypeVar("Name", str, tuple[str, str])
 def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[str, Any]:
     """Medians of `runs` alternating runs, in seconds, and ratios peer / ours (above 1: ours is faster).
 
-    `encode_1080p_fps` is frames a second of encoding one decoded 1920x1080 frame, group by group as for a clip.
+    `encode_1080p_fps` is frames a second of encoding one decoded 1920x1080 frame, group by group as for a clip;
+    `encode_clip_fps` and `decode_clip_fps` are of a clip of 640x360, a group of 17 frames.
     `memory_mib` is as `memory.measure` says.  Without CompressAI the peer's figures are absent; `peer` says so.
     """
     if runs < 1:
@@ -34,10 +36,14 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
         torch.set_num_threads(threads)
     pixels, frame = procedural.picture(*PICTURE), procedural.picture(*FRAME)
     coded = tessera.encode(pixels, codec=codec)
+    clip = procedural.clip(*CLIP)
+    coded_clip = tessera.encode(clip, codec=codec, fps=25)
     ours: dict[str, Callable[[], Any]] = {
         "encode": lambda: tessera.encode(pixels, codec=codec),
         "decode": lambda: tessera.decode(coded),
         "encode_1080p": lambda: tessera.encode(frame, codec=codec),
+        "encode_clip": lambda: tessera.encode(clip, codec=codec, fps=25),
+        "decode_clip": lambda: tessera.decode(coded_clip),
     }
     peer, theirs = _peer(pixels)
     seconds = alternate({**{("ours", name): work for name, work in ours.items()}, **theirs}, runs)
@@ -50,6 +56,8 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
         "bytes": len(coded),
         "seconds": {f"{who}_{name}": value for (who, name), value in seconds.items()},
         "encode_1080p_fps": 1 / seconds["ours", "encode_1080p"],
+        "encode_clip_fps": CLIP[0] / seconds["ours", "encode_clip"],
+        "decode_clip_fps": CLIP[0] / seconds["ours", "decode_clip"],
     }
     if theirs:
         result["ratio"] = {name: seconds["peer", name] / seconds["ours", name] for name in ("encode", "decode")}

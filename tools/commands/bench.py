@@ -1,4 +1,4 @@
-"""`tessera bench coder|codec|latents`: speeds and sizes beside installed peers, as ratios measured in one run."""
+"""`tessera bench coder|codec|latents|tokens`: speeds and sizes beside peers, as ratios measured in one run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from tessera.tools import options
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "what", choices=("coder", "codec", "latents"),
-        help="the entropy coder alone, whole codecs, or the latents of pictures beside lossless picture formats",
+        "what", choices=("coder", "codec", "latents", "tokens"),
+        help="the entropy coder alone, whole codecs, the latents of pictures beside lossless picture formats, or "
+        "reading files as tokens beside decoding pixels and encoding patches",
     )  # fmt: skip
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="pictures or folders, of `bench latents`")
-    parser.add_argument("--codec", default="wavelet", metavar="NAME", help="family that `bench codec` measures")
+    parser.add_argument("--codec", default="wavelet", metavar="NAME", help="family that `codec` and `tokens` measure")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs of each, of which the median counts")
     parser.add_argument("--threads", type=int, metavar="N", help="of torch (default: as it is)")
     options.add_json(parser)
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     if bool(args.paths) != (args.what == "latents"):
         raise ParameterError("`bench latents` takes pictures or folders of them, the others take none")
-    result = {"coder": _coder, "codec": _codec, "latents": _latents}[args.what](args)
+    result = {"coder": _coder, "codec": _codec, "latents": _latents, "tokens": _tokens}[args.what](args)
     if args.json:
         options.print_json(result)
     else:
@@ -51,6 +52,12 @@ def _latents(args: argparse.Namespace) -> Any:
     from tessera.tools.evaluation import images
 
     return latents.measure(images.find_files(args.paths))
+
+
+def _tokens(args: argparse.Namespace) -> Any:
+    from tessera.tools.bench import tokens
+
+    return tokens.measure(args.codec, runs=args.runs, threads=args.threads)
 
 
 def _print(value: Any, indent: str = "") -> None:

@@ -1,9 +1,11 @@
-"""`tessera evaluate images|video|machine PATH... --out REPORT/`: rate and quality beside other codecs.
+"""`tessera evaluate images|video|machine|latents|tokens [PATH...] --out REPORT/`: rate and quality beside other codecs.
 
 Written to the report's folder: `results.csv` (one row a source and setting), `summary.csv` (means over the sources),
 `bdrate.csv`, a plot a metric, and `index.html`, which shows them all and compares pictures with a slider.  Rows that
 are there already, of the same file and the same version of the codec, are not measured again, so an interrupted run
-goes on where it stopped.  `machine` measures what a classifier still sees; see `evaluation.machine`.
+goes on where it stopped.  `machine` measures what a classifier still sees, `latents` what a
+transformer learns from latents and from pixels, `tokens` what each reducer leaves of them; see `machine.py`,
+`tokens_study.py` and `tokens.py` in the folder `evaluation`.
 """
 
 from __future__ import annotations
@@ -20,11 +22,15 @@ from tessera.tools import options
 
 if TYPE_CHECKING:
     from tessera.tools.evaluation.jobs import Context
+    from tessera.tools.evaluation.rows import Row
     from tessera.tools.report.slider import Scene
-    from tessera.tools.report.study import Study
 
-QUALITIES = {"images": (5, 15, 25, 35, 45, 55, 65, 75, 85, 95), "video": (10, 25, 40, 55, 70, 85)}
-CODECS = {"images": "wavelet,jpeg,webp,avif", "video": "wavelet,x264,x265,svtav1"}
+QUALITIES = {
+    "images": (5, 15, 25, 35, 45, 55, 65, 75, 85, 95),
+    "video": (10, 25, 40, 55, 70, 85),
+    "machine": (5, 10, 20, 30, 40, 50, 70, 90),
+}
+CODECS = {"images": "wavelet,jpeg,webp,avif", "video": "wavelet,x264,x265,svtav1", "machine": "wavelet,jpeg,webp"}
 RATES = {"images": [0.2, 0.7], "video": [0.3]}
 
 
@@ -37,13 +43,14 @@ def _numbers(low: float, high: float) -> Callable[[str], list[float]]:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=("images", "video", "machine"), help="what PATH holds")
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of them")
+    parser.add_argument("kind", choices=("images", "video", "machine", "latents", "tokens"), help="what is evaluated")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files, or folders of them; `tokens`: none")
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT/", help="folder of the report")
     parser.add_argument(
         "--codecs", type=_names, metavar="A,B@key=value",
         help="families and other codecs, with options (default: images wavelet,jpeg,webp,avif; "
-        "video wavelet,x264,x265,svtav1). Pictures also: jpegxl, hevc, vvc, compressai:NAME[@Q], published:NAME",
+        "video wavelet,x264,x265,svtav1; machine wavelet,jpeg,webp). "
+        "Pictures also: jpegxl, hevc, vvc, compressai:NAME[@Q], published:NAME",
     )  # fmt: skip
     parser.add_argument("--references", type=_names, metavar="A,B", help="compute BD-rates against (default: all)")
     parser.add_argument(
@@ -55,34 +62,95 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--msssim-every", type=int, default=8, metavar="N", help="frames of clips (default 8)")
     parser.add_argument("--pictures", type=int, default=2, metavar="N", help="of the slider (default 2, 0: no slider)")
     parser.add_argument("--rates", type=_numbers(0.001, 100), metavar="0.2,0.7", help="of the slider, bpp")
-    machine = parser.add_argument_group("of `machine`, which takes one tar file of labelled pictures")
+    machine = parser.add_argument_group("of `machine` and `latents`, which take one tar file of labelled pictures")
     machine.add_argument("--images", type=int, default=0, metavar="N", help="test pictures (default: all)")
     machine.add_argument("--epochs", type=int, default=14, metavar="N", help="of training the classifier")
     machine.add_argument("--latents", action="store_true", help="also learn from the latents of families")
     machine.add_argument("--retrain", action="store_true", help="also learn from coded pictures (slow)")
+    machine.add_argument(
+        "--sources", type=_names, metavar="A,B", help="of `latents`: latents:NAME[:CHANNELS] and rgb[:SIDE]"
+    )
+    machine.add_argument("--side", type=int, default=6, metavar="N", help="of `latents`: N x N tokens a picture")
+    machine.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings a source (default 3)")
+    tokens = parser.add_argument_group("of `tokens`, which makes its own clips; --images is their number (default 200)")
+    tokens.add_argument("--clips", type=int, default=3000, metavar="N", help="training clips")
+    tokens.add_argument("--budgets", type=_numbers(0.001, 1), metavar="1,0.5,...", help="shares of the tokens")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     options.need_packages(("bjontegaard", "matplotlib", "pytorch_msssim"), "eval")
+    if bool(args.paths) == (args.kind == "tokens"):
+        from tessera.codec.errors import ParameterError
+
+        raise ParameterError(f"evaluate {args.kind} takes {'no PATH' if args.paths else 'at least one PATH'}")
+    if args.kind in ("latents", "tokens"):
+        return _tokens(args)
     return _machine(args) if args.kind == "machine" else _report(args)
 
 
-def _machine(args: argparse.Namespace) -> int:
-    from tessera.tools.evaluation import machine
+def _tokens(args: argparse.Namespace) -> int:
+    from tessera.tools.evaluation import tokens, tokens_study
 
+    _check_counts(args, "epochs", "seeds", "clips", "side")
+    module = tokens if args.kind == "tokens" else tokens_study
     args.out.mkdir(parents=True, exist_ok=True)
-    result = machine.evaluate(args)
+    result = module.evaluate(args)
     if args.json:
         options.print_json(result)
     else:
-        machine.print_tables(result)
+        module.print_tables(result)
+        print(f"report: {args.out / 'index.html'}")
     return 0
 
 
-def _report(args: argparse.Namespace) -> int:
+def _machine(args: argparse.Namespace) -> int:
     from tessera.codec.errors import ParameterError
+    from tessera.tools.evaluation import jobs, machine, metrics, perception
+    from tessera.tools.report.machine import MachineStudy, print_tables, write
+
+    _check_counts(args, "jobs", "epochs")
+    if len(args.paths) != 1 or not args.paths[0].is_file():
+        raise ParameterError("evaluate machine takes one tar file of pictures train/CLASS/NAME and test/CLASS/NAME")
+    codecs = args.codecs or CODECS["machine"].split(",")
+    context = jobs.Context("images", tuple(args.qualities or QUALITIES["machine"]), args.device)
+    peers = [jobs.subject(context, name) for name in codecs]
+    test = perception.read_set(args.paths[0], "test")
+    asked = machine.Asked(args.paths[0], args.images, args.epochs, args.retrain, args.latents)
+    args.out.mkdir(parents=True, exist_ok=True)
+    with options.progress_bar("measuring", quiet=args.json) as progress:
+        clean, rows, failures = machine.measure(context, codecs, asked, args.out, workers=args.jobs, progress=progress)
+    notes = [note for note in (_small(test.pixels.shape[1]), metrics.why_no_lpips()) if note]
+    count = min(args.images or len(test.labels), len(test.labels))
+    chance = 1 / len(test.classes)
+    study = MachineStudy(_command(), args.paths[0].name, count, chance, clean, peers, rows, failures, notes)
+    result = write(args.out, study)
+    if args.json:
+        options.print_json(result)
+    else:
+        print_tables(result)
+        print(f"report: {args.out / 'index.html'}")
+    return 0
+
+
+def _small(side: int) -> str:
+    from tessera.tools.evaluation.metrics import MS_SSIM_SIDE
+
+    if side >= MS_SSIM_SIDE:
+        return ""
+    return f"MS-SSIM needs {MS_SSIM_SIDE} pixels a side, the pictures have {side}: SSIM stands in for it"
+
+
+def _check_counts(args: argparse.Namespace, *names: str) -> None:
+    from tessera.codec.errors import ParameterError
+
+    for name in names:
+        if getattr(args, name) < 1:
+            raise ParameterError(f"--{name.replace('_', '-')}: at least 1")
+
+
+def _report(args: argparse.Namespace) -> int:
     from tessera.tools.evaluation import jobs
     from tessera.tools.report.study import (
         PUBLISHED,
@@ -94,9 +162,7 @@ def _report(args: argparse.Namespace) -> int:
         write,
     )
 
-    for name in ("jobs", "msssim_every"):
-        if getattr(args, name) < 1:
-            raise ParameterError(f"--{name.replace('_', '-')}: at least 1")
+    _check_counts(args, "jobs", "msssim_every")
     paths = _find(args)
     names = args.codecs or CODECS[args.kind].split(",")
     codecs = [name for name in names if not name.startswith(PUBLISHED)]
@@ -111,8 +177,9 @@ def _report(args: argparse.Namespace) -> int:
         rows, failures = jobs.measure(
             context, codecs, paths, args.out / "results.csv", workers=args.jobs, progress=progress
         )
-    study = Study(args.kind, _command(), peers, rows, failures, extra, references, _notes(args))
-    scenes = _scenes(args, context, codecs, study, paths)
+    scenes, absent = _scenes(args, context, codecs, rows, paths)
+    notes = [*_notes(args), *absent]
+    study = Study(args.kind, _command(), peers, rows, failures, extra, references, notes)
     result = write(args.out, study, scenes)
     if args.json:
         options.print_json(result)
@@ -140,18 +207,18 @@ def _notes(args: argparse.Namespace) -> list[str]:
     return [note for note in notes if note]
 
 
-def _scenes(args: argparse.Namespace, context: Context, codecs: list[str], study: Study, paths: list[Path]
-            ) -> list[Scene]:  # fmt: skip
-    """Of the slider: `--pictures` sources, spread over those that were measured whole."""
+def _scenes(args: argparse.Namespace, context: Context, codecs: list[str], measured: list[Row], paths: list[Path]
+            ) -> tuple[list[Scene], list[str]]:  # fmt: skip
+    """Of the slider: `--pictures` sources, spread over those that were measured whole; and what is absent."""
     from tessera.tools.report import scenes
     from tessera.tools.report.study import comparable
 
-    rows, left_out = comparable(study.rows)
+    rows, left_out = comparable(measured)
     whole = [path for path in paths if path.name not in left_out]
     count = min(args.pictures, len(whole))
     chosen = [whole[(2 * index + 1) * len(whole) // (2 * count)] for index in range(count)]
     if not chosen:
-        return []
+        return [], []
     return scenes.make(context, codecs, rows, chosen, args.rates or RATES[args.kind], args.jobs)
 
 

@@ -1,0 +1,190 @@
+"""From a file to a model's tokens: .tsr latents beside decoding JPEG or H.264 and cutting or encoding patches.
+
+All make the same number of tokens of the same clip, in turns.  Patches are 16 x 16 pixels, so one token stands for
+2 x 2 cells of the latents.  The patch encoder is a ViT-S/16 (12 layers, width 384) with random weights: its time does
+not depend on them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tessera.codec.errors import ParameterError
+from tessera.tools.bench.codec import alternate
+
+Pixels = npt.NDArray[np.uint8]
+
+PATCH = 16
+HEIGHT, WIDTH, FRAMES = 352, 640, 8
+JPEG_QUALITY, CRF = 90, 23
+LONG = 1200  # frames of the file that is searched, of 64 x 64 pixels
+PLANTED = (237, 811)
+
+
+class PatchEncoder(nn.Module):
+    """ViT-S/16 without its head: (B, N, 768) patches -> (B, N, 384)."""
+
+    def __init__(self, tokens: int, width: int = 384, layers: int = 12, heads: int = 6) -> None:
+        super().__init__()
+        self.embed = nn.Linear(3 * PATCH * PATCH, width)
+        self.place = nn.Parameter(torch.zeros(tokens, width))
+        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        out: Tensor = self.layers(self.embed(patches) + self.place)
+        return out
+
+
+def measure(codec: str = "wavelet", *, runs: int = 5, threads: int | None = None) -> dict[str, Any]:
+    """Medians of `runs` alternating runs in seconds, frames a second, and ratios peer / ours (above 1: ours is faster).
+
+    `ratio` compares with reading and pooling to the raster of the patches.  `reading` says what part of a long file
+    is read for which purpose.
+    """
+    if runs < 1:
+        raise ParameterError(f"--runs {runs}: at least one run is needed")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    from tessera.data import procedural
+
+    frames = procedural.clip(FRAMES, HEIGHT, WIDTH)
+    work, sizes = _work(codec, frames)
+    with torch.inference_mode():
+        seconds = alternate(work, runs)
+    ours = seconds["tsr_pool"]
+    return {
+        "codec": codec,
+        "clip": f"{FRAMES} frames {WIDTH}x{HEIGHT}",
+        "tokens_per_frame": (HEIGHT // PATCH) * (WIDTH // PATCH),
+        "threads": torch.get_num_threads(),
+        "runs": runs,
+        "bytes": sizes,
+        "seconds": seconds,
+        "frames_per_second": {name: FRAMES / value for name, value in seconds.items()},
+        "ratio": {name: value / ours for name, value in seconds.items() if not name.startswith("tsr")},
+        "reading": reading(codec),
+    }
+
+
+def _work(codec: str, frames: Pixels) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
+    """What is timed, and the bytes of the three files."""
+    import tessera
+
+    count = (HEIGHT // PATCH) * (WIDTH // PATCH)
+    coded = tessera.encode(frames, codec=codec, fps=25)
+    jpegs, video = [_jpeg(frame) for frame in frames], _h264(frames)
+    encoder = PatchEncoder(count).eval()
+
+    def tokens(reduce: str, budget: Any) -> Tensor:
+        with tessera.open(coded) as clip:
+            return clip.tokens(reduce=reduce, budget=budget).x
+
+    work: dict[str, Callable[[], Any]] = {
+        "tsr_pool": lambda: tokens("pool", (FRAMES, HEIGHT // PATCH, WIDTH // PATCH)),
+        "tsr_bits": lambda: tokens("bits", [count] * FRAMES),
+        "tsr_all_cells": lambda: tokens("bits", 1.0),
+        "jpeg_patches": lambda: patchify(_read_jpegs(jpegs)),
+        "h264_patches": lambda: patchify(_read_video(video)),
+        "jpeg_vit": lambda: encoder(patchify(_read_jpegs(jpegs))),
+        "h264_vit": lambda: encoder(patchify(_read_video(video))),
+    }
+    return work, {"tsr": len(coded), "jpeg": sum(map(len, jpegs)), "h264": len(video)}
+
+
+def patchify(frames: Pixels) -> Tensor:
+    """uint8 (T, H, W, 3) -> float (T, N, 768) around 0, patches in raster order."""
+    t, h, w, _ = frames.shape
+    x = torch.from_numpy(frames).view(t, h // PATCH, PATCH, w // PATCH, PATCH, 3)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(t, -1, 3 * PATCH * PATCH).float().div_(64).sub_(2)
+
+
+def _jpeg(frame: Pixels) -> bytes:
+    from PIL import Image
+
+    blob = io.BytesIO()
+    Image.fromarray(frame).save(blob, "JPEG", quality=JPEG_QUALITY)
+    return blob.getvalue()
+
+
+def _read_jpegs(files: list[bytes]) -> Pixels:
+    from PIL import Image
+
+    frames = []
+    for data in files:
+        with Image.open(io.BytesIO(data)) as image:
+            frames.append(np.asarray(image))
+    return np.stack(frames)
+
+
+def _h264(frames: Pixels) -> bytes:
+    """x264 at its usual preset in Matroska."""
+    import av
+
+    blob = io.BytesIO()
+    with av.open(blob, "w", format="matroska") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": str(CRF)})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return blob.getvalue()
+
+
+def _read_video(data: bytes) -> Pixels:
+    import av
+
+    with av.open(io.BytesIO(data), "r") as container:
+        container.streams.video[0].codec_context.thread_count = torch.get_num_threads()
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return np.stack(frames).astype(np.uint8, copy=False)
+
+
+# -- what is read ------------------------------------------------------------------------------------------------------
+
+
+def reading(codec: str) -> dict[str, Any]:
+    """Bytes read of a long file: to open it, to find two planted frames, to see every frame at level 0."""
+    import tessera
+    from tessera.codec.prefix import preview
+    from tessera.codec.tokens import search
+
+    coded = tessera.encode(_long_clip(), codec=codec, fps=25, gop=1)
+    with tessera.open(coded) as clip:
+        opened = clip.bytes_read
+        grid = clip.latents(PLANTED[0], PLANTED[0] + 1)
+        query = grid.x[0, 4, 4]
+        begun = clip.bytes_read
+        found = search(clip, query, picks=len(PLANTED))
+        searched = clip.bytes_read - begun
+    with tessera.open(coded) as clip:
+        coarse = preview(clip, 0, LONG)
+        seen = clip.bytes_read - opened
+    return {
+        "bytes": len(coded),
+        "frames": LONG,
+        "opened_share": opened / len(coded),
+        "search_share": searched / len(coded),
+        "search_recall": len(set(found) & set(PLANTED)) / len(PLANTED),
+        "level0_share": seen / len(coded),
+        "level0_tokens_share": coarse.grid.x[..., 0].numel() / (LONG * 64),
+    }
+
+
+def _long_clip() -> Pixels:
+    """(LONG, 64, 64, 3): a street that pans, a red tile in two single frames."""
+    from tessera.data import procedural
+
+    wide = procedural.picture(64, 64 + LONG)
+    frames: Pixels = np.stack([wide[:, t : t + 64] for t in range(LONG)])
+    for t in PLANTED:
+        frames[t, 24:48, 24:48] = (230, 20, 20)
+    return frames

@@ -1,0 +1,322 @@
+"""`tessera evaluate tokens`: every training-free reducer at equal budgets, judged by a model that answers questions.
+
+Procedural clips of moving shapes are coded as .tsr files.  A very small vision-language model is trained from scratch
+on their latents (whole clips and random parts of them) and kept in the report's folder.  It then answers questions
+about other clips from the tokens that each method keeps at each budget, without further training.  Attention, where a
+method needs it, is what the tokens receive in this model, measured in a pass over all of them; a query is the mean
+latent of the cells that the named colours covered in training clips.  Nothing is tuned to a method.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tessera.data import shapes
+from tessera.models.interface import TokenGrid
+from tessera.models.tokens import RECIPES, TokenSet, list_methods, reduce
+from tessera.tools import options
+from tessera.tools.evaluation import tokens_reader as reading
+from tessera.tools.evaluation.jobs import Context, subject, version_text
+from tessera.tools.evaluation.rows import Measured, RowFile, rewrite
+
+BUDGETS = (1.0, 0.5, 0.25, 0.1, 0.05)
+FIRST_TEST_SEED, FIRST_TRAINING_SEED = 0, 1_000_000
+PART = 50  # clips that the model answers at a time
+RIVALS = ("random", "uniform", "l2", "temporal")  # of the selection by bits
+
+
+@dataclass
+class Sample:
+    """One test clip: its latents, what is asked and the queries (1 or 2, C) that go with the questions."""
+
+    grid: TokenGrid
+    words: Tensor
+    answers: Tensor
+    queries: list[Tensor]
+    attention: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TokensRow(Measured):
+    """One method at one budget; accuracies 0..1, times in CPU ms of a clip: medians (reducing), means (model).
+
+    training   clips x epochs of the model; clips: it answered about
+    right_...  share of right answers to each kind of question; accuracy: the mean of the four
+    """
+
+    training: str
+    clips: int
+    method: str
+    budget: float
+    primitive: str
+    mechanism: str
+    axis: str
+    needs: str
+    tokens: float
+    right_place: float
+    right_count: float
+    right_direction: float
+    right_order: float
+    accuracy: float
+    reduce_ms: float
+    model_ms: float
+
+    @property
+    def subject(self) -> tuple[object, ...]:
+        return self.training, self.clips, self.method, self.budget
+
+    @property
+    def order(self) -> tuple[str, float]:
+        return self.method, -self.budget
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Accuracy over all questions of two methods at one budget; `low`..`high` holds the difference with 95 %."""
+
+    method: str
+    rival: str
+    budget: float
+    accuracy: float
+    rival_accuracy: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured: see the options of the command."""
+
+    codec: str
+    quality: float
+    training_clips: int
+    epochs: int
+    clips: int
+    budgets: tuple[float, ...]
+
+    @property
+    def training(self) -> str:
+        return f"{self.training_clips} clips x {self.epochs}"
+
+
+def evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    """Train or load the reader, measure, write tokens.csv, paired.csv, two plots and index.html to `args.out`."""
+    from tessera.tools.evaluation import tokens_page
+
+    asked = Asked(args.codecs[0] if args.codecs else "wavelet", args.qualities[0] if args.qualities else 50.0,
+                  args.clips, args.epochs, args.images or 100, tuple(args.budgets or BUDGETS))  # fmt: skip
+    reader, prototypes, seconds = _reader(asked, args.out, quiet=args.json)
+    samples = [_sample(FIRST_TEST_SEED + k, asked, prototypes, reader) for k in range(asked.clips)]
+    rows, right = _measure_all(samples, reader, asked, args)
+    pairs = compare(right, samples)
+    _write(args.out / "paired.csv", pairs)
+    result = {**dataclasses.asdict(asked), "training_seconds": seconds, "blind": blind(samples), "rows": rows,
+              "paired": pairs}  # fmt: skip
+    tokens_page.write(args.out, result)
+    return result
+
+
+# -- the model ---------------------------------------------------------------------------------------------------------
+
+
+def latents(clip: shapes.ShapeClip, asked: Asked) -> TokenGrid:
+    """The latents of a clip by way of a file."""
+    import tessera
+
+    with tessera.open(tessera.encode(clip.pixels, codec=asked.codec, quality=asked.quality, fps=8)) as opened:
+        return opened.latents()
+
+
+def _reader(asked: Asked, out: Path, quiet: bool) -> tuple[reading.Reader, Tensor, float]:
+    """The model, the mean latent of each colour (colours, C), CPU seconds of training; made unless `out` has them."""
+    from safetensors.torch import load_file, save_file
+
+    folder = out / f"reader-{asked.codec}-{asked.quality:g}-{asked.training_clips}-{asked.epochs}"
+    file = folder / "prototypes.safetensors"
+    if file.exists():
+        tensors = load_file(file)
+        return reading.load(folder / "reader.safetensors"), tensors["prototypes"], float(tensors["seconds"])
+    lessons, prototypes = _lessons(asked, quiet)
+    begun = time.process_time()
+    with options.progress_bar("training", quiet=quiet) as progress:
+        reader = reading.train(lessons, epochs=asked.epochs, progress=progress)
+    seconds = time.process_time() - begun
+    folder.mkdir(parents=True, exist_ok=True)
+    reading.save(reader, folder)
+    save_file({"prototypes": prototypes, "seconds": torch.tensor(seconds)}, file)
+    return reader, prototypes, seconds
+
+
+def _lessons(asked: Asked, quiet: bool) -> tuple[reading.Lessons, Tensor]:
+    """Training clips as tensors, and the mean latent of the cells that each colour covers by more than half."""
+    found: list[Tensor] = []
+    questions: list[tuple[Tensor, Tensor]] = []
+    places = tuple(shapes.COLOURS)
+    total, cells = torch.zeros(len(places), 1), torch.zeros(len(places), 1)
+    with options.progress_bar("coding clips", quiet=quiet) as progress:
+        for number in range(asked.training_clips):
+            clip = shapes.clip(FIRST_TRAINING_SEED + number, every=True)
+            grid = latents(clip, asked)
+            total = total.expand(-1, grid.x.shape[3]).clone() if number == 0 else total
+            for shape, mask in zip(clip.shapes, _covered(clip.masks, grid.x.shape[1:3]), strict=True):
+                total[places.index(shape.colour)] += grid.x[mask].sum(0)
+                cells[places.index(shape.colour)] += mask.sum()
+            found.append(grid.x.flatten(0, 2).half())
+            questions.append(reading.encode_questions(clip.questions))
+            if progress:
+                progress(number + 1, asked.training_clips)
+    lessons = reading.Lessons(torch.stack(found), reduce(grid, "uniform", 1.0).pos, *reading.padded(questions))
+    return lessons, total / cells.clamp_min(1)
+
+
+def _covered(masks: Any, raster: torch.Size) -> Tensor:
+    """(shapes, T, h, w) bool: more than half of the cell is covered."""
+    pooled = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(masks).float(), (raster[0], raster[1]))
+    return pooled > 0.5
+
+
+def _sample(seed: int, asked: Asked, prototypes: Tensor, reader: reading.Reader) -> Sample:
+    clip = shapes.clip(seed)
+    grid = latents(clip, asked)
+    words, answers = reading.encode_questions(clip.questions)
+    names = list(shapes.COLOURS)
+    queries = [prototypes[[names.index(name) for name in question.colours]] for question in clip.questions]
+    whole = reduce(grid, "uniform", 1.0)
+    return Sample(grid, words, answers, queries, reader.attention(whole.x, whole.pos))
+
+
+# -- measuring ---------------------------------------------------------------------------------------------------------
+
+
+def methods(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Registry entries that can run on these samples; recipes that are one method by another name are left out."""
+    grid = samples[0].grid
+    there = {"bits": grid.bits is not None, "bits_prior": grid.bits_prior is not None, "attn": True, "query": True}
+    same = {name for name, recipe in RECIPES.items() if len(recipe.steps) == 1 and not recipe.steps[0][1]}
+    entries = [entry for entry in list_methods() if entry["name"] not in same]
+    return [entry for entry in entries if all(there[need] for need in entry["needs"]) and entry["name"] != "select"]
+
+
+def _measure_all(samples: Sequence[Sample], reader: reading.Reader, asked: Asked, args: argparse.Namespace
+                 ) -> tuple[list[TokensRow], dict[tuple[str, float], Tensor]]:  # fmt: skip
+    """One row a method and budget, those that are there already not measured again; and whether each question was
+    answered right by method and budget, of the methods that are compared question by question."""
+    rows, right = [], {}
+    head = (asked.codec, version_text(subject(Context("images", (asked.quality,)), asked.codec)),
+            f"quality={asked.quality:g}", asked.training, asked.clips)  # fmt: skip
+    work = [(entry, budget) for entry in methods(samples) for budget in asked.budgets]
+    file = args.out / "tokens.csv"
+    with options.progress_bar("reducing", quiet=args.json) as progress, RowFile(file, TokensRow) as there:
+        known = {row.key: row for row in there.rows}
+        for number, (entry, budget) in enumerate(work):
+            row = known.get((*head, entry["name"], budget))
+            if row is None or entry["name"] in ("bits", *RIVALS):
+                measured, right[entry["name"], budget] = measure(samples, reader, entry, budget)
+                if row is None:
+                    row = TokensRow(*head, entry["name"], budget, *measured)
+                    there.add(row)
+            rows.append(row)
+            if progress:
+                progress(number + 1, len(work))
+    rewrite(file, there.rows, TokensRow)
+    return rows, right
+
+
+def measure(samples: Sequence[Sample], reader: reading.Reader, entry: dict[str, Any], budget: float
+            ) -> tuple[tuple[Any, ...], Tensor]:  # fmt: skip
+    """One method at one budget: the fields of its row from `primitive` on, and (questions,) bool right answers in the
+    order of the samples."""
+    sets: list[TokenSet] = []
+    asked: list[tuple[Tensor, Tensor]] = []
+    times: list[float] = []
+    for sample in samples:
+        parts = [slice(k, k + 1) for k in range(len(sample.words))] if entry["query_dependent"] else [slice(None)]
+        begun = time.process_time()
+        for part in parts:
+            query = sample.queries[part.start] if entry["query_dependent"] else None
+            sets.append(reduce(sample.grid, entry["name"], budget, query=query, attn=sample.attention))
+            asked.append((sample.words[part], sample.answers[part]))
+        times.append((time.process_time() - begun) / len(parts))
+    begun = time.process_time()
+    answered = torch.cat([_answers(reader, sets[k : k + PART], asked[k : k + PART]) for k in range(0, len(sets), PART)])
+    seconds = time.process_time() - begun
+    kinds = torch.cat([words[:, 0] for words, _ in asked])
+    by_kind = [round(float(answered[kinds == k].float().mean()), 6) for k in range(len(shapes.KINDS))]
+    said = (entry["primitive"], entry["mechanism"], entry["axis"], " ".join(entry["needs"]))
+    spent = (round(1000 * median(times), 3), round(1000 * seconds / len(sets), 3))
+    return (*said, round(fmean(map(len, sets)), 2), *by_kind, round(fmean(by_kind), 6), *spent), answered
+
+
+def _answers(reader: reading.Reader, sets: Sequence[TokenSet], asked: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """(questions,) bool."""
+    most = max(map(len, sets))
+    x = torch.zeros(len(sets), most, sets[0].x.shape[1])
+    pos, size = torch.zeros(len(sets), most, 3), torch.zeros(len(sets), most)
+    for number, tokens in enumerate(sets):
+        x[number, : len(tokens)], pos[number, : len(tokens)] = tokens.x, tokens.pos
+        size[number, : len(tokens)] = tokens.size
+    words, answers = reading.padded(asked)
+    found = reading.answer(reader, reading.Batch(x, pos, size, words, answers))
+    return found[answers >= 0]
+
+
+def blind(samples: Sequence[Sample]) -> dict[str, float]:
+    """Accuracy of the commonest answer to each kind of question: what nobody should be praised for."""
+    kinds = torch.cat([sample.words[:, 0] for sample in samples])
+    answers = torch.cat([sample.answers for sample in samples])
+    found = {}
+    for number, kind in enumerate(shapes.KINDS):
+        given = answers[kinds == number]
+        found[kind] = float(torch.bincount(given).max() / max(1, len(given))) if len(given) else 0.0
+    return {**found, "accuracy": fmean(found.values())}
+
+
+def compare(right: dict[tuple[str, float], Tensor], samples: Sequence[Sample]) -> list[Paired]:
+    """`bits` beside RIVALS, question by question; the interval comes from the spread over clips."""
+    found = []
+    clips = torch.repeat_interleave(torch.arange(len(samples)), torch.tensor([len(s.words) for s in samples]))
+    for budget in dict.fromkeys(budget for _, budget in right):
+        for rival in RIVALS:
+            if ("bits", budget) not in right or (rival, budget) not in right or budget >= 1:
+                continue
+            ours, theirs = right["bits", budget].float(), right[rival, budget].float()
+            by_clip = torch.zeros(len(samples)).index_add_(0, clips, ours - theirs)
+            difference = float((ours - theirs).mean())
+            error = 1.96 * float(by_clip.std()) * len(samples) ** 0.5 / len(ours)
+            found.append(Paired("bits", rival, budget, float(ours.mean()), float(theirs.mean()), difference,
+                                difference - error, difference + error))  # fmt: skip
+    return found
+
+
+def _write(file: Path, rows: Sequence[Paired]) -> None:
+    if not rows:
+        return
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(field.name for field in dataclasses.fields(rows[0]))
+        for row in rows:
+            values = dataclasses.astuple(row)
+            writer.writerow(f"{value:.4g}" if isinstance(value, float) else value for value in values)
+
+
+def print_tables(result: dict[str, Any]) -> None:
+    """Accuracy of every method by budget, and the selection by bits beside its rivals."""
+    from tessera.tools.evaluation import tokens_page
+
+    head, cells = tokens_page.by_budget(result["rows"])
+    print(f"without looking: {result['blind']['accuracy']:.1%}")
+    print(options.text_table(head, cells))
+    print("\nselection by bits beside others, difference of accuracy with its 95 % interval")
+    print(options.text_table(*tokens_page.paired(result["paired"]), left=2))
