@@ -6,7 +6,7 @@ Twin of `BandPrior.walk`: the integers, and so the streams that it reads and the
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +21,7 @@ from . import wavelet_packet as wp
 from .band_prior import BandPrior, Level, hard, parity_mask
 from .exchange import Shifted, exchange, share, spent_bits
 from .interface import GroupSpec, SymbolPort
-from .scale_tables import REACH, RUNGS
+from .scale_tables import PER_OCTAVE, REACH, RUNGS, shift_of
 from .wavelet import CELL, GRAY_SLICES, PYRAMID
 
 Integers = NDArray[np.int32]
@@ -145,19 +145,41 @@ class NativePrior:
 
     def bits(self, coded: Coded, spec: GroupSpec, tables: Tables) -> Tensor:
         """Bits of every cell (h, w), coarse coefficients shared by the cells below them."""
+        return self._on_cells(coded, spec, lambda values, rung: spent_bits(tables, values, rung, self.first_table))
+
+    def expected_bits(self, spec: GroupSpec, tables: Tables, hints: Sequence[Integers] | None) -> Tensor:
+        """Bits that hints alone let expect of every cell (h, w): of the tables that they choose in an empty frame."""
+        means = torch.from_numpy(tables.mean_bits())
+
+        def expect(values: Tensor, rung: Tensor) -> Tensor:
+            shift = shift_of(rung)
+            return means[rung - PER_OCTAVE * shift + self.first_table] + shift
+
+        return self._on_cells(self.read(spec, Nothing(), hints), spec, expect)
+
+    def _on_cells(self, coded: Coded, spec: GroupSpec, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Sum of cost(values, rungs) on every cell (h, w)."""
         size = (coded.packet.shape[1], coded.packet.shape[2])
         low_rungs = self.at(spec.quality).low_rungs[0, : spec.channels, :, None].expand(-1, *coded.low.shape[2:])
-        first = self.first_table
-        low_bits = spent_bits(tables, coded.low[0, : spec.channels], low_rungs.contiguous(), first).sum(0)
-        total = share(low_bits, PYRAMID, size)
+        total = share(cost(coded.low[0, : spec.channels], low_rungs.contiguous()).sum(0), PYRAMID, size)
         planes = [(coded.packet, coded.rungs), *((walk.values, walk.rungs) for walk in coded.pyramid)]
         for depth, (values, rungs) in enumerate(planes):
             part = self.prior.pyramid if depth else self.prior.packet
             slices = len(part.slices) if spec.channels == 3 else (1 if depth else GRAY_SLICES)
             count = sum(s.count for s in part.parts()[:slices])
-            rung = torch.from_numpy(rungs[:count]).long()
-            total += share(spent_bits(tables, torch.from_numpy(values[:count]), rung, first).sum(0), depth, size)
+            found = cost(torch.from_numpy(values[:count]), torch.from_numpy(rungs[:count]).long())
+            total += share(found.sum(0), depth, size)
         return total
+
+
+class Nothing:
+    """A port that answers zeros."""
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        raise NotImplementedError
+
+    def get(self, indices: Tensor) -> Tensor:
+        return torch.zeros(len(indices), dtype=torch.int32)
 
 
 def sizes_of(spec: GroupSpec) -> list[tuple[int, int]]:

@@ -17,6 +17,7 @@ from tessera.models.spatiotemporal.order import coding_order, last_uses
 
 from . import spatiotemporal_twin as twin
 from .kernel_paths import available_paths
+from .token_samples import rank_correlation
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,16 @@ def test_estimated_bits_are_the_bytes(family: SpatiotemporalFamily) -> None:
     assert grid.bits is not None
     assert float(grid.bits.sum()) == pytest.approx(meter.bits, rel=1e-3)
     assert grid.frame_type.tolist() == [0, 1, 1, 1, 1]
+
+
+def test_prior_bits_say_where_bits_will_be_spent(family: SpatiotemporalFamily) -> None:
+    """Rank correlation of what prediction lets expect with what is coded, on predicted frames."""
+    data, spec = encode(family, clip(5, 144, 176), 3200)
+    grid = family.latents(spec, DecoderPort(family.tables, data))
+    assert grid.bits is not None and grid.bits_prior is not None
+    for frame in range(1, 5):
+        expected, coded = grid.bits_prior[frame].flatten().tolist(), grid.bits[frame].flatten().tolist()
+        assert rank_correlation(expected, coded) > 0.4
 
 
 def test_latents_mean_the_same_in_every_frame(family: SpatiotemporalFamily) -> None:

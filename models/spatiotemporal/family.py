@@ -122,19 +122,24 @@ class SpatiotemporalFamily:
 
     @torch.inference_mode()
     def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
-        """`frame_type` is 1 where latents were coded as a difference; they mean the same in every frame."""
+        """`frame_type` is 1 where latents were coded as a difference; they mean the same in every frame.
+
+        `bits_prior` is what motion and prediction let expect; of a frame on its own it knows the place alone.
+        """
         h, w = -(-spec.height // CELL), -(-spec.width // CELL)
-        x, bits = torch.empty(spec.frames, h, w, self.channels), torch.empty(spec.frames, h, w)
+        x = torch.empty(spec.frames, h, w, self.channels)
+        bits, expected = torch.empty(spec.frames, h, w), torch.empty(spec.frames, h, w)
         kinds = torch.zeros(spec.frames, dtype=torch.int64)
         for read in read_group(self.prior, spec, port, self.tables):
             at_spec = replace(spec, frames=1, quality=read.quality)
             x[read.place.number] = self.painter.latents(read)
             bits[read.place.number] = read.prior.bits(read.coded, at_spec, self.tables) + read.side_bits / (h * w)
+            expected[read.place.number] = read.prior.expected_bits(at_spec, self.tables, read.hints)
             kinds[read.place.number] = int(read.kind != INTRA)
         return TokenGrid(
             x=x,
             bits=bits,
-            bits_prior=None,
+            bits_prior=expected,
             codes=None,
             times=torch.arange(spec.frames, dtype=torch.float64),
             frame_type=kinds,

@@ -24,7 +24,7 @@ from ..scale_tables import TABLES
 from .order import Place, coding_order, last_uses
 from .prediction import Decoded, Modes, Prediction, no_surprise, predict, surprise
 from .steps import FrameSteps, Steps
-from .transform import ExactTransform, Levels, Planes, hints, restore, symbols_of
+from .transform import ExactTransform, Integers, Levels, Planes, hints, restore, symbols_of
 from .velocity import Field, Motion, guess
 
 INTRA, PREDICTED = 0, 1
@@ -58,6 +58,7 @@ class FrameRead:
     steps: FrameSteps
     planes: Planes | None  # where a later frame needs them
     side_bits: float  # of type, offset and motion, where they are metered
+    hints: list[Integers] | None  # what the prior heard of a predicted frame
 
 
 def put_number(port: SymbolPort, value: int, bits: int) -> None:
@@ -132,6 +133,7 @@ def read_group(prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | 
         at_spec = replace(spec, frames=1, quality=frame_quality(spec.quality, offset))
         steps = prior.steps.at(at_spec.quality)
         fields: list[Field] = []
+        heard = None
         if kind == INTRA:
             owner, predicted = prior.intra, None
             coded = owner.read(at_spec, port)
@@ -140,8 +142,9 @@ def read_group(prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | 
             count = len(place.references)
             fields, modes = prior.motion.get(side, rows, cols, count, group.guesses(place))
             owner, predicted = group.listener(place), group.predict(place, fields, modes)
-            coded = owner.read(at_spec, port, hints([predicted.latents, predicted.doubt], steps))
+            heard = hints([predicted.latents, predicted.doubt], steps)
+            coded = owner.read(at_spec, port, heard)
         latents = restore(symbols_of(coded), steps, None if predicted is None else predicted.latents)
         planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0
-        yield FrameRead(place, kind, at_spec.quality, coded, owner, latents, steps, planes, spent)
+        yield FrameRead(place, kind, at_spec.quality, coded, owner, latents, steps, planes, spent, heard)

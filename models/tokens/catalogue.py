@@ -68,7 +68,7 @@ measures reading beside decoding and encoding patches.
 
 
 def document() -> str:
-    """docs/tokens.md: the registry, the rows, the claims."""
+    """docs/tokens.md: the registry, the rows, the claims, what was measured."""
     counts = {state: sum(row.state == state for row in SYSTEMS.values()) for state in (WORKS, PART, NOT_YET)}
     rows = [(str(n), r.system, r.idea, r.state, r.how, _tests(r.tests)) for n, r in SYSTEMS.items()]
     claims = [(str(n + 1), what, state, _tests([test])) for n, (what, state, test) in enumerate(CLAIMS)]
@@ -86,6 +86,8 @@ def document() -> str:
         *_table(("row", "system", "idea", "state", "how, or why not", "tests"), rows),
         "\n## What the bits of the entropy model add (wavelet family)\n",
         *_table(("", "what", "state", "test"), claims),
+        "\n## Measured\n",
+        systems.MEASURED.strip(),
     ]
     return "\n".join(parts) + "\n"
 
