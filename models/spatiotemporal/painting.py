@@ -1,4 +1,4 @@
-"""Latents to pixels: the exact planes as they are, or with a synthesis network's correction."""
+"""Latents to pixels: a frame on its own by the wavelet model's decoders, a predicted one from its exact planes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,15 @@ from .. import _kernels
 from ..exact_transform import FACTORS, LOW_FACTOR
 from ..interface import GroupSpec
 from ..native import NativeWavelet
-from ..painter import Painter
 from .group import INTRA, FrameRead
-from .model import SpatiotemporalModel
 from .transform import ExactTransform
 
 
 class FramePainter:
     """Stateless between calls."""
 
-    def __init__(self, model: SpatiotemporalModel, native: NativeWavelet, transform: ExactTransform) -> None:
+    def __init__(self, native: NativeWavelet, transform: ExactTransform) -> None:
         self.native, self.transform = native, transform
-        self.painters: dict[str, Painter] = {}
 
     def paint(self, frame: FrameRead, spec: GroupSpec, decoder: str) -> Tensor:
         """uint8 (H, W, channels)."""
