@@ -11,6 +11,7 @@ from tessera.models.fixed_point import FixedConv2d, QualityTable
 from tessera.models.interface import GroupSpec
 from tessera.models.registry import build
 from tessera.models.spatiotemporal import training
+from tessera.models.spatiotemporal.model import PRIORS
 from tessera.models.spatiotemporal.training import SpatiotemporalTask
 from tessera.models.wavelet_training import WaveletTask
 
@@ -54,7 +55,7 @@ def test_a_trained_task_exports_a_family_that_codes(monkeypatch: pytest.MonkeyPa
     again = SpatiotemporalTask(**SIZES, temporal_hidden=8)
     again.restore(tensors)
     assert bool(again.trained)
-    for name in training.PRIORS:
+    for name in PRIORS:
         for key, value in again.model.prior(name).named_parameters():
             owner = again.model.prior(name).get_submodule(key.rpartition(".")[0])
             assert isinstance(owner, FixedConv2d | QualityTable)
