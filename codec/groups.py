@@ -6,6 +6,7 @@ Nothing here knows about files: `code_group` and `paint_group` are what threads 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -138,42 +139,27 @@ class OpenGroup:
         return np.asarray(self._painter.paint(places, self._decoder)[0].cpu().numpy())
 
 
-def open_group(
-    family: PaintsFrames, header: Header, data: GroupData, limits: Limits, decoder: str
-) -> OpenGroup:
+def open_group(family: PaintsFrames, header: Header, data: GroupData, limits: Limits, decoder: str) -> OpenGroup:
     """Read one group's symbols.  Errors as of `paint_group`."""
     head = _check(header, data, limits)
-    try:
+    with _reading(data.number):
         port = DecoderPort(family.tables, data.symbols)
-        with torch.inference_mode():
-            painter = family.open_group(_spec(header, head.frames, head.quality), port)
+        painter = family.open_group(_spec(header, head.frames, head.quality), port)
         port.finish()
-        alpha = None
-        if header.alpha:
-            alpha = unpack_alpha(data.alpha or b"", head.frames, header.height, header.width)
-    except (FormatError, ValueError, LookupError, ArithmeticError) as error:
-        raise FormatError(f"group {data.number}: {error}") from error
+        alpha = _alpha(header, data)
     return OpenGroup(painter, header, head, alpha, decoder)
 
 
-def paint_group(
-    family: Family, header: Header, data: GroupData, limits: Limits, decoder: str | None = None
-) -> Group:
+def paint_group(family: Family, header: Header, data: GroupData, limits: Limits, decoder: str | None = None) -> Group:
     """Decode one group.  FormatError names it when its symbols are damaged, LimitError when it is too large."""
     head = _check(header, data, limits)
     spec = _spec(header, head.frames, head.quality)
     painter = decoder or choose_decoder(family, header)
-    try:
+    with _reading(data.number):
         port = DecoderPort(family.tables, data.symbols)
-        with torch.inference_mode():
-            frames = family.decode(spec, port, painter)
+        frames = family.decode(spec, port, painter)
         port.finish()
-        alpha = None
-        if header.alpha:
-            alpha = unpack_alpha(data.alpha or b"", head.frames, header.height, header.width)
-    except (FormatError, ValueError, LookupError, ArithmeticError) as error:
-        # A family meets impossible symbols only in a forged file; what it then raises is up to its arithmetic.
-        raise FormatError(f"group {data.number}: {error}") from error
+        alpha = _alpha(header, data)
     return Group(head.first, frames.cpu().numpy(), alpha, group_times(header, head))
 
 
@@ -182,14 +168,26 @@ def read_latents(
 ) -> TokenGrid:
     """The latents of one group, without synthesis; `times` counts frames of the group from 0."""
     head = _check(header, data, limits)
-    try:
+    with _reading(data.number):
         port = make_port(family.tables, data.symbols)
-        with torch.inference_mode():
-            grid = family.latents(_spec(header, head.frames, head.quality), port)
+        grid = family.latents(_spec(header, head.frames, head.quality), port)
         port.finish()
-    except (FormatError, ValueError, LookupError, ArithmeticError) as error:
-        raise FormatError(f"group {data.number}: {error}") from error
     return grid
+
+
+@contextmanager
+def _reading(number: int) -> Iterator[None]:
+    """Inference on a group's symbols, whose damage becomes a FormatError that names the group."""
+    try:
+        with torch.inference_mode():
+            yield
+    except (FormatError, ValueError, LookupError, ArithmeticError) as error:
+        # A family meets impossible symbols only in a forged file; what it then raises is up to its arithmetic.
+        raise FormatError(f"group {number}: {error}") from error
+
+
+def _alpha(header: Header, data: GroupData) -> Pixels | None:
+    return unpack_alpha(data.alpha or b"", data.head.frames, header.height, header.width) if header.alpha else None
 
 
 def _check(header: Header, data: GroupData, limits: Limits) -> GroupHead:
@@ -220,4 +218,3 @@ def choose_decoder(family: Family, header: Header, wanted: str | None = None) ->
         return wanted
     named = next((name for name, number in DECODERS.items() if number == header.decoder), None)
     return named if named in family.decoders else family.decoders[0]
-

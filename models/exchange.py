@@ -14,24 +14,6 @@ from .scale_tables import PER_OCTAVE, TABLES, shift_of
 LARGEST = 1 << 24  # of |v|, far beyond what any picture has: float32 holds every value exactly
 
 
-class Shifted:
-    """A port whose ladder stands at `first` in the tables; the uniform tables stay where they are."""
-
-    def __init__(self, port: SymbolPort, first: int) -> None:
-        self.port, self.first = port, first
-
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        self.port.put(symbols, shifted(indices, self.first))
-
-    def get(self, indices: Tensor) -> Tensor:
-        return self.port.get(shifted(indices, self.first))
-
-
-def shifted(indices: Tensor, first: int) -> Tensor:
-    """Indices of a ladder that stands at `first`: uint8 (n,)."""
-    return indices + (indices < TABLES).to(torch.uint8) * first if first else indices
-
-
 def exchange(port: SymbolPort, rung: Tensor, values: Callable[[], Tensor] | None) -> Tensor:
     """Send `values()` through the port, or get them from it: real (1, channels, n), integers, one rung each.
 
@@ -79,22 +61,3 @@ def share(plane: Tensor, depth: int, size: tuple[int, int]) -> Tensor:
     rows, columns = (torch.arange(n) >> depth for n in size)
     areas = torch.bincount(rows, minlength=plane.shape[0])[:, None] * torch.bincount(columns, minlength=plane.shape[1])
     return (plane / areas)[rows][:, columns]
-
-
-class Metered:
-    """A port that adds up the bits of what passes, in `spent`."""
-
-    def __init__(self, port: SymbolPort, tables: Tables) -> None:
-        self.port, self.tables, self.spent = port, tables, 0.0
-
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        self.port.put(symbols, indices)
-        self._add(symbols, indices)
-
-    def get(self, indices: Tensor) -> Tensor:
-        symbols = self.port.get(indices)
-        self._add(symbols, indices)
-        return symbols
-
-    def _add(self, symbols: Tensor, indices: Tensor) -> None:
-        self.spent += float(self.tables.bits(symbols.numpy(), indices.numpy()).sum(dtype="float64"))

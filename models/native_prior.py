@@ -19,8 +19,9 @@ from ..entropy import Tables
 from . import _kernels
 from . import wavelet_packet as wp
 from .band_prior import BandPrior, Level, hard, parity_mask
-from .exchange import Shifted, exchange, share, spent_bits
+from .exchange import exchange, share, spent_bits
 from .interface import GroupSpec, SymbolPort
+from .ports import Shifted, Zeros
 from .scale_tables import PER_OCTAVE, REACH, RUNGS, shift_of
 from .wavelet import CELL, GRAY_SLICES, PYRAMID
 
@@ -155,7 +156,7 @@ class NativePrior:
             shift = shift_of(rung)
             return means[rung - PER_OCTAVE * shift + self.first_table] + shift
 
-        return self._on_cells(self.read(spec, Nothing(), hints), spec, expect)
+        return self._on_cells(self.read(spec, Zeros(), hints), spec, expect)
 
     def _on_cells(self, coded: Coded, spec: GroupSpec, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Sum of cost(values, rungs) on every cell (h, w)."""
@@ -170,16 +171,6 @@ class NativePrior:
             found = cost(torch.from_numpy(values[:count]), torch.from_numpy(rungs[:count]).long())
             total += share(found.sum(0), depth, size)
         return total
-
-
-class Nothing:
-    """A port that answers zeros."""
-
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        raise NotImplementedError
-
-    def get(self, indices: Tensor) -> Tensor:
-        return torch.zeros(len(indices), dtype=torch.int32)
 
 
 def sizes_of(spec: GroupSpec) -> list[tuple[int, int]]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tessera.models import exact_transform as et
 from tessera.models import motion
-from tessera.models.exchange import Shifted
 from tessera.models.interface import GroupSpec, SymbolPort
+from tessera.models.ports import Shifted, get_number
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
-from tessera.models.spatiotemporal.group import BLOCKS, NO_OFFSET, OFFSET, get_number, grid_of
+from tessera.models.spatiotemporal.group import BLOCKS, NO_OFFSET, OFFSET, grid_of
 from tessera.models.spatiotemporal.model import FIRST_TABLE
 from tessera.models.spatiotemporal.order import coding_order
 from tessera.models.spatiotemporal.velocity import Motion, guess

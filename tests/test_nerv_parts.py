@@ -13,7 +13,6 @@ from torch import Tensor
 from tessera.codec import weights
 from tessera.codec.ports import DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.exchange import Metered
 from tessera.models.fitted import FitStatus, quality_of, rate_of
 from tessera.models.interface import MAX_QUALITY, GroupSpec
 from tessera.models.nerv import config as nerv
@@ -24,7 +23,8 @@ from tessera.models.nerv.family import NervFamily
 from tessera.models.nerv.ladder import ladder_pmf
 from tessera.models.nerv.quantise import Ladder, Part, Quantiser
 from tessera.models.nerv.segments import GroupFit, Plan, segment_spans, visit_group
-from tessera.models.nerv.wire import Nowhere, Reader, Writer
+from tessera.models.nerv.wire import Reader, Writer
+from tessera.models.ports import Metered, Nowhere
 from tessera.models.scale_tables import FIRST_SCALE, PER_OCTAVE, RUNGS, TABLES
 
 SIZES = [(1, 1), (5, 200), (33, 47), (48, 64), (144, 176), (360, 640), (640, 1280), (720, 1280), (1080, 1920)]

@@ -20,10 +20,10 @@ from tessera.codec.ports import DecoderPort, EncoderPort
 from tessera.data import packs, procedural
 from tessera.models.fixed_point import ACCUMULATOR_LIMIT
 from tessera.models.interface import GroupSpec
+from tessera.models.optim import MuonAdam, orthogonalise
 from tessera.models.registry import build, task
 from tessera.tools import cli
 from tessera.tools.commands import train
-from tessera.tools.training.optim import MuonAdam, orthogonalise
 from tessera.tools.training.trainer import Trainer
 
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ...entropy import Tables
-from ..exchange import Metered, spent_bits
+from ..exchange import spent_bits
 from ..fitted import Store, Watch, rate_of
 from ..interface import GroupSpec, SymbolPort, TokenGrid
+from ..ports import Metered
 from ..scale_tables import TABLE_NAMES
 from .config import (
     ARCHITECTURES,

@@ -15,14 +15,14 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from ..exchange import Metered
 from ..fitted import FitStatus, Store, Watch
 from ..interface import GroupSpec
+from ..ports import Metered, Nowhere
 from .config import MAX_PARAMETERS, Config, weights
 from .fitting import Fit, Segment, coded_parts
 from .quantise import EMBEDDING, Ladder
 from .schedule import Schedule
-from .wire import Nowhere, Reader, Writer, visit_config, visit_levels, visit_segment
+from .wire import Reader, Writer, visit_config, visit_levels, visit_segment
 
 Integers = dict[str, Tensor]  # by part, int32
 

@@ -10,21 +10,12 @@ from torch import Tensor
 
 from ..exchange import LARGEST, exchange
 from ..interface import GroupSpec, SymbolPort
-from ..scale_tables import MAX_SHIFT, RUNGS, TABLES, shift_of
+from ..ports import get_number, put_number
+from ..scale_tables import MAX_SHIFT, RUNGS, shift_of
 from .config import CONTENT, FLAGS, MAX_EMBEDDING, MAX_STAGES, MAX_STRIDE, MAX_WIDTH, Config
 from .quantise import MAX_LEVEL, Part
 
 TREND_RUNG = 40  # codes how the rungs of neighbouring rows differ: about two rungs
-
-
-class Nowhere:
-    """A port that forgets what it is given: behind `Metered`, sizes are measured without making bytes."""
-
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        pass
-
-    def get(self, indices: Tensor) -> Tensor:
-        raise TypeError("this port only takes symbols")
 
 
 class Writer:
@@ -37,8 +28,7 @@ class Writer:
         """0..largest in digits of at most MAX_SHIFT bits, low ones first."""
         assert 0 <= value <= largest
         for place, bits in _digits(largest):
-            digit = torch.tensor([value >> place & ((1 << bits) - 1)], dtype=torch.int32)
-            self.port.put(digit, torch.tensor([TABLES - 1 + bits], dtype=torch.uint8))
+            put_number(self.port, value >> place & ((1 << bits) - 1), bits)
         return value
 
     def values(self, part: Part, integers: Tensor | None) -> Tensor:
@@ -68,10 +58,7 @@ class Reader:
     def number(self, value: int, largest: int) -> int:
         value = 0
         for place, bits in _digits(largest):
-            digit = int(self.port.get(torch.tensor([TABLES - 1 + bits], dtype=torch.uint8))[0])
-            if not 0 <= digit < 1 << bits:
-                raise ValueError(f"{digit} is not a digit of {bits} bits")
-            value |= digit << place
+            value |= get_number(self.port, bits) << place
         if value > largest:
             raise ValueError(f"a number of the stream is {value}, the largest allowed is {largest}")
         return value

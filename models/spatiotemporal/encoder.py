@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import _kernels
 from ..interface import GroupSpec, SymbolPort
 from ..native import NativeWavelet
+from ..ports import Held, put_number
 from ..refinement import refine
 from ..wavelet import RATE_WEIGHT
 from .group import (
@@ -23,7 +24,6 @@ from .group import (
     Prior,
     frame_quality,
     grid_of,
-    put_number,
 )
 from .order import Place
 from .prediction import BOTH, Modes, Prediction
@@ -61,23 +61,6 @@ def put_group(
     for at, place in enumerate(group.places):
         pixels = np.ascontiguousarray(frames[place.number].cpu().numpy())
         FrameEncoder(group, native, search, pixels, port).put(at)
-
-
-class Held:
-    """A port that keeps what is put until it is released to another."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Tensor, Tensor]] = []
-
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        self.calls.append((symbols, indices))
-
-    def get(self, indices: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def release(self, port: SymbolPort) -> None:
-        for symbols, indices in self.calls:
-            port.put(symbols, indices)
 
 
 class FrameEncoder:

@@ -31,8 +31,8 @@ from .transform import ExactTransform, Levels
 class SpatiotemporalFamily:
     """See `interface.Family`.  Latents are the 3 low bands and the 125 packet bands of each 8 x 8 cell, of every frame.
 
-    Everything that chooses tables or that frames are predicted from runs on the processor, in integers; `to` moves the
-    synthesis networks only.
+    It runs on the processor, whatever device is asked for: what chooses tables and what frames are predicted from are
+    integers of the kernels.
     """
 
     name: ClassVar[str] = "spatiotemporal"

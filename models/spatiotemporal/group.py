@@ -13,14 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import torch
-
 from ...entropy import Tables
-from ..exchange import Metered
 from ..interface import MAX_QUALITY, GroupSpec, SymbolPort
 from ..motion_field import MotionCoder
 from ..native_prior import Coded, NativePrior
-from ..scale_tables import TABLES
+from ..ports import Metered, get_number
 from .order import Place, coding_order, last_uses
 from .prediction import Decoded, Modes, Prediction, no_surprise, predict, surprise
 from .steps import FrameSteps, Steps
@@ -59,18 +56,6 @@ class FrameRead:
     planes: Planes | None  # where a later frame needs them
     side_bits: float  # of type, offset and motion, where they are metered
     hints: list[Integers] | None  # what the prior heard of a predicted frame
-
-
-def put_number(port: SymbolPort, value: int, bits: int) -> None:
-    port.put(torch.tensor([value], dtype=torch.int32), torch.tensor([TABLES - 1 + bits], dtype=torch.uint8))
-
-
-def get_number(port: SymbolPort, bits: int) -> int:
-    """An integer of so many bits.  A uniform table has no other symbols but its escape: ValueError."""
-    value = int(port.get(torch.tensor([TABLES - 1 + bits], dtype=torch.uint8)))
-    if not 0 <= value < 1 << bits:
-        raise ValueError(f"a header field of {bits} bits holds {value}")
-    return value
 
 
 def frame_quality(quality: int, offset: int) -> int:

@@ -14,7 +14,8 @@ from ..interface import GroupSpec, SymbolPort
 from ..motion_field import MotionCoder
 from ..motion_tables import Recorded
 from ..native import NativeWavelet
-from .encoder import FrameEncoder, Held, Search
+from ..ports import Held, Nowhere
+from .encoder import FrameEncoder, Search
 from .group import PREDICTED, Group, Prior
 from .prediction import Modes, Prediction
 from .transform import Levels, hints, restore
@@ -65,16 +66,6 @@ class NoMotion(MotionCoder):
     ) -> list[Field]:
         self.recorded.append(Recorded(fields, modes, guesses))
         return list(fields)
-
-
-class Silence:
-    """A port that nothing comes out of."""
-
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        pass
-
-    def get(self, indices: Tensor) -> Tensor:
-        raise NotImplementedError
 
 
 class Recorder(FrameEncoder):
@@ -130,7 +121,7 @@ def record(
         spec = GroupSpec(len(frames), clip.shape[1], clip.shape[2], clip.shape[3], number(6401))
         group = Group(prior, spec, search.depth, search.block)
         for at, place in enumerate(group.places):
-            recorder = Recorder(group, native, search, np.ascontiguousarray(frames[place.number].numpy()), Silence())
+            recorder = Recorder(group, native, search, np.ascontiguousarray(frames[place.number].numpy()), Nowhere())
             recorder.trained, recorder.examples = trained, examples
             recorder.put(at)
     return examples

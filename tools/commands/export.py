@@ -30,12 +30,15 @@ def run(args: argparse.Namespace) -> int:
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     trained = task(state["name"], **state["options"])
     trained.load_state_dict(state["average"])
+    adopted: dict[str, str] = {}
     if args.adopt:
-        trained.adopt(weights.read(Path(args.adopt))[0])
+        part, notes = weights.read(Path(args.adopt))
+        trained.adopt(part)
+        adopted = {f"adopted {key}": value for key, value in notes.items()}
     samples, _ = packs.hold_out(packs.load(args.data))
     tensors, options = trained.export(thinned(samples, args.samples))
     target = Path(args.out) if args.out else weights.FOLDER / f"{state['name']}.safetensors"
-    weights.write(target, tensors, {**options, **provenance(state, folder)})
+    weights.write(target, tensors, {**options, **adopted, **provenance(state, folder)})
     print(f"{target}: {target.stat().st_size:,} bytes")
     return 0
 

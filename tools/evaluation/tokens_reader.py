@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tessera.data import shapes
+from tessera.models.optim import MuonAdam
 from tessera.models.tokens.projector import Projector
 from tessera.tools import options
-from tessera.tools.training.optim import MuonAdam
 
 NONE = "-"
 WORDS = (*shapes.KINDS, *shapes.COLOURS, NONE)

@@ -15,8 +15,8 @@ import torch.distributed as dist
 
 from tessera.codec import weights
 from tessera.data import packs
+from tessera.models.optim import MuonAdam
 from tessera.models.registry import task
-from tessera.tools.training.optim import MuonAdam
 from tessera.tools.training.validation import Validation
 
 QUALITIES = (600, 1600, 2600, 3600, 4600, 5600)  # validation, integer qualities of 1/64
