@@ -1,8 +1,8 @@
 """The public functions on memory: `encode`, `decode`, `open`.
 
-    data = encode(frames, quality=50)          uint8 arrays, tensors, pictures, paths -> bytes
-    frames = decode(data)                      bytes -> a uint8 array of the same shape
-    with open("clip.tsr") as clip: clip[10]    one frame, reading only its group
+data = encode(frames, quality=50)          uint8 arrays, tensors, pictures, paths -> bytes
+frames = decode(data)                      bytes -> a uint8 array of the same shape
+with open("clip.tsr") as clip: clip[10]    one frame, reading only its group
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ def encode(
     return sink.getvalue()
 
 
-def open_any(
-    source: Any, fps: float | Fraction | None = None, limits: Limits = DEFAULT_LIMITS
-) -> tuple[Source, bool]:
+def open_any(source: Any, fps: float | Fraction | None = None, limits: Limits = DEFAULT_LIMITS) -> tuple[Source, bool]:
     """A media Source over whatever `encode` takes, and whether it is ours to close."""
     from . import media
 
@@ -113,47 +111,52 @@ def decode(
     decoder: str | None = None,
     device: str = "cpu",
     partial: bool = False,
+    conceal: bool = False,
+    erasures: Any = None,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> Pixels:
     """Decode a file to a uint8 array: (H, W, 3), (H, W) or (H, W, 4) for a picture, (T, H, W, C) for a clip.
 
-    `data` is a path, bytes or a binary file, `frames` a range (start, stop).  FormatError when anything in the file is
-    damaged; with `partial` the frames that are left are returned.
+    data      a path, bytes or a binary file
+    frames    a range (start, stop)
+    partial   of a damaged file, return the frames that are left; without it FormatError
+    conceal   fill in the frames that a damaged file has lost, so that as many come as were encoded
+    erasures  bool (T, h, w): what the codec's prior is to restore of these frames as if lost, see `Clip.restore`
     """
+    if erasures is not None:
+        if partial or conceal or decoder:
+            raise ParameterError("erasures go with neither partial, conceal nor decoder")
+        with Clip(data, device=device, limits=limits) as clip:
+            still, (start, stop) = clip.reader.header.still, check_range(frames, len(clip))
+            return squeezed(clip.restore(erasures, start, stop), still)
     file, ours = as_file(data)
     try:
-        return _decode(FileReader(file, limits), frames, decoder, device, partial, limits, progress)
+        reader = FileReader(file, limits)
+        start, stop = check_range(frames, reader.frames)
+        head = reader.header
+        if reader.problems and not (partial or conceal):
+            raise FormatError(reader.problems[0])
+        limits.check_array(stop - start, head.width, head.height)
+        groups = decode_groups(
+            reader, (start, stop), decoder=decoder, device=device, partial=partial, conceal=conceal, limits=limits
+        )
+        parts: list[Pixels] = []
+        for group in groups:
+            parts.append(with_alpha(group))
+            if progress is not None:
+                progress(group.first + len(group.times) - start, stop - start)
     finally:
         if ours:
             file.close()
-
-
-def _decode(
-    reader: FileReader,
-    frames: Range | None,
-    decoder: str | None,
-    device: str,
-    partial: bool,
-    limits: Limits,
-    progress: Progress | None,
-) -> Pixels:
-    start, stop = check_range(frames, reader.frames)
-    head = reader.header
-    if reader.problems and not partial:
-        raise FormatError(reader.problems[0])
-    limits.check_array(stop - start, head.width, head.height)
-    parts: list[Pixels] = []
-    for group in decode_groups(
-        reader, (start, stop), decoder=decoder, device=device, partial=partial, limits=limits
-    ):
-        parts.append(with_alpha(group))
-        if progress is not None:
-            progress(group.first + len(group.times) - start, stop - start)
     if not parts:
         raise FormatError("no frame of the file can be decoded")
-    pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if not head.still:
+    return squeezed(parts[0] if len(parts) == 1 else np.concatenate(parts), head.still)
+
+
+def squeezed(pixels: Pixels, still: bool) -> Pixels:
+    """Frames (T, H, W, C) of a clip as they are, of a picture (H, W, C), or (H, W) where it is gray."""
+    if not still:
         return pixels
     return pixels[0, :, :, 0] if pixels.shape[3] == 1 else pixels[0]
 
@@ -167,8 +170,6 @@ def check_range(frames: Range | None, count: int) -> tuple[int, int]:
     return (start, stop) if stop > start else (0, 1)
 
 
-def open(
-    data: Any, *, decoder: str | None = None, device: str = "cpu", limits: Limits = DEFAULT_LIMITS
-) -> Clip:  # noqa: A001, the name of the public function
+def open(data: Any, *, decoder: str | None = None, device: str = "cpu", limits: Limits = DEFAULT_LIMITS) -> Clip:  # noqa: A001, the name of the public function
     """Open a file for reading by parts; see `Clip`.  `data`: a path, bytes or a binary file."""
     return Clip(data, decoder=decoder, device=device, limits=limits)

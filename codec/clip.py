@@ -6,76 +6,30 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models.fitted import PaintsFrames
-from . import weights
-from .errors import FormatError, ParameterError
+from .errors import ParameterError
 from .groups import Group, OpenGroup, choose_decoder, open_group, paint_group, read_latents
-from .header import DECODERS
+from .info import Info, describe
 from .limits import DEFAULT_LIMITS, Limits
 from .seekable import FileReader
 from .stream import cut, load_family
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..models.discrete import IdTokens
     from ..models.interface import Family, TokenGrid
     from ..models.tokens import TokenSet
 
 Pixels = NDArray[np.uint8]
 
 _SPOOL = 64 << 20  # bytes of a pipe that are kept in memory, the rest on disk
-
-
-@dataclass(frozen=True)
-class GroupInfo:
-    """One group.  `quality` 0..100 and the parts are filled in by a survey (`tessera info`), else None and empty."""
-
-    number: int
-    first: int
-    frames: int
-    bits: int
-    quality: float | None = None
-    sound: bool | None = None
-    parts: dict[str, int] = field(default_factory=dict)  # bits of "latents" and "alpha"
-
-
-@dataclass(frozen=True)
-class Info:
-    """What a file says about itself.
-
-    bits        of each part: header, metadata, groups, index; a survey tells groups into latents and alpha
-    rate        frames a second, 0 for a picture
-    truncated   the file stops before its end; `frames` counts what is there
-    sound       every checksum holds; None until a survey has read the whole file
-    """
-
-    codec: str
-    version: int
-    weights: str  # hexadecimal id
-    kind: str  # "picture" or "video"
-    width: int
-    height: int
-    channels: int
-    alpha: bool
-    frames: int
-    rate: Fraction
-    duration: float  # seconds
-    quality: float  # 0..100, of groups that name none
-    decoder: str | None
-    bytes: int
-    bpp: float
-    bits: dict[str, int]
-    groups: list[GroupInfo]
-    indexed: bool
-    truncated: bool
-    sound: bool | None
-    problems: list[str]
 
 
 def open_path(path: str | os.PathLike[str]) -> BinaryIO:
@@ -119,7 +73,7 @@ class Clip:
         except BaseException:
             self.close()
             raise
-        self._limits = limits
+        self.limits = limits
         self._decoder = decoder
         self._device = device
         self._family: Family | None = None
@@ -233,7 +187,7 @@ class Clip:
         start, stop, step = key.indices(len(self))
         wanted = range(start, stop, step)
         head = self.reader.header
-        self._limits.check_array(len(wanted), head.width, head.height)
+        self.limits.check_array(len(wanted), head.width, head.height)
         out = np.empty((len(wanted), head.height, head.width, head.channels + head.alpha), np.uint8)
         for place in range(len(wanted)) if step > 0 else reversed(range(len(wanted))):
             out[place] = self[wanted[place]]
@@ -248,30 +202,81 @@ class Clip:
         grids = []
         for number in self.reader.numbers(start, stop):
             data = self.reader.group(number)
-            grid = read_latents(self.family, head, data, self._limits)
+            grid = read_latents(self.family, head, data, self.limits)
             grids.append(place_grid(grid, head, data.head, start, stop))
         return join_grids(grids)
 
+    @overload
     def tokens(
-        self,
-        start: int = 0,
-        stop: int | None = None,
-        *,
-        reduce: Any = "bits",
-        budget: Any = 1.0,
-        **options: Any,
-    ) -> TokenSet:
-        """Latents of frames start..stop-1 as tokens, reduced to `budget`; see `models.tokens`.  No pixels are made.
+        self, start: int = 0, stop: int | None = None, *, kind: Literal["latents"] = "latents", **options: Any
+    ) -> TokenSet: ...
 
-        ParameterError names a method, option or need (query, attn) that is wrong or missing.
+    @overload
+    def tokens(self, start: int = 0, stop: int | None = None, *, kind: Literal["ids"]) -> IdTokens: ...
+
+    @overload
+    def tokens(self, start: int = 0, stop: int | None = None, *, kind: Literal["packed", "bytes"]) -> Tensor: ...
+
+    def tokens(
+        self, start: int = 0, stop: int | None = None, *, kind: str = "latents", **options: Any
+    ) -> TokenSet | IdTokens | Tensor:
+        """Frames start..stop-1 as tokens.  No pixels are made.
+
+        latents   reduce="bits", budget=1.0 and what the method takes: a TokenSet, see `models.tokens`
+        ids       indices of codebooks: IdTokens, see `models.discrete`
+        packed    uint8 (T, bytes), the same indices at fixed length
+        bytes     int64 (N,), 256, the bytes of the whole file, 257; `ids.file_of_bytes` is the inverse
+
+        ParameterError names a method, option or need (query, attn) that is wrong or missing, or a codec without ids.
         """
         from ..models import tokens
+        from .ids import read_kind
 
-        grid = self.latents(start, stop)
+        start, stop = self._range(start, stop)
+        if kind != "latents":
+            if options:
+                raise ParameterError(f"kind {kind} has no option {', '.join(sorted(options))}")
+            return read_kind(self, start, stop, kind)
+        grid, steps, budget = self.latents(start, stop), options.pop("reduce", "bits"), options.pop("budget", 1.0)
         try:
-            return tokens.reduce(grid, reduce, budget, **options)
+            return tokens.reduce(grid, steps, budget, **options)
         except ValueError as error:
             raise ParameterError(str(error)) from error
+
+    def ids(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Codebook indices of frames start..stop-1, int64 (T, h, w, Q); ParameterError for a codec without codebooks.
+
+        Of codec vqgan they are nodes of its trees (`models.vqgan.ids`) at each cell of 16 x 16 pixels.
+        """
+        from .ids import read_codes
+
+        return read_codes(self, *self._range(start, stop))
+
+    def from_ids(self, ids: Any) -> Pixels:
+        """Ids in any form of `models.discrete` -> frames (T, H, W, channels) of this file's size and quality.
+
+        ParameterError for ids of another shape, or that such a frame cannot have.
+        """
+        from .ids import paint_ids
+
+        return paint_ids(self, ids)
+
+    def restore(self, erasures: Any, start: int = 0, stop: int | None = None) -> Pixels:
+        """Frames start..stop-1 (T, H, W, C) when the indices in `erasures` are lost and filled in by the codec's prior.
+
+        erasures   bool (T, h, w), the cells of `ids` that are lost, or one mask a codebook on its own grid
+        """
+        from .ids import restored
+
+        start, stop = self._range(start, stop)
+        self.limits.check_array(stop - start, self.reader.header.width, self.reader.header.height)
+        return np.concatenate([with_alpha(group) for group in restored(self, erasures, start, stop)])
+
+    def payload(self, number: int) -> NDArray[np.uint8]:
+        """The coded symbols of group `number`, as the file holds them."""
+        if not 0 <= number < len(self.reader.entries):
+            raise ParameterError(f"there is no group {number}; the file has {len(self.reader.entries)}")
+        return np.frombuffer(self.reader.group(number).symbols, np.uint8)
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
         stop = len(self) if stop is None else stop
@@ -288,9 +293,9 @@ class Clip:
             data = self.reader.group(number)
             group: Group | OpenGroup
             if isinstance(self.family, PaintsFrames):
-                group = open_group(self.family, head, data, self._limits, painter)
+                group = open_group(self.family, head, data, self.limits, painter)
             else:
-                group = paint_group(self.family, head, data, self._limits, painter)
+                group = paint_group(self.family, head, data, self.limits, painter)
             self._held = number, group
         return self._held[1]
 
@@ -300,65 +305,3 @@ def with_alpha(group: Group) -> Pixels:
     if group.alpha is None:
         return group.pixels
     return np.concatenate([group.pixels, group.alpha[..., None]], axis=3)
-
-
-def describe(reader: FileReader, survey: list[GroupInfo] | None = None) -> Info:
-    """The info of a file; with the `survey` of all its groups, the whole of it."""
-    head = reader.header
-    groups = survey or [
-        GroupInfo(k, entry.first, entry.frames, 8 * entry.size) for k, entry in enumerate(reader.entries)
-    ]
-    pixels = max(1, reader.frames) * head.width * head.height
-    return Info(
-        codec=weights.name_of(head.codec),
-        version=head.version,
-        weights=head.weights.hex(),
-        kind="picture" if head.still else "video",
-        width=head.width,
-        height=head.height,
-        channels=head.channels,
-        alpha=head.alpha,
-        frames=reader.frames,
-        rate=Fraction(0) if head.still else head.rate,
-        duration=0.0 if head.still else float(reader.frames / head.rate),
-        quality=head.quality / 64,
-        decoder=next((name for name, number in DECODERS.items() if number == head.decoder), None),
-        bytes=reader.size,
-        bpp=8 * reader.size / pixels,
-        bits=_parts(reader, groups),
-        groups=groups,
-        indexed=reader.indexed,
-        truncated=reader.truncated,
-        sound=None if survey is None else not reader.problems and all(group.sound for group in survey),
-        problems=list(reader.problems),
-    )
-
-
-def _parts(reader: FileReader, groups: list[GroupInfo]) -> dict[str, int]:
-    """Bits of each part; their sum is the file's size."""
-    names = {"iccp": "icc", "exif": "exif", "audi": "audio"}
-    metadata = {names[kind]: 8 * size for kind, size in reader.metadata_sizes().items()}
-    coded: dict[str, int] = {}
-    for group in groups:
-        for name, bits in (group.parts or {"groups": group.bits}).items():
-            coded[name] = coded.get(name, 0) + bits
-    header = 8 * reader.body - sum(metadata.values())
-    rest = 8 * reader.size - header - sum(metadata.values()) - sum(coded.values())
-    return {"header": header, **metadata, **coded, "index": rest}
-
-
-def survey(reader: FileReader) -> list[GroupInfo]:
-    """Read every group and check its checksums; nothing is decoded."""
-    found: list[GroupInfo] = []
-    names = {"GRUP": "latents", "ALPH": "alpha"}
-    for number, entry in enumerate(reader.entries):
-        try:
-            data = reader.group(number)
-        except FormatError:
-            found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, sound=False))
-            continue
-        parts = {names[kind]: 8 * size for kind, size in data.sizes.items()}
-        found.append(
-            GroupInfo(number, entry.first, entry.frames, 8 * entry.size, data.head.quality / 64, True, parts)
-        )
-    return found

@@ -61,6 +61,13 @@ class Reader(Protocol):
     header: Header
     problems: list[str]
 
+    @property
+    def frames(self) -> int:
+        """Of the file; a reader of a pipe knows it when `groups` has ended."""
+
+    @property
+    def bytes_read(self) -> int: ...
+
     def metadata(self) -> Metadata: ...
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[GroupData]:
@@ -255,6 +262,7 @@ class PipeReader:
         self.header = read_start(self._reader)
         self._metadata: dict[str, Chunk] = {}
         self._ahead: Chunk | None = None
+        self.frames = 0  # as far as groups and the index have told
         try:
             self._ahead = self._read_metadata()
         except Damage as error:
@@ -281,13 +289,13 @@ class PipeReader:
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[GroupData]:
         """See `Reader`.  Ends with the file's last chunk whatever `stop` is, so that damage is seen."""
-        frames = 0
         for group in self._all_groups():
-            frames = group.head.first + group.head.frames if group.error is None else frames
-            if group.error is not None:
+            if group.error is None:
+                self.frames = group.head.first + group.head.frames
+            else:
                 self.problems.append(str(group.error))
-            self.limits.check_frames(frames)
-            if group.error is not None or (frames > start and (stop is None or group.head.first < stop)):
+            self.limits.check_frames(self.frames)
+            if group.error is not None or (self.frames > start and (stop is None or group.head.first < stop)):
                 yield group
 
     def _all_groups(self) -> Iterator[GroupData]:
@@ -317,6 +325,7 @@ class PipeReader:
             if not chunk.sound:
                 raise FormatError("the checksum of INDX does not match")
             listed = read_index(chunk.payload, chunk.offset, self.limits)
+            self.frames = max(self.frames, listed[-1].first + listed[-1].frames)
             if not self.problems and [e.offset for e in listed] != [e.offset for e in entries]:
                 raise FormatError("INDX does not name the places of the groups")
             if not self.problems and [e.frames for e in listed] != [e.frames for e in entries]:

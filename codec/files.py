@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from . import weights
 from .atomic import check_target, output, replacing
-from .clip import Info, as_file, describe, open_path, survey
+from .clip import as_file, open_path
 from .container import Metadata, PipeReader
 from .defaults import CODEC
 from .errors import CodecError, FormatError, ParameterError
 from .groups import Group, paint_group
+from .info import Info, describe, survey
 from .limits import DEFAULT_LIMITS, Limits
 from .seekable import FileReader
 from .stream import (
@@ -178,12 +179,14 @@ def decode_file(
     crf: int | None = None,
     lossless: bool = False,
     partial: bool = False,
+    conceal: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> DecodeReport:
     """Decode a .tsr file to what the suffix of `target` names; without one, to a folder of pictures.
 
-    FormatError when anything is damaged; with `partial` what is left is written, with a warning for each loss.
+    FormatError when anything is damaged; with `partial` what is left is written, with `conceal` lost frames are filled
+    in as well, and there is a warning for each loss.
     """
     began = time.perf_counter()
     warnings: list[str] = []
@@ -195,13 +198,20 @@ def decode_file(
         count = _Counter(reader, start, stop, progress)
         groups = count(
             decode_groups(
-                reader, frames, decoder=decoder, device=device, partial=partial, warnings=warnings, limits=limits
+                reader,
+                frames,
+                decoder=decoder,
+                device=device,
+                partial=partial,
+                conceal=conceal,
+                warnings=warnings,
+                limits=limits,
             )
         )
         first = next(groups, None)
         if first is None:
             raise _nothing(reader, start)
-        metadata = _metadata(reader, partial, warnings)
+        metadata = _metadata(reader, partial or conceal, warnings)
         part = start > 0 or (stop is not None and not (isinstance(reader, FileReader) and stop >= reader.frames))
         if part and metadata.audio is not None:
             warnings.append("audio left out, since only a part of the frames is decoded")
@@ -253,9 +263,7 @@ def _metadata(reader: FileReader | PipeReader, partial: bool, warnings: list[str
         return Metadata()
 
 
-def write(
-    target: str, force: bool, info: object, frames: Iterator[Frame], crf: int | None, lossless: bool
-) -> None:
+def write(target: str, force: bool, info: object, frames: Iterator[Frame], crf: int | None, lossless: bool) -> None:
     """Write media to `target`, in place when it is complete."""
     from .media import write_media
 

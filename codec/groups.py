@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .media.types import Frame
 
 Pixels = NDArray[np.uint8]
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -114,7 +115,7 @@ def code_group(
     port = make_port(family.tables)
     frames = torch.from_numpy(np.require(group.pixels, requirements=["C", "W"])).to(device)
     with torch.inference_mode():
-        family.encode(frames, _spec(header, count, quality), port)
+        family.encode(frames, group_spec(header, count, quality), port)
     uniform = header.still or group.times == [header.uniform(group.first + k) for k in range(count)]
     head = GroupHead(group.first, count, quality, None if uniform else group.times)
     return CodedGroup(head, port.finish(), None if group.alpha is None else pack_alpha(group.alpha))
@@ -144,35 +145,40 @@ def open_group(family: PaintsFrames, header: Header, data: GroupData, limits: Li
     head = _check(header, data, limits)
     with _reading(data.number):
         port = DecoderPort(family.tables, data.symbols)
-        painter = family.open_group(_spec(header, head.frames, head.quality), port)
+        painter = family.open_group(group_spec(header, head.frames, head.quality), port)
         port.finish()
-        alpha = _alpha(header, data)
-    return OpenGroup(painter, header, head, alpha, decoder)
+    return OpenGroup(painter, header, head, read_alpha(header, data), decoder)
 
 
 def paint_group(family: Family, header: Header, data: GroupData, limits: Limits, decoder: str | None = None) -> Group:
     """Decode one group.  FormatError names it when its symbols are damaged, LimitError when it is too large."""
-    head = _check(header, data, limits)
-    spec = _spec(header, head.frames, head.quality)
     painter = decoder or choose_decoder(family, header)
+    frames = use_symbols(family, header, data, limits, lambda spec, port: family.decode(spec, port, painter))
+    return Group(data.head.first, frames.cpu().numpy(), read_alpha(header, data), group_times(header, data.head))
+
+
+def use_symbols(
+    family: Family,
+    header: Header,
+    data: GroupData,
+    limits: Limits,
+    use: Callable[[GroupSpec, SourcePort], Found],
+    make_port: SourceMaker = DecoderPort,
+) -> Found:
+    """What `use` makes of one group's symbols, all of which it has to get.  Errors as of `paint_group`."""
+    head = _check(header, data, limits)
     with _reading(data.number):
-        port = DecoderPort(family.tables, data.symbols)
-        frames = family.decode(spec, port, painter)
+        port = make_port(family.tables, data.symbols)
+        found = use(group_spec(header, head.frames, head.quality), port)
         port.finish()
-        alpha = _alpha(header, data)
-    return Group(head.first, frames.cpu().numpy(), alpha, group_times(header, head))
+    return found
 
 
 def read_latents(
     family: Family, header: Header, data: GroupData, limits: Limits, make_port: SourceMaker = DecoderPort
 ) -> TokenGrid:
     """The latents of one group, without synthesis; `times` counts frames of the group from 0."""
-    head = _check(header, data, limits)
-    with _reading(data.number):
-        port = make_port(family.tables, data.symbols)
-        grid = family.latents(_spec(header, head.frames, head.quality), port)
-        port.finish()
-    return grid
+    return use_symbols(family, header, data, limits, family.latents, make_port)
 
 
 @contextmanager
@@ -186,8 +192,10 @@ def _reading(number: int) -> Iterator[None]:
         raise FormatError(f"group {number}: {error}") from error
 
 
-def _alpha(header: Header, data: GroupData) -> Pixels | None:
-    return unpack_alpha(data.alpha or b"", data.head.frames, header.height, header.width) if header.alpha else None
+def read_alpha(header: Header, data: GroupData) -> Pixels | None:
+    """(T, H, W) where the file has alpha.  FormatError names the group when it is damaged."""
+    with _reading(data.number):
+        return unpack_alpha(data.alpha or b"", data.head.frames, header.height, header.width) if header.alpha else None
 
 
 def _check(header: Header, data: GroupData, limits: Limits) -> GroupHead:
@@ -197,7 +205,7 @@ def _check(header: Header, data: GroupData, limits: Limits) -> GroupHead:
     return data.head
 
 
-def _spec(header: Header, frames: int, quality: int) -> GroupSpec:
+def group_spec(header: Header, frames: int, quality: int) -> GroupSpec:
     from ..models.interface import GroupSpec
 
     return GroupSpec(frames, header.height, header.width, header.channels, quality)

@@ -34,6 +34,11 @@ class Limits:
         if pixels > FREE_PIXELS + self.expansion * payload:
             raise LimitError(f"{payload} bytes claim to hold {pixels} pixels, more than {self.expansion} a byte")
 
+    def check_lost(self, frames: int, width: int, height: int, read: int) -> None:
+        """Frames that are to be filled in, beside `read` bytes of the file."""
+        if frames * width * height > FREE_PIXELS + self.expansion * read:
+            raise LimitError(f"{frames} frames {width}x{height} are lost, more than {read} bytes can have held")
+
     def check_frames(self, frames: int) -> None:
         if frames > self.frames:
             raise LimitError(f"{frames} frames, the limit is {self.frames}")

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..models.fitted import Fits
 from . import weights
+from .conceal import Concealer
 from .container import ContainerWriter, Metadata, Reader
 from .errors import FormatError, ParameterError
 from .fits import split_fit_options, told_frames
@@ -81,6 +83,8 @@ def settings_for(
     if decoder is not None and (decoder not in family.decoders or decoder not in DECODERS):
         raise ParameterError(f"codec {codec} has no decoder {decoder!r}; there are {', '.join(family.decoders)}")
     own, fit = split_fit_options(family, options)
+    if "task" in own and "task" in family.options:
+        own["task"] = weights.read_task(Path(str(own["task"])))
     try:
         family = family.configure(effort, **own)
     except ValueError as error:
@@ -203,19 +207,22 @@ def decode_groups(
     decoder: str | None = None,
     device: str = "cpu",
     partial: bool = False,
+    conceal: bool = False,
     warnings: list[str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Group]:
     """Decode the groups that hold `frames`, cut to that range.
 
-    A damaged file is refused with FormatError; with `partial` what is left of it is decoded, and `warnings` takes a
-    line for each loss.
+    A damaged file is refused with FormatError; with `partial` what is left of it is decoded, with `conceal` lost frames
+    are filled in (`conceal`) as well, and `warnings` takes a line for each loss.
     """
     start, stop = frame_range(frames)
+    partial = partial or conceal
     if not partial:
         report_problems(reader.problems, partial, warnings)
     family = load_family(reader.header, device)
     painter = choose_decoder(family, reader.header, decoder)
+    filler = Concealer(family, reader, limits, painter, start, stop)
     lost: list[str] = []
     for data in reader.groups(start, stop):
         if data.error is None:
@@ -224,12 +231,17 @@ def decode_groups(
             except FormatError as error:
                 data.error = error
         if data.error is None:
+            if conceal:
+                yield from filler.add(data, group)
             yield cut(group, start, stop)
         elif partial:
             lost.append(str(data.error))
         else:
             raise data.error
-    report_problems(lost + [line for line in reader.problems if line not in lost], partial, warnings)
+    if conceal:
+        yield from filler.end()
+    lost += [line for line in reader.problems if line not in lost]
+    report_problems(lost + filler.filled, partial, warnings)
 
 
 def report_problems(problems: list[str], partial: bool, warnings: list[str] | None) -> None:

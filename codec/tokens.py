@@ -174,4 +174,5 @@ class TokenProcessor:
         """The reduced tokens of a .tsr file; `changes` to `reduce` and `budget` for this call alone."""
         with Clip(video) as clip:
             start, stop = frames or (None, None)
-            return clip.tokens(start or 0, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})
+            found: TokenSet = clip.tokens(start or 0, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})
+            return found

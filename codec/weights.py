@@ -83,6 +83,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise FormatError(f"{path}: {error}") from error
 
 
+def read_task(path: Path) -> dict[str, Tensor]:
+    """What tunes a stream to a task, from the file that `tessera train --objective task` wrote."""
+    if not path.is_file():
+        raise ParameterError(f"task={path}: no such file; tessera train wavelet --objective task makes one")
+    return read(path)[0]
+
+
 def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     """Write a weights file and return the id of its tensors.  The file is replaced in one step."""
     from safetensors.torch import save

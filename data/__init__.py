@@ -1,4 +1,5 @@
-"""Training input and procedural samples.  `CompressedDataset` and `collate` read tokens from .tsr files."""
+"""Training input and procedural samples.  Of .tsr files, `CompressedDataset` and `collate` read
+tokens, `MaskedIds` and `mask_ids` codebook indices some of which are hidden."""
 
 from __future__ import annotations
 
@@ -8,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .compressed import CompressedDataset as CompressedDataset
     from .compressed import collate as collate
+    from .masked import MaskedIds as MaskedIds
+    from .masked import mask_ids as mask_ids
+
+_HOMES = {"CompressedDataset": "compressed", "collate": "compressed", "MaskedIds": "masked", "mask_ids": "masked"}
 
 
 def __getattr__(name: str) -> Any:
     """Loaded when first used: the package itself imports no torch."""
-    if name in ("CompressedDataset", "collate"):
-        return getattr(import_module(".compressed", __name__), name)
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .interface import Family, TrainingTask
 
-FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "nerv": 5}
-RESERVED: dict[str, int] = {"vqgan": 3, "overfitted": 4}
+FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "vqgan": 3, "nerv": 5}
+RESERVED: dict[str, int] = {"overfitted": 4}
 
 
 def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Family:
@@ -22,6 +22,10 @@ def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Fa
         from .spatiotemporal.family import SpatiotemporalFamily
 
         return SpatiotemporalFamily(tensors, metadata)
+    if name == "vqgan":
+        from .vqgan.family import VqganFamily
+
+        return VqganFamily(tensors, metadata)
     if name == "nerv":
         from .nerv.family import NervFamily
 
@@ -39,4 +43,8 @@ def task(name: str, **options: Any) -> TrainingTask:
         from .spatiotemporal.training import SpatiotemporalTask
 
         return SpatiotemporalTask(**options)
+    if name == "vqgan":
+        from .vqgan.training import VqganTask
+
+        return VqganTask(**options)
     raise KeyError(name)

@@ -7,6 +7,9 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+from tessera import data
+from tessera.codec.clip import Clip
+from tessera.models.discrete import Discrete
 from tessera.models.tokens import METHODS, RECIPES, TokenSet, list_methods
 from tessera.models.tokens.catalogue import CLAIMS, NOT_YET, PART, SYSTEMS, WORKS, document
 
@@ -48,8 +51,8 @@ def test_methods_name_rows_and_rows_name_methods() -> None:
     for entry in list_methods():
         assert all(SYSTEMS[row].state != NOT_YET for row in entry["rows"]), entry["name"]
     modules = [import_module(f"tessera.models.tokens.{name}") for name in MODULES]
-    files = [import_module(f"tessera.codec.{name}") for name in ("tokens", "prefix")]
-    homes: list[object] = [*modules, *files, files[1].Preview, TokenSet, METHODS["pool"]]
+    files = [import_module(f"tessera.codec.{name}") for name in ("tokens", "prefix", "ids")]
+    homes: list[object] = [*modules, *files, files[1].Preview, TokenSet, METHODS["pool"], Clip, Discrete, data]
     for number, row in SYSTEMS.items():
         for words in re.findall(r"`([A-Za-z0-9_.]+)[`(]", row.how if row.state != NOT_YET else ""):
             name = words.split(".")[-1]

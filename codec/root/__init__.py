@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from tessera.codec.api import encode as encode
     from tessera.codec.api import open as open
     from tessera.codec.clip import Clip as Clip
-    from tessera.codec.clip import Info as Info
     from tessera.codec.errors import CodecError as CodecError
     from tessera.codec.errors import FormatError as FormatError
     from tessera.codec.errors import LimitError as LimitError
     from tessera.codec.errors import ParameterError as ParameterError
     from tessera.codec.errors import UnsupportedError as UnsupportedError
+    from tessera.codec.info import Info as Info
     from tessera.codec.limits import Limits as Limits
 
 _HOMES = {
@@ -36,7 +36,7 @@ _HOMES = {
     "decode": "codec.api",
     "open": "codec.api",
     "Clip": "codec.clip",
-    "Info": "codec.clip",
+    "Info": "codec.info",
     "Limits": "codec.limits",
     "CodecError": "codec.errors",
     "FormatError": "codec.errors",

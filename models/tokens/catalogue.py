@@ -60,6 +60,11 @@ Made by `python -m tessera.models.tokens.catalogue`; a test compares it with the
 a number, a share (0.25), a raster (t, h, w), a list of one number a frame, `Bits(n, most)` or `Adaptive(threshold,
 most)`.  Steps are chained as in `frames(budget=0.5) | tome`.
 
+Of codec vqgan, `clip.tokens(kind="ids")` gives codebook indices as a sequence (T, n) and as a grid of cells
+(`clip.ids()`, 11 a cell of 16 x 16 pixels), kind "packed" their bytes at fixed length; `clip.from_ids` makes frames of
+any of them, `codec.ids.encode_ids` a file, `data.MaskedIds` masked batches.  Kind "bytes" is the file itself, of any
+codec.
+
 `codec.prefix.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group; `upgrade()` reads the
 rest and nothing twice.  `tessera evaluate tokens` compares all methods at equal budgets by a small model that answers
 questions, `tessera evaluate latents SET.tar` trains one transformer on latents and on pixels, `tessera bench tokens`

@@ -7,7 +7,10 @@ ROWS = """
 4. D-CoDe | diverse frames, long vectors, merging | works | `dcode`, `greedy` | test_row_4_dcode
 5. LLMC+ | all methods at one budget | works | `list_methods()`; accuracy and times by `tessera evaluate tokens` |
     test_row_5_llmc, test_row_5_every_method_at_equal_budgets
-6. Extreme compression with VQGANs | clustered codebooks, lossless indices | not yet | needs the vqgan family
+6. Extreme compression with VQGANs | clustered codebooks, lost indices restored | works | family vqgan: nested
+    codebooks, `Clip.restore` | test_row_6_extreme_rates_from_nested_codebooks,
+    test_grow_finds_known_clusters_and_each_depth_is_better,
+    test_lost_indices_are_restored_better_than_by_the_most_frequent, test_erasures_of_cells_and_of_stages
 7. Slow-Fast for video MLLMs | slow tokens cross-attended | works | `TokenSet.memory` |
     test_row_7_slow_fast_architecture
 8. CrossLMM | pooled tokens look back | works | `resample.Resampler` | test_row_8_crosslmm
@@ -21,8 +24,9 @@ ROWS = """
 14. Fourier-VLM | low cosine frequencies | works | `dct`, `dct3`, `dctgrid` | test_row_14_fourier
 15. NIRVANA | patch-wise networks, group by group | works | family nerv, option segment |
     test_warm_start_reaches_more_in_few_steps
-16. JPEG-LM | a language model of file bytes | part | bytes are ids and back; no model is trained on them, and the
-    range-coded payload leaves little to learn | test_row_16_bytes_are_ids
+16. JPEG-LM | a language model of file bytes | part | `Clip.tokens` of kind bytes, or packed: indices of family vqgan at
+    fixed length; no model is trained on them, and the range-coded payload leaves little to learn |
+    test_row_16_bytes_are_ids, test_row_16_packed_bytes_have_the_fixed_length
 17. VisionThink | a quarter first, more on demand | works | `codec.prefix.preview` and its `upgrade` |
     test_row_17_visionthink
 18. TS-LLaVA | thumbnail and samples | works | `thumbnail` | test_row_18_tsllava
@@ -51,7 +55,8 @@ ROWS = """
     test_later_frames_of_a_still_clip_cost_little, test_estimated_bits_are_the_bytes,
     test_integers_are_the_same_on_every_path_and_thread_count
 34. ZipVL | important tokens, low-bit cache | works | `TokenSet.top_mass`, `schedule.cache_bits` | test_row_34_zipvl
-35. McQuic | cascaded codebooks with a prior | not yet | needs the vqgan family
+35. McQuic | cascaded codebooks with a prior | works | family vqgan: five stages at 1/32, 1/16 and 1/8; the prior sees
+    neighbours in two passes | test_row_35_mcquic, test_the_plain_twin_makes_the_same_calls
 36. VTC-CLS | attention summed over layers | works | `attn` | test_row_36_vtc_cls
 37. SegPIC | masks in training only | not yet | no family has a region-adaptive transform
 38. T* | search by zooming in | works | `codec.tokens.search` | test_row_38_t_star, test_row_38_search_looks_at_few
@@ -73,7 +78,8 @@ ROWS = """
 50. ToDRE | k-center, then none after a layer | works | `kcenter`, `schedule.drop_after` | test_row_50_todre,
     test_row_50_all_tokens_go_after_a_layer
 51. VisFocus | prompt in the patch merging | works | `resample.PatchMerge` | test_row_51_visfocus
-52. Phenaki (C-ViViT) | causal discrete tokens | not yet | needs a family of discrete tokens
+52. Phenaki (C-ViViT) | causal discrete tokens | works | `Clip.ids`, `Clip.from_ids` and `ids.encode_ids` of family
+    vqgan | test_row_52_phenaki, test_every_form_of_ids_gives_the_frames, test_ids_become_the_same_file
 53. SAM-I2V | filtered memory | works | `memory.MemoryBank`, `memory.propagate` | test_row_53_sam_i2v
 54. ViSpec | draft tokens keep their positions | works | `TokenSet.draft`, `TokenSet.global_vec` |
     test_row_19_flash_and_row_54_vispec
@@ -99,7 +105,7 @@ ROWS = """
     many values where these are few (`tessera evaluate latents`) | test_row_68_walloc_tokens_are_the_latents,
     test_row_68_latents_beside_pixels_of_as_many_values
 69. SliME | global view, patches by the question | works | `query` on tiles, `TokenSet.join` | test_row_69_slime
-70. VIOLET | masked discrete tokens | not yet | needs a family of discrete tokens
+70. VIOLET | masked discrete tokens | works | `data.MaskedIds` of family vqgan | test_row_70_violet
 71. VideoLLM-MoD | tokens skip layers | works | `schedule.layer_masks` | test_row_71_mixture_of_depths
 72. Free Video-LLM | frames and a box by the question | works | `freevideo`, `crop` | test_row_72_free_video
 73. Visual Context Window Extension | scaled positions, first frame whole | works | `position_ids("scaled")`,

@@ -17,7 +17,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--crf", type=int, metavar="N", help="quality of a video's viewing copy, lower is better")
     group.add_argument("--lossless", action="store_true", help="write a video without further loss")
-    parser.add_argument("--partial", action="store_true", help="write what is left of a damaged file")
+    damaged = parser.add_mutually_exclusive_group()
+    damaged.add_argument("--partial", action="store_true", help="write what is left of a damaged file")
+    damaged.add_argument(
+        "--conceal",
+        action="store_true",
+        help="fill in the frames that a damaged file has lost: codec vqgan predicts them from the last sound frame, of"
+        " other codecs it stands still",
+    )
     options.add_common(parser)
 
 
@@ -35,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
             crf=args.crf,
             lossless=args.lossless,
             partial=args.partial,
+            conceal=args.conceal,
             progress=progress,
         )
     options.print_warnings(report.warnings)

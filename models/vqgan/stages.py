@@ -1,0 +1,45 @@
+"""The stages of family `vqgan`: which grid each codes, and how deep at each quality.
+
+    stage   grid    vectors
+    0, 1    1/32    low band and details that make the low band of 1/16
+    2       1/16    what stages 0 and 1 left of that low band, and the details that make the low band of 1/8
+    3, 4    1/8     what was left of that low band, and the strongest packet bands
+
+Stages on one grid code what the one before left over (residual vector quantisation).  A quality is a total depth:
+stages are filled one after the other, each up to codebook.DEPTH bits a vector; the last may be cut short and later ones
+are absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..interface import MAX_QUALITY
+from .codebook import DEPTH
+
+
+@dataclass(frozen=True)
+class Stage:
+    stride: int  # pixels, both ways
+    size: int  # of its vectors
+
+
+LOW_SIZE, FINE_SIZE = 12, 24
+STAGES = (Stage(32, LOW_SIZE), Stage(32, LOW_SIZE), Stage(16, LOW_SIZE), Stage(8, FINE_SIZE), Stage(8, FINE_SIZE))
+LEAST_DEPTH = 8
+FULL = len(STAGES) * DEPTH
+
+
+def depths(quality: int) -> tuple[int, ...]:
+    """Bits a vector of every stage at an integer quality 0..MAX_QUALITY."""
+    total = LEAST_DEPTH + (FULL - LEAST_DEPTH) * quality // MAX_QUALITY
+    return tuple(min(max(total - DEPTH * stage, 0), DEPTH) for stage in range(len(STAGES)))
+
+
+def full_quality(stage: int) -> int:
+    """The least quality at which a stage is coded in full."""
+    return -(-(DEPTH * (stage + 1) - LEAST_DEPTH) * MAX_QUALITY // (FULL - LEAST_DEPTH))
+
+
+def grid_of(height: int, width: int, stride: int) -> tuple[int, int]:
+    return -(-height // stride), -(-width // stride)
