@@ -12,7 +12,8 @@ from torch import Tensor
 from .. import _kernels
 from ..interface import GroupSpec, SymbolPort
 from ..native import NativeWavelet
-from ..ports import Held, put_number
+from ..native_prior import Coded
+from ..ports import Held, Nowhere, put_number
 from ..refinement import refine
 from ..wavelet import RATE_WEIGHT
 from .group import (
@@ -20,26 +21,31 @@ from .group import (
     INTRA,
     NO_OFFSET,
     PREDICTED,
+    FrameRead,
     Group,
     Prior,
     frame_quality,
     grid_of,
 )
 from .order import Place
-from .prediction import BOTH, Modes, Prediction
+from .prediction import BOTH, Decoded, Modes, Prediction, no_surprise
 from .steps import STEP_BITS, FrameSteps
-from .transform import Levels, Planes, hints, residual, restore, symbols_of
-from .velocity import Field
+from .transform import Integers, Levels, Planes, hints, residual, restore, symbols_of
+from .velocity import Field, Motion
+
+LONG, SHORT = 5, 4  # depths of groups
+WORTH = 0.95
 
 
 @dataclass(frozen=True)
 class Search:
     """What the encoder is free to choose.
 
+    depth: of the group; None takes LONG where key frames so far apart can be predicted, see `span_of`.
     offsets: quality of intra frames, key frames and each level between, in sixths of an octave below the group's.
     """
 
-    depth: int = 4
+    depth: int | None = None
     block: int = 16
     radius: int = 64
     motion_weight: float = 9.0  # error in 1/16 gray levels that a bit of motion is worth, in steps
@@ -55,12 +61,33 @@ def put_group(
     prior: Prior, native: NativeWavelet, search: Search, frames: Tensor, spec: GroupSpec, port: SymbolPort
 ) -> None:
     """Put the symbols of uint8 `frames` (T, H, W, channels)."""
-    put_number(port, search.depth, 3)
+    depth = span_of(prior, native, search, frames, spec) if search.depth is None else search.depth
+    put_number(port, depth, 3)
     put_number(port, BLOCKS.index(search.block), 1)
-    group = Group(prior, spec, search.depth, search.block)
+    group = Group(prior, spec, depth, search.block)
     for at, place in enumerate(group.places):
-        pixels = np.ascontiguousarray(frames[place.number].cpu().numpy())
-        FrameEncoder(group, native, search, pixels, port).put(at)
+        FrameEncoder(group, native, search, pixels_of(frames, place), port).put(at)
+
+
+def span_of(prior: Prior, native: NativeWavelet, search: Search, frames: Tensor, spec: GroupSpec) -> int:
+    """The depth for a group: how far apart key frames may stand before predicting them is worth little.
+
+    On 33 training clips of 16 frames, depth 4 took 4 % fewer bits than 3 where the key frame's effort was below WORTH
+    of that without prediction, 1 % more where it was above, 2 % fewer on average.
+    """
+    if spec.frames - 1 <= 1 << SHORT:
+        return SHORT  # nothing that the other would change
+    group = Group(prior, spec, LONG, search.block)
+    keys = [place for place in group.places if place.level == 0 and place.references]
+    found = [
+        FrameEncoder(group, native, search, pixels_of(frames, key), Nowhere()).efforts(key, frames) for key in keys
+    ]
+    predicted, alone = (sum(part) for part in zip(*found, strict=True))
+    return LONG if predicted < WORTH * alone else SHORT
+
+
+def pixels_of(frames: Tensor, place: Place) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(frames[place.number].cpu().numpy())
 
 
 class FrameEncoder:
@@ -89,7 +116,19 @@ class FrameEncoder:
         if effort(latents, None, steps) < effort(latents, prediction.latents, steps):
             self.put_intra(at)
         else:
-            self.put_predicted(at, offset, latents, prediction, fields, held)
+            self.put_predicted(at, offset, latents, prediction, fields, modes, held)
+
+    def efforts(self, place: Place, frames: Tensor) -> tuple[float, float]:
+        """Of a key frame: predicted from the one before, as it is before coding, and without prediction."""
+        transform, steps = self.prior.transform, self.prior.steps.at(self.group.spec.quality)
+        before = transform.planes(np.ascontiguousarray(frames[place.references[0]].cpu().numpy()))
+        planes = transform.planes(self.pixels)
+        latents = transform.analyse(planes)
+        doubt = no_surprise(latents)
+        self.group.kept = {place.references[0]: Decoded(before, doubt, Motion({}))}
+        fields, modes = self.find_motion(place, planes[0], steps)
+        prediction = self.group.predict(place, fields, modes)
+        return effort(latents, prediction.latents, steps), effort(latents, None, steps)
 
     def put_intra(self, at: int) -> None:
         place = self.group.places[at]
@@ -102,8 +141,7 @@ class FrameEncoder:
             picture = frame.permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
             move = refine(self.native.model, picture, spec.quality, self.search.rate_weight)
         coded = self.native.prior.code_kept(*self.native.scaled_bands(frame, spec.quality, move), spec, self.port)
-        steps = self.prior.steps.at(spec.quality)
-        self.group.add(at, restore(symbols_of(coded), steps, None), None, [])
+        self.add(at, INTRA, spec.quality, coded, None, [], None, None)
 
     def put_predicted(
         self,
@@ -112,6 +150,7 @@ class FrameEncoder:
         latents: Levels,
         prediction: Prediction,
         fields: list[Field],
+        modes: Modes | None,
         motion: Held,
     ) -> None:
         place = self.group.places[at]
@@ -121,7 +160,41 @@ class FrameEncoder:
         heard = hints([prediction.latents, prediction.doubt], steps)
         scaled, low = residual(latents, prediction.latents, steps)
         coded = self.group.listener(place).code_kept(scaled, low, spec, self.port, heard)
-        self.group.add(at, restore(symbols_of(coded), steps, prediction.latents), prediction.latents, fields)
+        self.add(at, PREDICTED, spec.quality, coded, prediction, fields, modes, heard)
+
+    def add(
+        self,
+        at: int,
+        kind: int,
+        quality: int,
+        coded: Coded,
+        prediction: Prediction | None,
+        fields: list[Field],
+        modes: Modes | None,
+        heard: list[Integers] | None,
+    ) -> FrameRead:
+        """Restore a frame as the decoder will, for frames predicted from it."""
+        place, steps, group = self.group.places[at], self.prior.steps.at(quality), self.group
+        predicted = None if prediction is None else prediction.latents
+        latents = restore(symbols_of(coded), steps, predicted)
+        planes = group.add(at, latents, predicted, fields)
+        owner = group.prior.intra if kind == INTRA else group.listener(place)
+        return FrameRead(
+            place=place,
+            kind=kind,
+            quality=quality,
+            coded=coded,
+            prior=owner,
+            latents=latents,
+            steps=steps,
+            planes=planes,
+            fields=fields,
+            modes=modes,
+            block=group.block,
+            needed=group.needed,
+            side_bits=0.0,
+            hints=heard,
+        )
 
     def put_head(self, kind: int, offset: int) -> GroupSpec:
         put_number(self.port, kind, 2)

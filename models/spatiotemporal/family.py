@@ -22,8 +22,8 @@ from ..wavelet import CELL, RATE_WEIGHT
 from ..wavelet_family import costs_of, model_sizes
 from .encoder import Search, put_group
 from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
-from .model import FIRST_MOTION_TABLE, FIRST_TABLE, PRIORS, SpatiotemporalModel
-from .painting import FramePainter
+from .model import FIRST_MOTION_TABLE, FIRST_TABLE, PRIORS, SpatiotemporalModel, inter_sizes
+from .painting import FramePainter, GroupPainter
 from .steps import Steps
 from .transform import ExactTransform, Levels
 
@@ -41,7 +41,8 @@ class SpatiotemporalFamily:
     default_gop: ClassVar[int] = 64
     options: ClassVar[dict[str, str]] = {
         "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})",
-        "depth": "log2 of the frames between key frames, 0..5; 0: no frame waits for a later one (default 4)",
+        "depth": "log2 of the frames between key frames, 0..5; 0: no frame waits for a later one (default 5 where key "
+        "frames can be predicted so far, else 4)",
         "block": "side of the blocks that move together, 8 or 16 pixels (default 16)",
         "motion": "how far motion is sought, 0..128 pixels; 0 predicts from the same place (default 64)",
     }
@@ -65,7 +66,7 @@ class SpatiotemporalFamily:
             for name in PRIORS
         )
         self.prior = Prior(self.native.prior, one, two, self.motion, self.steps, transform)
-        self.painter = FramePainter(self.native, transform)
+        self.painter = FramePainter(self.native, transform, self.model.networks())
 
     def using(self, path: str) -> SpatiotemporalFamily:
         """The same with the kernels of one instruction set, see `_kernels.cpu_path`."""
@@ -97,7 +98,7 @@ class SpatiotemporalFamily:
         search = Search()
         configured.search = replace(
             search,
-            depth=int(_number(options, "depth", search.depth, 0, DEEPEST)),
+            depth=int(_number(options, "depth", 0, 0, DEEPEST)) if "depth" in options else None,
             block=int(_number(options, "block", search.block, min(BLOCKS), max(BLOCKS))),
             radius=int(_number(options, "motion", 16 if effort == "fast" else search.radius, 0, 128)),
             refines=effort == "slow",
@@ -116,8 +117,9 @@ class SpatiotemporalFamily:
     @torch.inference_mode()
     def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
         frames = torch.empty(spec.frames, spec.height, spec.width, spec.channels, dtype=torch.uint8)
+        painter = GroupPainter(self.painter, spec, decoder)
         for read in read_group(self.prior, spec, port):
-            frames[read.place.number] = self.painter.paint(read, spec, decoder)
+            frames[read.place.number] = painter.paint(read)
         return frames
 
     @torch.inference_mode()
@@ -170,7 +172,7 @@ def _model(tensors: dict[str, Tensor]) -> SpatiotemporalModel:
     """The model with the weights of a file, ready to run."""
     still = {name.removeprefix("still."): t for name, t in tensors.items() if name.startswith("still.")}
     hidden = tensors["priors.unidirectional.packet.coarse.weight"].shape[0]
-    model = SpatiotemporalModel(**model_sizes(still), temporal_hidden=hidden)
+    model = SpatiotemporalModel(**model_sizes(still), temporal_hidden=hidden, **inter_sizes(tensors))
     model.still.prior.freeze()
     for name in PRIORS:
         model.prior(name).freeze()

@@ -54,6 +54,10 @@ class FrameRead:
     latents: Levels
     steps: FrameSteps
     planes: Planes | None  # where a later frame needs them
+    fields: list[Field]  # motion towards each reference
+    modes: Modes | None
+    block: int  # side of the blocks that move, in pixels
+    needed: frozenset[int]  # numbers of the frames that later ones are predicted from, this one's among them or not
     side_bits: float  # of type, offset and motion, where they are metered
     hints: list[Integers] | None  # what the prior heard of a predicted frame
 
@@ -75,6 +79,11 @@ class Group:
         self.places = coding_order(spec.frames, depth)
         self.uses = last_uses(self.places)
         self.kept: dict[int, Decoded] = {}
+
+    @property
+    def needed(self) -> frozenset[int]:
+        """Numbers of the frames that later ones are predicted from."""
+        return frozenset(self.kept)
 
     def references(self, place: Place) -> list[Decoded]:
         return [self.kept[number] for number in place.references]
@@ -118,6 +127,7 @@ def read_group(prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | 
         at_spec = replace(spec, frames=1, quality=frame_quality(spec.quality, offset))
         steps = prior.steps.at(at_spec.quality)
         fields: list[Field] = []
+        modes: Modes | None = None
         heard = None
         if kind == INTRA:
             owner, predicted = prior.intra, None
@@ -132,4 +142,19 @@ def read_group(prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | 
         latents = restore(symbols_of(coded), steps, None if predicted is None else predicted.latents)
         planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0
-        yield FrameRead(place, kind, at_spec.quality, coded, owner, latents, steps, planes, spent, heard)
+        yield FrameRead(
+            place,
+            kind,
+            at_spec.quality,
+            coded,
+            owner,
+            latents,
+            steps,
+            planes,
+            fields,
+            modes,
+            block,
+            group.needed,
+            spent,
+            heard,
+        )

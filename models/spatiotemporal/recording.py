@@ -1,27 +1,36 @@
-"""What the priors of predicted frames learn from: residuals and hints met while clips are coded in closed loop."""
+"""What priors and networks of predicted frames learn from, met while clips are coded in closed loop.
+
+Priors: residuals and hints.  Networks: what they read of a decoded frame, and what its bands lack.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .. import _kernels
+from ..exact_transform import LOW_FACTOR
 from ..interface import GroupSpec, SymbolPort
 from ..motion_field import MotionCoder
 from ..motion_tables import Recorded
 from ..native import NativeWavelet
 from ..ports import Held, Nowhere
 from .encoder import FrameEncoder, Search
-from .group import PREDICTED, Group, Prior
+from .group import INTRA, FrameRead, Group, Prior, frame_quality
+from .model import OUTPUTS
+from .painting import LIFTED, FramePainter, GroupPainter
 from .prediction import Modes, Prediction
-from .transform import Levels, hints, restore
+from .transform import Levels, Planes, hints, restore
 from .velocity import Field
 
 DEAD_ZONE = 0.38  # added before rounding down, while the priors are not trained
+HIGH_BANDS = np.array([band for band in range(OUTPUTS) if band % 64], np.int32)
 
 
 @dataclass(frozen=True)
@@ -68,37 +77,112 @@ class NoMotion(MotionCoder):
         return list(fields)
 
 
+@dataclass(frozen=True)
+class Painting:
+    """A square of one predicted frame, or all of it, as decoded.
+
+    words: bfloat16 (INPUTS, h, w), see `FramePainter.describe`; lacking: float16 (192, h, w), what is to be added to
+    the packet bands, in steps at unit synthesis gain.
+    """
+
+    quality: int
+    words: Tensor
+    lacking: Tensor
+
+
+@dataclass
+class Recording:
+    """What is to be kept of clips, and what was.  painter: makes `Painting`s, squares of `cells` a side or whole."""
+
+    generator: torch.Generator
+    priors: bool = True
+    painter: FramePainter | None = None
+    cells: int | None = None
+    examples: list[Example] = field(default_factory=list)
+    paintings: list[Painting] = field(default_factory=list)
+
+    def number(self, limit: int) -> int:
+        return int(torch.randint(limit, (1,), generator=self.generator))
+
+    def keep(self, frame: FrameRead, original: Planes, painter: GroupPainter) -> None:
+        """Keep a predicted frame as trained priors code it; painter: of its group."""
+        moved = painter.moved(frame)
+        painter.keep(frame, moved, torch.empty(0))
+        packet, low = painter.painter.bands(frame, moved)
+        words = painter.painter.describe(frame, packet, low)
+        lacking = lacking_bands(frame.quality, packet, low, original, painter.painter)
+        h, w = words.shape[1:]
+        if self.cells is not None:
+            rows, columns = min(self.cells, h), min(self.cells, w)
+            y, x = self.number(h - rows + 1), self.number(w - columns + 1)
+            cut = (slice(None), slice(y, y + rows), slice(x, x + columns))
+            words, lacking = words[cut].clone(), lacking[cut].clone()
+        self.paintings.append(Painting(frame.quality, words, lacking))
+
+
+def lacking_bands(
+    quality: int, packet: NDArray[np.int32], low: Tensor, original: Planes, painter: FramePainter
+) -> Tensor:
+    """float16 (192, h, w): packet bands of the original less decoded ones (`FramePainter.bands`), in steps."""
+    bands, plane = _kernels.exact_analyse(original, HIGH_BANDS)
+    lifted = np.empty((OUTPUTS, *bands.shape[1:]), np.float32)
+    lifted[HIGH_BANDS], lifted[::64] = bands, plane
+    lifted[painter.native.order] -= packet
+    lifted[::64] -= low.numpy() / LOW_FACTOR
+    factors = LIFTED / painter.native.at(quality).backward
+    return torch.from_numpy(lifted * factors[:, None, None]).half()
+
+
 class Recorder(FrameEncoder):
     """Codes a frame, with the priors or, before they are trained, with a plain dead zone, and keeps what it met."""
 
+    recording: Recording
+    painter: GroupPainter | None = None  # of the group, where networks learn
     trained = True
-    examples: list[Example]
 
     def put_predicted(
-        self, at: int, offset: int, latents: Levels, prediction: Prediction, fields: list[Field], motion: Held
+        self,
+        at: int,
+        offset: int,
+        latents: Levels,
+        prediction: Prediction,
+        fields: list[Field],
+        modes: Modes | None,
+        motion: Held,
     ) -> None:
-        place = self.group.places[at]
-        quality = self.put_head(PREDICTED, offset).quality
+        if self.recording.priors or not self.trained:
+            self.keep_residual(at, offset, latents, prediction, fields)
+        if self.trained:
+            super().put_predicted(at, offset, latents, prediction, fields, modes, motion)
+
+    def keep_residual(self, at: int, offset: int, latents: Levels, prediction: Prediction, fields: list[Field]) -> None:
+        quality = frame_quality(self.group.spec.quality, offset)
         steps = self.prior.steps.at(quality)
-        scaled = [
+        exact = [
             (known - expected) * level.inverse[:, None, None]
             for known, expected, level in zip(latents, prediction.latents, steps.levels, strict=True)
         ]
         heard = hints([prediction.latents, prediction.doubt], steps)
-        self.examples.append(
+        self.recording.examples.append(
             Example(
-                len(place.references),
+                len(self.group.places[at].references),
                 quality,
-                [torch.from_numpy(s.astype(np.float16)) for s in scaled[:-1]],
-                torch.from_numpy(scaled[-1].astype(np.float16)),
+                [torch.from_numpy(s.astype(np.float16)) for s in exact[:-1]],
+                torch.from_numpy(exact[-1].astype(np.float16)),
                 [torch.from_numpy(h.astype(np.uint8)) for h in heard],
             )
         )
-        if self.trained:
-            super().put_predicted(at, offset, latents, prediction, fields, motion)
-            return
-        symbols = [_dead_zone(s) for s in scaled]
-        self.group.add(at, restore(symbols, steps, prediction.latents), prediction.latents, fields)
+        if not self.trained:
+            restored = restore([_dead_zone(s) for s in exact], steps, prediction.latents)
+            self.group.add(at, restored, prediction.latents, fields)
+
+    def add(self, *args: Any) -> FrameRead:
+        frame = super().add(*args)
+        if self.painter is not None and frame.kind == INTRA:
+            self.painter.paint(frame)
+        elif self.painter is not None:
+            self.recording.keep(frame, self.prior.transform.planes(self.pixels), self.painter)
+        return frame
 
 
 def _dead_zone(scaled: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -107,21 +191,19 @@ def _dead_zone(scaled: NDArray[np.float32]) -> NDArray[np.int32]:
 
 
 def record(
-    prior: Prior, native: NativeWavelet, clips: Sequence[Tensor], trained: bool, generator: torch.Generator
-) -> list[Example]:
-    """Examples of uint8 clips (T, H, W, 3), each coded once at a random quality, depth and block size."""
-    examples: list[Example] = []
-
-    def number(limit: int) -> int:
-        return int(torch.randint(limit, (1,), generator=generator))
-
+    prior: Prior, native: NativeWavelet, clips: Sequence[Tensor], trained: bool, recording: Recording
+) -> Recording:
+    """Fill `recording` from uint8 clips (T, H, W, 3), each coded once at a random quality, depth and block size."""
+    number = recording.number
     for clip in clips:
         search = replace(Search(), depth=(0, 1, 2, 3, 3, 3, 4)[number(7)], block=(8, 16)[number(2)])
         frames = clip[: 8 if search.depth == 0 else None]
         spec = GroupSpec(len(frames), clip.shape[1], clip.shape[2], clip.shape[3], number(6401))
+        assert search.depth is not None
         group = Group(prior, spec, search.depth, search.block)
+        painter = None if recording.painter is None else GroupPainter(recording.painter, spec, "standard")
         for at, place in enumerate(group.places):
             recorder = Recorder(group, native, search, np.ascontiguousarray(frames[place.number].numpy()), Nowhere())
-            recorder.trained, recorder.examples = trained, examples
+            recorder.trained, recorder.recording, recorder.painter = trained, recording, painter
             recorder.put(at)
-    return examples
+    return recording

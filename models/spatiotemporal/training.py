@@ -1,19 +1,23 @@
 """The training task of family `spatiotemporal`: what predicted frames need, on clips.
 
 What frames on their own need is trained before, on pictures, as a model of family `wavelet`, and taken over by
-`restore`.  This task codes clips in closed loop, keeps residuals and hints, and minimises the bits of their
-rounding; every RECORD_EVERY steps it codes other clips with the priors that it has then.
+`restore`.  This task codes clips in closed loop and keeps what it met; every RECORD_EVERY steps it codes other clips
+with the priors that it has then, and for networks alone a few others every ROLL_EVERY steps, which replace the oldest.
+The priors minimise the bits of the rounded residuals, the networks the error of the pixels that they paint, both
+relative to their present size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .. import wavelet_packet as wp
 from ..exact_transform import FACTORS
 from ..fixed_point import ACCUMULATOR_LIMIT
 from ..interface import TrainingTask
@@ -21,31 +25,68 @@ from ..motion_tables import fit
 from ..native import NativeWavelet
 from ..native_prior import NativePrior
 from ..scale_tables import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES, integer_tables, magnitude_counts
-from ..wavelet import RATE_WEIGHT, WaveletModel
+from ..synthesis import SynthesisNetwork
+from ..wavelet import RATE_WEIGHT, WaveletModel, step_size
 from ..wavelet_family import model_sizes
 from ..wavelet_training import REFIT_EVERY, prior_tensors, restore_parameters, restore_wavelet, wavelet_tensors
 from .group import Prior
-from .model import FIRST_TABLE, PRIORS, SpatiotemporalModel
-from .recording import Example, NoMotion, cropped, record
+from .model import BANDS, FIRST_TABLE, LOWS, PLACE, PRIORS, SpatiotemporalModel, inter_sizes
+from .painting import FramePainter
+from .recording import Example, NoMotion, Painting, Recording, cropped, record
 from .steps import Steps, step_tensors
 from .transform import ExactTransform
 
-RECORD_EVERY = 2500  # steps
-CLIPS = 72  # that a recording takes
+RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps
+CLIPS, ROLLED = 72, 4  # clips that a recording takes, and that are coded anew for networks alone
 CELLS = 32  # side of the squares that are trained on, in cells
-Batch = tuple[str, list[Tensor], Tensor, list[Tensor], Tensor]  # prior, levels, low, hints, quality
+
+
+@dataclass(frozen=True)
+class PriorBatch:
+    """Inputs of `SpatiotemporalModel.quantise`."""
+
+    name: str
+    levels: list[Tensor]
+    low: Tensor
+    hints: list[Tensor]
+    quality: Tensor
+
+
+@dataclass(frozen=True)
+class DecoderBatch:
+    """See `recording.Painting`: words (B, INPUTS, h, w), lacking (B, 192, h, w)."""
+
+    words: Tensor
+    lacking: Tensor
+    quality: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    priors: PriorBatch | None
+    decoders: DecoderBatch | None
 
 
 class SpatiotemporalTask(TrainingTask):
-    """See `interface.TrainingTask`."""
+    """See `interface.TrainingTask`.
+
+    priors, decoders: 1 to train what chooses tables, and what paints predicted frames, 0 to keep it as it is.
+    """
 
     trained: Tensor
+    painting: Tensor
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, priors: int = 1, decoders: int = 1, **options: Any) -> None:
         super().__init__()
         self.model = SpatiotemporalModel(**options)
         self.model.still.requires_grad_(False)
+        self.model.still.bf16 = True
+        self.priors, self.decoders = bool(priors), bool(decoders)
+        self.model.priors.requires_grad_(self.priors)
+        self.model.inter.requires_grad_(self.decoders)
         self.register_buffer("trained", torch.zeros((), dtype=torch.bool))  # far enough to code with
+        self.register_buffer("painting", torch.zeros((), dtype=torch.bool))  # networks have learned something
+        self.kept: dict[str, Tensor] = {}  # adopted for export, in place of the priors
 
     def initialise(self, images: list[Tensor]) -> None:
         """Nothing: rungs are set from the first recording."""
@@ -59,20 +100,52 @@ class SpatiotemporalTask(TrainingTask):
         transform = ExactTransform(self.model.still.order.numpy().astype(np.int32))
         return Prior(native.prior, one, two, NoMotion(), Steps(step_tensors(FACTORS)), transform), native
 
+    def recording(self, clips: list[Tensor], generator: torch.Generator, cells: int | None) -> Recording:
+        """What the parts that are trained learn from, met in `clips`."""
+        prior, native = self.coder()
+        paints = self.decoders and bool(self.trained)
+        painter = FramePainter(native, prior.transform, {}) if paints else None
+        return record(prior, native, clips, bool(self.trained), Recording(generator, self.priors, painter, cells))
+
     def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Endless batches of one prior's examples, from uint8 clips (T, H, W, 3)."""
+        """Endless batches of one prior's examples, and of squares to paint, from uint8 clips (T, H, W, 3).
+
+        ValueError when networks alone are to be trained, without priors to code with.
+        """
         clips = clips_of(samples)
-        while True:
-            chosen = torch.randperm(len(clips), generator=generator)[:CLIPS].tolist()
-            examples = record(*self.coder(), [clips[i] for i in chosen], bool(self.trained), generator)
+        if not (self.priors or bool(self.trained)):
+            raise ValueError("networks alone are trained from a weights file with priors")
+        while self.priors:
+            met = self.recording(drawn_from(clips, CLIPS // (1 + self.decoders), generator), generator, CELLS)
             if not self.trained:
-                self.set_rungs(examples)
-            pools = [[e for e in examples if e.references == count + 1] for count in range(len(PRIORS))]
+                self.set_rungs(met.examples)
             self.trained.fill_(True)
             for _ in range(RECORD_EVERY):
-                which = int(torch.randint(3, (1,), generator=generator) > 0)
-                drawn = torch.randint(len(pools[which]), (batch,), generator=generator).tolist()
-                yield collate(PRIORS[which], [pools[which][i] for i in drawn], generator)
+                yield self.drawn(met, batch, generator)
+            del met  # before the next one is made
+        pool = [self.recording([clip], generator, CELLS) for clip in drawn_from(clips, CLIPS // 3, generator)]
+        while True:
+            met = Recording(generator, paintings=[painting for one in pool for painting in one.paintings])
+            for _ in range(ROLL_EVERY):
+                yield self.drawn(met, batch, generator)
+            fresh = [self.recording([clip], generator, CELLS) for clip in drawn_from(clips, ROLLED, generator)]
+            pool = [*pool, *fresh][-CLIPS:]
+
+    def drawn(self, met: Recording, batch: int, generator: torch.Generator) -> Batch:
+        """A random batch of a recording."""
+
+        def some(count: int) -> list[int]:
+            chosen: list[int] = torch.randint(count, (batch,), generator=generator).tolist()
+            return chosen
+
+        priors = decoders = None
+        if self.priors:
+            references = 1 + int(torch.randint(3, (1,), generator=generator) > 0)
+            pool = [e for e in met.examples if e.references == references]
+            priors = collate([pool[i] for i in some(len(pool))], generator)
+        if met.paintings:
+            decoders = collate_paintings([met.paintings[i] for i in some(len(met.paintings))])
+        return Batch(priors, decoders)
 
     @torch.no_grad()
     def set_rungs(self, examples: list[Example]) -> None:
@@ -92,21 +165,61 @@ class SpatiotemporalTask(TrainingTask):
     # -- the loss ----------------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        name, levels, low, hints, quality = batch
-        found = self.model.quantise(name, levels, low, hints, quality)
-        rate = found.bits / (64 * levels[0][0, 0].numel())
+        losses, scalars = [], {}
+        for part in (batch.priors, batch.decoders):
+            if part is not None:
+                loss, found = self.prior_loss(part) if isinstance(part, PriorBatch) else self.decoder_loss(part)
+                losses.append(loss)
+                scalars.update(found)
+        return torch.stack(losses).sum(), scalars
+
+    def prior_loss(self, batch: PriorBatch) -> tuple[Tensor, dict[str, float]]:
+        found = self.quantised(batch)
+        rate = found / (64 * batch.levels[0][0, 0].numel())
         loss = (rate / (rate.detach() + 0.003)).mean()
         value = (rate + 0.003).log().mean()
+        name = batch.name
         return loss + (value - loss).detach(), {f"bpp_{name}": rate.mean().item(), f"log_{name}": value.item()}
 
+    def quantised(self, batch: PriorBatch) -> Tensor:
+        """Bits (B,)."""
+        return self.model.quantise(batch.name, batch.levels, batch.low, batch.hints, batch.quality).bits
+
+    def decoder_loss(self, batch: DecoderBatch) -> tuple[Tensor, dict[str, float]]:
+        plain = self.error(None, batch)
+        errors = {name: self.error(network, batch) for name, network in self.model.networks().items()}
+        loss = torch.stack([(e / (e.detach() + 0.3)).mean() for e in errors.values()]).sum()
+        value = torch.stack([(e + 0.3).log().mean() for e in errors.values()]).sum()
+        self.painting.fill_(True)
+        return loss + (value - loss).detach(), {
+            f"gain_{name}": decibels(plain, error).mean().item() for name, error in errors.items()
+        }
+
+    def error(self, network: SynthesisNetwork | None, batch: DecoderBatch) -> Tensor:
+        """Squared error of a pixel (B,) after a network's correction, or before; not clipped to 0..255."""
+        rest = -batch.lacking
+        if network is not None:
+            rest = rest + self.model.still.correct(network, batch.words, batch.quality)
+        scale = step_size(batch.quality)[:, None, None, None] / self.model.still.every_gain
+        # the colour axes are orthonormal: their error is that of red, green and blue
+        error: Tensor = wp.unpacket((rest * scale).unflatten(1, (3, 64))).square().mean((1, 2, 3))
+        return error
+
     def groups(self) -> list[dict[str, Any]]:
-        parameters = [p for p in self.model.priors.parameters()]
-        return [
-            {"params": [p for p in parameters if p.ndim == 4], "optimiser": "adam", "lr": 5e-3},
-            {"params": [p for p in parameters if p.ndim == 2], "optimiser": "adam", "lr": 3e-2},
+        """Parameters by optimiser: network matrices by Muon, the priors' convolutions and all vectors by Adam."""
+        priors = list(self.model.priors.parameters()) if self.priors else []
+        networks = list(self.model.inter.parameters()) if self.decoders else []
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in priors if p.ndim == 4], "optimiser": "adam", "lr": 5e-3},
+            {"params": [p for p in priors if p.ndim == 2], "optimiser": "adam", "lr": 3e-2},
+            {"params": [p for p in networks if p.ndim == 4], "optimiser": "muon", "lr": 1e-3},
+            {"params": [p for p in networks if p.ndim != 4], "optimiser": "adam", "lr": 1e-3},
         ]
+        return [group for group in groups if group["params"]]
 
     def after_step(self, step: int) -> None:
+        if not self.priors:
+            return
         for name in PRIORS:
             self.model.prior(name).project()
         if step % REFIT_EVERY == 0:
@@ -114,17 +227,25 @@ class SpatiotemporalTask(TrainingTask):
 
     @torch.no_grad()
     def examine(self, samples: list[Tensor]) -> dict[str, float]:
-        """Bits per pixel of each kind of predicted frame, mean logarithm over held-out clips at fixed qualities."""
-        examples = record(*self.coder(), clips_of(samples), True, torch.Generator().manual_seed(1))
+        """Held-out clips at fixed qualities, of the parts that are trained.
+
+        Bits per pixel of each kind of predicted frame and their mean logarithm; PSNR of plainly painted frames, and
+        what each network adds to it, all as means over frames.
+        """
+        met = self.recording(clips_of(samples), torch.Generator().manual_seed(1), None)
         scalars = {}
-        for count, name in enumerate(PRIORS):
-            rates = []
-            for example in (e for e in examples if e.references == count + 1):
-                _, levels, low, hints, quality = collate(name, [example])
-                bits = self.model.quantise(name, levels, low, hints, quality).bits
-                rates.append(float(bits / (64 * levels[0][0, 0].numel())))
+        for count, name in enumerate(PRIORS if self.priors else ()):
+            batches = [collate([e]) for e in met.examples if e.references == count + 1]
+            rates = [float(self.quantised(b) / (64 * b.levels[0][0, 0].numel())) for b in batches]
             scalars[f"bpp_{name}"] = float(np.mean(rates))
             scalars[f"log_{name}"] = float(np.log(np.array(rates) + 0.003).mean())
+        if met.paintings:
+            squares = [collate_paintings([painting]) for painting in met.paintings]
+            plain = torch.cat([self.error(None, square) for square in squares])
+            scalars["psnr_plain"] = float((10 * (255**2 / plain).log10()).mean())
+            for name, network in self.model.networks().items():
+                errors = torch.cat([self.error(network, square) for square in squares])
+                scalars[f"gain_{name}"] = float(decibels(plain, errors).mean())
         return scalars
 
     # -- weights -----------------------------------------------------------------------------------------------------
@@ -133,9 +254,13 @@ class SpatiotemporalTask(TrainingTask):
     def export(self, samples: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Tensors and options of the weights file from pictures (3, H, W) and clips (T, H, W, 3); freezes the priors.
 
-        ValueError when an accumulator's bound does not hold.
+        After `adopt` of a file of this family only the networks are this task's.  ValueError when an accumulator's
+        bound does not hold.
         """
         model = self.model
+        networks = {f"inter.{k}": t.half() for k, t in model.inter.state_dict().items()} if self.painting else {}
+        if self.kept:
+            return {**self.kept, **networks}, {key: str(value) for key, value in model.options.items()}
         pictures, clips = [s for s in samples if s.dim() == 3], clips_of(samples)
         for name in PRIORS:
             model.prior(name).freeze()
@@ -144,13 +269,12 @@ class SpatiotemporalTask(TrainingTask):
             raise ValueError(f"an accumulator of the priors can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
         still = {f"still.{name}": tensor for name, tensor in wavelet_tensors(model.still, pictures).items()}
         coder, native = self.coder()
-        examples = record(coder, native, clips, True, torch.Generator().manual_seed(0))
+        met = record(coder, native, clips, True, Recording(torch.Generator().manual_seed(0)))
         assert isinstance(coder.motion, NoMotion)
         for _ in range(2):
             model.ladder.counts.zero_()
-            for example in examples:
-                name, levels, low, hints, quality = collate(PRIORS[example.references - 1], [example])
-                model.quantise(name, levels, low, hints, quality)
+            for example in met.examples:
+                self.quantised(collate([example]))
             model.ladder.refit()
         priors = {
             f"priors.{name}.{key.removeprefix('prior.')}": tensor
@@ -159,11 +283,20 @@ class SpatiotemporalTask(TrainingTask):
         }
         tables = integer_tables(model.still.ladder.pmf, [model.ladder.pmf])
         options = {**model.options, "largest_accumulator": int(bound)}
-        tensors = {**tables, **still, **priors, **fit(coder.motion.recorded), **step_tensors(FACTORS)}
+        tensors = {**tables, **still, **priors, **networks, **fit(coder.motion.recorded), **step_tensors(FACTORS)}
         return tensors, {key: str(value) for key, value in options.items()}
 
     def adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Take what frames on their own need from a weights file of family `wavelet`, whatever its sizes."""
+        """Take what this task does not train from a weights file.
+
+        Of family `wavelet`: what frames on their own need, whatever its sizes.  Of this family: all but the networks of
+        predicted frames, for a task that trained nothing else.  ValueError for another.
+        """
+        if any(name.startswith("still.") for name in tensors):
+            if self.priors:
+                raise ValueError("priors that were trained are not replaced: adopt weights of family wavelet")
+            self.kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("inter.")}
+            return
         still = WaveletModel(**model_sizes(tensors))
         restore_wavelet(still, tensors)
         self.model.still = still.requires_grad_(False)
@@ -171,16 +304,48 @@ class SpatiotemporalTask(TrainingTask):
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from a weights file of this family, or of family `wavelet` for frames on their own."""
+        """Go on from a weights file of this family, or of family `wavelet` for frames on their own.
+
+        Networks for predicted frames start as those of frames on their own where the file has none.
+        """
         whole = any(name.startswith("still.") for name in tensors)
         tables = {name: tensors[name] for name in TABLE_NAMES}
         restore_wavelet(self.model.still, {**tables, **(part(tensors, "still.") if whole else tensors)})
+        for name, network in self.model.networks().items():
+            start_from(network, self.model.still.networks().get(name))
         if whole:
             for name in PRIORS:
                 restore_parameters(self.model.prior(name), part(tensors, f"priors.{name}."))
+            restore_parameters(self.model.inter, part(tensors, "inter."))
+            self.painting.fill_(any(inter_sizes(tensors).values()))
             self.model.ladder.counts.copy_(magnitude_counts(tensors, FIRST_TABLE))
             self.model.ladder.refit()
             self.trained.fill_(True)
+
+
+def start_from(network: SynthesisNetwork, still: SynthesisNetwork | None) -> None:
+    """Take over a network of frames on their own, silent: all but the last convolution, where the shapes agree."""
+    if (
+        still is None
+        or len(still.blocks) != len(network.blocks)
+        or still.leave.weight.shape != network.leave.weight.shape
+    ):
+        return
+    taken = {name: t for name, t in still.state_dict().items() if not name.startswith(("leave.", "enter.weight"))}
+    network.load_state_dict(taken, strict=False)
+    into, known = network.enter.weight, still.enter.weight
+    into.zero_()
+    into[:, BANDS : 2 * BANDS + LOWS] = known[:, BANDS:]  # rungs and low bands
+    into[:, 2 * BANDS + LOWS + PLACE :] = known[:, :BANDS]  # latents
+
+
+def decibels(before: Tensor, after: Tensor) -> Tensor:
+    return 10 * (before / after).log10()
+
+
+def drawn_from(clips: list[Tensor], count: int, generator: torch.Generator) -> list[Tensor]:
+    """Random clips, each at most once."""
+    return [clips[i] for i in torch.randperm(len(clips), generator=generator)[:count].tolist()]
 
 
 def clips_of(samples: list[Tensor]) -> list[Tensor]:
@@ -192,18 +357,26 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def collate(name: str, examples: list[Example], generator: torch.Generator | None = None) -> Batch:
-    """Whole frames of one size, or with a generator random squares of CELLS cells, as a batch."""
+def collate(examples: list[Example], generator: torch.Generator | None = None) -> PriorBatch:
+    """Whole frames of one size and kind, or with a generator random squares of CELLS cells, as a batch."""
     parts = [example if generator is None else cropped(example, CELLS, generator) for example in examples]
 
     def stacked(planes: list[Tensor]) -> Tensor:
         return torch.stack(planes).float()
 
     depth = range(len(parts[0].levels))
-    return (
-        name,
+    return PriorBatch(
+        PRIORS[parts[0].references - 1],
         [stacked([part.levels[level] for part in parts]) for level in depth],
         stacked([part.low for part in parts]),
         [stacked([part.hints[level] for part in parts]) for level in depth],
         torch.tensor([part.quality for part in parts]),
+    )
+
+
+def collate_paintings(paintings: list[Painting]) -> DecoderBatch:
+    return DecoderBatch(
+        torch.stack([painting.words for painting in paintings]).float(),
+        torch.stack([painting.lacking for painting in paintings]).float(),
+        torch.tensor([painting.quality for painting in paintings]),
     )
