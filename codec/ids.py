@@ -77,7 +77,7 @@ def _spec(clip: Clip, frames: int) -> GroupSpec:
 
 def _codes(clip: Clip, ids: Any) -> tuple[Discrete, Tensor, GroupSpec]:
     """Ids in any form as the codes of frames of the clip's size and quality."""
-    family, ids = discrete(clip.family), torch.as_tensor(ids)
+    family, ids = discrete(clip.family), torch.as_tensor(ids.codes if isinstance(ids, IdTokens) else ids)
     if ids.dim() not in (2, 4) or not len(ids):
         raise ParameterError(f"ids are codes (T, h, w, Q), a sequence (T, n) or bytes (T, n), not {tuple(ids.shape)}")
     spec = _spec(clip, len(ids))

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..entropy import Tables
@@ -20,6 +21,7 @@ from .native import NativeWavelet
 from .refinement import refine
 from .rounding import round_cheaply
 from .scale_tables import MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES
+from .task_gains import TaskGains
 from .wavelet import CELL, GRAY_SLICES, PYRAMID, RATE_WEIGHT, Bands, WaveletModel, step_size
 
 
@@ -31,7 +33,8 @@ class WaveletFamily:
     decoders: ClassVar[tuple[str, ...]] = ("standard", "fast")
     default_gop: ClassVar[int] = 1
     options: ClassVar[dict[str, str]] = {
-        "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})"
+        "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})",
+        "task": "file of `tessera train wavelet --objective task`: keeps what a network looks at",
     }
 
     def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -50,6 +53,7 @@ class WaveletFamily:
         self.channels = 3 + len(self.model.order)
         self.rate_weight = RATE_WEIGHT
         self.refines = False
+        self.gains: TaskGains | None = None
         self.device = torch.device("cpu")
         self.native: NativeWavelet | None = NativeWavelet(self.model, RATE_WEIGHT)
 
@@ -60,17 +64,23 @@ class WaveletFamily:
         return self
 
     def configure(self, effort: str, **options: object) -> WaveletFamily:
-        """`rate_weight`: how roundings weigh error against bits.  Effort slow refines latents (`refinement`)."""
+        """`rate_weight`: how roundings weigh error against bits.  `task`: the tensors of `task_gains`.
+
+        Effort slow refines latents (`refinement`), for pictures that people look at: beside a task it changes nothing.
+        """
         unknown = options.keys() - self.options.keys()
         if unknown:
-            raise ValueError(f"codec wavelet has no option {', '.join(sorted(unknown))}; it has rate_weight")
+            known = ", ".join(self.options)
+            raise ValueError(f"codec wavelet has no option {', '.join(sorted(unknown))}; it has {known}")
         weight = float(str(options.get("rate_weight", RATE_WEIGHT)))
         if not 0.0 <= weight <= 1.0:
             raise ValueError(f"rate_weight {weight:g} is not in 0..1")
-        if weight == self.rate_weight and self.refines == (effort == "slow"):
+        gains = TaskGains.of(options["task"]).to(self.device) if "task" in options else None
+        refines = effort == "slow" and gains is None
+        if weight == self.rate_weight and self.refines == refines and gains is self.gains:
             return self
         configured = copy.copy(self)
-        configured.refines = effort == "slow"
+        configured.refines, configured.gains = refines, gains
         configured.rate_weight = weight
         configured.native = None if self.native is None else self.native.weighing(weight)
         return configured
@@ -83,12 +93,23 @@ class WaveletFamily:
             pixels = frame.to(self.device).permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
             move = refine(self.model, pixels, spec.quality, self.rate_weight) if self.refines else None
             if self.native is not None:
-                self.native.encode(frame, spec, port, move)
+                scaled, low = self.native.scaled_bands(frame, spec.quality, move)
+                self.native.prior.code(self._for_task(scaled, spec.quality), low, spec, port)
                 continue
+            quality = torch.tensor([spec.quality], device=self.device)
             bands = self.model.analyse(pixels)
             if move is not None:
-                bands.packet = bands.packet + move * step_size(torch.tensor([spec.quality], device=self.device))
+                bands.packet = bands.packet + move * step_size(quality)
+            if self.gains is not None:
+                bands = self.gains.scale(bands, quality)
             self._walk(spec, Encoding(port, self.model.ladder.costs, bands, spec.quality, self.rate_weight))
+
+    def _for_task(self, scaled: list[NDArray[np.float32]], quality: int) -> list[NDArray[np.float32]]:
+        """Bands of the kernels, (bands, cells) of each level, as the task wants them."""
+        if self.gains is None:
+            return scaled
+        gains = self.gains.at(torch.tensor([quality]))
+        return [y * g.view(-1, 1).numpy() for y, g in zip(scaled, gains, strict=True)]
 
     @torch.inference_mode()
     def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:

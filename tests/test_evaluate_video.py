@@ -30,7 +30,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("spec", ["x264@preset=ultrafast", "x265@preset=ultrafast@tune=psnr", "svtav1@preset=12"])
+@pytest.mark.parametrize("spec", ["x264@preset=ultrafast", "x265@preset=ultrafast@tune=psnr", "svtav1@preset=12",
+                                  "svtav1@preset=12@tune=vq", "vvc@preset=faster"])  # fmt: skip
 def test_clip_codecs_keep_every_frame_in_order(clip: Path, spec: str) -> None:
     codec = clip_peer(spec)
     with media.open_source(str(clip)) as source:

@@ -27,8 +27,8 @@ from .ids import (
     sequence_nodes,
     sequence_of,
 )
-from .model import RATE_WEIGHT, VqganModel, enlarged
-from .restoration import restore, summed
+from .model import RATE_WEIGHT, VqganModel, enlarged, summed
+from .restoration import restore
 from .stages import FINE_SIZE, LOW_SIZE, STAGES, depths
 from .tables import read_tables
 from .walk import Getting, Putting, Reading, walk_frame

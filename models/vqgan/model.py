@@ -21,9 +21,9 @@ from .. import wavelet_packet as wp
 from ..band_prior import parity_mask
 from ..synthesis import SynthesisNetwork
 from ..wavelet import CELL, LEVELS, colour_matrix
-from .codebook import DEPTH, NODES, TreeCodebook
-from .prior import EMBEDDING, StagePrior, bits_of, path
-from .stages import FINE_SIZE, LOW_SIZE, STAGES, grid_of
+from .codebook import TreeCodebook
+from .prior import StagePrior, bits_of, path
+from .stages import FINE_SIZE, LOW_SIZE, STAGES
 
 RATE_WEIGHT = 1.0  # of a bit, in what a further bit a vector of the last stage would save in squared error
 CANDIDATES = 24  # nearest words that are weighed against their bits
@@ -124,16 +124,13 @@ class VqganModel(nn.Module):
         words += [compand(enlarged(part, times)[:, :, :h, :w]) for part, times in ((middle, 2), (coarse, 4))]
         return self.to_pixels(plain + self.run(self.synthesis, torch.cat(words, 1), quality))
 
+    def words(self, stage: int, nodes: Tensor) -> Tensor:
+        """Words (B, size, h, w) of nodes (B, h, w); no node counts as zero."""
+        return F.embedding(nodes, self.codebook(stage).nodes).permute(0, 3, 1, 2)
+
     def sums(self, nodes: list[Tensor]) -> list[Tensor]:
-        """Words of the nodes, added up over the stages of each grid; no word counts as zero."""
-        sums: list[Tensor] = []
-        for stage, (spec, at) in enumerate(zip(STAGES, nodes, strict=True)):
-            words = F.embedding(at, self.codebook(stage).nodes).permute(0, 3, 1, 2)
-            if stage and STAGES[stage - 1].stride == spec.stride:
-                sums[-1] = sums[-1] + words
-            else:
-                sums.append(words)
-        return sums
+        """Words of the nodes of every stage, see `summed`."""
+        return summed([self.words(stage, at) for stage, at in enumerate(nodes)])
 
     # -- indices -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +170,7 @@ class VqganModel(nn.Module):
                 sums.append(torch.zeros_like(rest))
             nodes, bits = self.choose(stage, rest, coded.nodes, quality, deep[:, stage], price, before)
             coded.vectors.append(rest.detach())
-            words = F.embedding(nodes, self.codebook(stage).nodes).permute(0, 3, 1, 2)
+            words = self.words(stage, nodes)
             present = (deep[:, stage] > 0).view(-1, 1, 1, 1)
             coded.commitment = coded.commitment + ((rest - words) * present).square().sum((1, 2, 3))
             passed = (rest + (words - rest).detach()) * present
@@ -238,6 +235,17 @@ class VqganModel(nn.Module):
         return nodes.gather(1, best).squeeze(1)
 
 
+def summed(words: list[Tensor]) -> list[Tensor]:
+    """Words (B, size, h, w) of every stage, added up on each of the three grids: what `synthesise` takes."""
+    sums: list[Tensor] = []
+    for stage, part in enumerate(words):
+        if stage and STAGES[stage - 1].stride == STAGES[stage].stride:
+            sums[-1] = sums[-1] + part
+        else:
+            sums.append(part)
+    return sums
+
+
 def compand(x: Tensor) -> Tensor:
     return x.sign() * torch.log1p(x.abs() / 8.0)
 
@@ -259,11 +267,3 @@ def reduced(bands: Tensor, low: Tensor) -> Tensor:
 
 def enlarged(x: Tensor, times: int) -> Tensor:
     return x.repeat_interleave(times, 2).repeat_interleave(times, 3) if times > 1 else x
-
-
-def empty_nodes(height: int, width: int, batch: int = 1) -> list[Tensor]:
-    """No node in any stage of pictures of this size."""
-    return [torch.zeros(batch, *grid_of(height, width, stage.stride), dtype=torch.int64) for stage in STAGES]
-
-
-__all__ = ["DEPTH", "EMBEDDING", "NODES", "Coded", "VqganModel", "empty_nodes"]

@@ -40,7 +40,7 @@ def restore(
         found, book = nodes[stage].masked_fill(lost[stage], 0), model.codebook(stage)
         if depth == 0:
             filled.append(torch.zeros_like(found))
-            words.append(F.embedding(filled[-1], book.nodes).permute(0, 3, 1, 2))
+            words.append(model.words(stage, filled[-1]))
             continue
         past = torch.zeros_like(found) if before is None else before[stage]
         vectors = F.embedding(found, book.nodes).view(-1, STAGES[stage].size)
@@ -72,14 +72,3 @@ def guess(
         parts.append((likeliest, at + (1 << depth), chance @ book.words(depth)))
     surest, node, mean = (torch.cat(part) for part in zip(*parts, strict=True))
     return surest, node, mean
-
-
-def summed(words: list[Tensor]) -> list[Tensor]:
-    """Words of every stage, added up over the stages of each grid: what `VqganModel.synthesise` takes."""
-    sums: list[Tensor] = []
-    for stage, part in enumerate(words):
-        if stage and STAGES[stage - 1].stride == STAGES[stage].stride:
-            sums[-1] = sums[-1] + part
-        else:
-            sums.append(part)
-    return sums

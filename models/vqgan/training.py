@@ -24,7 +24,7 @@ from ..wavelet_training import narrowed
 from .adversary import Discriminator, adversarial_losses, balance, texture_loss
 from .codebook import DEAD, DEPTH
 from .model import Coded, VqganModel
-from .prior import IntegerTable, bits_of, path
+from .prior import bits_of, path
 from .stages import STAGES, depths, full_quality
 from .tables import turn_tables
 
@@ -75,7 +75,7 @@ class VqganTask(TrainingTask):
         """Squared distance of each vector to its nearest word."""
         book = self.model.codebook(stage)
         far = torch.cat([book.distances(part, DEPTH).amin(1) for part in vectors.split(8192)])
-        return far + vectors.square().sum(1)
+        return (far + vectors.square().sum(1)).clamp(min=0.0)
 
     # -- the loss ----------------------------------------------------------------------------------------------------
 
@@ -302,5 +302,3 @@ class VqganTask(TrainingTask):
             book = self.model.codebook(stage)
             book.sums.copy_(book.words(DEPTH) * book.use[:, None])
 
-
-__all__ = ["IntegerTable", "VqganTask"]

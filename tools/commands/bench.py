@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tessera.codec.defaults import CODEC
 from tessera.tools import options
 
 
@@ -16,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "reading files as tokens beside decoding pixels and encoding patches",
     )  # fmt: skip
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="pictures or folders, of `bench latents`")
-    parser.add_argument("--codec", default="wavelet", metavar="NAME", help="family that `codec` and `tokens` measure")
+    parser.add_argument("--codec", default=CODEC, metavar="NAME", help="family that `codec` and `tokens` measure")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs of each, of which the median counts")
     parser.add_argument("--threads", type=int, metavar="N", help="of torch (default: as it is)")
     options.add_json(parser)

@@ -1,11 +1,11 @@
-"""`tessera evaluate images|video|machine|latents|tokens [PATH...] --out REPORT/`: rate and quality beside other codecs.
+"""`tessera evaluate images|video|machine|latents|tokens|extreme [PATH...] --out REPORT/`: codecs beside one another.
 
 Written to the report's folder: `results.csv` (one row a source and setting), `summary.csv` (means over the sources),
 `bdrate.csv`, a plot a metric, and `index.html`, which shows them all and compares pictures with a slider.  Rows that
 are there already, of the same file and the same version of the codec, are not measured again, so an interrupted run
 goes on where it stopped.  `machine` measures what a classifier still sees, `latents` what a
-transformer learns from latents and from pixels, `tokens` what each reducer leaves of them; see `machine.py`,
-`tokens_study.py` and `tokens.py` in the folder `evaluation`.
+transformer learns from latents and from pixels, `tokens` what each reducer leaves of them, `extreme` the lowest rates;
+see `machine.py`, `tokens_study.py`, `tokens.py` and `extreme.py` in the folder `evaluation`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tessera.codec.defaults import CODEC
 from tessera.tools import options
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from tessera.tools.evaluation.rows import Row
     from tessera.tools.report.slider import Scene
 
+KINDS = ("images", "video", "machine", "latents", "tokens", "extreme")
 QUALITIES = {
     "images": (5, 15, 25, 35, 45, 55, 65, 75, 85, 95),
     "video": (10, 25, 40, 55, 70, 85),
     "machine": (5, 10, 20, 30, 40, 50, 70, 90),
 }
-CODECS = {"images": "wavelet,jpeg,webp,avif", "video": "wavelet,x264,x265,svtav1", "machine": "wavelet,jpeg,webp"}
+PEERS = {"images": "jpeg,webp,avif", "video": "x264,x265,svtav1", "machine": "jpeg,webp"}  # beside the default codec
 RATES = {"images": [0.2, 0.7], "video": [0.3]}
 
 
@@ -43,13 +45,13 @@ def _numbers(low: float, high: float) -> Callable[[str], list[float]]:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=("images", "video", "machine", "latents", "tokens"), help="what is evaluated")
+    parser.add_argument("kind", choices=KINDS, help="what is evaluated")
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files, or folders of them; `tokens`: none")
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT/", help="folder of the report")
     parser.add_argument(
         "--codecs", type=_names, metavar="A,B@key=value",
-        help="families and other codecs, with options (default: images wavelet,jpeg,webp,avif; "
-        "video wavelet,x264,x265,svtav1; machine wavelet,jpeg,webp). "
+        help=f"families and other codecs, with options (default: {CODEC} and, of images, {PEERS['images']}; of video, "
+        f"{PEERS['video']}; of machine, {PEERS['machine']}). "
         "Pictures also: jpegxl, hevc, vvc, compressai:NAME[@Q], published:NAME",
     )  # fmt: skip
     parser.add_argument("--references", type=_names, metavar="A,B", help="compute BD-rates against (default: all)")
@@ -61,7 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="measurements at a time")
     parser.add_argument("--msssim-every", type=int, default=8, metavar="N", help="frames of clips (default 8)")
     parser.add_argument("--pictures", type=int, default=2, metavar="N", help="of the slider (default 2, 0: no slider)")
-    parser.add_argument("--rates", type=_numbers(0.001, 100), metavar="0.2,0.7", help="of the slider, bpp")
+    parser.add_argument(
+        "--rates", type=_numbers(0.001, 100), metavar="0.2,0.7", help="of the slider, of `extreme`, bpp"
+    )
     machine = parser.add_argument_group("of `machine` and `latents`, which take one tar file of labelled pictures")
     machine.add_argument("--images", type=int, default=0, metavar="N", help="test pictures (default: all)")
     machine.add_argument("--epochs", type=int, default=14, metavar="N", help="of training the classifier")
@@ -85,16 +89,17 @@ def run(args: argparse.Namespace) -> int:
         from tessera.codec.errors import ParameterError
 
         raise ParameterError(f"evaluate {args.kind} takes {'no PATH' if args.paths else 'at least one PATH'}")
-    if args.kind in ("latents", "tokens"):
+    if args.kind in ("latents", "tokens", "extreme"):
         return _tokens(args)
     return _machine(args) if args.kind == "machine" else _report(args)
 
 
 def _tokens(args: argparse.Namespace) -> int:
     from tessera.tools.evaluation import tokens, tokens_study
+    from tessera.tools.report import extreme
 
-    _check_counts(args, "epochs", "seeds", "clips", "side")
-    module = tokens if args.kind == "tokens" else tokens_study
+    _check_counts(args, "epochs", "seeds", "clips", "side", "jobs")
+    module = {"tokens": tokens, "latents": tokens_study, "extreme": extreme}[args.kind]
     args.out.mkdir(parents=True, exist_ok=True)
     result = module.evaluate(args)
     if args.json:
@@ -113,7 +118,7 @@ def _machine(args: argparse.Namespace) -> int:
     _check_counts(args, "jobs", "epochs")
     if len(args.paths) != 1 or not args.paths[0].is_file():
         raise ParameterError("evaluate machine takes one tar file of pictures train/CLASS/NAME and test/CLASS/NAME")
-    codecs = args.codecs or CODECS["machine"].split(",")
+    codecs = args.codecs or _usual("machine")
     context = jobs.Context("images", tuple(args.qualities or QUALITIES["machine"]), args.device)
     peers = [jobs.subject(context, name) for name in codecs]
     test = perception.read_set(args.paths[0], "test")
@@ -164,7 +169,7 @@ def _report(args: argparse.Namespace) -> int:
 
     _check_counts(args, "jobs", "msssim_every")
     paths = _find(args)
-    names = args.codecs or CODECS[args.kind].split(",")
+    names = args.codecs or _usual(args.kind)
     codecs = [name for name in names if not name.startswith(PUBLISHED)]
     qualities = tuple(args.qualities or QUALITIES[args.kind])
     context = jobs.Context(args.kind, qualities, args.device, args.msssim_every)
@@ -187,6 +192,11 @@ def _report(args: argparse.Namespace) -> int:
         print_tables(result)
         print(f"report: {args.out / 'index.html'}")
     return 0
+
+
+def _usual(kind: str) -> list[str]:
+    """The codecs that are measured where none are named."""
+    return [CODEC, *PEERS[kind].split(",")]
 
 
 def _find(args: argparse.Namespace) -> list[Path]:

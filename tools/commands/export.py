@@ -23,11 +23,14 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from tessera.codec import weights
+    from tessera.codec.errors import ParameterError
     from tessera.data import packs
     from tessera.models.registry import task
 
     folder = Path(args.folder)
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    if state.get("objective") == "task":
+        raise ParameterError(f"{folder} was trained for a task: {folder / 'task.safetensors'} is what it made")
     trained = task(state["name"], **state["options"])
     trained.load_state_dict(state["average"])
     adopted: dict[str, str] = {}

@@ -115,7 +115,12 @@ def accuracy(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
 
 def as_input(pixels: NDArray[np.uint8]) -> Tensor:
     """uint8 (n, H, W, 3) to float (n, 3, H, W) around 0."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(64).sub_(2)
+    return scaled(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """0..255 to what a classifier is given: float around 0."""
+    return (pixels / 64).sub_(2)
 
 
 def spearman(first: list[float], second: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""The families of this package as peers: `wavelet`, `wavelet@decoder=fast`, `spatiotemporal@effort=slow@gop=16`."""
+"""The families of this package as peers: `wavelet@decoder=fast`, `wavelet@rate_weight=0`, `spatiotemporal@gop=16`."""
 
 from __future__ import annotations
 
@@ -73,4 +73,6 @@ def _prepare(spec: str, device: str) -> tuple[dict[str, Any], str | None, str, s
     extra = "".join(f" -o {key}={value}" for key, value in ours.items())
     about = f"tessera encode IN OUT.tsr --codec {name} --quality Q{named}{extra}"
     version = f"tessera {tessera.__version__} weights {weights.load(name, device=device)[1].hex()}"
+    if "task" in ours:
+        version += f" task {weights.identify(weights.read_task(Path(texts['task']))).hex()}"
     return arguments, decoder, about, version

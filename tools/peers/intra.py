@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,26 +84,25 @@ def _vvc(spec: str, given: Options) -> PicturePeer:
         height, width = pixels.shape[:2]
         raw = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -i -"
         scale = "-vf scale=out_color_matrix=bt709:out_range=full"
-        data = _ffmpeg(f"{raw} {scale} {command} -qp {qp:g} -threads 1 -f vvc -", pixels.tobytes())
-        return data
+        return ffmpeg(f"{raw} {scale} {command} -qp {qp:g} -threads 1 -f vvc -".split(), pixels.tobytes())
 
     def decode(data: bytes) -> Pixels:
         scale = "-vf scale=in_color_matrix=bt709:in_range=full"
-        ppm = _ffmpeg(f"-f vvc -i - {scale} -frames:v 1 -c:v ppm -pix_fmt rgb24 -f image2pipe -", data)
+        ppm = ffmpeg(f"-f vvc -i - {scale} -frames:v 1 -c:v ppm -pix_fmt rgb24 -f image2pipe -".split(), data)
         from PIL import Image
 
         return np.asarray(Image.open(io.BytesIO(ppm)))
 
     about = f"imageio-ffmpeg: ffmpeg {command} -qp Q, one frame, full-range BT.709"
-    return Peer(spec, "qp", (47, 42, 37, 32, 27, 22, 17), about, encode, decode, _ffmpeg_version, limits=(1, 63))
+    return Peer(spec, "qp", (47, 42, 37, 32, 27, 22, 17), about, encode, decode, ffmpeg_version, limits=(1, 63))
 
 
-def _ffmpeg(arguments: str, data: bytes) -> bytes:
-    """What the bundled ffmpeg writes to stdout for `data` on stdin."""
-    command = [_executable(), "-hide_banner", "-loglevel", "error", *arguments.split()]
+def ffmpeg(arguments: Sequence[str], data: bytes = b"") -> bytes:
+    """What the bundled ffmpeg writes to stdout for `data` on stdin.  CodecError with its words where it fails."""
+    command = [_executable(), "-hide_banner", "-loglevel", "error", *arguments]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode or not done.stdout:
-        raise CodecError(f"ffmpeg {arguments}: {done.stderr.decode(errors='replace').strip()}")
+        raise CodecError(f"ffmpeg {' '.join(arguments)}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
 
 
@@ -117,8 +117,8 @@ def _executable() -> str:
         raise ParameterError(f"imageio-ffmpeg has no ffmpeg for this machine: {error}") from error
 
 
-def _ffmpeg_version() -> str:
+def ffmpeg_version() -> str:
     import imageio_ffmpeg
 
     _executable()
-    return f"imageio-ffmpeg {imageio_ffmpeg.__version__} ffmpeg {imageio_ffmpeg.get_ffmpeg_version()}"
+    return f"imageio-ffmpeg {imageio_ffmpeg.__version__} ffmpeg {imageio_ffmpeg.getffmpeg_version()}"

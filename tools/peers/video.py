@@ -1,8 +1,9 @@
-"""Clip codecs through PyAV: x264, x265, SVT-AV1 at named presets and GOPs, each a Matroska file in memory.
+"""Clip codecs: x264, x265, SVT-AV1 through PyAV and VVC (vvenc) through imageio-ffmpeg, at named presets and GOPs.
 
-The clip's own YUV frames go in when they are 8-bit 4:2:0 (what is not becomes that), so nothing is lost on the way; the
-decoded file becomes RGB by the same conversion as the source.  Every encoder runs on a fixed number of threads, because
-the files depend on it.
+Each makes a file in memory, Matroska or, for VVC, the bare stream.  The clip's own YUV frames go in when they are 8-bit
+4:2:0 (what is not becomes that; vvenc wants 10 bits, which hold the 8), so nothing is lost on the way; the decoded file
+becomes RGB by the same conversion as the source.  Every encoder runs on a fixed number of threads, because the files
+depend on it.
 """
 
 from __future__ import annotations
@@ -16,24 +17,29 @@ from typing import Any
 
 from tessera.codec.errors import FormatError, ParameterError
 from tessera.tools.evaluation.metrics import Pixels
+from tessera.tools.peers import intra
 from tessera.tools.peers.peer import Options, Peer, filled, parse
 
 ClipPeer = Peer[Path, Iterator[Pixels]]
 
 _X26_PRESETS = ("medium", "slow", "slower", "veryslow", "fast", "faster", "veryfast", "superfast", "ultrafast")
+_SVT_TUNES = {"vq": 0, "psnr": 1}
 _TUNES = ("default", "psnr", "ssim", "zerolatency", "grain", "fastdecode")
 
 
 @dataclass(frozen=True)
 class _Encoder:
-    """library    FFmpeg's name; `threads` its options for a fixed number of them; `crfs` from low rate to high"""
+    """library    FFmpeg's name; `threads` its options for a fixed number of them; `levels` from low rate to high"""
 
     library: str
     presets: tuple[str, ...]
     tunes: tuple[str, ...]
-    crfs: tuple[float, ...]
+    levels: tuple[float, ...]
     threads: tuple[tuple[str, str], ...]
     step: float
+    parameter: str = "crf"
+    greatest: int = 51
+    layout: str = "yuv420p"
 
 
 _ENCODERS = {
@@ -43,8 +49,12 @@ _ENCODERS = {
         (("x265-params", "pools=none:frame-threads=2:info=0:log-level=none"),), 0.1,
     ),
     "svtav1": _Encoder(
-        "libsvtav1", ("8", *(str(n) for n in range(14) if n != 8)), ("default",), (55, 45, 35, 25),
-        (("svtav1-params", "lp=1"),), 1.0,
+        "libsvtav1", ("8", *(str(n) for n in range(14) if n != 8)), ("default", "psnr", "vq"), (55, 45, 35, 25),
+        (("svtav1-params", "lp=1"),), 1.0, greatest=63,
+    ),
+    "vvc": _Encoder(
+        "libvvenc", ("medium", "slow", "slower", "fast", "faster"), ("default",), (42, 37, 32, 27),
+        (("threads", "1"),), 1.0, "qp", 63, "yuv420p10le",
     ),
 }  # fmt: skip
 CLIP_PEERS = tuple(_ENCODERS)
@@ -60,27 +70,36 @@ def clip_peer(spec: str) -> ClipPeer:
     fixed = _fixed(spec, encoder, options)
     shown = " ".join(f"-{key} {value}" for key, value in fixed.items())
 
-    def encode(path: Path, crf: float) -> bytes:
-        return _encode(path, encoder.library, {**fixed, "crf": f"{crf:g}"})
+    through, to, code, version = (
+        ("imageio-ffmpeg", "a bare stream", _encode_vvc, _vvc_version)
+        if name == "vvc"
+        else ("PyAV", "in Matroska", _encode, _version)
+    )
+
+    def encode(path: Path, level: float) -> bytes:
+        return code(path, encoder, {**fixed, encoder.parameter: f"{level:g}"})
 
     return Peer(
-        spec, "crf", encoder.crfs, f"PyAV: {encoder.library} -crf C {shown} -pix_fmt yuv420p, in Matroska",
-        encode, _decode, _version, encoder.step, limits=(1, 63 if name == "svtav1" else 51),
+        spec, encoder.parameter, encoder.levels,
+        f"{through}: {encoder.library} -{encoder.parameter} C {shown} -pix_fmt {encoder.layout}, {to}",
+        encode, _decode, version, encoder.step, limits=(1, encoder.greatest),
     )  # fmt: skip
 
 
 def _fixed(spec: str, encoder: _Encoder, options: Options) -> dict[str, str]:
-    fixed = {"preset": options["preset"]}
-    if options["tune"] != "default":
+    fixed, threads = {"preset": options["preset"]}, dict(encoder.threads)
+    if options["tune"] in _SVT_TUNES and encoder.library == "libsvtav1":
+        threads["svtav1-params"] += f":tune={_SVT_TUNES[options['tune']]}"
+    elif options["tune"] != "default":
         fixed["tune"] = options["tune"]
     if options["gop"] != "default":
         if not options["gop"].isdecimal() or int(options["gop"]) < 1:
             raise ParameterError(f"codec {spec!r}: gop is a whole number of frames, or default")
         fixed["g"] = options["gop"]
-    return {**fixed, **dict(encoder.threads)}
+    return {**fixed, **threads}
 
 
-def _encode(path: Path, library: str, options: dict[str, str]) -> bytes:
+def _encode(path: Path, encoder: _Encoder, options: dict[str, str]) -> bytes:
     import av
 
     _quiet()
@@ -91,12 +110,22 @@ def _encode(path: Path, library: str, options: dict[str, str]) -> bytes:
         stream: Any = None
         for index, frame in enumerate(source.decode(video=0)):
             if stream is None:
-                stream = _stream(output, library, options, source.streams.video[0], frame)
+                stream = _stream(output, encoder.library, options, source.streams.video[0], frame)
             output.mux(stream.encode(_plain(frame, index, stream)))
         if stream is None:
             raise FormatError(f"{path}: no frame")
         output.mux(stream.encode(None))
     return buffer.getvalue()
+
+
+def _encode_vvc(path: Path, encoder: _Encoder, options: dict[str, str]) -> bytes:
+    given = [word for key, value in options.items() for word in (f"-{key}", value)]
+    frames = ["-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-pix_fmt", encoder.layout]
+    return intra.ffmpeg([*frames, "-c:v", encoder.library, *given, "-f", "vvc", "-"])
+
+
+def _vvc_version() -> str:
+    return f"{intra.ffmpeg_version()}, decoded by {_version()}"
 
 
 def _stream(output: Any, library: str, options: dict[str, str], source: Any, frame: Any) -> Any:

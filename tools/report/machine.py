@@ -148,7 +148,7 @@ def _page(study: MachineStudy, result: MachineResult, drawn: Sequence[tuple[Path
     title = f"What a classifier sees in {study.pictures:,} coded pictures"
     lead = (
         f"Set: {study.name}. Accuracy on clean pixels: {study.clean:.1%}; of guessing: {study.chance:.1%}. "
-        f"Codecs: {', '.join(peer.name for peer in study.peers)}."
+        f"Classifiers learn for {study.rows[0].epochs} epochs. Codecs: {', '.join(peer.name for peer in study.peers)}."
     )
     links = [("plots", "Curves"), ("rates", "At equal rate"), ("ranks", "Rank correlation"), ("how", "Commands")]
     body = [

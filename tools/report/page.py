@@ -54,7 +54,8 @@ def _bd_text(study: Study) -> str:
     )
     return (
         f"<p class=note>Change of bits at equal quality, {basis}: the row against the column; negative is fewer bits. "
-        "Akima interpolation by the package bjontegaard, PCHIP and the shared span of quality in small type. "
+        "Akima interpolation by the package bjontegaard; in small type PCHIP, the shared span of quality and its part "
+        "of the union of both spans. "
         "Pairs that share less than a quarter of the narrower curve's span are refused.</p>"
     )
 
@@ -90,5 +91,5 @@ def _bd_cell(rate: BdRate | None) -> str:
     if rate.akima is None or rate.pchip is None:
         return f'<td class=same title="{title}">refused<small>{html.escape(rate.note)}</small></td>'
     kind = "good" if rate.akima < 0 else "bad"
-    small = f"{rate.pchip:+.1f} &middot; {rate.low:.0f}&ndash;{rate.high:.0f} dB"
+    small = f"{rate.pchip:+.1f} &middot; {rate.low:.0f}&ndash;{rate.high:.0f} dB, {rate.overlap:.0%}"
     return f'<td class={kind} title="{title}">{rate.akima:+.1f}&thinsp;%<small>{small}</small></td>'

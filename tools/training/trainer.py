@@ -12,11 +12,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from tessera.codec import weights
 from tessera.data import packs
+from tessera.models.interface import TrainingTask
 from tessera.models.optim import MuonAdam
 from tessera.models.registry import task
+from tessera.tools.training import distillation
 from tessera.tools.training.validation import Validation
 
 QUALITIES = (600, 1600, 2600, 3600, 4600, 5600)  # validation, integer qualities of 1/64
@@ -30,6 +33,21 @@ def join_group() -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
+def _options(args: argparse.Namespace) -> dict[str, float]:
+    """Of the model: sizes; of `--objective task`: what `distillation` says."""
+    kind: type[float] = float if args.objective == "task" else int
+    return {key: kind(value) for key, value in (pair.split("=", 1) for pair in args.options)}
+
+
+def _prepare(args: argparse.Namespace, options: dict[str, float]
+             ) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:  # fmt: skip
+    """The task twice, the second for the average, the samples to train on and the held-out ones."""
+    if args.objective == "task":
+        return distillation.prepare(args, options)
+    tasks = [task(args.name, **options) for _ in range(2)]
+    return tasks, *packs.hold_out(packs.load(args.data))
+
+
 class Trainer:
     """Model, averaged copy, data and clock of one run."""
 
@@ -38,11 +56,9 @@ class Trainer:
         self.out = Path(args.out)
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(args.seed)
-        options = dict(pair.split("=", 1) for pair in args.options)
-        self.options = {key: int(value) for key, value in options.items()}
-        self.task = task(args.name, **self.options).to(args.device)
-        self.average = task(args.name, **self.options).to(args.device)
-        self.training, self.validation = packs.hold_out(packs.load(args.data))
+        self.options = _options(args)
+        tasks, self.training, self.validation = _prepare(args, self.options)
+        self.task, self.average = (one.to(args.device) for one in tasks)
         self.generator = torch.Generator().manual_seed(args.seed * world + rank)
         self.batches = self.task.batches(self.training, args.batch, self.generator) or packs.crops(
             self.training, args.batch, args.crop, self.generator
@@ -63,8 +79,14 @@ class Trainer:
     def save(self) -> None:
         if self.rank:
             return
-        state = {
+        torch.save(self.state(), self.out / "checkpoint.part")
+        os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
             "name": self.args.name,
+            "objective": self.args.objective,
             "options": self.options,
             "task": self.task.state_dict(),
             "average": self.average.state_dict(),
@@ -77,8 +99,6 @@ class Trainer:
             "data": [Path(p).name for p in self.args.data],
             "device": self.args.device,
         }
-        torch.save(state, self.out / "checkpoint.part")
-        os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
 
     def load(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", map_location=self.args.device, weights_only=True)
