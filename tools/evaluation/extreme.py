@@ -178,7 +178,8 @@ def measure(context: Context, codecs: Sequence[str], asked: Asked, folder: Path,
     What that file or the classifier's holds already is neither measured nor trained again.
     """
     digest = digest_of(asked.labelled)
-    model, clean = machine._model(machine.Asked(asked.labelled, asked.size, asked.epochs, False, False), digest, folder)
+    wanted = machine.Asked(asked.labelled, asked.size, asked.epochs, False, False)
+    model, clean = machine.classifier_of(wanted, digest, folder)
     jobs = _rungs(context, codecs, asked, model, f"{digest}-{asked.epochs}")
     file = folder / "results.csv"
     with RowFile(file, ExtremeRow) as store:
@@ -311,12 +312,12 @@ def _judged(job: ExtremeJob, pairs: Sequence[tuple[Pixels, Pixels]]) -> tuple[fl
 def _judge(file: Path, asked: Asked) -> tuple[torch.nn.Sequential, int]:
     """The classifier and the side of its pictures."""
     test = _test(asked.labelled, asked.size)
-    return machine._load(file, test), test.pixels.shape[1]
+    return machine.load_classifier(file, test), test.pixels.shape[1]
 
 
 @lru_cache(maxsize=2)
 def _test(path: Path, size: int) -> perception.LabelledSet:
-    return machine._part(perception.read_set(path, "test"), size)
+    return machine.first_of(perception.read_set(path, "test"), size)
 
 
 @lru_cache(maxsize=2)

@@ -104,7 +104,7 @@ def measure(context: Context, codecs: Sequence[str], asked: Asked, folder: Path,
     """
     peers = [subject(context, name) for name in codecs]
     digest = digest_of(asked.path)
-    model, clean = _model(asked, digest, folder)
+    model, clean = classifier_of(asked, digest, folder)
     rows: list[MachineRow] = []
     jobs: list[MachineJob] = []
     with RowFile(folder / "machine.csv", MachineRow) as store:
@@ -128,14 +128,14 @@ def _lacks(row: MachineRow, asked: Asked) -> bool:
     return (asked.retrain and row.retrained is None) or (asked.latents and row.latents is None)
 
 
-def _model(asked: Asked, digest: str, folder: Path) -> tuple[Path, float]:
+def classifier_of(asked: Asked, digest: str, folder: Path) -> tuple[Path, float]:
     """The file of the classifier trained on clean pixels, made if there is none, and its accuracy on clean pixels."""
     from safetensors.torch import save_file
 
     file = folder / f"classifier-{digest}-{asked.epochs}.safetensors"
-    test = _part(perception.read_set(asked.path, "test"), asked.size)
+    test = first_of(perception.read_set(asked.path, "test"), asked.size)
     if file.exists():
-        model = _load(file, test)
+        model = load_classifier(file, test)
     else:
         clean = perception.read_set(asked.path, "train")
         model = perception.train(perception.as_input(clean.pixels), torch.from_numpy(clean.labels), len(clean.classes),
@@ -144,7 +144,7 @@ def _model(asked: Asked, digest: str, folder: Path) -> tuple[Path, float]:
     return file, perception.accuracy(model, perception.as_input(test.pixels), torch.from_numpy(test.labels))
 
 
-def _load(file: Path, shown: perception.LabelledSet) -> torch.nn.Sequential:
+def load_classifier(file: Path, shown: perception.LabelledSet) -> torch.nn.Sequential:
     """The classifier in `file`, of pictures like those of `shown`."""
     from safetensors.torch import load_file
 
@@ -153,7 +153,7 @@ def _load(file: Path, shown: perception.LabelledSet) -> torch.nn.Sequential:
     return model.eval()
 
 
-def _part(whole: perception.LabelledSet, size: int) -> perception.LabelledSet:
+def first_of(whole: perception.LabelledSet, size: int) -> perception.LabelledSet:
     """`size` pictures spread evenly over the set; all for 0."""
     if size <= 0 or size >= len(whole.labels):
         return whole
@@ -163,7 +163,7 @@ def _part(whole: perception.LabelledSet, size: int) -> perception.LabelledSet:
 
 def measure_set(job: MachineJob, codec: PicturePeer) -> MachineRow:
     """Everything about one codec at one setting that `job.known` does not tell."""
-    test = _part(perception.read_set(job.path, "test"), job.asked.size)
+    test = first_of(perception.read_set(job.path, "test"), job.asked.size)
     files = [codec.encode(pixels, job.setting) for pixels in test.pixels]
     decoded = np.stack([codec.decode(data) for data in files])
     row = job.known or _coded(job, codec, test, files, decoded)
@@ -181,7 +181,8 @@ def _coded(job: MachineJob, codec: PicturePeer, test: perception.LabelledSet, fi
     pairs = list(zip(test.pixels, decoded, strict=True))
     msssim = _mean([metrics.ms_ssim(*pair) for pair in pairs])
     lpips = _mean([metrics.lpips(*pair) for pair in pairs[:: max(1, len(pairs) // LPIPS_PICTURES)]])
-    accuracy = perception.accuracy(_load(job.model, test), perception.as_input(decoded), torch.from_numpy(test.labels))
+    model, labels = load_classifier(job.model, test), torch.from_numpy(test.labels)
+    accuracy = perception.accuracy(model, perception.as_input(decoded), labels)
     return MachineRow(
         codec=codec.name,
         version=version_text(codec),
