@@ -1,8 +1,8 @@
 """The public functions on memory: `encode`, `decode`, `open`.
 
-data = encode(frames, quality=50)          uint8 arrays, tensors, pictures, paths -> bytes
-frames = decode(data)                      bytes -> a uint8 array of the same shape
-with open("clip.tsr") as clip: clip[10]    one frame, reading only its group
+    data = encode(frames, quality=50)          uint8 arrays, tensors, pictures, paths -> bytes
+    frames = decode(data)                      bytes -> a uint8 array of the same shape
+    with open("clip.tsr") as clip: clip[10]    one frame, reading only its group
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A reader that finds groups in a file that can seek: by the index, by walking the chunks, or by searching.
 
-index     TEND -> INDX -> entries          two short reads from the end
-walk      chunk heads from the first group on, payloads stepped over; for files without an index
-search    every chunk whose checksum holds, wherever it stands; for files whose chunk lengths are damaged
+    index     TEND -> INDX -> entries          two short reads from the end
+    walk      chunk heads from the first group on, payloads stepped over; for files without an index
+    search    every chunk whose checksum holds, wherever it stands; for files whose chunk lengths are damaged
 """
 
 from __future__ import annotations
