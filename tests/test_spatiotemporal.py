@@ -74,7 +74,7 @@ def test_round_trip_of_any_size(family: SpatiotemporalFamily, size: tuple[int, i
         out = decode(family, data, spec)
         assert out.shape == frames.shape and out.dtype == torch.uint8
         if quality == MAX_QUALITY:
-            assert psnr(out, frames) > 38
+            assert psnr(out, frames) > 37.5
 
 
 @pytest.mark.parametrize("options", [{"depth": 0}, {"depth": 2, "block": 8}, {"motion": 0}])

@@ -66,7 +66,7 @@ class SpatiotemporalFamily:
             for name in PRIORS
         )
         self.prior = Prior(self.native.prior, one, two, self.motion, self.steps, transform)
-        self.painter = FramePainter(self.native, transform, self.model.networks())
+        self.painter = FramePainter(self.native, transform, self.model.inter)
 
     def using(self, path: str) -> SpatiotemporalFamily:
         """The same with the kernels of one instruction set, see `_kernels.cpu_path`."""

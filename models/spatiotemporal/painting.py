@@ -1,14 +1,13 @@
-"""Latents to pixels: a frame on its own by the wavelet model's decoders, a predicted one by networks of its own.
+"""Latents to pixels: a frame on its own by the wavelet model's decoders, a predicted one by a network of its own.
 
 What the network added to a frame on its own moves with its blocks into the frames that are predicted from it.  Weights
-without networks for predicted frames add it to their exact planes, those that later frames are predicted from; with a
-network the float inverse transform takes their place.  None of it reaches what a later frame is predicted from.
+without a network for predicted frames add it to their exact planes, those that later frames are predicted from; with
+one the float inverse transform takes their place.  None of it reaches what a later frame is predicted from.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -47,11 +46,9 @@ class Scales:
 class FramePainter:
     """Stateless between calls, but for the scales of a few qualities."""
 
-    def __init__(
-        self, native: NativeWavelet, transform: ExactTransform, networks: Mapping[str, SynthesisNetwork]
-    ) -> None:
+    def __init__(self, native: NativeWavelet, transform: ExactTransform, network: SynthesisNetwork | None) -> None:
         self.native, self.transform = native, transform
-        self.painters = {name: Painter(network) for name, network in networks.items()}
+        self.network = None if network is None else Painter(network)
         self.at = lru_cache(maxsize=32)(self._at)
 
     def _at(self, quality: int) -> Scales:
@@ -65,15 +62,15 @@ class FramePainter:
         at_spec = replace(spec, frames=1, quality=frame.quality)
         if frame.kind == INTRA:
             return self.native.paint(frame.coded, at_spec, decoder)
-        if decoder in self.painters:
-            return self._corrected(frame, at_spec, self.painters[decoder], moved)
+        if self.network is not None:
+            return self._corrected(frame, at_spec, self.network, moved)
         planes = frame.planes if frame.planes is not None else self.transform.synthesise(frame.latents)
         shown = np.clip(planes + moved, -SAMPLE_LIMIT, SAMPLE_LIMIT)
         return torch.from_numpy(self.transform.pixels(shown, spec.height, spec.width, spec.channels))
 
-    def _corrected(self, frame: FrameRead, spec: GroupSpec, painter: Painter, moved: Planes) -> Tensor:
+    def _corrected(self, frame: FrameRead, spec: GroupSpec, network: Painter, moved: Planes) -> Tensor:
         scales, (packet, low) = self.at(spec.quality), self.bands(frame, moved)
-        correction = painter(self.describe(frame, packet, low), spec.quality) * scales.correction
+        correction = network(self.describe(frame, packet, low), spec.quality) * scales.correction
         pixels = _kernels.synthesise(
             packet,
             low.numpy(),
@@ -94,7 +91,7 @@ class FramePainter:
         return packet + frame.latents[0], low_plane(frame.latents) + torch.from_numpy(low) * LOW_FACTOR
 
     def describe(self, frame: FrameRead, packet: NDArray[np.int32], low: Tensor) -> Tensor:
-        """What a network reads of a predicted frame: bfloat16 (INPUTS, h, w); packet, low: see `bands`.
+        """What the network reads of a predicted frame: bfloat16 (INPUTS, h, w); packet, low: see `bands`.
 
         Companded symbols and their rungs, which tell how much was left to code; the low bands, raw and high-passed;
         where the frame stands between its references, which tells how good they are; companded latents in steps.

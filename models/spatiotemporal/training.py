@@ -2,8 +2,8 @@
 
 What frames on their own need is trained before, on pictures, as a model of family `wavelet`, and taken over by
 `restore`.  This task codes clips in closed loop and keeps what it met; every RECORD_EVERY steps it codes other clips
-with the priors that it has then, and for networks alone a few others every ROLL_EVERY steps, which replace the oldest.
-The priors minimise the bits of the rounded residuals, the networks the error of the pixels that they paint, both
+with the priors that it has then, and for the network alone a few others every ROLL_EVERY steps, which replace the
+oldest.  The priors minimise the bits of the rounded residuals, the network the error of the pixels that it paints, both
 relative to their present size.
 """
 
@@ -30,14 +30,14 @@ from ..wavelet import RATE_WEIGHT, WaveletModel, step_size
 from ..wavelet_family import model_sizes
 from ..wavelet_training import REFIT_EVERY, prior_tensors, restore_parameters, restore_wavelet, wavelet_tensors
 from .group import Prior
-from .model import BANDS, FIRST_TABLE, LOWS, PLACE, PRIORS, SpatiotemporalModel, inter_sizes
+from .model import BANDS, FIRST_TABLE, LOWS, PLACE, PRIORS, SpatiotemporalModel
 from .painting import FramePainter
 from .recording import Example, NoMotion, Painting, Recording, cropped, record
 from .steps import Steps, step_tensors
 from .transform import ExactTransform
 
 RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps
-CLIPS, ROLLED = 72, 4  # clips that a recording takes, and that are coded anew for networks alone
+CLIPS, ROLLED = 72, 4  # clips that a recording takes, and that are coded anew for the network alone
 CELLS = 32  # side of the squares that are trained on, in cells
 
 
@@ -70,11 +70,10 @@ class Batch:
 class SpatiotemporalTask(TrainingTask):
     """See `interface.TrainingTask`.
 
-    priors, decoders: 1 to train what chooses tables, and what paints predicted frames, 0 to keep it as it is.
+    priors, decoders: 1 to train what chooses tables, and the network that paints predicted frames, 0 to keep it.
     """
 
     trained: Tensor
-    painting: Tensor
 
     def __init__(self, priors: int = 1, decoders: int = 1, **options: Any) -> None:
         super().__init__()
@@ -83,9 +82,9 @@ class SpatiotemporalTask(TrainingTask):
         self.model.still.bf16 = True
         self.priors, self.decoders = bool(priors), bool(decoders)
         self.model.priors.requires_grad_(self.priors)
-        self.model.inter.requires_grad_(self.decoders)
+        if self.model.inter is not None:
+            self.model.inter.requires_grad_(self.decoders)
         self.register_buffer("trained", torch.zeros((), dtype=torch.bool))  # far enough to code with
-        self.register_buffer("painting", torch.zeros((), dtype=torch.bool))  # networks have learned something
         self.kept: dict[str, Tensor] = {}  # adopted for export, in place of the priors
 
     def initialise(self, images: list[Tensor]) -> None:
@@ -104,17 +103,17 @@ class SpatiotemporalTask(TrainingTask):
         """What the parts that are trained learn from, met in `clips`."""
         prior, native = self.coder()
         paints = self.decoders and bool(self.trained)
-        painter = FramePainter(native, prior.transform, {}) if paints else None
+        painter = FramePainter(native, prior.transform, None) if paints else None
         return record(prior, native, clips, bool(self.trained), Recording(generator, self.priors, painter, cells))
 
     def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Batch]:
         """Endless batches of one prior's examples, and of squares to paint, from uint8 clips (T, H, W, 3).
 
-        ValueError when networks alone are to be trained, without priors to code with.
+        ValueError when the network alone is to be trained, without priors to code with.
         """
         clips = clips_of(samples)
         if not (self.priors or bool(self.trained)):
-            raise ValueError("networks alone are trained from a weights file with priors")
+            raise ValueError("the network alone is trained from a weights file with priors")
         while self.priors:
             met = self.recording(drawn_from(clips, CLIPS // (1 + self.decoders), generator), generator, CELLS)
             if not self.trained:
@@ -187,13 +186,9 @@ class SpatiotemporalTask(TrainingTask):
 
     def decoder_loss(self, batch: DecoderBatch) -> tuple[Tensor, dict[str, float]]:
         plain = self.error(None, batch)
-        errors = {name: self.error(network, batch) for name, network in self.model.networks().items()}
-        loss = torch.stack([(e / (e.detach() + 0.3)).mean() for e in errors.values()]).sum()
-        value = torch.stack([(e + 0.3).log().mean() for e in errors.values()]).sum()
-        self.painting.fill_(True)
-        return loss + (value - loss).detach(), {
-            f"gain_{name}": decibels(plain, error).mean().item() for name, error in errors.items()
-        }
+        error = self.error(self.model.inter, batch)
+        loss, value = (error / (error.detach() + 0.3)).mean(), (error + 0.3).log().mean()
+        return loss + (value - loss).detach(), {"gain": decibels(plain, error).mean().item()}
 
     def error(self, network: SynthesisNetwork | None, batch: DecoderBatch) -> Tensor:
         """Squared error of a pixel (B,) after a network's correction, or before; not clipped to 0..255."""
@@ -208,12 +203,12 @@ class SpatiotemporalTask(TrainingTask):
     def groups(self) -> list[dict[str, Any]]:
         """Parameters by optimiser: network matrices by Muon, the priors' convolutions and all vectors by Adam."""
         priors = list(self.model.priors.parameters()) if self.priors else []
-        networks = list(self.model.inter.parameters()) if self.decoders else []
+        network = list(self.model.inter.parameters()) if self.decoders and self.model.inter is not None else []
         groups: list[dict[str, Any]] = [
             {"params": [p for p in priors if p.ndim == 4], "optimiser": "adam", "lr": 5e-3},
             {"params": [p for p in priors if p.ndim == 2], "optimiser": "adam", "lr": 3e-2},
-            {"params": [p for p in networks if p.ndim == 4], "optimiser": "muon", "lr": 1e-3},
-            {"params": [p for p in networks if p.ndim != 4], "optimiser": "adam", "lr": 1e-3},
+            {"params": [p for p in network if p.ndim == 4], "optimiser": "muon", "lr": 1e-3},
+            {"params": [p for p in network if p.ndim != 4], "optimiser": "adam", "lr": 1e-3},
         ]
         return [group for group in groups if group["params"]]
 
@@ -230,7 +225,7 @@ class SpatiotemporalTask(TrainingTask):
         """Held-out clips at fixed qualities, of the parts that are trained.
 
         Bits per pixel of each kind of predicted frame and their mean logarithm; PSNR of plainly painted frames, and
-        what each network adds to it, all as means over frames.
+        what the network adds to it, all as means over frames.
         """
         met = self.recording(clips_of(samples), torch.Generator().manual_seed(1), None)
         scalars = {}
@@ -243,9 +238,8 @@ class SpatiotemporalTask(TrainingTask):
             squares = [collate_paintings([painting]) for painting in met.paintings]
             plain = torch.cat([self.error(None, square) for square in squares])
             scalars["psnr_plain"] = float((10 * (255**2 / plain).log10()).mean())
-            for name, network in self.model.networks().items():
-                errors = torch.cat([self.error(network, square) for square in squares])
-                scalars[f"gain_{name}"] = float(decibels(plain, errors).mean())
+            painted = torch.cat([self.error(self.model.inter, square) for square in squares])
+            scalars["gain"] = float(decibels(plain, painted).mean())
         return scalars
 
     # -- weights -----------------------------------------------------------------------------------------------------
@@ -254,13 +248,12 @@ class SpatiotemporalTask(TrainingTask):
     def export(self, samples: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Tensors and options of the weights file from pictures (3, H, W) and clips (T, H, W, 3); freezes the priors.
 
-        After `adopt` of a file of this family only the networks are this task's.  ValueError when an accumulator's
-        bound does not hold.
+        After `adopt` of a file of this family only the network of predicted frames is this task's.  ValueError when an
+        accumulator's bound does not hold.
         """
-        model = self.model
-        networks = {f"inter.{k}": t.half() for k, t in model.inter.state_dict().items()} if self.painting else {}
+        model, network = self.model, self.network_tensors()
         if self.kept:
-            return {**self.kept, **networks}, {key: str(value) for key, value in model.options.items()}
+            return {**self.kept, **network}, {key: str(value) for key, value in model.options.items()}
         pictures, clips = [s for s in samples if s.dim() == 3], clips_of(samples)
         for name in PRIORS:
             model.prior(name).freeze()
@@ -283,13 +276,20 @@ class SpatiotemporalTask(TrainingTask):
         }
         tables = integer_tables(model.still.ladder.pmf, [model.ladder.pmf])
         options = {**model.options, "largest_accumulator": int(bound)}
-        tensors = {**tables, **still, **priors, **networks, **fit(coder.motion.recorded), **step_tensors(FACTORS)}
+        tensors = {**tables, **still, **priors, **network, **fit(coder.motion.recorded), **step_tensors(FACTORS)}
         return tensors, {key: str(value) for key, value in options.items()}
+
+    def network_tensors(self) -> dict[str, Tensor]:
+        """The network of predicted frames in half precision; nothing while it is silent."""
+        network = self.model.inter
+        if network is None or not bool(network.leave.weight.any()):
+            return {}
+        return {f"inter.{name}": tensor.half() for name, tensor in network.state_dict().items()}
 
     def adopt(self, tensors: dict[str, Tensor]) -> None:
         """Take what this task does not train from a weights file.
 
-        Of family `wavelet`: what frames on their own need, whatever its sizes.  Of this family: all but the networks of
+        Of family `wavelet`: what frames on their own need, whatever its sizes.  Of this family: all but the network of
         predicted frames, for a task that trained nothing else.  ValueError for another.
         """
         if any(name.startswith("still.") for name in tensors):
@@ -306,30 +306,26 @@ class SpatiotemporalTask(TrainingTask):
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Go on from a weights file of this family, or of family `wavelet` for frames on their own.
 
-        Networks for predicted frames start as those of frames on their own where the file has none.
+        The network for predicted frames starts as the fast one of frames on their own where the file has none.
         """
         whole = any(name.startswith("still.") for name in tensors)
         tables = {name: tensors[name] for name in TABLE_NAMES}
         restore_wavelet(self.model.still, {**tables, **(part(tensors, "still.") if whole else tensors)})
-        for name, network in self.model.networks().items():
-            start_from(network, self.model.still.networks().get(name))
+        if self.model.inter is not None and self.model.still.fast is not None:
+            start_from(self.model.inter, self.model.still.fast)
         if whole:
             for name in PRIORS:
                 restore_parameters(self.model.prior(name), part(tensors, f"priors.{name}."))
-            restore_parameters(self.model.inter, part(tensors, "inter."))
-            self.painting.fill_(any(inter_sizes(tensors).values()))
+            if self.model.inter is not None:
+                restore_parameters(self.model.inter, part(tensors, "inter."))
             self.model.ladder.counts.copy_(magnitude_counts(tensors, FIRST_TABLE))
             self.model.ladder.refit()
             self.trained.fill_(True)
 
 
-def start_from(network: SynthesisNetwork, still: SynthesisNetwork | None) -> None:
+def start_from(network: SynthesisNetwork, still: SynthesisNetwork) -> None:
     """Take over a network of frames on their own, silent: all but the last convolution, where the shapes agree."""
-    if (
-        still is None
-        or len(still.blocks) != len(network.blocks)
-        or still.leave.weight.shape != network.leave.weight.shape
-    ):
+    if len(still.blocks) != len(network.blocks) or still.leave.weight.shape != network.leave.weight.shape:
         return
     taken = {name: t for name, t in still.state_dict().items() if not name.startswith(("leave.", "enter.weight"))}
     network.load_state_dict(taken, strict=False)
