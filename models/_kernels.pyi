@@ -87,6 +87,7 @@ def decide(
     references: list[NDArray[np.int16]],
     fields: NDArray[np.int16],
     block: int,
+    guesses: NDArray[np.int16] | None,
     price: float,
     threads: int = 1,
     path: str | None = None,

@@ -106,6 +106,7 @@ void check_search(const Input& input) {
     motion.current = planes[0].data();
     for (size_t r = 0; r < motion.references; ++r) motion.planes[r] = planes[1 + r].data();
     motion.price = static_cast<float>(random(300));
+    motion.knee = static_cast<int16_t>(1 + random(kLargestKnee));
     const std::vector<int16_t> guess = make_fields(input, 2 * motion.references * blocks);
     const size_t radius = random(100);
     const auto found = agreed("two ways to search differ", [&](const Kernels& kernels, size_t threads) {
@@ -115,7 +116,7 @@ void check_search(const Input& input) {
             return all;
         }
         std::vector<uint8_t> modes(blocks);
-        decide(motion, all.data(), modes.data(), threads, kernels);
+        decide(motion, input.less() ? nullptr : guess.data(), all.data(), modes.data(), threads, kernels);
         for (uint8_t mode : modes) {
             if (mode > 2) fail("a mode is out of range");
             all.push_back(mode);

@@ -184,12 +184,12 @@ def test_decision_knows_which_reference_shows_the_picture(block: int) -> None:
     for reference in references:
         reference[:, 96:192] += rng.integers(-400, 401, (96, 96)).astype(np.int16)
     fields = np.stack([_kernels.search(current, r, block, None, 50.0, 32) for r in references])
-    joint, modes = _kernels.decide(current, references, fields, block, 50.0)
+    joint, modes = _kernels.decide(current, references, fields, block, None, 50.0)
     third, edge = 96 // block, 32 // block
     assert (modes[:, : third - edge] == 0).all()
     assert (modes[:, third + edge : 2 * third - edge] == 2).mean() > 0.9
     assert (modes[:, 2 * third + edge :] == 1).all()
-    again = _kernels.decide(current, references, fields, block, 50.0, 2)
+    again = _kernels.decide(current, references, fields, block, None, 50.0, 2)
     assert np.array_equal(again[0], joint) and np.array_equal(again[1], modes)
 
     def error(vectors: Samples, chosen: NDArray[np.uint8]) -> float:
@@ -206,10 +206,10 @@ def test_paths_find_the_same() -> None:
     for block in (8, 16):
         field = _kernels.search(current, first, block, None, 20.0, 20, 1, "scalar")
         both = np.stack([field, field])
-        expected, modes = _kernels.decide(current, [first, second], both, block, 20.0, 1, "scalar")
+        expected, modes = _kernels.decide(current, [first, second], both, block, both, 20.0, 1, "scalar")
         for path in available_paths():
             assert np.array_equal(_kernels.search(current, first, block, None, 20.0, 20, 1, path), field)
-            found = _kernels.decide(current, [first, second], both, block, 20.0, 1, path)
+            found = _kernels.decide(current, [first, second], both, block, both, 20.0, 1, path)
             assert np.array_equal(found[0], expected) and np.array_equal(found[1], modes)
 
 
@@ -232,7 +232,7 @@ def test_search_refuses_what_does_not_fit() -> None:
         with pytest.raises(ValueError):
             _kernels.search(current, reference, block, known, price, radius)
     fields = np.stack([guess, guess])
-    _kernels.decide(plane, [plane, plane], fields, 8, 1.0)
+    _kernels.decide(plane, [plane, plane], fields, 8, fields, 1.0)
     for references, vectors in (([plane], fields), ([plane, plane], guess[None]), ([plane, plane], fields[:, :1])):
         with pytest.raises(ValueError):
-            _kernels.decide(plane, references, np.ascontiguousarray(vectors), 8, 1.0)
+            _kernels.decide(plane, references, np.ascontiguousarray(vectors), 8, None, 1.0)

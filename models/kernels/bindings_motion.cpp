@@ -68,6 +68,7 @@ MotionSearch search_of(const Array<int16_t>& current, const std::vector<const Ar
     motion.block = block_of(block);
     if (!(price >= 0.0f && price < 1e9f)) throw std::invalid_argument("price is out of range");
     motion.price = price;
+    motion.knee = static_cast<int16_t>(std::clamp(kKneesAPrice * price, 1.0f, static_cast<float>(kLargestKnee)));
     check_samples(current);
     motion.current = current.data();
     motion.references = references.size();
@@ -96,11 +97,13 @@ Array<int16_t> search_field(const Array<int16_t>& current, const Array<int16_t>&
 
 // (fields, modes)
 py::tuple decide_modes(const Array<int16_t>& current, const std::vector<Array<int16_t>>& references,
-                       const Array<int16_t>& fields, py::ssize_t block, float price, py::ssize_t threads,
-                       const std::optional<std::string>& path) {
+                       const Array<int16_t>& fields, py::ssize_t block, const Optional<int16_t>& guesses, float price,
+                       py::ssize_t threads, const std::optional<std::string>& path) {
     if (references.size() != 2) throw std::invalid_argument("there must be two references");
     const MotionSearch motion = search_of(current, {&references[0], &references[1]}, block, price);
     expect(fields, {2, motion.rows(), motion.columns(), 2}, "fields");
+    if (guesses) expect(*guesses, {2, motion.rows(), motion.columns(), 2}, "guesses");
+    const int16_t* known = guesses ? guesses->data() : nullptr;
     const Kernels& kernels = kernels_of(path);
     Array<int16_t> found = kept_array<int16_t>({2, motion.rows(), motion.columns(), 2});
     Array<uint8_t> modes = kept_array<uint8_t>({motion.rows(), motion.columns()});
@@ -109,7 +112,7 @@ py::tuple decide_modes(const Array<int16_t>& current, const std::vector<Array<in
     uint8_t* to_modes = modes.mutable_data();
     {
         const py::gil_scoped_release unlocked;
-        decide(motion, to_fields, to_modes, threads_of(threads), kernels);
+        decide(motion, known, to_fields, to_modes, threads_of(threads), kernels);
     }
     return py::make_tuple(found, modes);
 }
@@ -123,8 +126,8 @@ void bind_motion(py::module_& module) {
                py::arg("block"), py::arg("guess").noconvert(), py::arg("price"), py::arg("radius"),
                py::arg("threads") = 1, py::arg("path") = py::none());
     module.def("decide", &decide_modes, py::arg("current").noconvert(), py::arg("references").noconvert(),
-               py::arg("fields").noconvert(), py::arg("block"), py::arg("price"), py::arg("threads") = 1,
-               py::arg("path") = py::none());
+               py::arg("fields").noconvert(), py::arg("block"), py::arg("guesses").noconvert(), py::arg("price"),
+               py::arg("threads") = 1, py::arg("path") = py::none());
 }
 
 }  // namespace tessera

@@ -50,14 +50,19 @@ struct MotionLoops {
     void (*cover)(const int16_t* target, Samples samples, const int16_t* weights, size_t rows, size_t columns,
                   int16_t* rest, size_t pitch);
 
-    // Sums of |target - weights * samples|, and of the coefficients of its 8 x 8 Hadamard transform, orthonormal and in
-    // integers; something above `limit` when they are larger. Rows are taken by 8 and columns by 16.
+    // Sum of |target - weights * samples|; something above `limit` when it is larger. Rows are taken by 8 and columns
+    // by 16.
     uint32_t (*left_over)(const int16_t* target, Samples samples, const int16_t* weights, size_t rows, size_t columns,
                           uint32_t limit);
-    uint32_t (*left_over_transformed)(const int16_t* target, Samples samples, const int16_t* weights, size_t rows,
-                                      size_t columns, uint32_t limit);
+
+    // The same of the coefficients of its 8 x 8 Hadamard transform, orthonormal and in integers, each taken as
+    // m^2 / knee + kBeyond * (|coefficient| - m) with m = min(|coefficient|, knee), knee in 1..kLargestKnee.
+    float (*left_over_transformed)(const int16_t* target, Samples samples, const int16_t* weights, size_t rows,
+                                   size_t columns, int16_t knee, float limit);
 };
 
 constexpr int16_t kLargestSample = 4095;
+constexpr int16_t kLargestKnee = 8000;  // sums of squares stay below 2^31
+constexpr float kBeyond = 0.8f;
 
 }  // namespace tessera

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <deque>
-#include <optional>
 
 #include "search_field.hpp"
 #include "search_overlap.hpp"
@@ -199,18 +198,22 @@ void search(const MotionSearch& motion, const int16_t* guess, size_t radius, int
     Field found = whole_samples(motion, guess, radius, threads, kernels);
     for (Vector& vector : found.vectors) vector = vector * 4;
     std::vector<Field> fields{std::move(found)};
-    std::optional<Field> known;
-    if (guess != nullptr) known = load(guess, motion.rows(), motion.columns());
-    Overlap overlap(motion, std::move(fields), known ? &*known : nullptr, threads, kernels);
+    std::vector<Field> known;
+    if (guess != nullptr) known.push_back(load(guess, motion.rows(), motion.columns()));
+    Overlap overlap(motion, std::move(fields), std::move(known), threads, kernels);
     overlap.refine(threads);
     store(overlap.field(0), field);
 }
 
-void decide(const MotionSearch& motion, int16_t* fields, uint8_t* modes, size_t threads, const Kernels& kernels) {
+void decide(const MotionSearch& motion, const int16_t* guesses, int16_t* fields, uint8_t* modes, size_t threads,
+            const Kernels& kernels) {
     const size_t size = 2 * motion.rows() * motion.columns();
     std::vector<Field> found;
     for (size_t r = 0; r < 2; ++r) found.push_back(load(fields + r * size, motion.rows(), motion.columns()));
-    Overlap overlap(motion, std::move(found), nullptr, threads, kernels);
+    std::vector<Field> known;
+    for (size_t r = 0; r < 2 && guesses != nullptr; ++r)
+        known.push_back(load(guesses + r * size, motion.rows(), motion.columns()));
+    Overlap overlap(motion, std::move(found), std::move(known), threads, kernels);
     overlap.refine(threads);
     overlap.continue_unused();
     for (size_t r = 0; r < 2; ++r) store(overlap.field(r), fields + r * size);

@@ -10,6 +10,7 @@
 namespace tessera {
 
 constexpr int kLongestVector = 2047;  // of each component, in quarter samples
+constexpr float kKneesAPrice = 1.5f;
 
 struct MotionSearch {
     size_t height, width;          // multiples of 8
@@ -18,6 +19,7 @@ struct MotionSearch {
     const int16_t* current;        // (height, width)
     const int16_t* planes[2];      // of each reference: (height, width)
     float price;                   // sum of |error| that a bit of motion is worth
+    int16_t knee;                  // coefficients below count by their squares, see left_over_transformed
     size_t rows() const { return (height + block - 1) / block; }
     size_t columns() const { return (width + block - 1) / block; }
 };
@@ -28,7 +30,8 @@ void search(const MotionSearch& motion, const int16_t* guess, size_t radius, int
             const Kernels& kernels);
 
 // Refines fields (2, rows, columns, 2) in place and chooses modes (rows, columns): 0 first reference, 1 second, 2 both.
-// Vectors without use continue those around them.
-void decide(const MotionSearch& motion, int16_t* fields, uint8_t* modes, size_t threads, const Kernels& kernels);
+// `guesses` are such fields or null. Vectors without use continue those around them.
+void decide(const MotionSearch& motion, const int16_t* guesses, int16_t* fields, uint8_t* modes, size_t threads,
+            const Kernels& kernels);
 
 }  // namespace tessera

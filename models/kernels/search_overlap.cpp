@@ -6,8 +6,10 @@
 namespace tessera {
 namespace {
 
-constexpr int kRounds = 3;
-constexpr float kModeBits = 3.0f;  // at most
+constexpr int kRounds = 4;
+constexpr float kPrices[kRounds] = {2.0f, 3.0f, 1.5f, 1.0f};  // of a bit: a field starts smooth, then detail must pay
+constexpr float kKneesABit = 1.4f;                             // error of transformed rounds that a bit is worth
+constexpr float kGuessBits = 4.0f, kNewBits = 1.0f;
 const Vector kEight[8] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}, {-1, -1}, {-1, 1}, {1, -1}, {1, 1}};
 constexpr size_t kArea = kLargestWindow * kLargestWindow;
 
@@ -33,16 +35,18 @@ struct Overlap::Window {
 struct Overlap::Trial {
     Window window;
     int16_t target[kArea];
-    Vector expected[2];
+    Vector expected[2], guess[2];
+    std::vector<Vector> near[2];  // of the neighbours that use a reference
     float mode_bits[3];
     Choice best;
     float cost;
+    float price;
     bool transformed;
 };
 
-Overlap::Overlap(const MotionSearch& motion, std::vector<Field> fields, const Field* guess, size_t threads,
+Overlap::Overlap(const MotionSearch& motion, std::vector<Field> fields, std::vector<Field> guess, size_t threads,
                  const Kernels& kernels)
-    : motion_(motion), loops_(*kernels.motion), guess_(guess), rows_(motion.rows()), columns_(motion.columns()),
+    : motion_(motion), loops_(*kernels.motion), guess_(std::move(guess)), rows_(motion.rows()), columns_(motion.columns()),
       pitch_(motion.width + kLargestWindow), fields_(std::move(fields)), modes_(rows_ * columns_, 0),
       rest_(motion.height * pitch_, 0) {
     for (size_t r = 0; r < motion.references; ++r)
@@ -150,24 +154,37 @@ void Overlap::fill_rest() {
 float Overlap::bits(const Choice& choice, const Trial& trial) const {
     float sum = trial.mode_bits[choice.mode];
     for (size_t i = 0; i < fields_.size(); ++i) {
-        if (choice.uses(i)) sum += bits_of(choice.vectors[i] + trial.expected[i] * -1);
+        if (choice.uses(i)) sum += bits(choice.vectors[i], i, trial);
     }
     return sum;
+}
+
+// Of a vector that most neighbours have few, more of one that few have or the guess, most of a new one.
+float Overlap::bits(const Vector& vector, size_t reference, const Trial& trial) const {
+    const auto& near = trial.near[reference];
+    const auto same = static_cast<float>(std::count(near.begin(), near.end(), vector));
+    const float found = same == 0 ? kNewBits + bits_of(vector + trial.expected[reference] * -1)
+                                  : std::log2((static_cast<float>(near.size()) + 1.2f) / (same + 0.2f));
+    return !guess_.empty() && vector == trial.guess[reference] ? std::min(found, kGuessBits) : found;
 }
 
 void Overlap::consider(Trial& trial, const Choice& choice) const {
     for (const Vector& v : choice.vectors) {
         if (std::abs(v.y) > kLongestVector || std::abs(v.x) > kLongestVector) return;
     }
-    const float price = motion_.price * bits(choice, trial);
+    const float price = trial.price * bits(choice, trial);
     if (price >= trial.cost) return;
     int16_t patch[kLargestWindow * kPatch];
     const Window& window = trial.window;
     const float limit = std::min(trial.cost - price, 4e9f);
-    const auto measure = trial.transformed ? loops_.left_over_transformed : loops_.left_over;
-    const uint32_t error = measure(trial.target, samples(choice, window, patch), window.weights, window.rows,
-                                   window.columns, static_cast<uint32_t>(limit));
-    const float cost = static_cast<float>(error) + price;
+    const Samples predicted = samples(choice, window, patch);
+    const float error =
+        trial.transformed
+            ? loops_.left_over_transformed(trial.target, predicted, window.weights, window.rows, window.columns,
+                                           motion_.knee, limit)
+            : static_cast<float>(loops_.left_over(trial.target, predicted, window.weights, window.rows, window.columns,
+                                                  static_cast<uint32_t>(limit)));
+    const float cost = error + price;
     if (cost < trial.cost) {
         trial.cost = cost;
         trial.best = choice;
@@ -187,15 +204,9 @@ void Overlap::walk(Trial& trial, int step) const {
     }
 }
 
-void Overlap::visit(size_t r, size_t c, int round) {
-    int16_t patch[kLargestWindow * kPatch];
-    const Choice own = choice_of(r, c);
-    Trial trial{};
-    trial.window = window_of(r, c);
-    const Window& window = trial.window;
-    int16_t* rest = rest_at(window);
-    loops_.expose(rest, pitch_, samples(own, window, patch), window.weights, window.rows, window.columns, trial.target);
-    Few<Choice, 8> others;
+// What is known around a block: vectors and what they cost, and the choices of others, the guess among them.
+Few<Overlap::Choice, 9> Overlap::look_around(size_t r, size_t c, Trial& trial) const {
+    Few<Choice, 9> others;
     size_t same[3] = {};
     around(rows_, columns_, r, c, [&](size_t y, size_t x) {
         others.add(choice_of(y, x));
@@ -204,17 +215,23 @@ void Overlap::visit(size_t r, size_t c, int round) {
     const auto neighbours = static_cast<float>(same[0] + same[1] + same[2]);
     for (size_t mode = 0; mode < 3 && fields_.size() == 2; ++mode)
         trial.mode_bits[mode] = std::log2((neighbours + 1.5f) / (static_cast<float>(same[mode]) + 0.5f));
+    Choice guess;
+    guess.mode = fields_.size() == 2 ? 2 : 0;
     for (size_t i = 0; i < fields_.size(); ++i) {
         Median median;
         around(rows_, columns_, r, c, [&](size_t y, size_t x) {
-            if (uses(y, x, i)) median.add(fields_[i].at(y, x));
+            if (!uses(y, x, i)) return;
+            median.add(fields_[i].at(y, x));
+            trial.near[i].push_back(fields_[i].at(y, x));
         });
         trial.expected[i] = median.count > 0 ? median.get() : median_around(fields_[i], r, c);
+        if (!guess_.empty()) guess.vectors[i] = trial.guess[i] = guess_[i].at(r, c);
     }
-    trial.transformed = round > 0;
-    trial.best = own;
-    trial.cost = INFINITY;
-    consider(trial, own);
+    if (!guess_.empty()) others.add(guess);
+    return others;
+}
+
+void Overlap::consider_others(const Choice& own, const Few<Choice, 9>& others, Trial& trial) const {
     if (fields_.size() == 2) {
         for (const uint8_t mode : {uint8_t{0}, uint8_t{1}, uint8_t{2}}) {
             Choice choice = own;
@@ -235,11 +252,23 @@ void Overlap::visit(size_t r, size_t c, int round) {
             if (other.uses(i) && own.uses(i)) consider(trial, choice);
         }
     }
-    if (guess_ != nullptr && round == 0) {
-        Choice choice = own;
-        choice.vectors[0] = guess_->at(r, c);
-        consider(trial, choice);
-    }
+}
+
+void Overlap::visit(size_t r, size_t c, int round) {
+    int16_t patch[kLargestWindow * kPatch];
+    const Choice own = choice_of(r, c);
+    Trial trial{};
+    trial.window = window_of(r, c);
+    const Window& window = trial.window;
+    int16_t* rest = rest_at(window);
+    loops_.expose(rest, pitch_, samples(own, window, patch), window.weights, window.rows, window.columns, trial.target);
+    const auto others = look_around(r, c, trial);
+    trial.transformed = round > 0;
+    trial.price = kPrices[round] * (trial.transformed ? kKneesABit * motion_.knee : motion_.price);
+    trial.best = own;
+    trial.cost = INFINITY;
+    consider(trial, own);
+    consider_others(own, others, trial);
     for (int step = round == 0 ? 2 : 1; step > 0; step /= 2) walk(trial, step);
     if (trial.best == own) return;
     loops_.cover(trial.target, samples(trial.best, window, patch), window.weights, window.rows, window.columns, rest,

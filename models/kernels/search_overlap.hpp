@@ -13,9 +13,9 @@ namespace tessera {
 
 class Overlap {
 public:
-    // Starts from `fields`, one towards each reference; `guess` is another one worth trying, or null. Keeps neither
-    // pointer of `motion` nor `guess` alive.
-    Overlap(const MotionSearch& motion, std::vector<Field> fields, const Field* guess, size_t threads,
+    // Starts from `fields`, one towards each reference; `guess` are as many others worth trying, or none. Does not keep
+    // what `motion` points to alive.
+    Overlap(const MotionSearch& motion, std::vector<Field> fields, std::vector<Field> guess, size_t threads,
             const Kernels& kernels);
 
     void refine(size_t threads);
@@ -34,16 +34,19 @@ private:
     Choice choice_of(size_t r, size_t c) const;
     bool uses(size_t r, size_t c, size_t reference) const;
     float bits(const Choice& choice, const Trial& trial) const;
+    float bits(const Vector& vector, size_t reference, const Trial& trial) const;
     void choose_modes();
     void fill_rest();
     int16_t* rest_at(const Window& window);
+    Few<Choice, 9> look_around(size_t r, size_t c, Trial& trial) const;
+    void consider_others(const Choice& own, const Few<Choice, 9>& others, Trial& trial) const;
     void visit(size_t r, size_t c, int round);
     void consider(Trial& trial, const Choice& choice) const;
     void walk(Trial& trial, int step) const;
 
     const MotionSearch motion_;
     const MotionLoops& loops_;
-    const Field* guess_;
+    const std::vector<Field> guess_;
     size_t rows_, columns_, pitch_;
     std::vector<std::unique_ptr<Phases>> phases_;
     std::vector<Field> fields_;

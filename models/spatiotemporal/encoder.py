@@ -217,7 +217,9 @@ class FrameEncoder:
         if len(fields) == 1:
             return fields, None
         both = np.ascontiguousarray(np.stack(fields))
-        joint, modes = _kernels.decide(gray, references, both, search.block, price, threads, path)
+        known = [guess for guess in self.group.guesses(place) if guess is not None]
+        guesses = np.ascontiguousarray(np.stack(known)) if len(known) == 2 else None
+        joint, modes = _kernels.decide(gray, references, both, search.block, guesses, price, threads, path)
         return list(joint), modes
 
 

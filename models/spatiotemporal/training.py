@@ -21,7 +21,7 @@ from .. import wavelet_packet as wp
 from ..exact_transform import FACTORS
 from ..fixed_point import ACCUMULATOR_LIMIT
 from ..interface import TrainingTask
-from ..motion_tables import fit
+from ..motion_tables import Recorded, fit
 from ..native import NativeWavelet
 from ..native_prior import NativePrior
 from ..scale_tables import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES, integer_tables, magnitude_counts
@@ -248,25 +248,25 @@ class SpatiotemporalTask(TrainingTask):
     def export(self, samples: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Tensors and options of the weights file from pictures (3, H, W) and clips (T, H, W, 3); freezes the priors.
 
-        After `adopt` of a file of this family only the network of predicted frames is this task's.  ValueError when an
-        accumulator's bound does not hold.
+        After `adopt` of a file of this family only the network of predicted frames is this task's, and where there are
+        clips the tables of motion, which follow the encoder's search.  ValueError when an accumulator's bound does not
+        hold.
         """
         model, network = self.model, self.network_tensors()
-        if self.kept:
-            return {**self.kept, **network}, {key: str(value) for key, value in model.options.items()}
         pictures, clips = [s for s in samples if s.dim() == 3], clips_of(samples)
+        if self.kept:
+            motion = fit(self.recorded(clips)[1]) if clips else {}
+            return {**self.kept, **motion, **network}, {key: str(value) for key, value in model.options.items()}
         for name in PRIORS:
             model.prior(name).freeze()
         bound = max(model.prior(name).largest_accumulator() for name in PRIORS)
         if bound >= ACCUMULATOR_LIMIT:
             raise ValueError(f"an accumulator of the priors can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
         still = {f"still.{name}": tensor for name, tensor in wavelet_tensors(model.still, pictures).items()}
-        coder, native = self.coder()
-        met = record(coder, native, clips, True, Recording(torch.Generator().manual_seed(0)))
-        assert isinstance(coder.motion, NoMotion)
+        examples, motion = self.recorded(clips)
         for _ in range(2):
             model.ladder.counts.zero_()
-            for example in met.examples:
+            for example in examples:
                 self.quantised(collate([example]))
             model.ladder.refit()
         priors = {
@@ -276,8 +276,15 @@ class SpatiotemporalTask(TrainingTask):
         }
         tables = integer_tables(model.still.ladder.pmf, [model.ladder.pmf])
         options = {**model.options, "largest_accumulator": int(bound)}
-        tensors = {**tables, **still, **priors, **network, **fit(coder.motion.recorded), **step_tensors(FACTORS)}
+        tensors = {**tables, **still, **priors, **network, **fit(motion), **step_tensors(FACTORS)}
         return tensors, {key: str(value) for key, value in options.items()}
+
+    def recorded(self, clips: list[Tensor]) -> tuple[list[Example], list[Recorded]]:
+        """Predicted frames of clips, unless priors are adopted, and their motion, as the priors code them."""
+        coder, native = self.coder()
+        met = record(coder, native, clips, True, Recording(torch.Generator().manual_seed(0), not self.kept))
+        assert isinstance(coder.motion, NoMotion)
+        return met.examples, coder.motion.recorded
 
     def network_tensors(self) -> dict[str, Tensor]:
         """The network of predicted frames in half precision; nothing while it is silent."""
