@@ -2,7 +2,8 @@
 
 A file of this format names its weights by an 8-byte id, so that it is decoded with exactly the integers that it was
 coded with or not at all.  `models/weights/NAME*.safetensors` may hold several for one family; the plain `NAME` is the
-one that encodes, the others remain for older files.
+one that encodes, the others remain for older files.  `NAME.perceptual.safetensors` is one more synthesis network for
+the streams of the weights whose id its metadata names: decoder `perceptual`, which an install may lack.
 """
 
 from __future__ import annotations
@@ -111,6 +112,18 @@ def files(name: str) -> list[Path]:
     return sorted(named, key=lambda path: (path.stem != name, path.stem))
 
 
+def perceptual_file(name: str) -> Path:
+    """Where decoder `perceptual` of a family is, if it is there."""
+    return FOLDER / f"{name}.perceptual.safetensors"
+
+
+def _perceptual(name: str, of: bytes) -> dict[str, Tensor]:
+    """The tensors of decoder `perceptual` for the weights of id `of`."""
+    path = perceptual_file(name)
+    tensors, metadata = read(path) if path.is_file() else ({}, {})
+    return tensors if metadata.get("of") == of.hex() else {}
+
+
 def _id_of(path: Path) -> bytes:
     stat = path.stat()
     key = (path, stat.st_mtime_ns, stat.st_size)
@@ -136,5 +149,6 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
     if key not in _families:
         from ..models.registry import build
 
-        _families[key] = build(name, *read(path)).to(torch.device(device))
+        tensors, metadata = read(path)
+        _families[key] = build(name, tensors | _perceptual(name, key[1]), metadata).to(torch.device(device))
     return _families[key], key[1]

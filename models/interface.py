@@ -75,7 +75,7 @@ class Family(Protocol):
     tables: Tables  # every CDF table that `put` and `get` may name
     stride: ClassVar[int]  # pixels per latent cell, both ways
     channels: int  # latent channels C
-    decoders: ClassVar[tuple[str, ...]]  # synthesis networks that read the same stream, best default first
+    decoders: tuple[str, ...]  # synthesis networks that read the same stream, best default first
     default_gop: ClassVar[int]
     options: ClassVar[dict[str, str]]  # what `configure` takes besides effort: name -> one line of help
 

@@ -84,7 +84,14 @@ class WaveletModel(nn.Module):
     low_gain: Tensor
 
     def __init__(
-        self, width: int = 128, blocks: int = 5, hidden: int = 128, fast_width: int = 0, fast_blocks: int = 4
+        self,
+        width: int = 128,
+        blocks: int = 5,
+        hidden: int = 128,
+        fast_width: int = 0,
+        fast_blocks: int = 4,
+        perceptual_width: int = 0,
+        perceptual_blocks: int = 4,
     ) -> None:
         super().__init__()
         self.options = {
@@ -94,6 +101,8 @@ class WaveletModel(nn.Module):
             "fast_width": fast_width,
             "fast_blocks": fast_blocks,
         }
+        if perceptual_width:
+            self.options |= {"perceptual_width": perceptual_width, "perceptual_blocks": perceptual_blocks}
         self.bf16 = False  # run the synthesis network in bf16
         slices = slice_bands()
         self.register_buffer("axes", colour_matrix(), persistent=False)
@@ -104,9 +113,12 @@ class WaveletModel(nn.Module):
         self.register_buffer("detail_gain", detail_gain, persistent=False)
         self.register_buffer("low_gain", low_gain, persistent=False)
         self.prior = BandPrior(PYRAMID, [len(s) for s in slices], REACHES, hidden)
-        bands = len(self.order)
-        self.synthesis = SynthesisNetwork(2 * bands + 6, 192, width, blocks)
-        self.fast = SynthesisNetwork(2 * bands + 6, 192, fast_width, fast_blocks) if fast_width else None
+        inputs = 2 * len(self.order) + 6
+        self.synthesis = SynthesisNetwork(inputs, 192, width, blocks)
+        self.fast = SynthesisNetwork(inputs, 192, fast_width, fast_blocks) if fast_width else None
+        self.perceptual = (
+            SynthesisNetwork(inputs, 192, perceptual_width, perceptual_blocks) if perceptual_width else None
+        )
         self.ladder = Ladder()
 
     # -- transform ---------------------------------------------------------------------------------------------------
@@ -150,7 +162,8 @@ class WaveletModel(nn.Module):
 
     def networks(self) -> dict[str, SynthesisNetwork]:
         """The synthesis networks by the names of their decoders, best first."""
-        return {"standard": self.synthesis} if self.fast is None else {"standard": self.synthesis, "fast": self.fast}
+        named = {"standard": self.synthesis, "fast": self.fast, "perceptual": self.perceptual}
+        return {name: network for name, network in named.items() if network is not None}
 
     def paint(self, integers: Bands, rungs: Tensor, quality: Tensor, decoder: str = "standard") -> Tensor:
         """Integers and their rungs -> pixels (B, 3, 8h, 8w), float."""

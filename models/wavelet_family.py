@@ -30,7 +30,7 @@ class WaveletFamily:
 
     name: ClassVar[str] = "wavelet"
     stride: ClassVar[int] = CELL
-    decoders: ClassVar[tuple[str, ...]] = ("standard", "fast")
+    decoders: tuple[str, ...] = ("standard", "fast")
     default_gop: ClassVar[int] = 1
     options: ClassVar[dict[str, str]] = {
         "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})",
@@ -51,6 +51,7 @@ class WaveletFamily:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         self.model.bf16 = True
         self.channels = 3 + len(self.model.order)
+        self.decoders = (*self.model.networks(),)
         self.rate_weight = RATE_WEIGHT
         self.refines = False
         self.gains: TaskGains | None = None
@@ -214,11 +215,14 @@ def model_sizes(tensors: dict[str, Tensor]) -> dict[str, int]:
         return (tensors[f"{network}.enter.weight"].shape[0], len(blocks)) if blocks else (0, 0)
 
     (width, blocks), (fast_width, fast_blocks) = shape("synthesis"), shape("fast")
+    perceptual_width, perceptual_blocks = shape("perceptual")
     return {
         "width": width,
         "blocks": blocks,
         "fast_width": fast_width,
         "fast_blocks": fast_blocks,
+        "perceptual_width": perceptual_width,
+        "perceptual_blocks": perceptual_blocks,
         "hidden": tensors["prior.packet.coarse.weight"].shape[0],
     }
 

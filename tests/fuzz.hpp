@@ -39,6 +39,18 @@ const std::vector<const tessera::Kernels*>& all_kernels() {
     return found;
 }
 
+// What run(kernels, threads) returns, which must be the same for all.
+template <typename Run>
+auto agreed(const char* what, const Run& run) {
+    const auto first = run(*all_kernels().front(), size_t{1});
+    for (const tessera::Kernels* kernels : all_kernels()) {
+        for (size_t threads : {1, 3}) {
+            if (run(*kernels, threads) != first) fail(what);
+        }
+    }
+    return first;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);

@@ -1,5 +1,4 @@
-// What the fuzz targets of the kernels share: numbers made of the input, and the comparison of all paths and numbers of
-// threads. Comes after the headers of the kernels.
+// What the fuzz targets of the kernels share: numbers made of the input. Comes after the headers of the kernels.
 #pragma once
 
 #include <cstdint>
@@ -57,18 +56,6 @@ struct Input {
         }
     }
 };
-
-// What run(kernels, threads) returns, which must be the same for all.
-template <typename Run>
-auto agreed(const char* what, const Run& run) {
-    const auto first = run(*all_kernels().front(), size_t{1});
-    for (const Kernels* kernels : all_kernels()) {
-        for (size_t threads : {1, 3}) {
-            if (run(*kernels, threads) != first) fail(what);
-        }
-    }
-    return first;
-}
 
 std::vector<uint32_t> bits_of(const std::vector<float>& values) {
     std::vector<uint32_t> bits(values.size());

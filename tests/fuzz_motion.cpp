@@ -48,17 +48,6 @@ std::vector<int16_t> make_samples(Random& random, size_t count, bool smooth) {
     return samples;
 }
 
-template <typename Run>
-auto agreed(const char* what, const Run& run) {
-    const auto first = run(*all_kernels().front(), size_t{1});
-    for (const Kernels* kernels : all_kernels()) {
-        for (size_t threads : {1, 3}) {
-            if (run(*kernels, threads) != first) fail(what);
-        }
-    }
-    return first;
-}
-
 std::vector<int16_t> make_fields(const Input& input, size_t count) {
     std::vector<int16_t> fields(count);
     for (size_t i = 0; i < count; ++i) fields[i] = input.vector(i);

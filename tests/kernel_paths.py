@@ -1,8 +1,11 @@
-"""Which variants of the kernels this processor can run."""
+"""Which variants of the kernels this processor can run, and with how many threads."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+
+import torch
 
 from tessera.models import _kernels
 
@@ -14,3 +17,14 @@ def available_paths() -> list[str]:
         with contextlib.suppress(ValueError):
             paths.append(_kernels.cpu_path(name))
     return paths
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads of torch and of the kernels, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

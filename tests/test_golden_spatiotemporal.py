@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 import tessera
 from tessera.codec import weights
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 
-from .kernel_paths import available_paths
+from .kernel_paths import available_paths, threads
 from .make_golden_spatiotemporal import FOLDER, SAMPLES, digest, sample, symbols_of
 from .make_golden_wavelet import psnr
 
@@ -26,16 +25,12 @@ def family() -> SpatiotemporalFamily:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("threads", [1, 2])
-def test_integers_are_the_same_everywhere(family: SpatiotemporalFamily, name: str, threads: int) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_integers_are_the_same_everywhere(family: SpatiotemporalFamily, name: str, count: int) -> None:
     symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), SAMPLES[name][0])
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads(count):
         for path in available_paths():
             assert digest(family.using(path), symbols, spec) == PINNED[name][0], path
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

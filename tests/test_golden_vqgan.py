@@ -9,6 +9,7 @@ import tessera
 from tessera.codec import weights
 from tessera.models.vqgan.family import VqganFamily
 
+from .kernel_paths import threads
 from .make_golden_spatiotemporal import sample, symbols_of
 from .make_golden_vqgan import FOLDER, SAMPLES, digest
 from .make_golden_wavelet import psnr
@@ -26,16 +27,11 @@ def family() -> VqganFamily:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize(("threads", "mkldnn"), [(1, True), (2, True), (1, False)])
-def test_indices_are_the_same_everywhere(family: VqganFamily, name: str, threads: int, mkldnn: bool) -> None:
+@pytest.mark.parametrize(("count", "mkldnn"), [(1, True), (2, True), (1, False)])
+def test_indices_are_the_same_everywhere(family: VqganFamily, name: str, count: int, mkldnn: bool) -> None:
     symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), SAMPLES[name][0])
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.backends.mkldnn.flags(enabled=mkldnn):
-            assert digest(family, symbols, spec) == PINNED[name][0]
-    finally:
-        torch.set_num_threads(before)
+    with threads(count), torch.backends.mkldnn.flags(enabled=mkldnn):
+        assert digest(family, symbols, spec) == PINNED[name][0]
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -13,7 +13,7 @@ from tessera.codec import weights
 from tessera.models.native import NativeWavelet
 from tessera.models.wavelet_family import WaveletFamily
 
-from .kernel_paths import available_paths
+from .kernel_paths import available_paths, threads
 from .make_golden_wavelet import FOLDER, SAMPLES, digest, psnr, sample, symbols_of
 
 LINES = [line.split() for line in (FOLDER / "expected.txt").read_text().splitlines()]
@@ -39,19 +39,15 @@ def settings(family: WaveletFamily) -> dict[str, WaveletFamily]:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("threads", [1, 2])
-def test_integers_are_the_same_everywhere(family: WaveletFamily, name: str, threads: int) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_integers_are_the_same_everywhere(family: WaveletFamily, name: str, count: int) -> None:
     height, width, channels, _ = SAMPLES[name]
     symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), height, width, channels)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads(count):
         for path, other in settings(family).items():
             assert digest(other, symbols, spec) == PINNED[name][0], path
         with torch.backends.mkldnn.flags(enabled=False):
             assert digest(settings(family)["torch"], symbols, spec) == PINNED[name][0]
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -23,7 +20,7 @@ from tessera.models.synthesis import SynthesisNetwork
 from tessera.models.wavelet import RATE_WEIGHT, Bands, WaveletModel, step_size
 from tessera.models.wavelet_family import Decoding, Encoding, WaveletFamily
 
-from .kernel_paths import available_paths
+from .kernel_paths import available_paths, threads
 
 SIZES = [(1, 1), (1, 9), (8, 8), (17, 3), (63, 130), (200, 264)]
 
@@ -31,16 +28,6 @@ SIZES = [(1, 1), (1, 9), (8, 8), (17, 3), (63, 130), (200, 264)]
 @pytest.fixture(scope="module", params=available_paths())
 def path(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from tessera.models.vqgan.tables import read_tables, turn_tables
 from tessera.models.vqgan.training import VqganTask
 
 from . import vqgan_tiny as tiny
+from .kernel_paths import threads
 from .vqgan_twin import Twin, depth_of
 
 
@@ -129,16 +130,6 @@ class Recorder:
 
     def get(self, indices: Tensor) -> Tensor:
         raise TypeError
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

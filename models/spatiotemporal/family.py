@@ -37,7 +37,7 @@ class SpatiotemporalFamily:
 
     name: ClassVar[str] = "spatiotemporal"
     stride: ClassVar[int] = CELL
-    decoders: ClassVar[tuple[str, ...]] = ("standard", "fast")
+    decoders: tuple[str, ...] = ("standard", "fast")
     default_gop: ClassVar[int] = 64
     options: ClassVar[dict[str, str]] = {
         "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})",
@@ -53,6 +53,7 @@ class SpatiotemporalFamily:
         self.model.still.ladder.costs.copy_(costs_of(self.tables))
         self.model.ladder.costs.copy_(costs_of(self.tables, FIRST_TABLE))
         self.channels = 3 + len(self.model.still.order)
+        self.decoders = (*self.model.still.networks(),)
         self.search, self.rate_weight = Search(), RATE_WEIGHT
         self.motion, self.steps = MotionCoder(tensors, FIRST_MOTION_TABLE), Steps(tensors)
         self._pack(None)

@@ -38,13 +38,17 @@ class SpatiotemporalModel(nn.Module):
         hidden: int = 256,
         fast_width: int = 80,
         fast_blocks: int = 4,
+        perceptual_width: int = 0,
+        perceptual_blocks: int = 4,
         temporal_hidden: int = 128,
         inter_width: int = 80,
         inter_blocks: int = 4,
     ) -> None:
         """A width of 0 makes no network."""
         super().__init__()
-        self.still = WaveletModel(width, blocks, hidden, fast_width, fast_blocks)
+        self.still = WaveletModel(
+            width, blocks, hidden, fast_width, fast_blocks, perceptual_width, perceptual_blocks
+        )
         self.options = {
             **self.still.options,
             "temporal_hidden": temporal_hidden,

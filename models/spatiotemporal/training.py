@@ -255,8 +255,8 @@ class SpatiotemporalTask(TrainingTask):
         model, network = self.model, self.network_tensors()
         pictures, clips = [s for s in samples if s.dim() == 3], clips_of(samples)
         if self.kept:
-            motion = fit(self.recorded(clips)[1]) if clips else {}
-            return {**self.kept, **motion, **network}, {key: str(value) for key, value in model.options.items()}
+            refitted = fit(self.recorded(clips)[1]) if clips else {}
+            return {**self.kept, **refitted, **network}, {key: str(value) for key, value in model.options.items()}
         for name in PRIORS:
             model.prior(name).freeze()
         bound = max(model.prior(name).largest_accumulator() for name in PRIORS)

@@ -43,7 +43,7 @@ class VqganFamily:
     name: ClassVar[str] = "vqgan"
     stride: ClassVar[int] = STRIDE
     channels: int = 2 * LOW_SIZE + 4 * FINE_SIZE
-    decoders: ClassVar[tuple[str, ...]] = ("standard",)
+    decoders: tuple[str, ...] = ("standard",)
     default_gop: ClassVar[int] = 16
     vocabulary: ClassVar[int] = VOCABULARY
     mask_id: ClassVar[int] = MASK

@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
     folder = Path(args.folder)
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    if state.get("objective") == "task":
-        raise ParameterError(f"{folder} was trained for a task: {folder / 'task.safetensors'} is what it made")
+    if state.get("objective", "pixels") != "pixels":
+        raise ParameterError(f"{folder} was trained with --objective {state['objective']}, which writes what it made")
     trained = task(state["name"], **state["options"])
     trained.load_state_dict(state["average"])
     adopted: dict[str, str] = {}

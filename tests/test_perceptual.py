@@ -1,0 +1,104 @@
+"""Decoder `perceptual`: the loss, the training task, and the file that an install may lack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pytorch_msssim import ms_ssim as library
+
+import tessera
+from tessera.codec import weights
+from tessera.data import procedural
+from tessera.models.optim import MuonAdam
+from tessera.models.perceptual_training import PerceptualTuning
+from tessera.models.similarity import SMALLEST, ms_ssim
+from tessera.models.wavelet_training import WaveletTask
+
+SIZES = {"width": 8, "blocks": 1, "hidden": 8, "fast_width": 8, "fast_blocks": 1}
+
+
+def pictures(count: int, side: int = 192) -> torch.Tensor:
+    """(count, 3, side, side) float in 0..255."""
+    made = [procedural.picture(side, side, seed=seed) for seed in range(count)]
+    return torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).float()
+
+
+def small_weights() -> dict[str, torch.Tensor]:
+    """Of a small model of family `wavelet` whose networks are not trained."""
+    task = WaveletTask(**SIZES)
+    task.initialise([picture.to(torch.uint8) for picture in pictures(2)])
+    return task.export([pictures(1)[0].to(torch.uint8)])[0]
+
+
+@pytest.mark.parametrize("size", [(161, 200), (176, 161), (203, 187)])
+def test_similarity_is_the_library_s(size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a = torch.nn.functional.interpolate(torch.rand(2, 3, 20, 20, generator=generator) * 255, size, mode="bicubic")
+    b = a + 12 * torch.randn(a.shape, generator=generator)
+    assert torch.allclose(ms_ssim(a, b), library(a, b, data_range=255, size_average=False), atol=1e-5)
+    b.requires_grad_()
+    ms_ssim(a, b).sum().backward()
+    assert b.grad is not None and bool(b.grad.isfinite().all())
+
+
+def test_similarity_needs_five_scales() -> None:
+    assert SMALLEST == 161
+    with pytest.raises(ValueError, match="161"):
+        ms_ssim(torch.zeros(1, 3, 160, 300), torch.zeros(1, 3, 160, 300))
+
+
+def test_tuning_moves_the_network_alone() -> None:
+    task = PerceptualTuning(small_weights())
+    before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+    optimiser, batch = MuonAdam(task.groups()), pictures(2)
+    found = []
+    for _ in range(12):
+        loss, scalars = task.loss(batch, torch.Generator().manual_seed(3))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.schedule(8.0)
+        optimiser.step()
+        found.append(scalars["msssim_db"])
+    assert found[-1] > found[0] + 0.03
+    changed = {name for name, tensor in task.model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed and all(name.startswith("fast.") or name == "ladder.counts" for name in changed)
+    tensors, _ = task.export([])
+    assert {name.split(".")[0] for name in tensors} == {"perceptual"}
+    again = PerceptualTuning(small_weights())
+    again.restore(tensors)
+    assert again.examine([pictures(1)[0].to(torch.uint8)]).keys() >= {"msssim_db", "msssim_db_standard", "psnr"}
+    with pytest.raises(ValueError, match="decoder fast"):
+        PerceptualTuning({n: t for n, t in small_weights().items() if not n.startswith("fast.")})
+
+
+def test_a_file_beside_the_weights_is_one_more_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes, painted by a network that the install has, or not; a file for other weights is not taken."""
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "_families", {})
+    name = weights.write(tmp_path / "wavelet.safetensors", small_weights(), {})
+    photo = procedural.picture(40, 56)
+    data = tessera.encode(photo, codec="wavelet")
+    with pytest.raises(tessera.UnsupportedError, match="no decoder 'perceptual'; there are standard, fast"):
+        tessera.decode(data, decoder="perceptual")
+
+    task = PerceptualTuning(small_weights())
+    torch.nn.init.normal_(task.network.leave.weight, std=0.1)
+    tensors, _ = task.export([])
+    weights.write(tmp_path / "wavelet.perceptual.safetensors", tensors, {"of": "0" * 16})
+    weights._families.clear()
+    with pytest.raises(tessera.UnsupportedError, match="no decoder 'perceptual'"):
+        tessera.decode(data, decoder="perceptual")
+
+    weights.write(tmp_path / "wavelet.perceptual.safetensors", tensors, {"of": name.hex()})
+    weights._families.clear()
+    shown = tessera.decode(data, decoder="perceptual")
+    assert (shown != tessera.decode(data)).any()
+    assert tessera.encode(photo, codec="wavelet") == data
+    named = tessera.encode(photo, codec="wavelet", decoder="perceptual")
+    assert (tessera.decode(named) == shown).all()
+    weights.perceptual_file("wavelet").unlink()
+    weights._families.clear()
+    assert (tessera.decode(named) == tessera.decode(data)).all()  # the family's first, where it is not there
