@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,11 +50,20 @@ def _bounded(v: Tensor) -> Tensor:
 
 
 def spent_bits(tables: Tables, values: Tensor, rung: Tensor, first: int = 0) -> Tensor:
-    """Bits of each value on its rung (int64), the low part included; `first`: where the ladder stands."""
-    shift = shift_of(rung)
-    high = (values.to(torch.int32) >> shift.to(torch.int32)).numpy()
-    bits = tables.bits(high, ((rung - PER_OCTAVE * shift) + first).to(torch.uint8).numpy())
-    return torch.from_numpy(bits) + shift
+    """Bits of each value on its rung (integers 0..RUNGS - 1), the low part included; `first`: where the ladder stands.
+
+    Few rungs are wide, so those alone are split: this is a large part of the time that reading latents takes.
+    """
+    high, index = values.to(torch.int32).numpy(), rung.numpy().astype(np.uint8)
+    wide = np.flatnonzero(index >= TABLES)
+    shift = (index.flat[wide] - TABLES) // PER_OCTAVE + 1
+    if wide.size:
+        high = high.copy()
+        high.flat[wide] >>= shift
+        index.flat[wide] -= (PER_OCTAVE * shift).astype(np.uint8)
+    bits = tables.bits(high, index + np.uint8(first))
+    bits.flat[wide] += shift
+    return torch.from_numpy(bits)
 
 
 def share(plane: Tensor, depth: int, size: tuple[int, int]) -> Tensor:

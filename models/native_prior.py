@@ -150,11 +150,12 @@ class NativePrior:
 
     def expected_bits(self, spec: GroupSpec, tables: Tables, hints: Sequence[Integers] | None) -> Tensor:
         """Bits that hints alone let expect of every cell (h, w): of the tables that they choose in an empty frame."""
-        means = torch.from_numpy(tables.mean_bits())
+        rungs = torch.arange(RUNGS)
+        shift = shift_of(rungs)
+        means = tables.mean_bits()[(rungs - PER_OCTAVE * shift + self.first_table).numpy()] + shift.numpy()
 
         def expect(values: Tensor, rung: Tensor) -> Tensor:
-            shift = shift_of(rung)
-            return means[rung - PER_OCTAVE * shift + self.first_table] + shift
+            return torch.from_numpy(means.astype(np.float32).take(rung.numpy()))
 
         return self._on_cells(self.read(spec, Zeros(), hints), spec, expect)
 
@@ -168,7 +169,7 @@ class NativePrior:
             part = self.prior.pyramid if depth else self.prior.packet
             slices = len(part.slices) if spec.channels == 3 else (1 if depth else GRAY_SLICES)
             count = sum(s.count for s in part.parts()[:slices])
-            found = cost(torch.from_numpy(values[:count]), torch.from_numpy(rungs[:count]).long())
+            found = cost(torch.from_numpy(values[:count]), torch.from_numpy(rungs[:count]))
             total += share(found.sum(0), depth, size)
         return total
 

@@ -1,12 +1,13 @@
 """The training task of decoder `perceptual`: one more synthesis network for the streams that there are.
 
 Everything else of a weights file stays as it is: pictures are coded by it, and the network, which starts as decoder
-`fast`, learns to paint what they look like.  The loss is 1 - MS-SSIM, and a little squared error that keeps colours
+`standard`, learns to paint what they look like.  The loss is 1 - MS-SSIM, and a little squared error that keeps colours
 and flat places, both relative to their present size.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -25,10 +26,7 @@ PICTURES = 12  # held-out ones at most
 
 
 class PerceptualTuning(TrainingTask):
-    """See `interface.TrainingTask`.  tensors: a weights file of family `wavelet` or `spatiotemporal`.
-
-    ValueError where it has no decoder `fast` to start from.
-    """
+    """See `interface.TrainingTask`.  tensors: a weights file of family `wavelet` or `spatiotemporal`."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         super().__init__()
@@ -38,12 +36,12 @@ class PerceptualTuning(TrainingTask):
             tensors = tables | {n.removeprefix("still."): t for n, t in tensors.items() if n.startswith("still.")}
         self.model = WaveletModel(**model_sizes(tensors))
         restore_wavelet(self.model, tensors)
-        if self.model.fast is None:
-            raise ValueError("the weights have no decoder fast to start from")
         self.model.prior.freeze()
-        self.model.requires_grad_(False)
         self.model.bf16 = True
-        self.network = self.model.fast.requires_grad_(True)
+        self.model.perceptual = copy.deepcopy(self.model.synthesis)
+        self.network = self.model.perceptual
+        self.model.requires_grad_(False)
+        self.network.requires_grad_(True)
 
     def initialise(self, images: list[Tensor]) -> None:
         """Nothing: it starts from weights."""
@@ -52,7 +50,7 @@ class PerceptualTuning(TrainingTask):
         """Pixels (B, 3, H, W) float in 0..255, at least 161 pixels a side."""
         pixels: Tensor = batch
         quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
-        painted = self.painted(pixels, quality, "fast")
+        painted = self.painted(pixels, quality, "perceptual")
         unlike = 1 - ms_ssim(painted, pixels)
         error = (painted - pixels).square().mean((1, 2, 3))
         loss = (unlike / (unlike.detach() + 1e-3)).mean() + ERROR_WEIGHT * (error / (error.detach() + 0.3)).mean()
@@ -73,7 +71,7 @@ class PerceptualTuning(TrainingTask):
         """MS-SSIM in dB and PSNR of held-out pictures, as means over qualities, beside decoder standard."""
         pictures = [sample[None].float() for sample in samples if sample.dim() == 3][:PICTURES]
         scalars = {}
-        for name, decoder in (("", "fast"), ("_standard", "standard")):
+        for name, decoder in (("", "perceptual"), ("_standard", "standard")):
             unlike, error = [], []
             for picture in pictures:
                 for at in EXAMINED:

@@ -23,7 +23,7 @@ def prepare(args: argparse.Namespace) -> tuple[list[TrainingTask], list[Tensor],
     if args.name not in ("wavelet", "spatiotemporal"):
         raise ParameterError("--objective perceptual is for the families wavelet and spatiotemporal")
     if args.options:
-        raise ParameterError("--objective perceptual takes no -o: the network has the shape of decoder fast")
+        raise ParameterError("--objective perceptual takes no -o: the network has the shape of decoder standard")
     tensors = weights.read(weights.files(args.name)[0])[0]
     tasks: list[TrainingTask] = [PerceptualTuning(tensors) for _ in range(2)]
     return tasks, *packs.hold_out(packs.load(args.data))
