@@ -20,15 +20,17 @@ from .container import GroupData
 from .errors import FormatError, ParameterError
 from .fields import unpack_uint
 from .groups import read_latents
-from .header import read_group
+from .header import GroupHead, read_group
 from .latents import join_grids, place_grid
 from .ports import DecoderPort
+from .seekable import FileReader
 
 if TYPE_CHECKING:
     from ..models.interface import TokenGrid
 
 SHARE = 0.1  # of a group's bytes
-LEAST = 64  # bytes
+LEAST = 24  # bytes
+FIRST = 0.8  # of the share, read before it is known how long the bypass section is that counts in it too
 
 
 class PrefixPort:
@@ -87,7 +89,10 @@ class Preview:
 
 
 def preview(clip: Clip, start: int = 0, stop: int | None = None, share: float = SHARE) -> Preview:
-    """Latents of frames start..stop-1 from the first `share` of each of their groups."""
+    """Latents of frames start..stop-1 from the first `share` of each of their groups, at least LEAST bytes of each.
+
+    The bypass section at a group's end is read whole and counts as part of the share.
+    """
     stop = len(clip) if stop is None else stop
     if not 0 <= start < stop <= len(clip):
         raise ParameterError(f"frames {start}:{stop} are not within the {len(clip)} frames of the file")
@@ -107,22 +112,50 @@ def preview(clip: Clip, start: int = 0, stop: int | None = None, share: float = 
 def _begin(clip: Clip, number: int, share: float) -> tuple[_Part, GroupData]:
     """The first bytes of a group, and the group as far as they go."""
     reader, size = clip.reader, clip.reader.entries[number].size
-    start = reader.part(number, 0, min(size, max(LEAST, int(share * size))))
+    start = reader.part(number, 0, min(size, max(LEAST, int(FIRST * share * size))))
     try:
-        if start[:4] != b"GRUP":
-            raise FormatError("it does not begin with its symbols")
-        length, at = unpack_uint(start, 4, "chunk GRUP")
-        head, rest = read_group(start[at : at + length], reader.header)
-        words, bypass = sections(bytes(rest[:HEAD_BYTES]))
-        first, stop = min(at + length, len(start)) - len(rest), at + length
-        if head.frames != reader.entries[number].frames or stop > size or first + words + bypass > stop:
-            raise FormatError("its head is damaged")
-        if len(start) < first + words:  # many lanes in few bytes: their states are needed whole
-            start += reader.part(number, len(start), first + words)
+        while True:
+            try:
+                heads = _heads(reader, number, start)
+                break
+            except (FormatError, CorruptStream):
+                if len(start) == size:
+                    raise
+                start += reader.part(number, len(start), min(size, 2 * len(start)))  # many times of frames, or damage
+        first, words, stop, bypass = heads.first, heads.words, heads.stop, heads.bypass
+        wanted = max(int(share * size) - bypass, words)  # states are needed whole, however few the bytes
+        if len(start) < wanted:
+            start += reader.part(number, len(start), min(wanted, size))
         if len(start) >= stop - bypass:
             start += reader.part(number, len(start), size)
-            return _Part(number, start, b"", size), GroupData(number, head, start[first:stop])
+            return _Part(number, start, b"", size), GroupData(number, heads.group, start[first:stop])
         tail = reader.part(number, stop - bypass, stop)
-        return _Part(number, start, tail, stop), GroupData(number, head, shortened(start[first:], tail))
+        return _Part(number, start, tail, stop), GroupData(number, heads.group, shortened(start[first:], tail))
     except (FormatError, CorruptStream) as error:
         raise FormatError(f"group {number}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """What stands before a group's words; places in its chunks: the stream begins at `first`, its words at `words`,
+    its last `bypass` bytes, which end at `stop`, are the bypass section."""
+
+    group: GroupHead
+    first: int
+    words: int
+    stop: int
+    bypass: int
+
+
+def _heads(reader: FileReader, number: int, start: bytes) -> _Heads:
+    """From the first bytes of a group; FormatError or CorruptStream where these are too few, or damaged."""
+    if start[:4] != b"GRUP":
+        raise FormatError("it does not begin with its symbols")
+    length, at = unpack_uint(start, 4, "chunk GRUP")
+    head, rest = read_group(start[at : at + length], reader.header)
+    words, bypass = sections(bytes(rest[:HEAD_BYTES]))
+    first, stop = min(at + length, len(start)) - len(rest), at + length
+    entry = reader.entries[number]
+    if head.frames != entry.frames or stop > entry.size or first + words + bypass > stop:
+        raise FormatError("its head is damaged")
+    return _Heads(head, first, first + words, stop, bypass)

@@ -106,9 +106,18 @@ def test_only_what_is_new_is_measured(
     assert "rank correlation of accuracy" in capsys.readouterr().out
     assert (report / "machine.csv").read_text() == before
     monkeypatch.setattr(machine, "_coded", None)  # the figures that are there stay
-    assert main([*again, "--retrain"]) == 0
+    assert main([*again, "--retrain-at", "60"]) == 0
+    assert not _rows(report)["wavelet", "quality=2"]["retrained"]
     row = _rows(report)["wavelet", "quality=60"]
     assert float(row["retrained"]) > 0.6 and float(row["latents"]) > 0.6
+
+
+def test_only_some_settings_are_learned_from() -> None:
+    asked = machine.Asked(Path("set.tar"), 0, 6, True, True, (10.0,))
+    assert asked.of("jpeg", 10).retrain and not asked.of("jpeg", 30).retrain and not asked.of("jpeg", 10).latents
+    assert asked.of("wavelet@task=x", 30).latents
+    everywhere = machine.Asked(Path("set.tar"), 0, 6, True, False)
+    assert everywhere.of("wavelet", 30).retrain and not everywhere.of("wavelet", 30).latents
 
 
 def test_a_codec_that_fails_does_not_lose_the_run(

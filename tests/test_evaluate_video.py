@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 from fractions import Fraction
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tessera.codec import media
 from tessera.codec.errors import ParameterError
 from tessera.data import procedural
 from tessera.tools.cli import main
-from tessera.tools.evaluation import jobs, metrics
+from tessera.tools.evaluation import jobs, metrics, video
 from tessera.tools.evaluation.video import measure_clip
 from tessera.tools.peers.video import clip_peer
 
@@ -79,6 +81,51 @@ def test_a_row_is_the_mean_over_frames(clip: Path) -> None:
 def test_wrong_specs_are_explained(spec: str, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         jobs.subject(CONTEXT, spec)
+
+
+def test_a_scaled_clip_stands_for_the_clip(clip: Path, tmp_path: Path) -> None:
+    """Every frame, in order, at the size and rate; the same bytes whenever it is made."""
+    small = video.scaled(clip, (96, 88), tmp_path)
+    (tmp_path / "again").mkdir()
+    assert small.read_bytes() == video.scaled(clip, (96, 88), tmp_path / "again").read_bytes()
+    with media.open_source(str(clip)) as whole, media.open_source(str(small)) as source:
+        pairs = [(a.pixels, b.pixels) for a, b in zip(whole.frames(), source.frames(), strict=True)]
+        assert (source.media.width, source.media.height, source.media.rate) == (96, 88, whole.media.rate)
+        assert source.media.colour == whole.media.colour
+    assert len(pairs) == 10
+    for before, after in pairs:
+        lanczos = np.asarray(Image.fromarray(before).resize((96, 88), Image.Resampling.LANCZOS))
+        assert metrics.psnr(lanczos, after) > 28  # chroma is halved
+
+
+@pytest.mark.parametrize("text", ["320", "0x0", "321x180", "320x8", "-320x180", "axb", "320x180x3"])
+def test_sizes_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a size|even numbers"):
+        video.size(text)
+
+
+@pytest.mark.parametrize(("to", "message"), [((384, 352), "larger than the clip"), ((96, 48), "distort")])
+def test_sizes_that_do_not_suit_the_clip_are_refused(
+    clip: Path, tmp_path: Path, to: tuple[int, int], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        video.scaled(clip, to, tmp_path)
+
+
+def test_rows_of_other_sizes_do_not_mix(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "video", str(clip), "--codecs", "x264@preset=ultrafast", "--jobs", "1", "--pictures", "0",
+               "--out", str(tmp_path)]  # fmt: skip
+    for resize in (["--resize", "96x88"], [], ["--resize", "96x88"]):
+        assert main([*command, *resize]) == 0
+    assert "scaled down to 96x88" in capsys.readouterr().out
+    with (tmp_path / "results.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert (
+        sorted((row["source"], row["width"]) for row in rows)
+        == [("clip 96x88.mkv", "96")] * 4 + [("clip.mkv", "192")] * 4
+    )
+    assert "scaled down to 96x88" in (tmp_path / "index.html").read_text()
+    assert main(["evaluate", "images", str(clip), "--resize", "96x88", "--out", str(tmp_path)]) != 0
 
 
 def test_a_report_of_a_clip(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

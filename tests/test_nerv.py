@@ -123,6 +123,7 @@ def test_what_cannot_be_met_is_said(tmp_path: Path) -> None:
         ({"epochs": 0}, "epochs 0"),
         ({"minutes": -1}, "minutes -1"),
         ({"segment": 0}, "segment 0"),
+        ({"optimiser": "sgd"}, "there is no optimiser 'sgd'"),
         ({"colour": 1}, "no option colour"),
         ({"watch": 1}, "watch is a callable"),
     ],
@@ -182,8 +183,9 @@ def test_between_frames(small: bytes) -> None:
     with tessera.open(several) as clip:
         assert all(np.array_equal(clip.at(k / 25), clip[k]) for k in range(8))
         assert np.array_equal(clip.at(2.4 / 25), clip[2]) and np.array_equal(clip.at(2.6 / 25), clip[3])
-    with tessera.open(tessera.encode(CLIP, quality=30, fps=25)) as clip, pytest.raises(
-        tessera.ParameterError, match="no frames between frames"
+    with (
+        tessera.open(tessera.encode(CLIP, quality=30, fps=25)) as clip,
+        pytest.raises(tessera.ParameterError, match="no frames between frames"),
     ):
         clip.at(0.1)
 

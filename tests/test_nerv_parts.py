@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from tessera.codec import weights
 from tessera.codec.ports import DecoderPort, EncoderPort
@@ -18,11 +19,15 @@ from tessera.models.interface import MAX_QUALITY, GroupSpec
 from tessera.models.nerv import config as nerv
 from tessera.models.nerv.config import ARCHITECTURES, Config
 from tessera.models.nerv.decoder import Decoder
+from tessera.models.nerv.depthwise import Depthwise
 from tessera.models.nerv.embedding import ContentEncoder, time_code
 from tessera.models.nerv.family import NervFamily
+from tessera.models.nerv.fitting import OPTIMISERS, Fit
 from tessera.models.nerv.ladder import ladder_pmf
+from tessera.models.nerv.painter import NetworkPainter
 from tessera.models.nerv.quantise import Ladder, Part, Quantiser
-from tessera.models.nerv.segments import GroupFit, Plan, segment_spans, visit_group
+from tessera.models.nerv.schedule import Schedule
+from tessera.models.nerv.segments import Coded, GroupFit, Plan, segment_spans, visit_group
 from tessera.models.nerv.wire import Reader, Writer
 from tessera.models.ports import Metered, Nowhere
 from tessera.models.scale_tables import FIRST_SCALE, PER_OCTAVE, RUNGS, TABLES
@@ -296,5 +301,80 @@ def test_bits_never_pass_the_plan(ladder: Ladder) -> None:
         assert port.spent <= plan.bits
 
 
+@pytest.mark.parametrize("arch", ["nerv", "hnerv", "nerv++-boost"])
+def test_the_decoded_group_is_the_fitted_one(ladder: Ladder, arch: str) -> None:
+    """PSNR within 0.01 dB of the fitted network's, and not below what it has in bf16, in which it was fitted."""
+    config = configured(arch, len(FRAMES), 24, 32, 14e3)
+    group = GroupFit(config, ladder, FRAMES, Plan(5.0 * nerv.parameters(config), 12), None, None)
+    fitted = Fit(config, ladder, group._segment(0), group._measure())
+    fitted.run(Schedule(12 * fitted.steps_an_epoch), lambda status: None)
+    painted: list[float] = []  # of the fitted network, in float32 and as it was fitted
+    for bf16 in (False, fitted._bf16):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            network, _ = fitted._weights()
+            embeddings = fitted._embed(fitted._target(torch.arange(len(FRAMES))))
+            if embeddings is not None:
+                embeddings, _ = fitted._round_embeddings(embeddings)
+            frames = functional_call(fitted.decoder, network, (torch.arange(len(FRAMES)), embeddings))
+        painted.append(psnr((255 * frames).round().clamp(0, 255).permute(0, 2, 3, 1)))
+    coded = Coded(config, len(FRAMES), fitted.quantiser.levels(), [fitted.integers()])
+    times = torch.arange(len(FRAMES), dtype=torch.float64)
+    decoded = NetworkPainter(coded, torch.device("cpu")).paint(times, "standard")
+    assert fitted.rounded
+    assert psnr(decoded) == pytest.approx(painted[0], abs=0.01) and psnr(decoded) > painted[1] - 0.01
+
+
+def psnr(frames: Tensor) -> float:
+    """dB of frames 0..255 against FRAMES, mean over frames."""
+    error = (frames.double() - FRAMES.double()).square().mean((1, 2, 3))
+    return float(10 * (255**2 / error).log10().mean())
+
+
+def test_adam_alone_learns_another_network(ladder: Ladder) -> None:
+    """`optimiser=adam` leaves nothing to Muon, and every parameter is in one group of either."""
+    config = configured("hnerv", len(FRAMES), 24, 32, 14e3)
+    found: list[dict[str, Tensor]] = []
+    for optimiser in OPTIMISERS:
+        group = GroupFit(config, ladder, FRAMES, Plan(60e3, 2, optimiser=optimiser), None, None)
+        fitted = Fit(config, ladder, group._segment(0), group._measure(), 0, optimiser)
+        kinds = [g["optimiser"] for g in fitted.optimiser.param_groups]
+        assert kinds == (["muon", "adam", "adam"] if optimiser == "muon" else ["adam", "adam"])
+        assert len(fitted._trained()) == len(list(fitted.parameters())) and len(set(map(id, fitted._trained()))) > 10
+        found.append(group.run().segments[0])
+    assert any(not torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
 def test_segments_cover_the_group() -> None:
     assert segment_spans(7, 3) == [(0, 3), (3, 3), (6, 1)] and segment_spans(2, 9) == [(0, 2)]
+
+
+# -- the network -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel"), [((2, 3, 9, 21), 7), ((1, 5, 4, 16), 3), ((1, 1, 1, 1), 7), ((3, 2, 20, 40), 1)]
+)
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.bfloat16])
+def test_depthwise_is_a_grouped_convolution(shape: tuple[int, ...], kernel: int, kind: torch.dtype) -> None:
+    """Values and gradients are those of `nn.Conv2d`, with autocast too."""
+    generator = torch.Generator().manual_seed(0)
+    ours = Depthwise(shape[1], kernel)
+    plain = torch.nn.Conv2d(shape[1], shape[1], kernel, padding=kernel // 2, groups=shape[1])
+    plain.load_state_dict(ours.state_dict())
+    cast = kind == torch.bfloat16
+    grads: list[list[Tensor]] = []
+    for layer in (ours, plain):
+        x = torch.randn(shape, generator=generator.manual_seed(1), dtype=torch.float64)
+        x = x.float() if cast else x.to(kind)
+        x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+        layer.to(x.dtype)
+        with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+            y = layer(x)
+            assert y.dtype == kind
+        y.float().square().mean().backward()
+        assert x.grad is not None and layer.weight.grad is not None and layer.bias is not None
+        assert layer.bias.grad is not None
+        grads.append([y.detach(), x.grad, layer.weight.grad, layer.bias.grad])
+    for mine, theirs in zip(*grads, strict=True):
+        tolerance = {torch.float64: 1e-6, torch.float32: 1e-5, torch.bfloat16: 2e-2}[kind]
+        assert mine.dtype == theirs.dtype and float((mine - theirs).norm()) <= tolerance * float(theirs.norm())

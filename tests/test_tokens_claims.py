@@ -1,7 +1,7 @@
-"""What the bits of an entropy model add to choosing tokens, for the wavelet family; and where they do not help.
+"""What the bits of an entropy model add to choosing tokens; and where they do not help.
 
-Every frame of that family is coded by itself.  So bits say how rich a place is, never how new it is: the claims about
-novelty over time are limits here, tested as such.
+Every frame of the wavelet family is coded by itself.  So its bits say how rich a place is, never how new it is: the
+claims about novelty over time are limits there, tested as such.  They hold of family spatiotemporal.
 """
 
 from __future__ import annotations
@@ -71,6 +71,38 @@ def test_claim_2_limit_bits_of_single_frames_know_no_past() -> None:
     for name in ("temporal", "change"):
         found = score(Context(grid), name).flatten(1).sum(1)
         assert set(found[1:].topk(3).indices.tolist()) == {3, 6, 10}, "frames 4, 7 and 11"
+
+
+@pytest.fixture(scope="module")
+def predicted() -> TokenGrid:
+    """A still clip with a square that comes, goes and comes again; each frame predicted from the one before."""
+    frames = with_square(4, 7)
+    with tessera.open(tessera.encode(frames, codec="spatiotemporal", fps=25, quality=50, depth=0)) as clip:
+        return clip.latents()
+
+
+def test_claim_2_bits_of_predicted_frames_say_what_is_new(predicted: TokenGrid) -> None:
+    """The square costs bits where it comes and where it goes, and next to nothing while it stays."""
+    spent = bits_of(predicted)
+    square = torch.zeros(spent.shape[1:], dtype=torch.bool)
+    square[3:5, 5:7] = True
+    new = [4, 7, 11]
+    assert sorted((1 + spent[1:].flatten(1).sum(1).topk(3).indices).tolist()) == new
+    for frame in new:
+        assert float(spent[frame][square].mean()) > 8 * float(spent[frame][~square].mean())
+    assert float(spent[6].max()) < 0.1 * float(spent[4][square].mean())
+    kept = reduce(predicted, "bits", [0, 0, 0, 0, 4, 0, 0, 4, 0, 0, 0, 4]).index % square.numel()
+    assert set(kept.tolist()) == set(square.flatten().nonzero().flatten().tolist())
+
+
+def test_claim_6_bits_are_expected_before_decoding() -> None:
+    """Motion and prediction alone, known before the symbols, name many of the cells that cost most."""
+    with tessera.open(tessera.encode(procedural.clip(8, 128, 192), codec="spatiotemporal", fps=25)) as clip:
+        grid = clip.latents()
+    assert grid.bits_prior is not None
+    later = grid.frame_type == 1
+    expected, spent = (bits[later].flatten().tolist() for bits in (grid.bits_prior, bits_of(grid)))
+    assert rank_correlation(expected, spent) > 0.7
 
 
 def test_claim_3_bits_see_contrast() -> None:
@@ -184,6 +216,12 @@ def test_claim_10_limit_slow_and_fast_need_similarity_here() -> None:
     by_bits = slow_frames(start(grid), Context(grid), by="bits")
     assert all(by_similarity[t] for t in (0, 9, 16)) and sum(by_similarity) < 12
     assert sum(by_bits) == 24
+
+
+def test_claim_10_the_frames_that_cost_most_are_the_cuts() -> None:
+    with tessera.open(tessera.encode(cuts(), codec="spatiotemporal", fps=25, quality=50, depth=0)) as clip:
+        kept = reduce(clip.latents(), "frames", 3)
+    assert kept.frames.unique().tolist() == [0, 9, 16]
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A video as a network: one decoder whose configurations are NeRV, HNeRV, HNeRV-Boost, NeRV++ and groups by residuals.
 
     config      what a decoder is built from: architecture, strides, widths; bounds and parameter counts
+    depthwise   convolution of each channel by itself, with a quick gradient
     blocks      upsampling block, separable residual, temporal affine map
     embedding   codes of time, the content encoder that is thrown away after fitting
     decoder     embeddings and times -> pixels

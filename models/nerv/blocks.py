@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import AFFINE_HIDDEN, CONDITIONED, SEPARABLE, SINE, SPREAD, Config
+from .depthwise import Depthwise
 
 
 def activate(x: Tensor, config: Config) -> Tensor:
@@ -19,7 +20,7 @@ class SeparableResidual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.spread = nn.Conv2d(channels, channels, SPREAD, padding=SPREAD // 2, groups=channels)
+        self.spread = Depthwise(channels, SPREAD)
         self.mix = nn.Conv2d(channels, channels, 1, bias=False)
         nn.init.zeros_(self.mix.weight)
 

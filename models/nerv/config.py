@@ -5,7 +5,8 @@ Architectures are five independent switches; the published ones are names for so
     nerv         NeRV (Chen et al., 2021): the frame's time through a small MLP, 3 x 3 kernels, widths halve a stage
     hnerv        HNeRV (Chen et al., 2023): a small embedding a frame, made by an encoder that is thrown away;
                  kernels grow 1, 3, 5 and widths shrink by 1.2, which spreads the parameters evenly over the stages
-    hnerv-boost  Boosting NeRV (Zhang et al., 2024): HNeRV with temporal affine maps and sinusoidal activations
+    hnerv-boost  after Boosting NeRV (Zhang et al., 2024): HNeRV with temporal affine maps and sinusoidal activations,
+                 without its residual blocks
     nerv-boost   the same conditioning around NeRV
     nerv++       NeRV++ (Ghorbel et al., 2024): separable residual blocks on both sides of the upsampling and a
                  bilinear skip around it, on HNeRV's embeddings and widths

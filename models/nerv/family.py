@@ -29,6 +29,7 @@ from .config import (
     parameters,
 )
 from .embedding import time_code
+from .fitting import OPTIMISERS
 from .painter import NetworkPainter, all_embeddings
 from .quantise import EMBEDDING, Ladder, Part
 from .schedule import EPOCHS
@@ -51,6 +52,7 @@ class Options:
     segment: int = 1 << 16
     early: bool = False
     seed: int = 0
+    optimiser: str = OPTIMISERS[0]
 
 
 class NervFamily:
@@ -63,7 +65,7 @@ class NervFamily:
     name: ClassVar[str] = "nerv"
     stride: ClassVar[int] = 128
     channels: int = 8
-    decoders: ClassVar[tuple[str, ...]] = ("standard", "fast")
+    decoders: tuple[str, ...] = ("standard", "fast")
     default_gop: ClassVar[int] = 256
     options: ClassVar[dict[str, str]] = {
         "arch": f"{', '.join(ARCHITECTURES)} (default {Options.arch})",
@@ -74,6 +76,7 @@ class NervFamily:
         "segment": "frames a network, the later ones coded as differences (default: all frames of the group)",
         "early": "true: an interrupt ends the fit and the file is written",
         "seed": "of initial weights and the order of frames (default 0)",
+        "optimiser": "muon: Muon for matrices and convolutions, Adam for the rest (default); adam: Adam for all",
         "checkpoint": "folder that keeps the state of fits, to go on after an interruption",
     }
 
@@ -127,9 +130,7 @@ class NervFamily:
         strides = choose_strides(spec.height, spec.width)
         stride = math.prod(strides)
         embedding = choose_embedding(spec.height, spec.width, stride) if flags & CONTENT else 0
-        narrow = Config(
-            flags, spec.frames, spec.height, spec.width, spec.channels, strides, embedding, WIDTH_UNIT
-        )
+        narrow = Config(flags, spec.frames, spec.height, spec.width, spec.channels, strides, embedding, WIDTH_UNIT)
         return fit_width(narrow, chosen.params or self._rate(spec) / chosen.bits)
 
     def _rate(self, spec: GroupSpec) -> float:
@@ -151,6 +152,7 @@ class NervFamily:
             chosen.segment,
             chosen.early,
             chosen.seed,
+            chosen.optimiser,
         )
 
     def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
@@ -232,9 +234,12 @@ def _options(given: dict[str, object]) -> Options:
         segment=int(_number(given, "segment", 1, 1 << 16)),
         early=str(given.get("early", False)).lower() == "true",
         seed=int(_number(given, "seed", 0, 1 << 31)),
+        optimiser=str(given.get("optimiser", Options.optimiser)),
     )
     if options.arch not in ARCHITECTURES:
         raise ValueError(f"there is no arch {options.arch!r}; there are {', '.join(ARCHITECTURES)}")
+    if options.optimiser not in OPTIMISERS:
+        raise ValueError(f"there is no optimiser {options.optimiser!r}; there are {', '.join(OPTIMISERS)}")
     return options
 
 

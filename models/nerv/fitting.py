@@ -36,6 +36,8 @@ ROOM = 0.99  # of the budget, what the rate is steered to
 PIXELS_A_STEP = 1 << 15  # a step takes as many frames as hold about so many pixels
 MUON_RATE = 1.2e-2  # of matrices and convolutions; see optim.MuonAdam
 ADAM_RATE = 6e-3  # of the rest
+ADAM_ALONE = 3e-3, (0.9, 0.999)  # rate and averaging of Adam for everything, the optimiser of the published networks
+OPTIMISERS = "muon", "adam"
 STEP_RATE = 3e-2  # of the quantisation steps, in octaves
 NOISE_FLOOR = 1e-7  # added to the squared error: a frame without error must not outweigh all others
 
@@ -64,9 +66,18 @@ def coded_parts(config: Config, frames: int) -> list[Part]:
 class Fit(nn.Module):
     """The networks of one group while they are fitted; the encoder and the optimiser's state are never coded."""
 
-    def __init__(self, config: Config, ladder: Ladder, segment: Segment, measure: Measure, seed: int = 0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        ladder: Ladder,
+        segment: Segment,
+        measure: Measure,
+        seed: int = 0,
+        optimiser: str = "muon",
+    ) -> None:
         super().__init__()
         self.config, self.measure, self.seed = config, measure, seed
+        self.muon = optimiser == "muon"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.decoder = Decoder(config)
@@ -101,6 +112,9 @@ class Fit(nn.Module):
             {"params": matrices, "lr": MUON_RATE, "optimiser": "muon"},
             {"params": rest, "lr": ADAM_RATE, "optimiser": "adam"},
         ]
+        if not self.muon:
+            rate, betas = ADAM_ALONE
+            groups = [{"params": [*matrices, *rest], "lr": rate, "betas": betas, "optimiser": "adam"}]
         if self.base is None:
             groups.append({"params": [self.quantiser.octaves], "lr": STEP_RATE, "optimiser": "adam"})
         return groups
@@ -285,6 +299,7 @@ class Fit(nn.Module):
         if not self.rounded:
             self.start_rounding()
         tensors, octaves = self._tensors(), self.quantiser.octaves.clone()
+
         def rounded(amount: int) -> dict[str, Tensor]:
             larger = max(0, amount - STEPS_PER_OCTAVE // 2)
             self.quantiser.octaves.copy_(octaves + larger / STEPS_PER_OCTAVE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .config import CONTENT
+from .config import CONTENT, shapes
 from .decoder import Decoder
 from .quantise import EMBEDDING, step_of
 from .segments import Coded
@@ -51,9 +51,8 @@ class NetworkPainter:
             network = Decoder(self.coded.config)
             with torch.no_grad():
                 parameters = dict(network.named_parameters())
-                for name, level in zip(self.coded.segments[segment], self.coded.levels, strict=True):
-                    if name != EMBEDDING:
-                        parameters[name].copy_(self.coded.segments[segment][name].float() * step_of(level))
+                for name, level in zip(shapes(self.coded.config), self.coded.levels, strict=False):  # embeddings last
+                    parameters[name].copy_(self.coded.segments[segment][name].float() * step_of(level))
             network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._network = segment, network.eval().requires_grad_(False)
         return self._network[1]

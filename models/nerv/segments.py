@@ -32,7 +32,10 @@ FIRST_SHARE = 2.0  # bits of the first segment's network to those of a later one
 
 @dataclass(frozen=True)
 class Plan:
-    """How a group is fitted.  bits: what its symbols may take; seconds: of the group; length: frames a segment."""
+    """How a group is fitted.
+
+    bits: what its symbols may take; seconds: of the group; length: frames a segment; optimiser: one of `OPTIMISERS`.
+    """
 
     bits: float
     epochs: int
@@ -40,6 +43,7 @@ class Plan:
     length: int = 1 << 16
     early: bool = False
     seed: int = 0
+    optimiser: str = "muon"
 
 
 @dataclass
@@ -110,7 +114,8 @@ class GroupFit:
 
     def run(self) -> Coded:
         """Fit.  KeyboardInterrupt passes, but with `early` the first one ends the fit with what there is."""
-        fit = Fit(self.config, self.ladder, self._segment(0), self._measure(), self.plan.seed)
+        plan = self.plan
+        fit = Fit(self.config, self.ladder, self._segment(0), self._measure(), plan.seed, plan.optimiser)
         state = self._load()
         start = 0
         if state is not None:

@@ -67,8 +67,8 @@ codec.
 
 `codec.prefix.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group; `upgrade()` reads the
 rest and nothing twice.  `tessera evaluate tokens` compares all methods at equal budgets by a small model that answers
-questions, `tessera evaluate latents SET.tar` trains one transformer on latents and on pixels, `tessera bench tokens`
-measures reading beside decoding and encoding patches.
+questions, `tessera evaluate latents SET.tar` trains one transformer on latents, on indices and on pixels,
+`tessera bench tokens` measures reading beside decoding and encoding patches.
 """
 
 
@@ -89,7 +89,7 @@ def document() -> str:
         "Tests are in `tests`; what lives inside a language model runs on a small decoder with random",
         "weights.\n",
         *_table(("row", "system", "idea", "state", "how, or why not", "tests"), rows),
-        "\n## What the bits of the entropy model add (wavelet family)\n",
+        "\n## What the bits of the entropy model add\n",
         *_table(("", "what", "state", "test"), claims),
         "\n## Measured\n",
         systems.MEASURED.strip(),

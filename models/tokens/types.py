@@ -140,17 +140,17 @@ class TokenSet:
 
 
 def start(grid: TokenGrid) -> TokenSet:
-    """One token for each valid cell, in raster order."""
+    """One token for each valid cell, in raster order; where all are valid, `x` is the grid's own memory."""
     shape = grid.x.shape[0], grid.x.shape[1], grid.x.shape[2]
     valid = grid.valid.flatten()
     index = valid.nonzero().squeeze(1)
     count = index.numel()
     if count == 0:
         raise ValueError("the grid has no valid cell")
-    device = grid.x.device
+    device, cells = grid.x.device, grid.x.reshape(-1, grid.x.shape[3])
     assign = torch.where(valid, valid.cumsum(0) - 1, valid.new_full((), -1, dtype=torch.int64))
     return TokenSet(
-        x=grid.x.reshape(-1, grid.x.shape[3])[index],
+        x=cells if count == valid.numel() else cells[index],
         pos=positions_of(index, shape),
         size=torch.ones(count, dtype=torch.int64, device=device),
         weight=torch.full((count,), 1 / count, device=device),
@@ -242,9 +242,11 @@ def _join_rows(
     rows = labels[kept]
     norm = _normalised(tokens.size.float() if weight is None else weight.float(), labels, count)
 
+    every, share_of = bool(kept.all()), norm[kept][:, None]
+
     def mean(values: Tensor) -> Tensor:
         out = values.new_zeros(count, *values.shape[1:])
-        return out.index_add_(0, rows, values[kept] * norm[kept].to(values.dtype)[:, None])
+        return out.index_add_(0, rows, (values if every else values[kept]) * share_of.to(values.dtype))
 
     assign = torch.cat([labels, labels.new_full((1,), -1)])[tokens.assign]
     share = tokens.share * torch.cat([norm, norm.new_zeros(1)])[tokens.assign]

@@ -14,7 +14,9 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +46,12 @@ def _numbers(low: float, high: float) -> Callable[[str], list[float]]:
     return lambda text: [options.number(low, high)(item) for item in _names(text)]
 
 
+def _size(text: str) -> tuple[int, int]:
+    from tessera.tools.evaluation import video
+
+    return video.size(text)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=KINDS, help="what is evaluated")
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files, or folders of them; `tokens`: none")
@@ -61,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--qualities", type=_numbers(0, 100), metavar="5,15,...", help="of families")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="measurements at a time")
+    parser.add_argument("--resize", type=_size, metavar="WxH", help="of video: scale clips down first (Lanczos)")
     parser.add_argument("--msssim-every", type=int, default=8, metavar="N", help="frames of clips (default 8)")
     parser.add_argument("--pictures", type=int, default=2, metavar="N", help="of the slider (default 2, 0: no slider)")
     parser.add_argument(
@@ -72,7 +81,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--latents", action="store_true", help="also learn from the latents of families")
     machine.add_argument("--retrain", action="store_true", help="also learn from coded pictures (slow)")
     machine.add_argument(
-        "--sources", type=_names, metavar="A,B", help="of `latents`: latents:NAME[:CHANNELS] and rgb[:SIDE]"
+        "--retrain-at", type=_numbers(0, 100), metavar="10,30", help="the same, at these settings of each codec alone"
+    )
+    machine.add_argument(
+        "--sources",
+        type=_names,
+        metavar="A,B",
+        help="of `latents`: latents:NAME[:CHANNELS][@QUALITY], ids:NAME[@QUALITY] and rgb[:SIDE]",
     )
     machine.add_argument("--side", type=int, default=6, metavar="N", help="of `latents`: N x N tokens a picture")
     machine.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings a source (default 3)")
@@ -89,9 +104,16 @@ def run(args: argparse.Namespace) -> int:
         from tessera.codec.errors import ParameterError
 
         raise ParameterError(f"evaluate {args.kind} takes {'no PATH' if args.paths else 'at least one PATH'}")
+    if args.resize and args.kind != "video":
+        from tessera.codec.errors import ParameterError
+
+        raise ParameterError("--resize is of video")
     if args.kind in ("latents", "tokens", "extreme"):
         return _tokens(args)
-    return _machine(args) if args.kind == "machine" else _report(args)
+    if args.kind == "machine":
+        return _machine(args)
+    with _sources(args) as paths:
+        return _report(args, paths)
 
 
 def _tokens(args: argparse.Namespace) -> int:
@@ -122,7 +144,8 @@ def _machine(args: argparse.Namespace) -> int:
     context = jobs.Context("images", tuple(args.qualities or QUALITIES["machine"]), args.device)
     peers = [jobs.subject(context, name) for name in codecs]
     test = perception.read_set(args.paths[0], "test")
-    asked = machine.Asked(args.paths[0], args.images, args.epochs, args.retrain, args.latents)
+    at = tuple(args.retrain_at or ())
+    asked = machine.Asked(args.paths[0], args.images, args.epochs, args.retrain or bool(at), args.latents, at)
     args.out.mkdir(parents=True, exist_ok=True)
     with options.progress_bar("measuring", quiet=args.json) as progress:
         clean, rows, failures = machine.measure(context, codecs, asked, args.out, workers=args.jobs, progress=progress)
@@ -155,7 +178,7 @@ def _check_counts(args: argparse.Namespace, *names: str) -> None:
             raise ParameterError(f"--{name.replace('_', '-')}: at least 1")
 
 
-def _report(args: argparse.Namespace) -> int:
+def _report(args: argparse.Namespace, paths: list[Path]) -> int:
     from tessera.tools.evaluation import jobs
     from tessera.tools.report.study import (
         PUBLISHED,
@@ -168,7 +191,6 @@ def _report(args: argparse.Namespace) -> int:
     )
 
     _check_counts(args, "jobs", "msssim_every")
-    paths = _find(args)
     names = args.codecs or _usual(args.kind)
     codecs = [name for name in names if not name.startswith(PUBLISHED)]
     qualities = tuple(args.qualities or QUALITIES[args.kind])
@@ -199,12 +221,20 @@ def _usual(kind: str) -> list[str]:
     return [CODEC, *PEERS[kind].split(",")]
 
 
-def _find(args: argparse.Namespace) -> list[Path]:
+@contextmanager
+def _sources(args: argparse.Namespace) -> Iterator[list[Path]]:
+    """The files to measure; with `--resize` copies that live as long as the measurement."""
     from tessera.tools.evaluation import images, video
 
     if args.kind == "images":
-        return images.find_files(args.paths)
-    return images.find_files(args.paths, video.SUFFIXES, "clip")
+        yield images.find_files(args.paths)
+        return
+    clips = images.find_files(args.paths, video.SUFFIXES, "clip")
+    if args.resize is None:
+        yield clips
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [video.scaled(path, args.resize, Path(folder)) for path in clips]
 
 
 def _notes(args: argparse.Namespace) -> list[str]:
@@ -212,6 +242,9 @@ def _notes(args: argparse.Namespace) -> list[str]:
     from tessera.tools.evaluation import metrics
 
     notes = [metrics.why_no_lpips()]
+    if args.resize:
+        width, height = args.resize
+        notes.append(f"Clips are scaled down to {width}x{height} first; this is what all codecs are given")
     if args.kind == "video" and args.msssim_every > 1:
         notes.append(f"MS-SSIM of a clip is the mean over frames 0, {args.msssim_every}, {2 * args.msssim_every}, ...")
     return [note for note in notes if note]

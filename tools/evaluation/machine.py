@@ -78,6 +78,7 @@ class Asked:
     size        test pictures, 0 for all
     epochs      of training each classifier
     retrain, latents   also train on coded pictures, on latents
+    retrain_at  settings at which coded pictures are trained on; empty: all
     """
 
     path: Path
@@ -85,6 +86,12 @@ class Asked:
     epochs: int
     retrain: bool
     latents: bool
+    retrain_at: tuple[float, ...] = ()
+
+    def of(self, codec: str, setting: float) -> Asked:
+        """The same for one codec at one setting: only families have latents, only some settings are trained on."""
+        retrain = self.retrain and (not self.retrain_at or setting in self.retrain_at)
+        return dataclasses.replace(self, retrain=retrain, latents=self.latents and families.known(codec))
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,8 @@ def measure(context: Context, codecs: Sequence[str], asked: Asked, folder: Path,
     with RowFile(folder / "machine.csv", MachineRow) as store:
         known = {row.key: row for row in store.rows}
         for peer in peers:
-            wanted = dataclasses.replace(asked, latents=asked.latents and families.known(peer.name))
             for setting in peer.settings:
+                wanted = asked.of(peer.name, setting)
                 key = (peer.name, version_text(peer), setting_text(peer, setting), digest, asked.size, asked.epochs)
                 row = known.get(key)
                 if row is not None and not _lacks(row, wanted):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +30,13 @@ from tessera.tools import options
 from tessera.tools.evaluation import tokens_reader as reading
 from tessera.tools.evaluation.jobs import Context, subject, version_text
 from tessera.tools.evaluation.rows import Measured, RowFile, rewrite
+from tessera.tools.peers.peer import Peer
 
 BUDGETS = (1.0, 0.5, 0.25, 0.1, 0.05)
 FIRST_TEST_SEED, FIRST_TRAINING_SEED = 0, 1_000_000
 PART = 50  # clips that the model answers at a time
-RIVALS = ("random", "uniform", "l2", "temporal")  # of the selection by bits
+OURS = ("bits", "novelty")  # selections by bits: of the clip, and of each frame above its mean
+RIVALS = ("random", "uniform", "l2", "temporal")  # of these
 
 
 @dataclass
@@ -135,8 +138,13 @@ def latents(clip: shapes.ShapeClip, asked: Asked) -> TokenGrid:
     """The latents of a clip by way of a file."""
     import tessera
 
-    with tessera.open(tessera.encode(clip.pixels, codec=asked.codec, quality=asked.quality, fps=8)) as opened:
+    with tessera.open(_peer(asked).encode(clip.pixels, asked.quality)) as opened:
         return opened.latents()
+
+
+def _peer(asked: Asked) -> Peer[Any, Any]:
+    """The codec that is named, with its options."""
+    return subject(Context("images", (asked.quality,)), asked.codec)
 
 
 def _reader(asked: Asked, out: Path, quiet: bool) -> tuple[reading.Reader, Tensor, float]:
@@ -214,15 +222,14 @@ def _measure_all(samples: Sequence[Sample], reader: reading.Reader, asked: Asked
     """One row a method and budget, those that are there already not measured again; and whether each question was
     answered right by method and budget, of the methods that are compared question by question."""
     rows, right = [], {}
-    head = (asked.codec, version_text(subject(Context("images", (asked.quality,)), asked.codec)),
-            f"quality={asked.quality:g}", asked.training, asked.clips)  # fmt: skip
+    head = (asked.codec, version_text(_peer(asked)), f"quality={asked.quality:g}", asked.training, asked.clips)
     work = [(entry, budget) for entry in methods(samples) for budget in asked.budgets]
     file = args.out / "tokens.csv"
     with options.progress_bar("reducing", quiet=args.json) as progress, RowFile(file, TokensRow) as there:
         known = {row.key: row for row in there.rows}
         for number, (entry, budget) in enumerate(work):
             row = known.get((*head, entry["name"], budget))
-            if row is None or entry["name"] in ("bits", *RIVALS):
+            if row is None or entry["name"] in (*OURS, *RIVALS):
                 measured, right[entry["name"], budget] = measure(samples, reader, entry, budget)
                 if row is None:
                     row = TokensRow(*head, entry["name"], budget, *measured)
@@ -284,19 +291,19 @@ def blind(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def compare(right: dict[tuple[str, float], Tensor], samples: Sequence[Sample]) -> list[Paired]:
-    """`bits` beside RIVALS, question by question; the interval comes from the spread over clips."""
+    """Each of OURS beside RIVALS, question by question; the interval comes from the spread over clips."""
     found = []
     clips = torch.repeat_interleave(torch.arange(len(samples)), torch.tensor([len(s.words) for s in samples]))
-    for budget in dict.fromkeys(budget for _, budget in right):
-        for rival in RIVALS:
-            if ("bits", budget) not in right or (rival, budget) not in right or budget >= 1:
-                continue
-            ours, theirs = right["bits", budget].float(), right[rival, budget].float()
-            by_clip = torch.zeros(len(samples)).index_add_(0, clips, ours - theirs)
-            difference = float((ours - theirs).mean())
-            error = 1.96 * float(by_clip.std()) * len(samples) ** 0.5 / len(ours)
-            found.append(Paired("bits", rival, budget, float(ours.mean()), float(theirs.mean()), difference,
-                                difference - error, difference + error))  # fmt: skip
+    budgets = [budget for budget in dict.fromkeys(budget for _, budget in right) if budget < 1]
+    for name, budget, rival in itertools.product(OURS, budgets, RIVALS):
+        if (name, budget) not in right or (rival, budget) not in right:
+            continue
+        ours, theirs = right[name, budget].float(), right[rival, budget].float()
+        by_clip = torch.zeros(len(samples)).index_add_(0, clips, ours - theirs)
+        difference = float((ours - theirs).mean())
+        error = 1.96 * float(by_clip.std()) * len(samples) ** 0.5 / len(ours)
+        found.append(Paired(name, rival, budget, float(ours.mean()), float(theirs.mean()), difference,
+                            difference - error, difference + error))  # fmt: skip
     return found
 
 
@@ -319,4 +326,4 @@ def print_tables(result: dict[str, Any]) -> None:
     print(f"without looking: {result['blind']['accuracy']:.1%}")
     print(options.text_table(head, cells))
     print("\nselection by bits beside others, difference of accuracy with its 95 % interval")
-    print(options.text_table(*tokens_page.paired(result["paired"]), left=2))
+    print(options.text_table(*tokens_page.paired(result["paired"]), left=3))

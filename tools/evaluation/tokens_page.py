@@ -14,7 +14,7 @@ from tessera.tools.report import parts, plots
 if TYPE_CHECKING:
     from tessera.tools.evaluation.tokens import Paired, TokensRow
 
-SCORES = ("bits", "random", "uniform", "l2", "temporal", "change", "kcenter")
+SCORES = ("bits", "novelty", "random", "uniform", "l2", "temporal", "change", "kcenter")
 _METHOD = (
     "Tokens are the latents of .tsr files of procedural clips (data/shapes.py). The model is trained from scratch on "
     "whole clips and random parts of them, so random selection is what it knows best; no method is trained for. "
@@ -61,9 +61,9 @@ def every(rows: Sequence[TokensRow]) -> tuple[list[str], list[list[str]]]:
 
 
 def paired(pairs: Sequence[Paired]) -> tuple[list[str], list[list[str]]]:
-    head = ["budget", "against", "bits", "other", "difference", "95 %"]
+    head = ["selection by", "budget", "against", "accuracy", "of the other", "difference", "95 %"]
     cells = [
-        [f"{p.budget:.0%}", p.rival, f"{100 * p.accuracy:.1f}", f"{100 * p.rival_accuracy:.1f}",
+        [p.method, f"{p.budget:.0%}", p.rival, f"{100 * p.accuracy:.1f}", f"{100 * p.rival_accuracy:.1f}",
          f"{100 * p.difference:+.1f}", f"{100 * p.low:+.1f} to {100 * p.high:+.1f}"]
         for p in pairs
     ]  # fmt: skip
