@@ -168,31 +168,38 @@ measured: half of the clips hold texture that stands still, costs bits and answe
 `temporal` keeps frame 0 whole, which uses up budgets of 10 % and less.  The model was trained on
 whole clips and random parts, which favours `random` and `uniform`.
 
-`tessera evaluate latents imagenette96.tar --epochs 8 --out docs/report/latents --sources
-latents:wavelet,latents:wavelet:12,rgb,rgb:78,rgb:24`, three seeds, 36 tokens a picture, files of quality 50, accuracy
-in % and its error, pictures that the model is trained on in a second of a core ([report](report/latents)):
+`tessera evaluate latents imagenette96.tar --epochs 8 --out docs/report/latents --sources latents:wavelet,...` with
+`latents:wavelet`, `latents:wavelet:12`, `latents:spatiotemporal`, `latents:spatiotemporal:12`, `latents:vqgan:108@100`,
+`ids:vqgan@100`, `rgb`, `rgb:78`, `rgb:36` and `rgb:24`: three seeds, 36 tokens a picture, files of quality 50 where nothing else is said, accuracy in % and its error, pictures
+that the model is trained on in a second of a core ([report](report/latents)):
 
-| source | values a picture | accuracy | trained a second |
-| --- | --- | --- | --- |
-| wavelet latents | 18,432 | 48.0 +- 0.5 | 1,460 |
-| wavelet latents, 12 channels of most variance | 1,728 | 54.7 +- 0.5 | 1,456 |
-| pixels | 27,648 | 47.2 +- 0.7 | 1,469 |
-| pixels resized to 78 x 78 | 18,252 | 48.1 +- 0.3 | 1,364 |
-| pixels resized to 24 x 24 | 1,728 | 48.7 +- 0.8 | 1,507 |
+| source | values a picture | bytes | accuracy | trained a second |
+| --- | --- | --- | --- | --- |
+| wavelet latents | 18,432 | 1,428 | 48.0 +- 0.5 | 1,460 |
+| wavelet latents, 12 channels of most variance | 1,728 | 1,428 | 54.7 +- 0.5 | 1,456 |
+| spatiotemporal latents | 18,432 | 1,430 | 48.1 +- 0.5 | 1,305 |
+| spatiotemporal latents, 12 channels | 1,728 | 1,430 | 54.2 +- 0.5 | 1,326 |
+| vqgan, the codebook's vectors, 108 channels, quality 100 | 3,888 | 401 | 46.8 +- 0.3 | 1,519 |
+| vqgan ids, a learned vector for each, quality 100 | 396 | 401 | 31.2 +- 0.9 | 1,412 |
+| pixels | 27,648 | 3,964 | 47.2 +- 0.7 | 1,469 |
+| pixels resized to 78 x 78 | 18,252 | 3,964 | 48.1 +- 0.3 | 1,364 |
+| pixels resized to 36 x 36 | 3,888 | 3,964 | 47.7 +- 0.4 | 1,422 |
+| pixels resized to 24 x 24 | 1,728 | 3,964 | 48.7 +- 0.8 | 1,507 |
 
 WaLLoC's claim that latents are better input than pixels resized to as many values is reproduced where these are few
-(+6.1 +- 0.9 at 1,728) and undecided at 18,000 (-0.2 +- 0.6).  Other sources: `latents:spatiotemporal`, and of codebooks
-`ids:vqgan` (a learned vector for each index) and `latents:vqgan` (the codebook's own).
+(+6.1 +- 0.9 and +5.6 +- 0.9 at 1,728), undecided at 18,000 (-0.2 and 0.0 +- 0.6), and refuted for the codebooks'
+vectors (-0.9 +- 0.5 at 3,888), which stand for a tenth of the bytes.  Vectors that are learned for single ids from
+4,500 pictures are far behind.
 
-`tessera bench tokens --threads 1 --codec NAME`: 8 frames of 640 x 352 at quality 50 read to 880 tokens a frame, on a
-busy machine, so in milliseconds of processor time (decoding JPEG or H.264 and cutting patches: 13 to 23; with a
-ViT-S/16 on them: 6,000 to 6,400):
+`tessera bench tokens --threads 1 --codec NAME`: 8 frames of 640 x 352 at quality 50 read to 880 tokens a frame, in
+milliseconds of processor time (decoding JPEG or H.264 and cutting patches: 11 to 22; with a ViT-S/16 on them: 5,700 to
+6,000):
 
-| codec | bits a pixel | tokens | ids | H.264 and patches | H.264 and ViT |
-| --- | --- | --- | --- | --- | --- |
-| `wavelet` | 0.87 | 141 | - | 9 times faster | 45 times slower |
-| `spatiotemporal` | 0.20 | 336 | - | 21 times faster | 18 times slower |
-| `vqgan` | 0.04 | 105 to 131 | 96 | 5 times faster | 47 times slower |
+| codec | bits a pixel | tokens | H.264 and patches | H.264 and ViT |
+| --- | --- | --- | --- | --- |
+| `wavelet` | 0.87 | 88 | 5.8 times faster | 68 times slower |
+| `spatiotemporal` | 0.20 | 189 | 8.5 times faster | 31 times slower |
+| `vqgan` | 0.04 | 105 to 131, ids 96 | 5 times faster | 47 times slower |
 
 Of a file of 1,200 frames of 64 x 64 pixels (`gop=1`, 760 KB with `wavelet`) opening it reads 0.5 %, `search` for two
 frames 0.6 %, and every frame at level 0 9.9 %.  Level 0 is a tenth of every group, but at least 24 bytes and what
