@@ -169,9 +169,10 @@ measured: half of the clips hold texture that stands still, costs bits and answe
 whole clips and random parts, which favours `random` and `uniform`.
 
 `tessera evaluate latents imagenette96.tar --epochs 8 --out docs/report/latents --sources latents:wavelet,...` with
-`latents:wavelet`, `latents:wavelet:12`, `latents:spatiotemporal`, `latents:spatiotemporal:12`, `latents:vqgan:108@100`,
-`ids:vqgan@100`, `rgb`, `rgb:78`, `rgb:36` and `rgb:24`: three seeds, 36 tokens a picture, files of quality 50 where nothing else is said, accuracy in % and its error, pictures
-that the model is trained on in a second of a core ([report](report/latents)):
+`latents:wavelet`, `latents:wavelet:12`, `latents:spatiotemporal`, `latents:spatiotemporal:12`,
+`latents:vqgan:108@100`, `ids:vqgan@100`, `rgb`, `rgb:78`, `rgb:36` and `rgb:24`: three seeds, 36 tokens a picture,
+files of quality 50 where nothing else is said, accuracy in % and its error, pictures that the model is trained on in a
+second of a core ([report](report/latents)):
 
 | source | values a picture | bytes | accuracy | trained a second |
 | --- | --- | --- | --- | --- |
