@@ -141,6 +141,6 @@ def test_train_task_and_code_with_it(labelled: Path, tmp_path: Path, capsys: pyt
     assert main(["encode", str(picture), target, "--codec", "wavelet", "-o", f"task={run / distillation.RESULT}"]) == 0
     capsys.readouterr()
     assert main(["export", str(run), "--data", str(labelled)]) == 2
-    assert "was trained for a task" in capsys.readouterr().err
+    assert "was trained with --objective task" in capsys.readouterr().err
     assert main([*words[:1], "nerv", *words[2:]]) == 2
     assert "--objective task is for the family wavelet" in capsys.readouterr().err
