@@ -2,8 +2,9 @@
 
 A file of this format names its weights by an 8-byte id, so that it is decoded with exactly the integers that it was
 coded with or not at all.  `models/weights/NAME*.safetensors` may hold several for one family; the plain `NAME` is the
-one that encodes, the others remain for older files.  `NAME.perceptual.safetensors` is one more synthesis network for
-the streams of the weights whose id its metadata names: decoder `perceptual`, which an install may lack.
+one that encodes, the others remain for older files.  A companion, `NAME.KIND.safetensors`, is one more network for the
+weights whose id its metadata names: `perceptual`, a decoder of their streams; `analysis`, which their encoder asks
+where to round.  An install may lack either, so the id does not cover them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+COMPANIONS = ("perceptual", "analysis")
 _ids: dict[tuple[Path, int, int], bytes] = {}  # (file, its mtime, its size) -> id
 _families: dict[tuple[str, bytes, str], Family] = {}
 
@@ -112,16 +114,19 @@ def files(name: str) -> list[Path]:
     return sorted(named, key=lambda path: (path.stem != name, path.stem))
 
 
-def perceptual_file(name: str) -> Path:
-    """Where decoder `perceptual` of a family is, if it is there."""
-    return FOLDER / f"{name}.perceptual.safetensors"
+def companion_file(name: str, kind: str) -> Path:
+    """Where a companion of a family's weights is, if it is there."""
+    return FOLDER / f"{name}.{kind}.safetensors"
 
 
-def _perceptual(name: str, of: bytes) -> dict[str, Tensor]:
-    """The tensors of decoder `perceptual` for the weights of id `of`."""
-    path = perceptual_file(name)
-    tensors, metadata = read(path) if path.is_file() else ({}, {})
-    return tensors if metadata.get("of") == of.hex() else {}
+def _companions(name: str, of: bytes) -> dict[str, Tensor]:
+    """The tensors of the companions that there are for the weights of id `of`."""
+    found: dict[str, Tensor] = {}
+    for path in (companion_file(name, kind) for kind in COMPANIONS):
+        tensors, metadata = read(path) if path.is_file() else ({}, {})
+        if metadata.get("of") == of.hex():
+            found |= tensors
+    return found
 
 
 def _id_of(path: Path) -> bytes:
@@ -150,5 +155,5 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
         from ..models.registry import build
 
         tensors, metadata = read(path)
-        _families[key] = build(name, tensors | _perceptual(name, key[1]), metadata).to(torch.device(device))
+        _families[key] = build(name, tensors | _companions(name, key[1]), metadata).to(torch.device(device))
     return _families[key], key[1]

@@ -18,26 +18,32 @@ from torch import Tensor
 from ..entropy import Tables
 from . import _kernels
 from . import wavelet_packet as wp
+from .analysis import REACH, remainders
 from .interface import GroupSpec, SymbolPort
 from .native_prior import Coded, NativePrior, pass_order
 from .painter import Painter
+from .ports import Nowhere
+from .refinement import refine
 from .wavelet import PYRAMID, Bands, WaveletModel, step_size
+
+LOWS = 6  # channels that describe the low bands
 
 
 class NativeWavelet:
     """Transform, prior and networks of a model, packed for the kernels.  Stateless between calls."""
 
     def __init__(self, model: WaveletModel, rate_weight: float, path: str | None = None) -> None:
-        self.model, self.path = model, path
+        self.model, self.rate_weight, self.path = model, rate_weight, path
         self.prior = NativePrior(model.prior, model.ladder.costs, rate_weight, path)
         self.order = model.order.numpy().astype(np.int32)
         self.painters = {name: Painter(network) for name, network in model.networks().items()}
+        self.analysis = None if model.analysis is None else Painter(model.analysis)
         self.at = lru_cache(maxsize=32)(self._at)
 
     def weighing(self, rate_weight: float) -> NativeWavelet:
         """The same with another price of a bit in rounding."""
         other = copy.copy(self)
-        other.prior = self.prior.weighing(rate_weight)
+        other.rate_weight, other.prior = rate_weight, self.prior.weighing(rate_weight)
         return other
 
     def _at(self, quality: int) -> Settings:
@@ -51,18 +57,38 @@ class NativeWavelet:
 
     # -- encoding ----------------------------------------------------------------------------------------------------
 
-    def encode(self, frame: Tensor, spec: GroupSpec, port: SymbolPort, move: Tensor | None = None) -> None:
-        """Put the symbols of uint8 `frame` (H, W, channels)."""
-        self.prior.code(*self.scaled_bands(frame, spec.quality, move), spec, port)
-
-    def scaled_bands(
-        self, frame: Tensor, quality: int, move: Tensor | None = None
+    def bands_to_round(
+        self, frame: Tensor, spec: GroupSpec, effort: str
     ) -> tuple[list[NDArray[np.float32]], Tensor]:
-        """Bands in quantisation steps, as `NativePrior.code` takes them; `move` (125, h, w) is added to the packet."""
+        """Bands of uint8 `frame` (H, W, channels) as `NativePrior.code` takes them.
+
+        Effort medium moves packet coefficients by the analysis network, where there is one, slow by `refinement`.
+        """
+        scaled, low = self.scaled_bands(frame, spec.quality)
+        move = None
+        if effort != "fast" and self.analysis is not None:
+            move = self.moves(self.analysis, scaled, low, spec)
+        if effort == "slow":
+            pixels = frame.permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
+            move = refine(self.model, pixels, spec.quality, self.rate_weight, start=move)
+        if move is not None:
+            scaled[0] += move.flatten(1)[:, pass_order(*move.shape[1:])].numpy()
+        return scaled, low
+
+    def moves(self, network: Painter, scaled: list[NDArray[np.float32]], low: Tensor, spec: GroupSpec) -> Tensor:
+        """Moves of the packet coefficients (125, h, w) in steps, see `analysis`."""
+        at, trial = self.at(spec.quality), self.prior.code_kept(scaled, low, spec, Nowhere())
+        bands = len(trial.packet)
+        words = self.describe(trial, self.low_plane(trial, spec.quality), at.step, LOWS + bands)
+        packet = torch.empty(trial.packet.shape)
+        packet.flatten(1)[:, pass_order(*packet.shape[1:])] = torch.from_numpy(scaled[0])
+        words[-bands:] = remainders(packet, torch.from_numpy(trial.packet))
+        return network(words, spec.quality).float().clamp_(-REACH, REACH)
+
+    def scaled_bands(self, frame: Tensor, quality: int) -> tuple[list[NDArray[np.float32]], Tensor]:
+        """Bands in quantisation steps, as `NativePrior.code` takes them."""
         at, pixels = self.at(quality), np.ascontiguousarray(frame.cpu().numpy())
         packet, plane = _kernels.analyse(pixels, self.order, at.forward, torch.get_num_threads(), self.path)
-        if move is not None:
-            packet += move.flatten(1)[:, pass_order(*move.shape[1:])].numpy()
         details, low = wp.pyramid(torch.from_numpy(plane)[None], PYRAMID)
         scaled = [
             d[0].flatten(1)[:, pass_order(*d.shape[2:])] * (g.view(-1, 1) / at.step)
@@ -82,14 +108,20 @@ class NativeWavelet:
         low = self.low_plane(coded, spec.quality)
         correction: NDArray[np.int16] | None = None
         if decoder in self.painters:
-            words = _kernels.describe(coded.packet, coded.rungs, 6, threads, self.path)
-            described = torch.from_numpy(words).view(torch.bfloat16)
-            described[-6:] = self.model.describe_low(low, torch.tensor(at.step))[0].to(torch.bfloat16)
-            correction = self.painters[decoder](described, spec.quality).view(torch.int16).numpy()
+            words = self.describe(coded, low, at.step, LOWS)
+            correction = self.painters[decoder](words, spec.quality).view(torch.int16).numpy()
         size = (spec.height, spec.width, spec.channels)
         planes = (coded.packet, low[0].contiguous().numpy())
         pixels = _kernels.synthesise(*planes, self.order, at.backward, correction, *size, threads, self.path)
         return torch.from_numpy(pixels)
+
+    def describe(self, coded: Coded, low: Tensor, step: float, more: int) -> Tensor:
+        """What networks read of a frame, bfloat16: `WaveletModel.describe`, its end the first of `more` channels."""
+        words = _kernels.describe(coded.packet, coded.rungs, more, torch.get_num_threads(), self.path)
+        described = torch.from_numpy(words).view(torch.bfloat16)
+        first = 2 * len(coded.packet)
+        described[first : first + LOWS] = self.model.describe_low(low, torch.tensor(step))[0]
+        return described
 
     # -- latents -----------------------------------------------------------------------------------------------------
 

@@ -14,11 +14,8 @@ import torch
 from torch import Tensor
 
 from .interface import MAX_QUALITY, TrainingTask
-from .scale_tables import TABLE_NAMES
-from .similarity import ms_ssim
-from .wavelet import WaveletModel
-from .wavelet_family import model_sizes
-from .wavelet_training import restore_wavelet
+from .similarity import SMALLEST, ms_ssim
+from .wavelet_training import still_model
 
 ERROR_WEIGHT = 0.2
 EXAMINED = (600, 1600, 2600, 3600, 4600)  # qualities of validation
@@ -30,17 +27,9 @@ class PerceptualTuning(TrainingTask):
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         super().__init__()
-        self.owner = "still." if any(name.startswith("still.") for name in tensors) else ""
-        if self.owner:
-            tables = {name: tensors[name] for name in TABLE_NAMES}
-            tensors = tables | {n.removeprefix("still."): t for n, t in tensors.items() if n.startswith("still.")}
-        self.model = WaveletModel(**model_sizes(tensors))
-        restore_wavelet(self.model, tensors)
-        self.model.prior.freeze()
-        self.model.bf16 = True
+        self.model, self.owner = still_model(tensors)
         self.model.perceptual = copy.deepcopy(self.model.synthesis)
         self.network = self.model.perceptual
-        self.model.requires_grad_(False)
         self.network.requires_grad_(True)
 
     def initialise(self, images: list[Tensor]) -> None:
@@ -68,9 +57,15 @@ class PerceptualTuning(TrainingTask):
 
     @torch.no_grad()
     def examine(self, samples: list[Tensor]) -> dict[str, float]:
-        """MS-SSIM in dB and PSNR of held-out pictures, as means over qualities, beside decoder standard."""
-        pictures = [sample[None].float() for sample in samples if sample.dim() == 3][:PICTURES]
-        scalars = {}
+        """MS-SSIM in dB and PSNR of held-out pictures, as means over qualities, beside decoder standard.
+
+        Nothing where all are too small for MS-SSIM.
+        """
+        large = [sample for sample in samples if sample.dim() == 3 and min(sample.shape[1:]) >= SMALLEST]
+        pictures = [sample[None].float() for sample in large[:PICTURES]]
+        scalars: dict[str, float] = {}
+        if not pictures:
+            return scalars
         for name, decoder in (("", "perceptual"), ("_standard", "standard")):
             unlike, error = [], []
             for picture in pictures:

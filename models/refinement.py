@@ -21,27 +21,40 @@ REACH = 0.3  # steps that a target may leave the coefficient: beyond, neighbours
 TILE, MARGIN = 96, 8  # cells of a square that is refined at once, and around it
 
 
-def refine(model: WaveletModel, pixels: Tensor, quality: int, weight: float, rounds: int = ROUNDS) -> Tensor:
-    """What to add to the packet bands of `pixels` (1, 3, H, W) before rounding, in steps: (125, h, w)."""
+def refine(
+    model: WaveletModel,
+    pixels: Tensor,
+    quality: int,
+    weight: float,
+    rounds: int = ROUNDS,
+    start: Tensor | None = None,
+) -> Tensor:
+    """What to add to the packet bands of `pixels` (1, 3, H, W) before rounding, in steps: (125, h, w).
+
+    start: moves to begin with.
+    """
     h, w = (-(-side // CELL) for side in pixels.shape[2:])
     # the caller may be in inference mode, whose tensors no gradient passes
     with torch.inference_mode(False), torch.enable_grad():
         moved = torch.zeros(len(model.order), h, w, device=pixels.device)
+        begin = moved if start is None else start.clone()
         for top in range(0, h, TILE):
             for left in range(0, w, TILE):
                 y, x = max(0, top - MARGIN), max(0, left - MARGIN)
                 bottom, right = min(h, top + TILE), min(w, left + TILE)
                 cut = pixels[:, :, CELL * y : CELL * (bottom + MARGIN), CELL * x : CELL * (right + MARGIN)].clone()
-                found = _refine(model, cut, torch.tensor([quality], device=pixels.device), weight, rounds)
+                move = begin[None, :, y : bottom + MARGIN, x : right + MARGIN]
+                found = _refine(model, cut, move, torch.tensor([quality], device=pixels.device), weight, rounds)
                 moved[:, top:bottom, left:right] = found[:, top - y : bottom - y, left - x : right - x]
     return moved
 
 
-def _refine(model: WaveletModel, pixels: Tensor, quality: Tensor, weight: float, rounds: int) -> Tensor:
+def _refine(
+    model: WaveletModel, pixels: Tensor, move: Tensor, quality: Tensor, weight: float, rounds: int
+) -> Tensor:
     """The same for one tile."""
     step = step_size(quality)
     bands = model.analyse(pixels)
-    move = torch.zeros_like(bands.packet)
     for _ in range(rounds):
         with torch.no_grad():
             scaled = [bands.packet / step + move, *(detail / step for detail in bands.details)]

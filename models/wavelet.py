@@ -92,7 +92,10 @@ class WaveletModel(nn.Module):
         fast_blocks: int = 4,
         perceptual_width: int = 0,
         perceptual_blocks: int = 4,
+        analysis_width: int = 0,
+        analysis_blocks: int = 4,
     ) -> None:
+        """A width of 0 makes no network."""
         super().__init__()
         self.options = {
             "width": width,
@@ -103,6 +106,8 @@ class WaveletModel(nn.Module):
         }
         if perceptual_width:
             self.options |= {"perceptual_width": perceptual_width, "perceptual_blocks": perceptual_blocks}
+        if analysis_width:
+            self.options |= {"analysis_width": analysis_width, "analysis_blocks": analysis_blocks}
         self.bf16 = False  # run the synthesis network in bf16
         slices = slice_bands()
         self.register_buffer("axes", colour_matrix(), persistent=False)
@@ -113,11 +118,16 @@ class WaveletModel(nn.Module):
         self.register_buffer("detail_gain", detail_gain, persistent=False)
         self.register_buffer("low_gain", low_gain, persistent=False)
         self.prior = BandPrior(PYRAMID, [len(s) for s in slices], REACHES, hidden)
-        inputs = 2 * len(self.order) + 6
+        kept = len(self.order)
+        inputs = 2 * kept + 6
         self.synthesis = SynthesisNetwork(inputs, 192, width, blocks)
         self.fast = SynthesisNetwork(inputs, 192, fast_width, fast_blocks) if fast_width else None
         self.perceptual = (
             SynthesisNetwork(inputs, 192, perceptual_width, perceptual_blocks) if perceptual_width else None
+        )
+        # of the encoder, see `analysis`: shaped as the others are, and fed what they are fed
+        self.analysis = (
+            SynthesisNetwork(inputs + kept, kept, analysis_width, analysis_blocks) if analysis_width else None
         )
         self.ladder = Ladder()
 

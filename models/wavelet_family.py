@@ -14,10 +14,12 @@ from torch import Tensor
 
 from ..entropy import Tables
 from . import wavelet_packet as wp
+from .analysis import moves
 from .band_prior import BandPrior, Slice, hard, parity_mask
 from .exchange import exchange, share, spent_bits
 from .interface import GroupSpec, SymbolPort, TokenGrid
 from .native import NativeWavelet
+from .ports import Nowhere
 from .refinement import refine
 from .rounding import round_cheaply
 from .scale_tables import MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES
@@ -53,7 +55,7 @@ class WaveletFamily:
         self.channels = 3 + len(self.model.order)
         self.decoders = (*self.model.networks(),)
         self.rate_weight = RATE_WEIGHT
-        self.refines = False
+        self.effort = "medium"
         self.gains: TaskGains | None = None
         self.device = torch.device("cpu")
         self.native: NativeWavelet | None = NativeWavelet(self.model, RATE_WEIGHT)
@@ -67,7 +69,7 @@ class WaveletFamily:
     def configure(self, effort: str, **options: object) -> WaveletFamily:
         """`rate_weight`: how roundings weigh error against bits.  `task`: the tensors of `task_gains`.
 
-        Effort slow refines latents (`refinement`), for pictures that people look at: beside a task it changes nothing.
+        Effort is for pictures that people look at: beside a task it changes nothing.
         """
         unknown = options.keys() - self.options.keys()
         if unknown:
@@ -77,11 +79,11 @@ class WaveletFamily:
         if not 0.0 <= weight <= 1.0:
             raise ValueError(f"rate_weight {weight:g} is not in 0..1")
         gains = TaskGains.of(options["task"]).to(self.device) if "task" in options else None
-        refines = effort == "slow" and gains is None
-        if weight == self.rate_weight and self.refines == refines and gains is self.gains:
+        effort = effort if gains is None else "fast"
+        if (weight, effort, gains) == (self.rate_weight, self.effort, self.gains):
             return self
         configured = copy.copy(self)
-        configured.refines, configured.gains = refines, gains
+        configured.effort, configured.gains = effort, gains
         configured.rate_weight = weight
         configured.native = None if self.native is None else self.native.weighing(weight)
         return configured
@@ -91,19 +93,28 @@ class WaveletFamily:
     @torch.inference_mode()
     def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
         for frame in frames:
-            pixels = frame.to(self.device).permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
-            move = refine(self.model, pixels, spec.quality, self.rate_weight) if self.refines else None
             if self.native is not None:
-                scaled, low = self.native.scaled_bands(frame, spec.quality, move)
+                scaled, low = self.native.bands_to_round(frame, spec, self.effort)
                 self.native.prior.code(self._for_task(scaled, spec.quality), low, spec, port)
-                continue
-            quality = torch.tensor([spec.quality], device=self.device)
-            bands = self.model.analyse(pixels)
-            if move is not None:
-                bands.packet = bands.packet + move * step_size(quality)
-            if self.gains is not None:
-                bands = self.gains.scale(bands, quality)
-            self._walk(spec, Encoding(port, self.model.ladder.costs, bands, spec.quality, self.rate_weight))
+            else:
+                self._walk(spec, self._encoding(port, self._bands_to_round(frame, spec), spec.quality))
+
+    def _encoding(self, port: SymbolPort, bands: Bands, quality: int) -> Encoding:
+        return Encoding(port, self.model.ladder.costs, bands, quality, self.rate_weight)
+
+    def _bands_to_round(self, frame: Tensor, spec: GroupSpec) -> Bands:
+        """As `NativeWavelet.bands_to_round`, where the kernels do not run."""
+        pixels = frame.to(self.device).permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
+        quality, bands, move = torch.tensor([spec.quality], device=self.device), self.model.analyse(pixels), None
+        step = step_size(quality)
+        if self.effort != "fast" and self.model.analysis is not None:
+            trial, rungs = self._walk(spec, self._encoding(Nowhere(), bands, spec.quality))
+            move = moves(self.model, bands.packet / step, trial, rungs, quality)[0]
+        if self.effort == "slow":
+            move = refine(self.model, pixels, spec.quality, self.rate_weight, start=move)
+        if move is not None:
+            bands.packet = bands.packet + move * step
+        return bands if self.gains is None else self.gains.scale(bands, quality)
 
     def _for_task(self, scaled: list[NDArray[np.float32]], quality: int) -> list[NDArray[np.float32]]:
         """Bands of the kernels, (bands, cells) of each level, as the task wants them."""
@@ -216,6 +227,7 @@ def model_sizes(tensors: dict[str, Tensor]) -> dict[str, int]:
 
     (width, blocks), (fast_width, fast_blocks) = shape("synthesis"), shape("fast")
     perceptual_width, perceptual_blocks = shape("perceptual")
+    analysis_width, analysis_blocks = shape("analysis")
     return {
         "width": width,
         "blocks": blocks,
@@ -223,6 +235,8 @@ def model_sizes(tensors: dict[str, Tensor]) -> dict[str, int]:
         "fast_blocks": fast_blocks,
         "perceptual_width": perceptual_width,
         "perceptual_blocks": perceptual_blocks,
+        "analysis_width": analysis_width,
+        "analysis_blocks": analysis_blocks,
         "hidden": tensors["prior.packet.coarse.weight"].shape[0],
     }
 

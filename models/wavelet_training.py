@@ -23,6 +23,7 @@ from .scale_tables import (
     magnitude_counts,
 )
 from .wavelet import WaveletModel, step_size
+from .wavelet_family import model_sizes
 
 REFIT_EVERY = 50
 
@@ -166,6 +167,19 @@ def restore_wavelet(model: WaveletModel, tensors: dict[str, Tensor]) -> None:
     restore_parameters(model, {name: t for name, t in tensors.items() if name not in TABLE_NAMES})
     model.ladder.counts.copy_(magnitude_counts(tensors))
     model.ladder.refit()
+
+
+def still_model(tensors: dict[str, Tensor]) -> tuple[WaveletModel, str]:
+    """The model of frames on their own of a weights file, to train beside, and what its tensors' names begin with."""
+    owner = "still." if any(name.startswith("still.") for name in tensors) else ""
+    if owner:
+        tables = {name: tensors[name] for name in TABLE_NAMES}
+        tensors = tables | {n.removeprefix(owner): t for n, t in tensors.items() if n.startswith(owner)}
+    model = WaveletModel(**model_sizes(tensors))
+    restore_wavelet(model, tensors)
+    model.prior.freeze()
+    model.bf16 = True
+    return model.requires_grad_(False), owner
 
 
 def restore_parameters(module: nn.Module, tensors: dict[str, Tensor]) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +9,8 @@ from torch import Tensor
 from tessera.models.band_prior import BandPrior, features, parity_mask
 from tessera.models.fixed_point import ACCUMULATOR_LIMIT, FixedConv2d, QualityTable, bound, project, requantise
 from tessera.models.wavelet import REACHES, slice_bands
+
+from .kernel_paths import threads
 
 
 def twin(x: Tensor, weight: Tensor, groups: int) -> Tensor:
@@ -77,17 +76,6 @@ def test_projection_keeps_the_bound() -> None:
     assert bound([(conv, 64)], bias).max() < ACCUMULATOR_LIMIT
 
 
-@contextlib.contextmanager
-def settings(threads: int, mkldnn: bool) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.backends.mkldnn.flags(enabled=mkldnn):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def rungs_of(prior: BandPrior, sizes: list[tuple[int, int]], batch: int) -> list[Tensor]:
     """Every answer of the walk on fixed pseudo-random integers."""
     generator = torch.Generator().manual_seed(5)
@@ -124,17 +112,17 @@ def prior() -> BandPrior:
     return prior
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("mkldnn", [True, False])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_prior_is_exact_under_every_setting(
-    prior: BandPrior, threads: int, mkldnn: bool, batch: int, layout: torch.memory_format
+    prior: BandPrior, count: int, mkldnn: bool, batch: int, layout: torch.memory_format
 ) -> None:
     sizes = [(19, 30), (10, 15), (5, 8)]
-    with settings(1, True):
+    with threads(1):
         reference = rungs_of(laid_out(prior, torch.contiguous_format), sizes, 1)
-    with settings(threads, mkldnn):
+    with threads(count), torch.backends.mkldnn.flags(enabled=mkldnn):
         found = rungs_of(laid_out(prior, layout), sizes, batch)
     assert len(found) == len(reference) == 2 * (2 * 2 + 6)
     for a, b in zip(found, reference, strict=True):

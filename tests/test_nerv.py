@@ -27,6 +27,8 @@ from tessera.models.nerv.config import ARCHITECTURES
 from tessera.models.nerv.decoder import Decoder
 from tessera.models.nerv.family import NervFamily
 
+from .kernel_paths import threads
+
 Pixels = NDArray[np.uint8]
 CLIP = procedural.clip(8, 48, 64)
 
@@ -161,12 +163,8 @@ def test_frames_alone_are_those_of_the_group(small: bytes, monkeypatch: pytest.M
 
 def test_decoding_is_the_same_whatever_is_asked_first(small: bytes, family: NervFamily) -> None:
     again = tessera.decode(small)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+    with threads(1):
         assert np.abs(again.astype(int) - tessera.decode(small)).max() <= 1
-    finally:
-        torch.set_num_threads(threads)
     fast = tessera.decode(small, decoder="fast")
     assert psnr(fast, again) > 35
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from pytorch_msssim import ms_ssim as library
@@ -15,22 +14,8 @@ from tessera.data import procedural
 from tessera.models.optim import MuonAdam
 from tessera.models.perceptual_training import PerceptualTuning
 from tessera.models.similarity import SMALLEST, ms_ssim
-from tessera.models.wavelet_training import WaveletTask
 
-SIZES = {"width": 8, "blocks": 1, "hidden": 8, "fast_width": 8, "fast_blocks": 1}
-
-
-def pictures(count: int, side: int = 192) -> torch.Tensor:
-    """(count, 3, side, side) float in 0..255."""
-    made = [procedural.picture(side, side, seed=seed) for seed in range(count)]
-    return torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).float()
-
-
-def small_weights() -> dict[str, torch.Tensor]:
-    """Of a small model of family `wavelet` whose networks are not trained."""
-    task = WaveletTask(**SIZES)
-    task.initialise([picture.to(torch.uint8) for picture in pictures(2)])
-    return task.export([pictures(1)[0].to(torch.uint8)])[0]
+from .small_wavelet import pictures, small_weights
 
 
 @pytest.mark.parametrize("size", [(161, 200), (176, 161), (203, 187)])
@@ -97,6 +82,6 @@ def test_a_file_beside_the_weights_is_one_more_decoder(tmp_path: Path, monkeypat
     assert tessera.encode(photo, codec="wavelet") == data
     named = tessera.encode(photo, codec="wavelet", decoder="perceptual")
     assert (tessera.decode(named) == shown).all()
-    weights.perceptual_file("wavelet").unlink()
+    weights.companion_file("wavelet", "perceptual").unlink()
     weights._families.clear()
     assert (tessera.decode(named) == tessera.decode(data)).all()  # the family's first, where it is not there

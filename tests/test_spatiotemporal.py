@@ -16,7 +16,7 @@ from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 from tessera.models.spatiotemporal.order import coding_order, last_uses
 
 from . import spatiotemporal_twin as twin
-from .kernel_paths import available_paths
+from .kernel_paths import available_paths, threads
 from .token_samples import rank_correlation
 
 
@@ -93,17 +93,13 @@ def test_the_slow_twin_decodes_the_same_integers(family: SpatiotemporalFamily, o
 def test_integers_are_the_same_on_every_path_and_thread_count(family: SpatiotemporalFamily) -> None:
     data, spec = encode(family, clip(5, 90, 136), 3000)
     reference = family.integers(spec, DecoderPort(family.tables, data))
-    before = torch.get_num_threads()
-    try:
-        for path in available_paths():
-            other = family.using(path)
-            for threads in (1, 2):
-                torch.set_num_threads(threads)
+    for path in available_paths():
+        other = family.using(path)
+        for count in (1, 2):
+            with threads(count):
                 found = other.integers(spec, DecoderPort(family.tables, data))
-                for number, levels in reference.items():
-                    assert all(np.array_equal(a, b) for a, b in zip(found[number], levels, strict=True)), path
-    finally:
-        torch.set_num_threads(before)
+            for number, levels in reference.items():
+                assert all(np.array_equal(a, b) for a, b in zip(found[number], levels, strict=True)), path
 
 
 def test_later_frames_of_a_still_clip_cost_little() -> None:

@@ -199,6 +199,6 @@ def test_the_network_keeps_to_its_cost() -> None:
     """Thousands of multiplications a pixel, of the shipped weights too."""
     shipped = weights.load("spatiotemporal")[0]
     assert isinstance(shipped, SpatiotemporalFamily)
-    for model in (SpatiotemporalModel(8, 1, 8, 8, 1, 8), shipped.model):
+    for model in (SpatiotemporalModel(width=8, blocks=1, hidden=8, fast_width=8, temporal_hidden=8), shipped.model):
         assert model.inter is not None
         assert 5 < model.inter.macs() / CELL**2 / 1000 < 10

@@ -6,8 +6,6 @@ claims about novelty over time are limits there, tested as such.  They hold of f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from tessera.models.tokens.scores import Context, score
 from tessera.models.tokens.slices import allocate
 from tessera.models.tokens.timeline import frame_change, partition_bits, partition_change
 
+from .kernel_paths import threads
 from .token_samples import random_grid, rank_correlation
 
 Pixels = NDArray[np.uint8]
@@ -154,14 +153,6 @@ def test_claim_6_limit_choice_before_decoding_is_by_group(scene: tuple[TokenGrid
     assert scene[0].bits_prior is None
     with pytest.raises(ValueError, match="needs bits_prior"):
         reduce(scene[0], "bits_prior", 16)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", ["bits", "novelty", "cuts", "l2", "kcenter", "tome", "runs", "vq"])

@@ -22,9 +22,12 @@ from tessera.models.fixed_point import ACCUMULATOR_LIMIT
 from tessera.models.interface import GroupSpec
 from tessera.models.optim import MuonAdam, orthogonalise
 from tessera.models.registry import build, task
+from tessera.models.wavelet_family import WaveletFamily
 from tessera.tools import cli
 from tessera.tools.commands import train
 from tessera.tools.training.trainer import Trainer
+
+from .small_wavelet import small_weights
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +171,35 @@ def test_training_goes_on_from_the_shipped_weights(pack: Path, tmp_path: Path) -
     assert float((back[0].permute(1, 2, 0) - decoded[0]).abs().mean()) < 1.0
     exported, _ = trainer.task.export([picture[0].to(torch.uint8)])
     assert all(torch.equal(exported[name], t) for name, t in tensors.items() if not name.startswith("tables."))
+
+
+@pytest.mark.parametrize("kind", ["perceptual", "analysis"])
+def test_companions_of_weights(
+    kind: str, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run ends with a file that names its weights; export and unknown options are refused in one line."""
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "_families", {})
+    of = weights.write(tmp_path / "wavelet.safetensors", small_weights(0.05), {}).hex()
+    run, crop = tmp_path / "run", 176 if kind == "perceptual" else 64
+    command = ["train", "wavelet", "--objective", kind, "--data", str(pack), "--out", str(run)]
+    assert cli.main([*command, "--minutes", "0.02", "--batch", "2", "--crop", str(crop)]) == 0
+    tensors, notes = weights.read(run / f"wavelet.{kind}.safetensors")
+    assert notes["of"] == of and {name.split(".")[0] for name in tensors} == {kind}
+    weights.write(weights.companion_file("wavelet", kind), tensors, notes)
+    family, found = weights.load("wavelet")
+    assert found.hex() == of and isinstance(family, WaveletFamily)
+    assert getattr(family.model, kind) is not None
+    capsys.readouterr()
+    assert cli.main(["export", str(run), "--data", str(pack)]) == 2
+    assert f"was trained with --objective {kind}" in capsys.readouterr().err
+    if kind == "perceptual":
+        assert cli.main([*command, "--crop", "160"]) == 2
+        assert "--crop 160: MS-SSIM needs at least 161 pixels a side" in capsys.readouterr().err
+    assert cli.main([*command, "-o", "depth=3"]) == 2
+    assert f"--objective {kind} has no option depth" in capsys.readouterr().err
+    assert cli.main([*command[:1], "nerv", *command[2:]]) == 2
+    assert "is for the families wavelet and spatiotemporal" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from tessera.models.scale_tables import RUNGS, TABLES, cost_table, initial_pmf, 
 from tessera.models.wavelet import RATE_WEIGHT, step_size
 from tessera.models.wavelet_family import WaveletFamily
 
+from .kernel_paths import threads
+
 
 @pytest.fixture(scope="module")
 def family() -> WaveletFamily:
@@ -103,21 +105,16 @@ def test_latents_are_the_grid_of_cells(family: WaveletFamily) -> None:
     assert float(error.abs().max()) < 2.0 and float(error.square().mean()) < 0.25
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("mkldnn", [True, False])
-def test_stream_decodes_alike_on_any_number_of_threads(family: WaveletFamily, threads: int, mkldnn: bool) -> None:
+def test_stream_decodes_alike_on_any_number_of_threads(family: WaveletFamily, count: int, mkldnn: bool) -> None:
     frames = picture(120, 168)
     data, spec = encode(family, frames, 3500)
     reference = family.latents(spec, DecoderPort(family.tables, data)).x
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.backends.mkldnn.flags(enabled=mkldnn):
-            port = DecoderPort(family.tables, data)
-            found = family.latents(spec, port).x
-            port.finish()
-    finally:
-        torch.set_num_threads(before)
+    with threads(count), torch.backends.mkldnn.flags(enabled=mkldnn):
+        port = DecoderPort(family.tables, data)
+        found = family.latents(spec, port).x
+        port.finish()
     assert torch.equal(found, reference)
 
 

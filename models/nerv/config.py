@@ -5,8 +5,8 @@ Architectures are five independent switches; the published ones are names for so
     nerv         NeRV (Chen et al., 2021): the frame's time through a small MLP, 3 x 3 kernels, widths halve a stage
     hnerv        HNeRV (Chen et al., 2023): a small embedding a frame, made by an encoder that is thrown away;
                  kernels grow 1, 3, 5 and widths shrink by 1.2, which spreads the parameters evenly over the stages
-    hnerv-boost  after Boosting NeRV (Zhang et al., 2024): HNeRV with temporal affine maps and sinusoidal activations,
-                 without its residual blocks
+    hnerv-boost  Boosting NeRV (Zhang et al., 2024) around HNeRV: sinusoidal activations, and after each stage a
+                 residual block whose features pass affine maps of the time
     nerv-boost   the same conditioning around NeRV
     nerv++       NeRV++ (Ghorbel et al., 2024): separable residual blocks on both sides of the upsampling and a
                  bilinear skip around it, on HNeRV's embeddings and widths
@@ -143,7 +143,10 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
                 layer(f"{name}.{place}.spread", size, 1, SPREAD)
                 layer(f"{name}.{place}.mix", size, size, bias=False)
         if config.has(CONDITIONED):
-            layer(f"{name}.affine", 2 * outputs, AFFINE_HIDDEN, None)
+            for half in (0, 1):
+                layer(f"{name}.timed.maps.{half}", 2 * outputs, AFFINE_HIDDEN, None)
+            for half in (0, 1):
+                layer(f"{name}.timed.convs.{half}", outputs, outputs, 3)
     layer("head", config.channels, widths[-1], 3)
     return found
 

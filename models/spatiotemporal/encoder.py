@@ -14,8 +14,6 @@ from ..interface import GroupSpec, SymbolPort
 from ..native import NativeWavelet
 from ..native_prior import Coded
 from ..ports import Held, Nowhere, put_number
-from ..refinement import refine
-from ..wavelet import RATE_WEIGHT
 from .group import (
     BLOCKS,
     INTRA,
@@ -50,8 +48,7 @@ class Search:
     radius: int = 64
     motion_weight: float = 9.0  # error in 1/16 gray levels that a bit of motion is worth, in steps
     offsets: tuple[int, ...] = (-3, 0, 2, 3, 4, 5, 5)
-    refines: bool = False  # the latents of frames on their own, see `refinement`
-    rate_weight: float = RATE_WEIGHT
+    effort: str = "medium"  # for frames on their own, see `NativeWavelet.bands_to_round`
 
     def offset(self, place: Place, intra: bool) -> int:
         return NO_OFFSET + self.offsets[0 if intra else place.level + 1]
@@ -135,12 +132,8 @@ class FrameEncoder:
         # a picture has the quality that was asked for; a frame that others are predicted from is worth more
         offset = NO_OFFSET if self.group.spec.frames == 1 else self.search.offset(place, True)
         spec = self.put_head(INTRA, offset)
-        frame = torch.from_numpy(self.pixels)
-        move = None
-        if self.search.refines:
-            picture = frame.permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1)
-            move = refine(self.native.model, picture, spec.quality, self.search.rate_weight)
-        coded = self.native.prior.code_kept(*self.native.scaled_bands(frame, spec.quality, move), spec, self.port)
+        bands = self.native.bands_to_round(torch.from_numpy(self.pixels), spec, self.search.effort)
+        coded = self.native.prior.code_kept(*bands, spec, self.port)
         self.add(at, INTRA, spec.quality, coded, None, [], None, None)
 
     def put_predicted(

@@ -79,7 +79,7 @@ class SpatiotemporalFamily:
         return self
 
     def configure(self, effort: str, **options: object) -> SpatiotemporalFamily:
-        """Effort fast seeks motion in a smaller window; slow refines the latents of frames on their own."""
+        """Effort fast seeks motion in a smaller window and asks no network; slow refines frames on their own."""
         unknown = options.keys() - self.options.keys()
         if unknown:
             raise ValueError(
@@ -102,8 +102,7 @@ class SpatiotemporalFamily:
             depth=int(_number(options, "depth", 0, 0, DEEPEST)) if "depth" in options else None,
             block=int(_number(options, "block", search.block, min(BLOCKS), max(BLOCKS))),
             radius=int(_number(options, "motion", 16 if effort == "fast" else search.radius, 0, 128)),
-            refines=effort == "slow",
-            rate_weight=weight,
+            effort=effort,
         )
         if configured.search.block not in BLOCKS:
             raise ValueError(f"block {configured.search.block} is not 8 or 16")

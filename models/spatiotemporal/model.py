@@ -32,23 +32,11 @@ class SpatiotemporalModel(nn.Module):
     """
 
     def __init__(
-        self,
-        width: int = 128,
-        blocks: int = 8,
-        hidden: int = 256,
-        fast_width: int = 80,
-        fast_blocks: int = 4,
-        perceptual_width: int = 0,
-        perceptual_blocks: int = 4,
-        temporal_hidden: int = 128,
-        inter_width: int = 80,
-        inter_blocks: int = 4,
+        self, temporal_hidden: int = 128, inter_width: int = 80, inter_blocks: int = 4, **still: int
     ) -> None:
-        """A width of 0 makes no network."""
+        """still: options of its model, wider by default than family `wavelet`; a width of 0 makes no network."""
         super().__init__()
-        self.still = WaveletModel(
-            width, blocks, hidden, fast_width, fast_blocks, perceptual_width, perceptual_blocks
-        )
+        self.still = WaveletModel(**{"blocks": 8, "hidden": 256, "fast_width": 80, **still})
         self.options = {
             **self.still.options,
             "temporal_hidden": temporal_hidden,

@@ -5,7 +5,8 @@ time there is, so only finished runs compare.
 
 `--objective task` trains gains of the family's bands for what a classifier sees and writes them to
 RUN/task.safetensors, for `tessera encode -o task=FILE`; see `tools/training/distillation.py`.  `--objective perceptual`
-trains decoder `perceptual` for the weights that the family has; see `tools/training/perceptual.py`.
+trains decoder `perceptual` for the weights that the family has, `--objective analysis` the network that their encoder
+asks; see `tools/training/companions.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import argparse
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="family to train")
     parser.add_argument(
-        "--objective", choices=("pixels", "task", "perceptual"), default="pixels", help="what pictures are for"
-    )
+        "--objective", choices=("pixels", "task", "perceptual", "analysis"), default="pixels",
+        help="what is trained: the weights, gains for a task, a decoder for eyes, the encoder's network",
+    )  # fmt: skip
     parser.add_argument(
         "--data", nargs="+", required=True, metavar="PACK",
         help="tar archives of pictures or clips; for a task one that holds train/CLASS/NAME",
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from tessera.tools.commands.export import provenance
-    from tessera.tools.training import distillation, perceptual
+    from tessera.tools.training import companions, distillation
     from tessera.tools.training.trainer import Trainer, join_group
 
     if args.threads:
@@ -54,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
         notes = {**provenance(trainer.state(), trainer.out), "batch": f"{args.batch} whole pictures"}
         target = distillation.write(trainer.average, trainer.out, notes)
         print(f"{target}: for tessera encode --codec {args.name} -o task={target}")
-    if args.objective == "perceptual" and trainer.rank == 0:
+    if args.objective in companions.KINDS and trainer.rank == 0:
         notes = provenance(trainer.state(), trainer.out)
-        target = perceptual.write(trainer.average, args.name, trainer.out, notes)
-        print(f"{target}: copied to models/weights, it is decoder perceptual")
+        target = companions.write(trainer.average, args.name, args.objective, trainer.out, notes)
+        print(f"{target}: for the folder models/weights")
     return 0

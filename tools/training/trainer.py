@@ -19,7 +19,7 @@ from tessera.data import packs
 from tessera.models.interface import TrainingTask
 from tessera.models.optim import MuonAdam
 from tessera.models.registry import task
-from tessera.tools.training import distillation, perceptual
+from tessera.tools.training import companions, distillation
 from tessera.tools.training.validation import Validation
 
 QUALITIES = (600, 1600, 2600, 3600, 4600, 5600)  # validation, integer qualities of 1/64
@@ -44,8 +44,8 @@ def _prepare(args: argparse.Namespace, options: dict[str, float]
     """The task twice, the second for the average, the samples to train on and the held-out ones."""
     if args.objective == "task":
         return distillation.prepare(args, options)
-    if args.objective == "perceptual":
-        return perceptual.prepare(args)
+    if args.objective in companions.KINDS:
+        return companions.prepare(args, options)
     tasks = [task(args.name, **options) for _ in range(2)]
     return tasks, *packs.hold_out(packs.load(args.data))
 

@@ -1,0 +1,33 @@
+"""The encoder's network: where to round, so that the decoder's network makes most of it.
+
+The transform is linear, and plain rounding takes the error of a coefficient for the error of the picture.  `refinement`
+learns better from gradients of the decoder, at many times the decoder's cost; here one network has learnt what those
+gradients say.  It reads a trial rounding as the decoder would, and beside it what the trial took away, and answers with
+a move of every packet coefficient before it is rounded in earnest.  No decoder knows of it: an encoder may do without.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .wavelet import Bands, WaveletModel, step_size
+
+REACH = 0.5  # steps that a coefficient may be moved
+SHARPNESS = 2.0  # of the remainders that the network reads
+FARTHEST = 4.0  # remainder that it can tell from larger ones, times SHARPNESS
+
+
+def remainders(packet: Tensor, integers: Tensor) -> Tensor:
+    """The last 125 channels that the network reads: what a rounding of `packet`, in steps, took away."""
+    return (SHARPNESS * (packet - integers)).clamp(-FARTHEST, FARTHEST)
+
+
+def moves(model: WaveletModel, packet: Tensor, trial: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
+    """Moves of `packet` (B, 125, h, w) in steps, from a trial rounding of it and its rungs."""
+    assert model.analysis is not None
+    step = step_size(quality)[:, None, None, None]
+    details = [plane * step for plane in trial.details]
+    low = model.low_plane(Bands(trial.packet, details, trial.low * step))
+    words = torch.cat([model.describe(trial, rungs, low, step), remainders(packet, trial.packet)], 1)
+    return model.correct(model.analysis, words, quality).clamp(-REACH, REACH)

@@ -1,0 +1,53 @@
+"""`tessera train NAME --objective perceptual` and `--objective analysis`: one more network for a family's weights.
+
+perceptual: a decoder of their streams for eyes.  analysis: what their encoder asks where to round.  The run ends with
+RUN/NAME.KIND.safetensors, which names the weights that it belongs to and works beside them in `models/weights`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from tessera.codec import weights
+from tessera.codec.errors import ParameterError
+from tessera.data import packs
+from tessera.models.analysis_training import AnalysisTraining
+from tessera.models.interface import TrainingTask
+from tessera.models.perceptual_training import PerceptualTuning
+from tessera.models.similarity import SMALLEST
+
+KINDS: dict[str, tuple[Callable[..., TrainingTask], frozenset[str]]] = {  # tasks, and the options that they take
+    "perceptual": (PerceptualTuning, frozenset()),
+    "analysis": (AnalysisTraining, frozenset({"width", "blocks"})),
+}
+
+
+def prepare(
+    args: argparse.Namespace, options: Mapping[str, float]
+) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:
+    """The task and its averaged copy, pictures to train on and held-out ones."""
+    kind, known = KINDS[args.objective]
+    if args.name not in ("wavelet", "spatiotemporal"):
+        raise ParameterError(f"--objective {args.objective} is for the families wavelet and spatiotemporal")
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        has = f"it has {', '.join(sorted(known))}" if known else "its network has the shape of decoder standard"
+        raise ParameterError(f"--objective {args.objective} has no option {', '.join(unknown)}: {has}")
+    if args.objective == "perceptual" and args.crop < SMALLEST:
+        raise ParameterError(f"--crop {args.crop}: MS-SSIM needs at least {SMALLEST} pixels a side")
+    tensors = weights.read(weights.files(args.name)[0])[0]
+    tasks = [kind(tensors, **options) for _ in range(2)]
+    return tasks, *packs.hold_out(packs.load(args.data))
+
+
+def write(trained: TrainingTask, name: str, kind: str, folder: Path, notes: dict[str, str]) -> Path:
+    """Write the network to the run's folder."""
+    tensors, metadata = trained.export([])
+    target = folder / weights.companion_file(name, kind).name
+    base = weights.identify(weights.read(weights.files(name)[0])[0]).hex()
+    weights.write(target, tensors, {**metadata, **notes, "of": base})
+    return target
