@@ -119,13 +119,14 @@ def companion_file(name: str, kind: str) -> Path:
     return FOLDER / f"{name}.{kind}.safetensors"
 
 
-def _companions(name: str, of: bytes) -> dict[str, Tensor]:
-    """The tensors of the companions that there are for the weights of id `of`."""
-    found: dict[str, Tensor] = {}
-    for path in (companion_file(name, kind) for kind in COMPANIONS):
+def companions(name: str, of: bytes) -> dict[str, dict[str, Tensor]]:
+    """The tensors of each kind of companion that there is for the weights of id `of`."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for kind in COMPANIONS:
+        path = companion_file(name, kind)
         tensors, metadata = read(path) if path.is_file() else ({}, {})
         if metadata.get("of") == of.hex():
-            found |= tensors
+            found[kind] = tensors
     return found
 
 
@@ -155,5 +156,7 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
         from ..models.registry import build
 
         tensors, metadata = read(path)
-        _families[key] = build(name, tensors | _companions(name, key[1]), metadata).to(torch.device(device))
+        for more in companions(name, key[1]).values():
+            tensors |= more
+        _families[key] = build(name, tensors, metadata).to(torch.device(device))
     return _families[key], key[1]

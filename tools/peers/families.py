@@ -72,7 +72,10 @@ def _prepare(spec: str, device: str) -> tuple[dict[str, Any], str | None, str, s
     named = "".join(f" --{key} {options[key]}" for key in _ENCODING if key in options)
     extra = "".join(f" -o {key}={value}" for key, value in ours.items())
     about = f"tessera encode IN OUT.tsr --codec {name} --quality Q{named}{extra}"
-    version = f"tessera {tessera.__version__} weights {weights.load(name, device=device)[1].hex()}"
+    found = weights.load(name, device=device)[1]
+    version = f"tessera {tessera.__version__} weights {found.hex()}"
+    for kind, tensors in weights.companions(name, found).items():
+        version += f" {kind} {weights.identify(tensors).hex()}"
     if "task" in ours:
         version += f" task {weights.identify(weights.read_task(Path(texts['task']))).hex()}"
     return arguments, decoder, about, version
