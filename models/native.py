@@ -24,7 +24,7 @@ from .native_prior import Coded, NativePrior, pass_order
 from .painter import Painter
 from .ports import Nowhere
 from .refinement import refine
-from .wavelet import PYRAMID, Bands, WaveletModel, step_size
+from .wavelet import PYRAMID, RATE_WEIGHT, Bands, WaveletModel, step_size
 
 LOWS = 6  # channels that describe the low bands
 
@@ -35,6 +35,7 @@ class NativeWavelet:
     def __init__(self, model: WaveletModel, rate_weight: float, path: str | None = None) -> None:
         self.model, self.rate_weight, self.path = model, rate_weight, path
         self.prior = NativePrior(model.prior, model.ladder.costs, rate_weight, path)
+        self.trial = self.prior.weighing(RATE_WEIGHT)
         self.order = model.order.numpy().astype(np.int32)
         self.painters = {name: Painter(network) for name, network in model.networks().items()}
         self.analysis = None if model.analysis is None else Painter(model.analysis)
@@ -77,7 +78,7 @@ class NativeWavelet:
 
     def moves(self, network: Painter, scaled: list[NDArray[np.float32]], low: Tensor, spec: GroupSpec) -> Tensor:
         """Moves of the packet coefficients (125, h, w) in steps, see `analysis`."""
-        at, trial = self.at(spec.quality), self.prior.code_kept(scaled, low, spec, Nowhere())
+        at, trial = self.at(spec.quality), self.trial.code_kept(scaled, low, spec, Nowhere())
         bands = len(trial.packet)
         words = self.describe(trial, self.low_plane(trial, spec.quality), at.step, LOWS + bands)
         packet = torch.empty(trial.packet.shape)

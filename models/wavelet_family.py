@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..entropy import Tables
 from . import wavelet_packet as wp
-from .analysis import moves
+from .analysis import MOVED_RATE_WEIGHT, moves, rate_weight
 from .band_prior import BandPrior, Slice, hard, parity_mask
 from .exchange import exchange, share, spent_bits
 from .interface import GroupSpec, SymbolPort, TokenGrid
@@ -35,7 +35,8 @@ class WaveletFamily:
     decoders: tuple[str, ...] = ("standard", "fast")
     default_gop: ClassVar[int] = 1
     options: ClassVar[dict[str, str]] = {
-        "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})",
+        "rate_weight": "squared error in steps that a bit is worth in rounding, 0..1 "
+        f"(default {RATE_WEIGHT}, {MOVED_RATE_WEIGHT} where the effort moves coefficients)",
         "task": "file of `tessera train wavelet --objective task`: keeps what a network looks at",
     }
 
@@ -54,11 +55,11 @@ class WaveletFamily:
         self.model.bf16 = True
         self.channels = 3 + len(self.model.order)
         self.decoders = (*self.model.networks(),)
-        self.rate_weight = RATE_WEIGHT
         self.effort = "medium"
+        self.rate_weight = rate_weight(self.model, self.effort)
         self.gains: TaskGains | None = None
         self.device = torch.device("cpu")
-        self.native: NativeWavelet | None = NativeWavelet(self.model, RATE_WEIGHT)
+        self.native: NativeWavelet | None = NativeWavelet(self.model, self.rate_weight)
 
     def to(self, device: torch.device) -> WaveletFamily:
         self.model.to(device)
@@ -75,11 +76,11 @@ class WaveletFamily:
         if unknown:
             known = ", ".join(self.options)
             raise ValueError(f"codec wavelet has no option {', '.join(sorted(unknown))}; it has {known}")
-        weight = float(str(options.get("rate_weight", RATE_WEIGHT)))
-        if not 0.0 <= weight <= 1.0:
-            raise ValueError(f"rate_weight {weight:g} is not in 0..1")
         gains = TaskGains.of(options["task"]).to(self.device) if "task" in options else None
         effort = effort if gains is None else "fast"
+        weight = float(str(options.get("rate_weight", rate_weight(self.model, effort))))
+        if not 0.0 <= weight <= 1.0:
+            raise ValueError(f"rate_weight {weight:g} is not in 0..1")
         if (weight, effort, gains) == (self.rate_weight, self.effort, self.gains):
             return self
         configured = copy.copy(self)
@@ -97,10 +98,8 @@ class WaveletFamily:
                 scaled, low = self.native.bands_to_round(frame, spec, self.effort)
                 self.native.prior.code(self._for_task(scaled, spec.quality), low, spec, port)
             else:
-                self._walk(spec, self._encoding(port, self._bands_to_round(frame, spec), spec.quality))
-
-    def _encoding(self, port: SymbolPort, bands: Bands, quality: int) -> Encoding:
-        return Encoding(port, self.model.ladder.costs, bands, quality, self.rate_weight)
+                bands = self._bands_to_round(frame, spec)
+                self._walk(spec, Encoding(port, self.model.ladder.costs, bands, spec.quality, self.rate_weight))
 
     def _bands_to_round(self, frame: Tensor, spec: GroupSpec) -> Bands:
         """As `NativeWavelet.bands_to_round`, where the kernels do not run."""
@@ -108,7 +107,8 @@ class WaveletFamily:
         quality, bands, move = torch.tensor([spec.quality], device=self.device), self.model.analyse(pixels), None
         step = step_size(quality)
         if self.effort != "fast" and self.model.analysis is not None:
-            trial, rungs = self._walk(spec, self._encoding(Nowhere(), bands, spec.quality))
+            coder = Encoding(Nowhere(), self.model.ladder.costs, bands, spec.quality, RATE_WEIGHT)
+            trial, rungs = self._walk(spec, coder)
             move = moves(self.model, bands.packet / step, trial, rungs, quality)[0]
         if self.effort == "slow":
             move = refine(self.model, pixels, spec.quality, self.rate_weight, start=move)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
+from ..analysis import MOVED_RATE_WEIGHT, rate_weight
 from ..interface import GroupSpec, SymbolPort, TokenGrid
 from ..motion_field import TABLE_NAMES as MOTION_TABLE_NAMES
 from ..motion_field import MotionCoder
@@ -40,7 +41,8 @@ class SpatiotemporalFamily:
     decoders: tuple[str, ...] = ("standard", "fast")
     default_gop: ClassVar[int] = 64
     options: ClassVar[dict[str, str]] = {
-        "rate_weight": f"squared error in steps that a bit is worth in rounding, 0..1 (default {RATE_WEIGHT})",
+        "rate_weight": "squared error in steps that a bit is worth in rounding, 0..1 "
+        f"(default {RATE_WEIGHT}, {MOVED_RATE_WEIGHT} where the effort moves coefficients of frames on their own)",
         "depth": "log2 of the frames between key frames, 0..5; 0: no frame waits for a later one (default 5 where key "
         "frames can be predicted so far, else 4)",
         "block": "side of the blocks that move together, 8 or 16 pixels (default 16)",
@@ -54,16 +56,16 @@ class SpatiotemporalFamily:
         self.model.ladder.costs.copy_(costs_of(self.tables, FIRST_TABLE))
         self.channels = 3 + len(self.model.still.order)
         self.decoders = (*self.model.still.networks(),)
-        self.search, self.rate_weight = Search(), RATE_WEIGHT
+        self.search = Search()
         self.motion, self.steps = MotionCoder(tensors, FIRST_MOTION_TABLE), Steps(tensors)
         self._pack(None)
 
     def _pack(self, path: str | None) -> None:
         """Hand the integers to the kernels."""
-        self.native = NativeWavelet(self.model.still, self.rate_weight, path)
+        self.native = NativeWavelet(self.model.still, rate_weight(self.model.still, self.search.effort), path)
         transform = ExactTransform(self.model.still.order.numpy().astype(np.int32), path)
         one, two = (
-            NativePrior(self.model.prior(name), self.model.ladder.costs, self.rate_weight, path, FIRST_TABLE)
+            NativePrior(self.model.prior(name), self.model.ladder.costs, RATE_WEIGHT, path, FIRST_TABLE)
             for name in PRIORS
         )
         self.prior = Prior(self.native.prior, one, two, self.motion, self.steps, transform)
@@ -86,16 +88,15 @@ class SpatiotemporalFamily:
                 f"codec {self.name} has no option {', '.join(sorted(unknown))}; it has {', '.join(self.options)}"
             )
         configured = copy.copy(self)
-        weight = _number(options, "rate_weight", RATE_WEIGHT, 0.0, 1.0)
-        if weight != self.rate_weight:
-            configured.rate_weight = weight
-            configured.native = self.native.weighing(weight)
-            configured.prior = replace(
-                self.prior,
-                intra=configured.native.prior,
-                unidirectional=self.prior.unidirectional.weighing(weight),
-                bidirectional=self.prior.bidirectional.weighing(weight),
-            )
+        alone = _number(options, "rate_weight", rate_weight(self.model.still, effort), 0.0, 1.0)
+        predicted = _number(options, "rate_weight", RATE_WEIGHT, 0.0, 1.0)
+        configured.native = self.native.weighing(alone)
+        configured.prior = replace(
+            self.prior,
+            intra=configured.native.prior,
+            unidirectional=self.prior.unidirectional.weighing(predicted),
+            bidirectional=self.prior.bidirectional.weighing(predicted),
+        )
         search = Search()
         configured.search = replace(
             search,
