@@ -1,9 +1,10 @@
-"""The training task of the encoder's network, see `analysis`: weights stay as they are, and so do streams' decoders.
+"""The training task of the encoder's network, see `analysis`: priors and tables stay as they are, so symbols do.
 
 Nothing is learnt through a rounding.  Each step rounds by the network's moves, decodes, and takes from the gradient of
 the squared error where each coefficient should have been: its integer minus the gradient over the curvature that an
 orthonormal transform has, as `refinement` does.  The network learns that by regression, each picture's error relative
-to what rounding takes from it, so that every quality counts alike.
+to what rounding takes from it, so that every quality counts alike.  Option `decoders` lets the synthesis networks
+follow, by the error of the same decoded pictures: then the run makes new weights, and the network belongs to these.
 """
 
 from __future__ import annotations
@@ -24,17 +25,24 @@ from .wavelet_training import still_model
 
 FARTHEST = 0.4  # steps that a coefficient is wanted to move: gradients know no more
 LEAST_NOISE = 0.003  # squared error of rounding, in steps
+PARTS = {"standard": "synthesis", "fast": "fast"}  # names of decoders' tensors
 
 
 class AnalysisTraining(TrainingTask):
-    """See `interface.TrainingTask`.  tensors: a weights file of family `wavelet` or `spatiotemporal`."""
+    """See `interface.TrainingTask`.
 
-    def __init__(self, tensors: dict[str, Tensor], width: int = 128, blocks: int = 4) -> None:
+    tensors: a weights file of family `wavelet` or `spatiotemporal`; with decoders = 1 decoders are trained, too.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], width: int = 128, blocks: int = 4, decoders: int = 0) -> None:
         super().__init__()
         self.model, self.owner = still_model(tensors)
         kept = len(self.model.order)
         self.network = SynthesisNetwork(3 * kept + 6, kept, width, blocks)
         self.model.analysis = self.network
+        self.decoders = self.model.networks() if decoders else {}
+        for decoder in self.decoders.values():
+            decoder.requires_grad_(True)
         self.rounding = Rounding(self.model)
 
     def initialise(self, images: list[Tensor]) -> None:
@@ -50,22 +58,27 @@ class AnalysisTraining(TrainingTask):
             scaled = Bands(bands.packet / step, [d / step for d in bands.details], bands.low / step)
             trial, rungs = self.rounding(scaled, quality)
         found = moves(self.model, scaled.packet, trial, rungs, quality)
-        wanted, noise = self.wanted(pixels, scaled, found.detach(), quality)
-        size = noise + LEAST_NOISE
+        integers, rungs = self.rounding(replace(scaled, packet=scaled.packet + found.detach()), quality)
+        rounded = integers.packet.clone()
+        errors = self.errors(pixels, replace(integers, packet=integers.packet.requires_grad_()), rungs, quality)
+        (gradient,) = torch.autograd.grad(errors[0].sum(), integers.packet, retain_graph=bool(self.decoders))
+        wanted = rounded - gradient / (2 * step.square()) - scaled.packet
+        wanted = wanted.clamp(-FARTHEST, FARTHEST)
+        size = (rounded - scaled.packet).square().mean((1, 2, 3)) + LEAST_NOISE
         loss = ((found - wanted).square().mean((1, 2, 3)) / size).mean()
         unmoved = (wanted.square().mean((1, 2, 3)) / size).mean()
-        return loss, {"left": float(loss.detach() / unmoved)}
+        scalars = {"left": float(loss.detach() / unmoved)}
+        means = [error / pixels[0].numel() for error in errors]
+        scalars["psnr"] = (10 * (255**2 / means[0].detach()).log10()).mean().item()
+        for mean in means if self.decoders else ():
+            loss = loss + (mean / (mean.detach() + 0.3)).mean()
+        return loss, scalars
 
-    def wanted(self, pixels: Tensor, scaled: Bands, move: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
-        """Where coefficients rounded after `move` should have gone, and the squared error of the rounding (B,)."""
-        integers, rungs = self.rounding(replace(scaled, packet=scaled.packet + move), quality)
-        packet = integers.packet.requires_grad_()
-        painted = self.model.paint(integers, rungs, quality)
-        error = (painted[:, :, : pixels.shape[2], : pixels.shape[3]] - pixels).square().sum()
-        (gradient,) = torch.autograd.grad(error, packet)
-        rounded, step = packet.detach(), step_size(quality)[:, None, None, None]
-        wanted = rounded - gradient / (2 * step.square()) - scaled.packet
-        return wanted.clamp(-FARTHEST, FARTHEST), (rounded - scaled.packet).square().mean((1, 2, 3))
+    def errors(self, pixels: Tensor, integers: Bands, rungs: Tensor, quality: Tensor) -> list[Tensor]:
+        """Summed squared errors (B,) of the decoders that are trained, of standard alone where none is."""
+        networks = self.decoders.values() or [self.model.synthesis]
+        painted = self.model.paint_with(networks, integers, rungs, quality)
+        return [(p[:, :, : pixels.shape[2], : pixels.shape[3]] - pixels).square().sum((1, 2, 3)) for p in painted]
 
     @torch.no_grad()
     def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
@@ -79,25 +92,33 @@ class AnalysisTraining(TrainingTask):
         return float(bits / pixels[0, 0].numel()), painted.round().clamp(0, 255)
 
     def groups(self) -> list[dict[str, Any]]:
-        parameters = list(self.network.parameters())
-        return [
-            {"params": [p for p in parameters if p.ndim == 4], "optimiser": "muon", "lr": 1.5e-3},
-            {"params": [p for p in parameters if p.ndim != 4], "optimiser": "adam", "lr": 1e-3},
-        ]
+        found = []
+        for network, factor in ((self.network, 1.0), *((decoder, 0.8) for decoder in self.decoders.values())):
+            parameters = list(network.parameters())
+            convolutions = [p for p in parameters if p.ndim == 4]
+            found.append({"params": convolutions, "optimiser": "muon", "lr": 1.5e-3 * factor})
+            vectors = [p for p in parameters if p.ndim != 4]
+            found.append({"params": vectors, "optimiser": "adam", "lr": 1e-3 * factor})
+        return found
 
     def after_step(self, step: int) -> None:
         """Nothing to keep in bounds."""
 
     def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """The network alone, in half precision."""
-        tensors = self.network.state_dict()
-        return {f"{self.owner}analysis.{name}": tensor.half() for name, tensor in tensors.items()}, {}
+        """The networks that were trained, in half precision."""
+        networks = {"analysis": self.network, **{PARTS[name]: decoder for name, decoder in self.decoders.items()}}
+        return {
+            f"{self.owner}{part}.{name}": tensor.half()
+            for part, network in networks.items()
+            for name, tensor in network.state_dict().items()
+        }, {}
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `export` gave."""
+        """Go on from a network that `export` gave."""
         start = f"{self.owner}analysis."
-        self.network.load_state_dict({name.removeprefix(start): t.float() for name, t in tensors.items()})
+        given = {name.removeprefix(start): t.float() for name, t in tensors.items() if name.startswith(start)}
+        self.network.load_state_dict(given)
 
 
 class Rounding:

@@ -1,7 +1,8 @@
 """`tessera train NAME --objective perceptual` and `--objective analysis`: one more network for a family's weights.
 
 perceptual: a decoder of their streams for eyes.  analysis: what their encoder asks where to round.  The run ends with
-RUN/NAME.KIND.safetensors, which names the weights that it belongs to and works beside them in `models/weights`.
+RUN/NAME.KIND.safetensors, which names the weights that it belongs to and works beside them in `models/weights`.  With
+`-o decoders=1` a run for `analysis` trains decoders, too, and makes RUN/NAME.safetensors, to which its network belongs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tessera.models.similarity import SMALLEST
 
 KINDS: dict[str, tuple[Callable[..., TrainingTask], frozenset[str]]] = {  # tasks, and the options that they take
     "perceptual": (PerceptualTuning, frozenset()),
-    "analysis": (AnalysisTraining, frozenset({"width", "blocks"})),
+    "analysis": (AnalysisTraining, frozenset({"width", "blocks", "decoders"})),
 }
 
 
@@ -45,9 +46,14 @@ def prepare(
 
 
 def write(trained: TrainingTask, name: str, kind: str, folder: Path, notes: dict[str, str]) -> Path:
-    """Write the network to the run's folder."""
-    tensors, metadata = trained.export([])
+    """Write the network, and the weights if they changed, to the run's folder."""
+    trained_tensors, metadata = trained.export([])
+    tensors, about = weights.read(weights.files(name)[0])
+    alone = {key: tensor for key, tensor in trained_tensors.items() if key not in tensors}
+    if len(alone) < len(trained_tensors):
+        changed = {key: tensor for key, tensor in trained_tensors.items() if key in tensors}
+        tensors |= changed
+        weights.write(folder / f"{name}.safetensors", tensors, about | {f"decoders {k}": v for k, v in notes.items()})
     target = folder / weights.companion_file(name, kind).name
-    base = weights.identify(weights.read(weights.files(name)[0])[0]).hex()
-    weights.write(target, tensors, {**metadata, **notes, "of": base})
+    weights.write(target, alone, {**metadata, **notes, "of": weights.identify(tensors).hex()})
     return target
