@@ -54,7 +54,8 @@ class WaveletFamily:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         self.model.bf16 = True
         self.channels = 3 + len(self.model.order)
-        self.decoders = (*self.model.networks(),)
+        # without a network of its own, decoder fast is the inverse transform alone
+        self.decoders = (*self.model.networks(), *(("fast",) if self.model.fast is None else ()))
         self.effort = "medium"
         self.rate_weight = rate_weight(self.model, self.effort)
         self.gains: TaskGains | None = None
