@@ -93,12 +93,14 @@ class AnalysisTraining(TrainingTask):
 
     def groups(self) -> list[dict[str, Any]]:
         found = []
-        for network, factor in ((self.network, 1.0), *((decoder, 0.8) for decoder in self.decoders.values())):
-            parameters = list(network.parameters())
-            convolutions = [p for p in parameters if p.ndim == 4]
-            found.append({"params": convolutions, "optimiser": "muon", "lr": 1.5e-3 * factor})
-            vectors = [p for p in parameters if p.ndim != 4]
-            found.append({"params": vectors, "optimiser": "adam", "lr": 1e-3 * factor})
+        for network, matrix_rate, vector_rate in (
+            (self.network, 1.5e-3, 1e-3),
+            *((decoder, 8e-4, 8e-4) for decoder in self.decoders.values()),
+        ):
+            matrices = [p for p in network.parameters() if p.ndim == 4]
+            found.append({"params": matrices, "optimiser": "muon", "lr": matrix_rate})
+            vectors = [p for p in network.parameters() if p.ndim != 4]
+            found.append({"params": vectors, "optimiser": "adam", "lr": vector_rate})
         return found
 
     def after_step(self, step: int) -> None:

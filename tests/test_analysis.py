@@ -116,6 +116,24 @@ def test_training_moves_the_network_alone() -> None:
     assert rate == pytest.approx(same, rel=0.01) and float((shown - also).abs().mean()) < 0.5
 
 
+def test_decoders_are_trained_beside_it() -> None:
+    task = AnalysisTraining(small_weights(0.05), width=8, blocks=1, decoders=1)
+    before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+    optimiser, batch = MuonAdam(task.groups()), pictures(2, 96)
+    found = []
+    for _ in range(12):
+        loss, scalars = task.loss(batch, torch.Generator().manual_seed(3))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.schedule(8.0)
+        optimiser.step()
+        found.append(scalars["psnr"])
+    assert found[-1] > found[0] + 0.1
+    changed = {name for name, tensor in task.model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert {name.split(".")[0] for name in changed} == {"analysis", "synthesis", "fast"}
+    assert {name.split(".")[0] for name in task.export([])[0]} == {"analysis", "synthesis", "fast"}
+
+
 def test_training_rounds_as_the_model_does() -> None:
     model = AnalysisTraining(small_weights(), width=8, blocks=1).model
     bands, quality = model.analyse(pictures(2, 72)), torch.tensor([1500, 4000])

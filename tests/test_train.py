@@ -190,6 +190,13 @@ def test_companions_of_weights(
     family, found = weights.load("wavelet")
     assert found.hex() == of and isinstance(family, WaveletFamily)
     assert getattr(family.model, kind) is not None
+    if kind == "analysis":
+        joint = tmp_path / "joint"
+        more = ["-o", "decoders=1", "-o", "width=8", "--out", str(joint)]
+        assert cli.main([*command, "--minutes", "0.02", "--batch", "2", "--crop", "64", *more]) == 0
+        changed = weights.identify(weights.read(joint / "wavelet.safetensors")[0]).hex()
+        tensors, notes = weights.read(joint / "wavelet.analysis.safetensors")
+        assert changed != of and notes["of"] == changed and {name.split(".")[0] for name in tensors} == {kind}
     capsys.readouterr()
     assert cli.main(["export", str(run), "--data", str(pack)]) == 2
     assert f"was trained with --objective {kind}" in capsys.readouterr().err
