@@ -9,6 +9,8 @@ The trial weighs bits with RATE_WEIGHT, whatever the rounding does, as it did wh
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -28,7 +30,7 @@ def rate_weight(model: WaveletModel, effort: str) -> float:
 
 def remainders(packet: Tensor, integers: Tensor) -> Tensor:
     """The last 125 channels that the network reads: what a rounding of `packet`, in steps, took away."""
-    return (SHARPNESS * (packet - integers)).clamp(-FARTHEST, FARTHEST)
+    return (packet - integers).mul_(SHARPNESS).clamp_(-FARTHEST, FARTHEST)
 
 
 def moves(model: WaveletModel, packet: Tensor, trial: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
@@ -39,3 +41,13 @@ def moves(model: WaveletModel, packet: Tensor, trial: Bands, rungs: Tensor, qual
     low = model.low_plane(Bands(trial.packet, details, trial.low * step))
     words = torch.cat([model.describe(trial, rungs, low, step), remainders(packet, trial.packet)], 1)
     return model.correct(model.analysis, words, quality).clamp(-REACH, REACH)
+
+
+def quantise(model: WaveletModel, bands: Bands, quality: Tensor) -> tuple[Bands, Tensor, Tensor]:
+    """As effort medium codes pictures, by the model: integers, packet rungs (B, 125, h, w) and bits (B,)."""
+    trial, rungs, bits = model.quantise(bands, quality)
+    if model.analysis is None:
+        return trial, rungs, bits
+    step = step_size(quality)[:, None, None, None]
+    moved = bands.packet + moves(model, bands.packet / step, trial, rungs, quality) * step
+    return model.quantise(replace(bands, packet=moved), quality, MOVED_RATE_WEIGHT)

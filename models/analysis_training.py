@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .analysis import moves
+from .analysis import moves, quantise
 from .interface import MAX_QUALITY, GroupSpec, TrainingTask
 from .native_prior import Coded, NativePrior, pass_order
 from .ports import Nowhere
@@ -83,12 +83,9 @@ class AnalysisTraining(TrainingTask):
     @torch.no_grad()
     def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
         """One whole picture (1, 3, H, W): bits per pixel by table costs, and the 8-bit reconstruction."""
-        model, at = self.model, torch.tensor([quality], device=pixels.device)
-        step, bands = step_size(at), model.analyse(pixels)
-        trial, rungs, _ = model.quantise(bands, at)
-        move = moves(model, bands.packet / step, trial, rungs, at)
-        integers, rungs, bits = model.quantise(replace(bands, packet=bands.packet + move * step), at)
-        painted = model.paint(integers, rungs, at)[:, :, : pixels.shape[2], : pixels.shape[3]]
+        at = torch.tensor([quality], device=pixels.device)
+        integers, rungs, bits = quantise(self.model, self.model.analyse(pixels), at)
+        painted = self.model.paint(integers, rungs, at)[:, :, : pixels.shape[2], : pixels.shape[3]]
         return float(bits / pixels[0, 0].numel()), painted.round().clamp(0, 255)
 
     def groups(self) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .analysis import quantise
 from .interface import MAX_QUALITY, TrainingTask
 from .similarity import SMALLEST, ms_ssim
 from .wavelet_training import still_model
@@ -23,7 +24,10 @@ PICTURES = 12  # held-out ones at most
 
 
 class PerceptualTuning(TrainingTask):
-    """See `interface.TrainingTask`.  tensors: a weights file of family `wavelet` or `spatiotemporal`."""
+    """See `interface.TrainingTask`.
+
+    tensors: a weights file of family `wavelet` or `spatiotemporal`, and its analysis network where there is one.
+    """
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         super().__init__()
@@ -51,7 +55,7 @@ class PerceptualTuning(TrainingTask):
     def painted(self, pixels: Tensor, quality: Tensor, decoder: str) -> Tensor:
         """Pictures as they are decoded, before they are rounded."""
         with torch.no_grad():
-            integers, rungs, _ = self.model.quantise(self.model.analyse(pixels), quality)
+            integers, rungs, _ = quantise(self.model, self.model.analyse(pixels), quality)
         found = self.model.paint(integers, rungs, quality, decoder)
         return found[:, :, : pixels.shape[2], : pixels.shape[3]]
 

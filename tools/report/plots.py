@@ -9,7 +9,7 @@ from typing import Any
 from tessera.tools.evaluation.bdrate import Point
 from tessera.tools.report.study import METRICS, PUBLISHED, Curve
 
-OURS = ("#c8102e", "#f08a24", "#8e2bb5", "#e5558f", "#6e1423", "#c9a800")
+OURS = ("#c8102e", "#f08a24", "#8e2bb5", "#e5558f", "#6e1423", "#c9a800", "#a4431a")
 OTHERS = ("#1f6fb4", "#2a9d62", "#6b6f76", "#8c6239", "#17a2b0", "#9aa013", "#5b5bd6", "#b0577a")
 INK, GRID = "#26262b", "#e3e3e6"
 RATE = "bits per pixel of the file"

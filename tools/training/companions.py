@@ -41,6 +41,8 @@ def prepare(
     if args.objective == "perceptual" and args.crop < SMALLEST:
         raise ParameterError(f"--crop {args.crop}: MS-SSIM needs at least {SMALLEST} pixels a side")
     tensors = weights.read(weights.files(args.name)[0])[0]
+    if args.objective == "perceptual":  # what it paints was coded with the encoder's network
+        tensors |= weights.companions(args.name, weights.identify(tensors)).get("analysis", {})
     tasks = [kind(tensors, **options) for _ in range(2)]
     return tasks, *packs.hold_out(packs.load(args.data))
 
