@@ -17,7 +17,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="OUT.tsr", help="the file to write, or - for stdout")
     parser.add_argument("--codec", default=CODEC, metavar="NAME", help="a codec family (see `tessera codecs`)")
     options.add_rate(parser)
-    parser.add_argument("--effort", choices=("fast", "medium", "slow"), default="medium")
+    parser.add_argument(
+        "--effort", choices=("fast", "medium", "slow"), default="medium",
+        help="of the encoder alone; slow takes seconds a picture (default medium)",
+    )  # fmt: skip
     parser.add_argument("--gop", type=int, metavar="N", help="frames in a group; each group decodes by itself")
     parser.add_argument("--decoder", metavar="NAME", help="synthesis network that the file names as its best")
     parser.add_argument("--fps", type=float, metavar="F", help="frame rate of a folder of frames")
