@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +26,7 @@ from tessera.codec.targets import frame_psnr
 from tessera.data import procedural
 from tessera.models.fitted import FitStatus
 from tessera.models.interface import GroupSpec
+from tessera.models.nerv import schedule
 from tessera.models.nerv.config import ARCHITECTURES
 from tessera.models.nerv.decoder import Decoder
 from tessera.models.nerv.family import NervFamily
@@ -135,10 +139,14 @@ def test_bad_options_are_named(options: dict[str, object], message: str) -> None
         tessera.encode(CLIP, codec="nerv", **options)  # type: ignore[arg-type]
 
 
-def test_minutes_end_a_fit() -> None:
+def test_minutes_end_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which every step takes 0.05 seconds."""
+    ticks = count(time.perf_counter(), 0.05)
+    next(ticks)
+    monkeypatch.setattr(schedule, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     seen: list[FitStatus] = []
     tessera.encode(CLIP, codec="nerv", params="14K", epochs=10**6, minutes=0.02, watch=seen.append)
-    assert 1.0 <= seen[-1].seconds < 5 and seen[-1].part == 1 and seen[-1].bits > 0
+    assert 1.15 < seen[-1].seconds < 1.3 and seen[-1].part == 1 and seen[-1].bits > 0
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
