@@ -156,7 +156,9 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
         from ..models.registry import build
 
         tensors, metadata = read(path)
-        for more in companions(name, key[1]).values():
+        for kind, more in companions(name, key[1]).items():
+            if shared := sorted(tensors.keys() & more.keys()):
+                raise FormatError(f"{companion_file(name, kind)}: tensor {shared[0]} is in {path.name} already")
             tensors |= more
         _families[key] = build(name, tensors, metadata).to(torch.device(device))
     return _families[key], key[1]

@@ -19,9 +19,8 @@ from .analysis import moves, quantise
 from .interface import MAX_QUALITY, GroupSpec, TrainingTask
 from .native_prior import Coded, NativePrior, pass_order
 from .ports import Nowhere
-from .synthesis import SynthesisNetwork
 from .wavelet import CELL, RATE_WEIGHT, Bands, WaveletModel, step_size
-from .wavelet_training import still_model
+from .wavelet_training import halved, still_model
 
 FARTHEST = 0.4  # steps that a coefficient is wanted to move: gradients know no more
 LEAST_NOISE = 0.003  # squared error of rounding, in steps
@@ -36,10 +35,9 @@ class AnalysisTraining(TrainingTask):
 
     def __init__(self, tensors: dict[str, Tensor], width: int = 128, blocks: int = 4, decoders: int = 0) -> None:
         super().__init__()
-        self.model, self.owner = still_model(tensors)
-        kept = len(self.model.order)
-        self.network = SynthesisNetwork(3 * kept + 6, kept, width, blocks)
-        self.model.analysis = self.network
+        self.model, self.owner = still_model(tensors, analysis_width=width, analysis_blocks=blocks)
+        assert self.model.analysis is not None
+        self.network = self.model.analysis.requires_grad_(True)
         self.decoders = self.model.networks() if decoders else {}
         for decoder in self.decoders.values():
             decoder.requires_grad_(True)
@@ -105,12 +103,10 @@ class AnalysisTraining(TrainingTask):
 
     def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
         """The networks that were trained, in half precision."""
-        networks = {"analysis": self.network, **{PARTS[name]: decoder for name, decoder in self.decoders.items()}}
-        return {
-            f"{self.owner}{part}.{name}": tensor.half()
-            for part, network in networks.items()
-            for name, tensor in network.state_dict().items()
-        }, {}
+        tensors = halved(f"{self.owner}analysis.", self.network)
+        for name, decoder in self.decoders.items():
+            tensors |= halved(f"{self.owner}{PARTS[name]}.", decoder)
+        return tensors, {}
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from .analysis import quantise
 from .interface import MAX_QUALITY, TrainingTask
 from .similarity import SMALLEST, ms_ssim
-from .wavelet_training import still_model
+from .wavelet_training import halved, still_model
 
 ERROR_WEIGHT = 0.2
 EXAMINED = (600, 1600, 2600, 3600, 4600)  # qualities of validation
@@ -93,8 +93,7 @@ class PerceptualTuning(TrainingTask):
 
     def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
         """The network alone, in half precision."""
-        tensors = self.network.state_dict()
-        return {f"{self.owner}perceptual.{name}": tensor.half() for name, tensor in tensors.items()}, {}
+        return halved(f"{self.owner}perceptual.", self.network), {}
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:

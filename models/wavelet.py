@@ -104,10 +104,6 @@ class WaveletModel(nn.Module):
             "fast_width": fast_width,
             "fast_blocks": fast_blocks,
         }
-        if perceptual_width:
-            self.options |= {"perceptual_width": perceptual_width, "perceptual_blocks": perceptual_blocks}
-        if analysis_width:
-            self.options |= {"analysis_width": analysis_width, "analysis_blocks": analysis_blocks}
         self.bf16 = False  # run the synthesis network in bf16
         slices = slice_bands()
         self.register_buffer("axes", colour_matrix(), persistent=False)

@@ -143,13 +143,13 @@ def wavelet_tensors(model: WaveletModel, pictures: list[Tensor]) -> dict[str, Te
             for quality in range(200 + 137 * i % 400, MAX_QUALITY, 800):
                 model.quantise(model.analyse(picture[None].float()), torch.tensor([quality]))
         model.ladder.refit()
-    networks = {
-        f"{owner}.{name}": tensor.half()
-        for owner, network in (("synthesis", model.synthesis), ("fast", model.fast))
-        if network is not None
-        for name, tensor in network.state_dict().items()
-    }
+    networks = halved("synthesis.", model.synthesis) | halved("fast.", model.fast)
     return {**prior_tensors(model.prior), **networks}
+
+
+def halved(owner: str, network: nn.Module | None) -> dict[str, Tensor]:
+    """Tensors of a network as weights files hold them, in half precision, names behind `owner`; of None none."""
+    return {f"{owner}{name}": tensor.half() for name, tensor in network.state_dict().items()} if network else {}
 
 
 def prior_tensors(prior: BandPrior) -> dict[str, Tensor]:
@@ -169,13 +169,16 @@ def restore_wavelet(model: WaveletModel, tensors: dict[str, Tensor]) -> None:
     model.ladder.refit()
 
 
-def still_model(tensors: dict[str, Tensor]) -> tuple[WaveletModel, str]:
-    """The model of frames on their own of a weights file, to train beside, and what its tensors' names begin with."""
+def still_model(tensors: dict[str, Tensor], **more: int) -> tuple[WaveletModel, str]:
+    """The model of frames on their own of a weights file, to train beside, and what its tensors' names begin with.
+
+    more: options of the model in place of the file's.
+    """
     owner = "still." if any(name.startswith("still.") for name in tensors) else ""
     if owner:
         tables = {name: tensors[name] for name in TABLE_NAMES}
         tensors = tables | {n.removeprefix(owner): t for n, t in tensors.items() if n.startswith(owner)}
-    model = WaveletModel(**model_sizes(tensors))
+    model = WaveletModel(**model_sizes(tensors) | more)
     restore_wavelet(model, tensors)
     model.prior.freeze()
     model.bf16 = True

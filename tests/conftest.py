@@ -1,7 +1,20 @@
-"""Settings of the whole test run."""
+"""Settings of the whole test run, and what many tests start from."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 # Read once, when torch is imported: threads that spin while they wait slow down everything on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in place of the package's weights, of which nothing is loaded yet."""
+    from tessera.codec import weights
+
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "_families", {})
+    return tmp_path

@@ -75,10 +75,8 @@ def test_effort_fast_asks_no_network(family: WaveletFamily) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(plain[1:], medium[1:], strict=True))
 
 
-def test_files_need_no_network_to_be_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    monkeypatch.setattr(weights, "_families", {})
-    name = weights.write(tmp_path / "wavelet.safetensors", small_weights(), {})
+def test_files_need_no_network_to_be_decoded(weights_folder: Path) -> None:
+    name = weights.write(weights_folder / "wavelet.safetensors", small_weights(), {})
     photo = procedural.picture(40, 56)
     plain = tessera.encode(photo, codec="wavelet")
     weights.write(weights.companion_file("wavelet", "analysis"), companion(0.3), {"of": name.hex()})

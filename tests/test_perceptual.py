@@ -46,11 +46,9 @@ def test_tuning_moves_the_network_alone() -> None:
     assert again.examine([pictures(1)[0].to(torch.uint8)]).keys() >= {"msssim_db", "msssim_db_standard", "psnr"}
 
 
-def test_a_file_beside_the_weights_is_one_more_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_beside_the_weights_is_one_more_decoder(weights_folder: Path) -> None:
     """The same bytes, painted by a network that the install has, or not; a file for other weights is not taken."""
-    monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    monkeypatch.setattr(weights, "_families", {})
-    name = weights.write(tmp_path / "wavelet.safetensors", small_weights(), {})
+    name = weights.write(weights_folder / "wavelet.safetensors", small_weights(), {})
     photo = procedural.picture(40, 56)
     data = tessera.encode(photo, codec="wavelet")
     with pytest.raises(tessera.UnsupportedError, match="no decoder 'perceptual'; there are standard, fast"):
@@ -59,12 +57,12 @@ def test_a_file_beside_the_weights_is_one_more_decoder(tmp_path: Path, monkeypat
     task = PerceptualTuning(small_weights())
     torch.nn.init.normal_(task.network.leave.weight, std=0.1)
     tensors, _ = task.export([])
-    weights.write(tmp_path / "wavelet.perceptual.safetensors", tensors, {"of": "0" * 16})
+    weights.write(weights.companion_file("wavelet", "perceptual"), tensors, {"of": "0" * 16})
     weights._families.clear()
     with pytest.raises(tessera.UnsupportedError, match="no decoder 'perceptual'"):
         tessera.decode(data, decoder="perceptual")
 
-    weights.write(tmp_path / "wavelet.perceptual.safetensors", tensors, {"of": name.hex()})
+    weights.write(weights.companion_file("wavelet", "perceptual"), tensors, {"of": name.hex()})
     weights._families.clear()
     shown = tessera.decode(data, decoder="perceptual")
     assert (shown != tessera.decode(data)).any()

@@ -175,12 +175,10 @@ def test_training_goes_on_from_the_shipped_weights(pack: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", ["perceptual", "analysis"])
 def test_companions_of_weights(
-    kind: str, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: str, pack: Path, tmp_path: Path, weights_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run ends with a file that names its weights; export and unknown options are refused in one line."""
-    monkeypatch.setattr(weights, "FOLDER", tmp_path)
-    monkeypatch.setattr(weights, "_families", {})
-    of = weights.write(tmp_path / "wavelet.safetensors", small_weights(0.05), {}).hex()
+    of = weights.write(weights_folder / "wavelet.safetensors", small_weights(0.05), {}).hex()
     run, crop = tmp_path / "run", 176 if kind == "perceptual" else 64
     command = ["train", "wavelet", "--objective", kind, "--data", str(pack), "--out", str(run)]
     assert cli.main([*command, "--minutes", "0.02", "--batch", "2", "--crop", str(crop)]) == 0

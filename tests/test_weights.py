@@ -51,13 +51,12 @@ def test_write_and_read(tmp_path: Path) -> None:
         weights.read(path)
 
 
-def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+def test_what_is_missing_is_named(weights_folder: Path) -> None:
     with pytest.raises(tessera.UnsupportedError, match="no weights of codec wavelet"):
         weights.load("wavelet")
-    weights.write(tmp_path / "wavelet.safetensors", TENSORS, {})
-    weights.write(tmp_path / "wavelet-old.safetensors", {"b": TENSORS["b"]}, {})
-    weights.write(tmp_path / "waveletish.safetensors", TENSORS, {})
+    weights.write(weights_folder / "wavelet.safetensors", TENSORS, {})
+    weights.write(weights_folder / "wavelet-old.safetensors", {"b": TENSORS["b"]}, {})
+    weights.write(weights_folder / "waveletish.safetensors", TENSORS, {})
     assert [path.stem for path in weights.files("wavelet")] == ["wavelet", "wavelet-old"]
     with pytest.raises(tessera.UnsupportedError, match="0102030405060708"):
         weights.load("wavelet", bytes(range(1, 9)))
@@ -65,6 +64,14 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         weights.load("nonsense")
     with pytest.raises(tessera.UnsupportedError, match="codec 111"):
         weights.name_of(111)
+
+
+def test_a_companion_adds_tensors_and_replaces_none(weights_folder: Path) -> None:
+    """The id of the weights does not cover its own, so that a prior from there would decode something else."""
+    name = weights.write(weights_folder / "wavelet.safetensors", TENSORS, {})
+    weights.write(weights.companion_file("wavelet", "analysis"), {"a": TENSORS["b"]}, {"of": name.hex()})
+    with pytest.raises(tessera.FormatError, match=r"wavelet\.analysis\.safetensors: tensor a is in wavelet\.safetens"):
+        weights.load("wavelet")
 
 
 def test_ports_agree() -> None:

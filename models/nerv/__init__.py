@@ -2,7 +2,7 @@
 
     config      what a decoder is built from: architecture, strides, widths; bounds and parameter counts
     depthwise   convolution of each channel by itself, with a quick gradient
-    blocks      upsampling block, separable residual, temporal affine map
+    blocks      upsampling block, its residual and separable forms, conditioned or not
     embedding   codes of time, the content encoder that is thrown away after fitting
     decoder     embeddings and times -> pixels
     quantise    weights and embeddings as integers, their rate while fitting

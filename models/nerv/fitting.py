@@ -115,11 +115,13 @@ class Fit(nn.Module):
         for name, parameter in [*self.decoder.named_parameters("decoder"), *self._encoder_parameters()]:
             full = parameter.dim() > 1 and min(parameter.shape[0], parameter[0].numel()) > 3
             (matrices if full and ".spread." not in name else rest).append(parameter)
-        groups: list[dict[str, Any]] = [
-            {"params": matrices, "lr": muon_rate(self.config), "optimiser": "muon"},
-            {"params": rest, "lr": ADAM_RATE, "optimiser": "adam"},
-        ]
-        if not self.muon:
+        groups: list[dict[str, Any]]
+        if self.muon:
+            groups = [
+                {"params": matrices, "lr": muon_rate(self.config), "optimiser": "muon"},
+                {"params": rest, "lr": ADAM_RATE, "optimiser": "adam"},
+            ]
+        else:
             rate, betas = ADAM_ALONE
             groups = [{"params": [*matrices, *rest], "lr": rate, "betas": betas, "optimiser": "adam"}]
         if self.base is None:

@@ -28,7 +28,7 @@ from ..scale_tables import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES, integer_tables,
 from ..synthesis import SynthesisNetwork
 from ..wavelet import RATE_WEIGHT, WaveletModel, step_size
 from ..wavelet_family import model_sizes
-from ..wavelet_training import REFIT_EVERY, prior_tensors, restore_parameters, restore_wavelet, wavelet_tensors
+from ..wavelet_training import REFIT_EVERY, halved, prior_tensors, restore_parameters, restore_wavelet, wavelet_tensors
 from .group import Prior
 from .model import BANDS, FIRST_TABLE, LOWS, PLACE, PRIORS, SpatiotemporalModel
 from .painting import FramePainter
@@ -291,7 +291,7 @@ class SpatiotemporalTask(TrainingTask):
         network = self.model.inter
         if network is None or not bool(network.leave.weight.any()):
             return {}
-        return {f"inter.{name}": tensor.half() for name, tensor in network.state_dict().items()}
+        return halved("inter.", network)
 
     def adopt(self, tensors: dict[str, Tensor]) -> None:
         """Take what this task does not train from a weights file.

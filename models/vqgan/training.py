@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from ..fixed_point import ACCUMULATOR_LIMIT
 from ..interface import MAX_QUALITY, TrainingTask
 from ..scale_tables import TABLE_NAMES
-from ..wavelet_training import narrowed
+from ..wavelet_training import halved, narrowed
 from .adversary import Discriminator, adversarial_losses, balance, texture_loss
 from .codebook import DEAD, DEPTH
 from .model import Coded, VqganModel
@@ -278,11 +278,7 @@ class VqganTask(TrainingTask):
             for stage in range(len(STAGES))
             for n in ("nodes", "use")
         }
-        networks = {
-            f"{owner}.{name}": tensor.half()
-            for owner in ("analysis", "synthesis")
-            for name, tensor in getattr(model, owner).state_dict().items()
-        }
+        networks = halved("analysis.", model.analysis) | halved("synthesis.", model.synthesis)
         options = {**model.options, "largest_accumulator": int(bound)}
         tensors = {**priors, **books, **networks, **turn_tables(), "slopes": model.slopes}
         return tensors, {key: str(value) for key, value in options.items()}

@@ -99,14 +99,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from tessera.codec.errors import ParameterError
+
     options.need_packages(("bjontegaard", "matplotlib", "pytorch_msssim"), "eval")
     if bool(args.paths) == (args.kind == "tokens"):
-        from tessera.codec.errors import ParameterError
-
         raise ParameterError(f"evaluate {args.kind} takes {'no PATH' if args.paths else 'at least one PATH'}")
     if args.resize and args.kind != "video":
-        from tessera.codec.errors import ParameterError
-
         raise ParameterError("--resize is of video")
     if args.kind in ("latents", "tokens", "extreme"):
         return _tokens(args)

@@ -75,7 +75,8 @@ def _prepare(spec: str, device: str) -> tuple[dict[str, Any], str | None, str, s
     found = weights.load(name, device=device)[1]
     version = f"tessera {tessera.__version__} weights {found.hex()}"
     for kind, tensors in weights.companions(name, found).items():
-        version += f" {kind} {weights.identify(tensors).hex()}"
+        if kind in ("analysis", decoder):  # files depend on the former, pixels on the decoder that is asked for
+            version += f" {kind} {weights.identify(tensors).hex()}"
     if "task" in ours:
         version += f" task {weights.identify(weights.read_task(Path(texts['task']))).hex()}"
     return arguments, decoder, about, version
