@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..models.fitted import PaintsFrames
 from .errors import ParameterError
-from .groups import Group, OpenGroup, choose_decoder, open_group, paint_group, read_latents
+from .groups import Group, OpenGroup, choose_decoder, open_group, paint_group, read_first, read_latents
 from .info import Info, describe
 from .limits import DEFAULT_LIMITS, Limits
 from .seekable import FileReader
@@ -193,8 +193,13 @@ class Clip:
             out[place] = self[wanted[place]]
         return out
 
-    def latents(self, start: int = 0, stop: int | None = None) -> TokenGrid:
-        """Latents of frames start..stop-1, joined along time; `times` in seconds.  No pixels are made."""
+    def latents(self, start: int = 0, stop: int | None = None, *, channels: int | None = None) -> TokenGrid:
+        """Latents of frames start..stop-1, joined along time; `times` in seconds.  No pixels are made.
+
+        channels   the first so many alone: families code coarse to fine, and what others need is not decoded where it
+                   stands at a group's end (`wavelet`, `spatiotemporal`: best with groups of one frame); `bits` are
+                   those of what was decoded
+        """
         from .latents import join_grids, place_grid
 
         start, stop = self._range(start, stop)
@@ -202,7 +207,10 @@ class Clip:
         grids = []
         for number in self.reader.numbers(start, stop):
             data = self.reader.group(number)
-            grid = read_latents(self.family, head, data, self.limits)
+            if channels is None:
+                grid = read_latents(self.family, head, data, self.limits)
+            else:
+                grid = read_first(self.family, head, data, self.limits, channels)
             grids.append(place_grid(grid, head, data.head, start, stop))
         return join_grids(grids)
 
@@ -222,7 +230,8 @@ class Clip:
     ) -> TokenSet | IdTokens | Tensor:
         """Frames start..stop-1 as tokens.  No pixels are made.
 
-        latents   reduce="bits", budget=1.0 and what the method takes: a TokenSet, see `models.tokens`
+        latents   reduce="bits", budget=1.0, channels=None (see `latents`) and what the method takes: a TokenSet, see
+                  `models.tokens`
         ids       indices of codebooks: IdTokens, see `models.discrete`
         packed    uint8 (T, bytes), the same indices at fixed length
         bytes     int64 (N,), 256, the bytes of the whole file, 257; `ids.file_of_bytes` is the inverse
@@ -237,7 +246,8 @@ class Clip:
             if options:
                 raise ParameterError(f"kind {kind} has no option {', '.join(sorted(options))}")
             return read_kind(self, start, stop, kind)
-        grid, steps, budget = self.latents(start, stop), options.pop("reduce", "bits"), options.pop("budget", 1.0)
+        grid = self.latents(start, stop, channels=options.pop("channels", None))
+        steps, budget = options.pop("reduce", "bits"), options.pop("budget", 1.0)
         try:
             return tokens.reduce(grid, steps, budget, **options)
         except ValueError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from .container import GroupData
 from .errors import FormatError, ParameterError, UnsupportedError
 from .header import DECODERS, GroupHead, Header
 from .limits import GROUP_FRAMES, Limits
-from .ports import DecoderPort, EncoderPort
+from .ports import DecoderPort, EncoderPort, OpeningPort
 
 if TYPE_CHECKING:
     from ..models.fitted import GroupPainter, PaintsFrames
@@ -179,6 +179,20 @@ def read_latents(
 ) -> TokenGrid:
     """The latents of one group, without synthesis; `times` counts frames of the group from 0."""
     return use_symbols(family, header, data, limits, family.latents, make_port)
+
+
+def read_first(family: Family, header: Header, data: GroupData, limits: Limits, channels: int) -> TokenGrid:
+    """The same of the first channels, of which no more symbols are decoded than the family needs."""
+    from ..models.interface import ReadsFirst
+
+    if not 1 <= channels <= family.channels:
+        raise ParameterError(f"channels {channels}: the latents of codec {family.name} have 1 to {family.channels}")
+    if isinstance(family, ReadsFirst):
+        return use_symbols(
+            family, header, data, limits, lambda spec, port: family.first_latents(spec, port, channels), OpeningPort
+        )
+    grid = read_latents(family, header, data, limits)
+    return replace(grid, x=grid.x[..., :channels])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
     EncoderPort   put -> bytes
     DecoderPort   bytes -> get
+    OpeningPort   the same for a reader that stops early
     BitMeter      put -> a sum of bits; no bytes are made
 
 Tensors of the CPU are handed to the coder without a copy.
@@ -73,6 +74,13 @@ class DecoderPort:
             self._decoder.finish()
         except CorruptStream as error:
             raise FormatError(f"the symbols are damaged: {error}") from error
+
+
+class OpeningPort(DecoderPort):
+    """Returns the first symbols of `data`, as many as are asked for."""
+
+    def finish(self) -> None:
+        """Nothing: the rest stays unread."""
 
 
 class BitMeter:

@@ -49,11 +49,13 @@ def tokens_file(
     device: str = "cpu",
     seed: int = 0,
     whiten: bool = False,
+    channels: int | None = None,
     force: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> TokensReport:
     """Write the tokens of a file as safetensors: the tensors of TokenSet.tensors(), and what made them as metadata.
 
+    channels: of the latents, the first so many (`Clip.latents`); None: all.
     ParameterError when the target exists and not `force`, or the reduction cannot be done.
     """
     from safetensors.torch import save
@@ -63,7 +65,7 @@ def tokens_file(
     with Clip(source, device=device, limits=limits) as clip:
         start, stop = frames or (None, None)
         stop = len(clip) if stop is None else min(stop, len(clip))
-        found = clip.tokens(start or 0, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten)
+        found = clip.tokens(start or 0, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten, channels=channels)
         info = clip.info
         made = {"codec": info.codec, "weights": info.weights, "quality": f"{info.quality:g}", "reduce": reduce}
         with output(target, force) as file:

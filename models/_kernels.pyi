@@ -27,6 +27,13 @@ def synthesise(
 def describe(
     values: NDArray[np.int32], rungs: NDArray[np.uint8], extra: int, threads: int = 1, path: str | None = None
 ) -> NDArray[np.int16]: ...
+def unpyramid(
+    details: Sequence[NDArray[np.int32]],
+    scales: Sequence[NDArray[np.float32]],
+    low: NDArray[np.float32],
+    height: int,
+    width: int,
+) -> NDArray[np.float32]: ...
 def exact_planes(pixels: NDArray[np.uint8], threads: int = 1, path: str | None = None) -> NDArray[np.int16]: ...
 def exact_pixels(
     planes: NDArray[np.int16], height: int, width: int, channels: int, threads: int = 1, path: str | None = None

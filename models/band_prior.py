@@ -137,7 +137,7 @@ class Level(nn.Module):
             if part.context is not None and len(coded) < slices:
                 total = total + part.context(features(q))
         missing = sum(part.count for part in self.parts()[slices:])
-        return torch.cat([*coded, coded[0].new_zeros(coded[0].shape[0], missing, h, w)], 1)
+        return torch.cat([*coded, total.new_zeros(total.shape[0], missing, h, w)], 1)
 
     def sums(self) -> Sums:
         """Every accumulator of the level: the convolutions that it adds up and its bias."""
@@ -185,11 +185,12 @@ class BandPrior(nn.Module):
         planes: int,
         gray_slices: int,
         hints: Sequence[Tensor] | None = None,
+        most: int | None = None,
     ) -> tuple[list[Tensor], Tensor]:
         """Details per pyramid level, finest first, and packet bands; `code(level, ...)`, level 0 = packet.
 
         quality (B,) int64; sizes of the packet plane and of each pyramid level; planes 1 leaves the colour slices out;
-        hints of each level, packet first.
+        hints of each level, packet first; most: slices of the packet at which to stop.
         """
         beside: Sequence[Tensor | None] = hints or [None] * (self.depth + 1)
         batch = quality.shape[0]
@@ -201,6 +202,7 @@ class BandPrior(nn.Module):
             coarse = self.pyramid.walk(level - 1, quality, coarse, sizes[level], step, slices, beside[level])
             details.insert(0, coarse)
         slices = len(self.packet.slices) if planes == 3 else gray_slices
+        slices = slices if most is None else min(slices, most)
         bands = self.packet.walk(
             0, quality, coarse, sizes[0], lambda part, parity, rung: code(0, part, parity, rung), slices, beside[0]
         )

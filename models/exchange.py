@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -68,6 +69,13 @@ def spent_bits(tables: Tables, values: Tensor, rung: Tensor, first: int = 0) -> 
 
 def share(plane: Tensor, depth: int, size: tuple[int, int]) -> Tensor:
     """Each coefficient's bits in equal parts on the cells that it stands for; the sum is kept."""
+    owners, areas = _owners(depth, size)
+    return (plane / areas).flatten()[owners]
+
+
+@lru_cache(maxsize=64)
+def _owners(depth: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The coefficient (h, w) that stands for each cell, `depth` levels up, and the cells (., .) of each coefficient."""
     rows, columns = (torch.arange(n) >> depth for n in size)
-    areas = torch.bincount(rows, minlength=plane.shape[0])[:, None] * torch.bincount(columns, minlength=plane.shape[1])
-    return (plane / areas)[rows][:, columns]
+    areas = torch.bincount(rows)[:, None] * torch.bincount(columns)
+    return rows[:, None] * areas.shape[1] + columns, areas

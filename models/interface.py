@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,14 @@ class Family(Protocol):
 
     def to(self, device: torch.device) -> Family:
         """The same family with its networks on `device`."""
+
+
+@runtime_checkable
+class ReadsFirst(Family, Protocol):
+    """A family that codes latents from coarse to fine: the first channels can be read without the others."""
+
+    def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> TokenGrid:
+        """Latents of 1 <= `channels` channels.  Symbols at the group's end may stay; `bits` are those of the others."""
 
 
 class TrainingTask(nn.Module):

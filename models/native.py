@@ -24,7 +24,7 @@ from .native_prior import Coded, NativePrior, pass_order
 from .painter import Painter
 from .ports import Nowhere
 from .refinement import refine
-from .wavelet import PYRAMID, RATE_WEIGHT, Bands, WaveletModel, step_size
+from .wavelet import PYRAMID, RATE_WEIGHT, WaveletModel, step_size
 
 LOWS = 6  # channels that describe the low bands
 
@@ -54,7 +54,9 @@ class NativeWavelet:
         gain[self.model.order] = self.model.packet_gain.flatten()
         inverse = gain / step
         inverse[::64] = 1.0
-        return Settings(step, inverse.numpy(), (step / self.model.every_gain.flatten()).numpy())
+        details = [(step / gain.flatten()).numpy() for gain in self.model.detail_gain]
+        backward = (step / self.model.every_gain.flatten()).numpy()
+        return Settings(step, inverse.numpy(), backward, details, step / self.model.low_gain[0])
 
     # -- encoding ----------------------------------------------------------------------------------------------------
 
@@ -99,9 +101,9 @@ class NativeWavelet:
 
     # -- decoding ----------------------------------------------------------------------------------------------------
 
-    def read(self, spec: GroupSpec, port: SymbolPort) -> Coded:
-        """Get the integers of one frame."""
-        return self.prior.read(spec, port)
+    def read(self, spec: GroupSpec, port: SymbolPort, most: int | None = None) -> Coded:
+        """Get the integers of one frame, see `NativePrior.read`."""
+        return self.prior.read(spec, port, most=most)
 
     def paint(self, coded: Coded, spec: GroupSpec, decoder: str) -> Tensor:
         """uint8 (H, W, channels); a decoder without a network is the inverse transform alone."""
@@ -128,10 +130,9 @@ class NativeWavelet:
 
     def low_plane(self, coded: Coded, quality: int) -> Tensor:
         """The low packet band of each axis (1, 3, h, w), from the pyramid."""
-        step = self.at(quality).step
-        details = [torch.from_numpy(walk.values)[None] * step for walk in coded.pyramid]
-        h, w = coded.packet.shape[1:]
-        return self.model.low_plane(Bands(torch.empty(1, 0, h, w), details, coded.low * step))
+        at, details = self.at(quality), [walk.values for walk in coded.pyramid]
+        low = (coded.low[0] * at.low).numpy()
+        return torch.from_numpy(_kernels.unpyramid(details, at.details, low, *coded.packet.shape[1:]))[None]
 
     def bits(self, coded: Coded, spec: GroupSpec, tables: Tables) -> Tensor:
         """Bits of every cell (h, w), coarse coefficients shared by the cells below them."""
@@ -143,3 +144,5 @@ class Settings:
     step: float
     forward: NDArray[np.float32]  # (192,) factor of each packet band when encoding
     backward: NDArray[np.float32]  # and when decoding
+    details: list[NDArray[np.float32]]  # (9,) of each level of the pyramid, when decoding
+    low: Tensor  # (3, 1, 1) and of its low band

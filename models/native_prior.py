@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,10 @@ Integers = NDArray[np.int32]
 
 @dataclass
 class Coded:
-    """A decoded frame: packet bands (125, h, w) and their rungs, and the pyramid (details finest first, low band)."""
+    """A decoded frame: packet bands (125, h, w) and their rungs, and the pyramid (details finest first, low band).
+
+    Of a frame that was not read to its end the first packet bands.
+    """
 
     packet: Integers
     rungs: NDArray[np.uint8]
@@ -49,7 +53,7 @@ class NativePrior:
         self, prior: BandPrior, costs: Tensor, rate_weight: float, path: str | None = None, first_table: int = 0
     ) -> None:
         self.prior, self.costs, self.path, self.first_table = prior, costs, path, first_table
-        self.packet = _pack(prior.packet)
+        self.packet = lru_cache(maxsize=8)(lambda most: _pack(prior.packet, most))
         self.pyramid = _pack(prior.pyramid)
         self.margins = margins(costs, rate_weight)
         self.at = lru_cache(maxsize=64)(self._at)
@@ -112,35 +116,44 @@ class NativePrior:
             walks.insert(0, walk)
         return walks, coded_low
 
-    def read(self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None = None) -> Coded:
-        """Get the integers of one frame."""
+    def read(
+        self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None = None, most: int | None = None
+    ) -> Coded:
+        """Get the integers of one frame.
+
+        most: slices of the packet at which to stop; the frame then has no more packet bands than these hold.
+        """
         port = Shifted(port, self.first_table) if self.first_table else port
         h, w = sizes_of(spec)[-1]
         rungs = self.at(spec.quality).low_rungs[:, : spec.channels].expand(-1, -1, h * w)
         low = torch.zeros(1, 3, h, w)
         low[:, : spec.channels] = exchange(port, rungs, None).unflatten(2, (h, w))
         walks: list[_kernels.Walk] = []
-        for _, walk, passes in self._levels(spec, True, hints):
+        for _, walk, passes in self._levels(spec, True, hints, most):
             for part, parity, bias in passes:
                 indices, rest = walk.ask(part, parity, bias)
                 symbols = port.get(torch.from_numpy(indices)).numpy()
                 walk.tell(symbols, port.get(torch.from_numpy(rest)).numpy() if rest.size else None)
             walks.insert(0, walk)
+        if most == 0:
+            cells = (0, *sizes_of(spec)[0])
+            return Coded(np.empty(cells, np.int32), np.empty(cells, np.uint8), walks, low)
         return Coded(walks[0].values, walks[0].rungs, walks[1:], low)
 
     def _levels(
-        self, spec: GroupSpec, keep_packet: bool, hints: Sequence[Integers] | None
+        self, spec: GroupSpec, keep_packet: bool, hints: Sequence[Integers] | None, most: int | None = None
     ) -> Iterator[tuple[int, _kernels.Walk, Iterator[Pass]]]:
         """Every level of the walk, coarse to fine, with its passes: all of them must be coded before the next level."""
         sizes = sizes_of(spec)
         biases, threads = self.at(spec.quality).levels, torch.get_num_threads()
         coarser: Integers | None = None
-        for level in range(PYRAMID, -1, -1):
-            owner = self.pyramid if level else self.packet
+        for level in range(PYRAMID, 0 if most == 0 else -1, -1):
+            owner = self.pyramid if level else self.packet(most)
             keep = keep_packet or level > 0
             beside = None if hints is None else hints[level]
             walk = _kernels.Walk(owner, *sizes[level], biases[level].level, coarser, keep, threads, self.path, beside)
             slices = len(biases[level].slices) if spec.channels == 3 else (1 if level else GRAY_SLICES)
+            slices = slices if level or most is None else min(slices, most)
             yield level, walk, _passes(walk, biases[level], slices)
             coarser = walk.values if keep else None
 
@@ -162,15 +175,22 @@ class NativePrior:
     def _on_cells(self, coded: Coded, spec: GroupSpec, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Sum of cost(values, rungs) on every cell (h, w)."""
         size = (coded.packet.shape[1], coded.packet.shape[2])
-        low_rungs = self.at(spec.quality).low_rungs[0, : spec.channels, :, None].expand(-1, *coded.low.shape[2:])
-        total = share(cost(coded.low[0, : spec.channels], low_rungs.contiguous()).sum(0), PYRAMID, size)
-        planes = [(coded.packet, coded.rungs), *((walk.values, walk.rungs) for walk in coded.pyramid)]
+        low = coded.low[0, : spec.channels].numpy()
+        low_rungs = np.broadcast_to(self.at(spec.quality).low_rungs[0, : spec.channels, :, None].numpy(), low.shape)
+        planes: list[tuple[NDArray[Any], NDArray[Any]]] = [(coded.packet, coded.rungs)]
+        planes += [(walk.values, walk.rungs) for walk in coded.pyramid]
         for depth, (values, rungs) in enumerate(planes):
             part = self.prior.pyramid if depth else self.prior.packet
             slices = len(part.slices) if spec.channels == 3 else (1 if depth else GRAY_SLICES)
             count = sum(s.count for s in part.parts()[:slices])
-            found = cost(torch.from_numpy(values[:count]), torch.from_numpy(rungs[:count]))
-            total += share(found.sum(0), depth, size)
+            planes[depth] = values[:count], rungs[:count]
+        planes.append((low.astype(np.int32), low_rungs.astype(np.uint8)))
+        total = torch.zeros(size)
+        for first, some in ((0, planes[:1]), (1, planes[1:])):  # the small ones at once: calls are what costs there
+            values, rungs = (np.concatenate([plane.ravel() for plane in same]) for same in zip(*some, strict=True))
+            found = cost(torch.from_numpy(values), torch.from_numpy(rungs)).split([plane.size for plane, _ in some])
+            for depth, (spent, (plane, _)) in enumerate(zip(found, some, strict=True), first):
+                total += share(spent.view(plane.shape).sum(0), min(depth, PYRAMID), size)
         return total
 
 
@@ -208,11 +228,12 @@ def _integers(tensor: Tensor) -> Integers:
     return np.ascontiguousarray(tensor.detach().numpy().astype(np.int32))
 
 
-def _pack(level: Level) -> _kernels.Level:
+def _pack(level: Level, most: int | None = None) -> _kernels.Level:
+    """A level for the kernels, or its first `most` slices alone."""
     packed = _kernels.Level(_integers(level.coarse.integers()))
     if level.hints is not None:
         packed.listen(_integers(level.hints.integers()))
-    for part in level.parts():
+    for part in level.parts()[:most]:
         context = None if part.context is None else _integers(part.context.integers())
         first, near, second = (_integers(conv.integers()) for conv in (part.first, part.near, part.second))
         packed.add(first, near, second, context)

@@ -59,6 +59,15 @@ def slice_bands() -> list[list[int]]:
     return [*octave, [p * 64 + b for p in (1, 2) for b in near], [p * 64 + b for p in (1, 2) for b in far]]
 
 
+@cache
+def slices_of(channels: int) -> int:
+    """Slices of the packet that hold the first `channels` latent channels: the 3 low bands, then packet bands."""
+    counts, found = [len(bands) for bands in slice_bands()], 0
+    while found < len(counts) and 3 + sum(counts[:found]) < channels:
+        found += 1
+    return found
+
+
 GRAY_SLICES = 4
 # low frequencies look around; what high ones add to the context lies in the same cell
 REACHES = (3, 3, 1, 1, 1, 0)

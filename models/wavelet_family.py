@@ -24,7 +24,7 @@ from .refinement import refine
 from .rounding import round_cheaply
 from .scale_tables import MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES
 from .task_gains import TaskGains
-from .wavelet import CELL, GRAY_SLICES, PYRAMID, RATE_WEIGHT, Bands, WaveletModel, step_size
+from .wavelet import CELL, GRAY_SLICES, PYRAMID, RATE_WEIGHT, Bands, WaveletModel, slices_of, step_size
 
 
 class WaveletFamily:
@@ -136,7 +136,14 @@ class WaveletFamily:
 
     @torch.inference_mode()
     def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
-        grids = [self._read(spec, port) for _ in range(spec.frames)]
+        return self.first_latents(spec, port, self.channels)
+
+    @torch.inference_mode()
+    def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> TokenGrid:
+        """Frames but the last are read to their ends, behind which the next ones stand."""
+        last, most = spec.frames - 1, slices_of(channels)
+        grids = [self._read(spec, port, most if frame == last else None) for frame in range(spec.frames)]
+        grids = [(x[..., :channels], bits) for x, bits in grids]
         x, bits = (torch.stack(parts) for parts in zip(*grids, strict=True))
         return TokenGrid(
             x=x,
@@ -160,8 +167,10 @@ class WaveletFamily:
 
     # -- one frame ---------------------------------------------------------------------------------------------------
 
-    def _walk(self, spec: GroupSpec, coder: Encoding | Decoding | Reading) -> tuple[Bands, Tensor]:
-        return walk_frame(self.model.prior, spec, coder, self.device)
+    def _walk(
+        self, spec: GroupSpec, coder: Encoding | Decoding | Reading, most: int | None = None
+    ) -> tuple[Bands, Tensor]:
+        return walk_frame(self.model.prior, spec, coder, self.device, most=most)
 
     def _paint(self, spec: GroupSpec, integers: Bands, rungs: Tensor, decoder: str) -> Tensor:
         """uint8 (H, W, channels)."""
@@ -174,16 +183,16 @@ class WaveletFamily:
         pixels = pixels if spec.channels == 3 else pixels.mean(0, keepdim=True)
         return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
 
-    def _read(self, spec: GroupSpec, port: SymbolPort) -> tuple[Tensor, Tensor]:
-        """Dequantised latents (h, w, C) and bits (h, w) of the next frame."""
+    def _read(self, spec: GroupSpec, port: SymbolPort, most: int | None) -> tuple[Tensor, Tensor]:
+        """Dequantised latents (h, w, C) and bits (h, w) of the next frame, of at least `most` slices of its packet."""
         step = step_size(torch.tensor([spec.quality], device=self.device))[:, None, None, None]
         if self.native is not None:
-            coded = self.native.read(spec, port)
+            coded = self.native.read(spec, port, most)
             low, packet = self.native.low_plane(coded, spec.quality), torch.from_numpy(coded.packet)[None]
             return torch.cat([low, packet * step], 1)[0].permute(1, 2, 0), self.native.bits(coded, spec, self.tables)
         sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
         reading = Reading(port, self.device, self.tables, sizes)
-        integers, _ = self._walk(spec, reading)
+        integers, _ = self._walk(spec, reading, most)
         bands = Bands(integers.packet * step, [d * step for d in integers.details], integers.low * step)
         grid = torch.cat([self.model.low_plane(bands), bands.packet], 1)[0].permute(1, 2, 0)
         return grid, reading.bits
@@ -195,8 +204,9 @@ def walk_frame(
     coder: Encoding | Decoding | Reading,
     device: torch.device,
     hints: Sequence[Tensor] | None = None,
+    most: int | None = None,
 ) -> tuple[Bands, Tensor]:
-    """Code one frame: its integers and the rungs of its packet bands."""
+    """Code one frame: its integers and the rungs of its packet bands, zeros behind slice `most`."""
     sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
     quality = torch.tensor([spec.quality], device=device)
     planes = spec.channels
@@ -213,10 +223,10 @@ def walk_frame(
     low_rungs = hard(prior.low_rungs(quality, sizes[-1])[:, :planes]).flatten(2)
     low = coder(PYRAMID + 1, 0, low_rungs, torch.arange(low_rungs.shape[2], device=device))
     low = torch.cat([low, low.new_zeros(1, 3 - planes, low.shape[2])], 1).view(1, 3, *sizes[-1])
-    details, packet = prior.walk(quality, sizes, code, planes, GRAY_SLICES, hints)
-    seen = torch.cat([a + b for a, b in zip(rungs[::2], rungs[1::2], strict=True)], 1)
-    missing = packet.shape[1] - seen.shape[1]
-    return Bands(packet, details, low), torch.cat([seen, seen.new_zeros(1, missing, *seen.shape[2:])], 1)
+    details, packet = prior.walk(quality, sizes, code, planes, GRAY_SLICES, hints, most)
+    seen = [a + b for a, b in zip(rungs[::2], rungs[1::2], strict=True)]
+    missing = packet.shape[1] - sum(part.shape[1] for part in seen)
+    return Bands(packet, details, low), torch.cat([*seen, packet.new_zeros(1, missing, *sizes[0])], 1)
 
 
 def model_sizes(tensors: dict[str, Tensor]) -> dict[str, int]:

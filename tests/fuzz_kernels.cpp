@@ -8,9 +8,10 @@
 //     ./fuzz_kernels -max_len=4096 CORPUS_FOLDER
 // Without (any compiler), see fuzz.hpp, with -DTESSERA_FUZZ_MAIN -pthread and without `fuzzer`.
 //
-// Input: byte 0: bits 0-1: 0 analyse and synthesise, 1 describe, 2 encode a walk and decode it, 3 decode a walk of any
-// symbols; bit 2: gray, or no coarser level; bit 3: one slice is left out; bit 4: a large picture. Byte 1: seed of
-// weights, biases and the like. Bytes 2-3: height and width. Then symbols, or scaled bands: 4 bytes each, repeated.
+// Input: byte 0: bits 0-1: 0 analyse and synthesise, 1 describe and merge a pyramid, 2 encode a walk and decode it, 3
+// decode a walk of any symbols; bit 2: gray, or no coarser level; bit 3: one slice is left out; bit 4: a large picture.
+// Byte 1: seed of weights, biases and the like. Bytes 2-3: height and width. Then symbols, or scaled bands: 4 bytes
+// each, repeated.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "prior.hpp"
+#include "pyramid.hpp"
 #include "transform.hpp"
 
 #include "fuzz_input.hpp"
@@ -88,6 +90,24 @@ void check_description(const Input& input) {
         describe(values.data(), rungs.data(), planes, cells, out.data(), threads, kernels);
         return out;
     });
+}
+
+void check_pyramid(const Input& input) {
+    const size_t height = input.side(0, 20, 60), width = input.side(1, 20, 60), levels = input.word(5) % 5;
+    std::vector<std::vector<int32_t>> symbols;
+    std::vector<Details> details;
+    std::vector<float> scales(9), low;
+    for (size_t i = 0; i < 9; ++i) scales[i] = static_cast<float>(input.word(i) % 1000) / 10.0f;
+    size_t h = height, w = width;
+    for (size_t level = 0; level < levels; ++level) {
+        h = (h + 1) / 2;
+        w = (w + 1) / 2;
+        symbols.emplace_back(9 * h * w);
+        for (size_t i = 0; i < symbols.back().size(); ++i) symbols.back()[i] = input.integer(i + level);
+        details.push_back({symbols.back().data(), scales.data()});
+    }
+    for (size_t i = 0; i < 3 * h * w; ++i) low.push_back(input.real(i));
+    if (unpyramid(details, low.data(), height, width).size() != 3 * height * width) fail("a plane has another size");
 }
 
 // -- walk -------------------------------------------------------------------------------------------------------------
@@ -295,6 +315,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         check_synthesis(input, frame);
     } else if (input.kind() == 1) {
         check_description(input);
+        check_pyramid(input);
     } else if (input.kind() == 2) {
         check_round_trip(input, make_plan(input));
     } else {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tessera.codec import media
 from tessera.data import procedural
 from tessera.tools import options
+from tessera.tools.bench import children, stream
 from tessera.tools.cli import COMMANDS, main
 from tessera.tools.commands import encode
 from tessera.tools.evaluation import metrics
@@ -259,6 +263,23 @@ def test_bench_codec(capsys: pytest.CaptureFixture[str]) -> None:
         result["seconds"]["peer_encode"] / result["seconds"]["ours_encode"]
     )
     assert result["encode_1080p_fps"] > 0
+
+
+def test_bench_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    """A clip that is made as it is read; each process holds a network and few frames, whatever the length."""
+    with media.open_source(io.BufferedReader(stream.Street(12))) as source:
+        shown = [frame.pixels for frame in source.frames()]
+    wide = procedural.picture(stream.HEIGHT, stream.WIDTH + stream.PATH)
+    assert len(shown) == 12 and np.abs(shown[7].astype(int) - wide[:, 7 : 7 + stream.WIDTH]).mean() < 1
+    if not children.STATUS.exists():
+        pytest.skip("the system does not tell a process's memory")
+    assert children.in_child(os._exit, 1) is None
+    assert main(["bench", "stream", "--frames", "10", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == {"codec", "clip", "frames_1", "frames_10"}
+    for task in ("encode", "decode"):
+        assert 50 < result["frames_10"][task]["peak_mib"] < 2000
+    assert "--frames 9: at least 10" in _fails(["bench", "stream", "--frames", "9"], capsys)
 
 
 def test_what_is_not_installed_is_named(

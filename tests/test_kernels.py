@@ -178,19 +178,56 @@ def test_random_weights_reach_wide_rungs_and_wide_weights(family: WaveletFamily)
     assert RUNGS == 120
 
 
+@pytest.mark.parametrize("wanted", [1, 3, 4, 18, 40, 70, 128])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_latents_equal_torch(family: WaveletFamily, channels: int) -> None:
-    spec = GroupSpec(1, 61, 90, channels, 5300)
+def test_latents_equal_torch(family: WaveletFamily, channels: int, wanted: int) -> None:
+    """Whole ones, and the first channels alone: the same calls of the port, the same bits, floats but for rounding."""
+    spec = GroupSpec(2, 61, 90, channels, 5300)
     native = family.native
-    mine = family.latents(spec, Recorder())
+    ports = Recorder(), Recorder(), Recorder()
+    mine = family.first_latents(spec, ports[0], wanted)
     family.native = None
     try:
-        theirs = family.latents(spec, Recorder())
+        theirs = family.first_latents(spec, ports[1], wanted)
     finally:
         family.native = native
+    assert_same_calls(ports[0], ports[1])
+    whole = family.latents(spec, ports[2])
+    stops = wanted <= (38 if channels == 1 else 72)  # before the last slice that is coded
+    assert (len(ports[0].calls) < len(ports[2].calls)) == stops
+    ports[2].calls = ports[2].calls[: len(ports[0].calls)]
+    assert_same_calls(ports[0], ports[2])
+    assert torch.equal(mine.x, whole.x[..., :wanted])
     assert mine.bits is not None and theirs.bits is not None
-    assert torch.allclose(mine.x, theirs.x, rtol=1e-5, atol=1e-2)
+    scale = float(theirs.x.abs().max())
+    assert torch.allclose(mine.x, theirs.x, rtol=1e-5, atol=1e-6 * scale)
     assert torch.allclose(mine.bits, theirs.bits, rtol=1e-5, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (13, 7), (33, 64)])
+@pytest.mark.parametrize("levels", [0, 1, 4])
+def test_pyramid_equals_torch(size: tuple[int, int], levels: int) -> None:
+    torch.manual_seed(5)
+    sizes = wp.pyramid_sizes(*size, levels)
+    details = [torch.randint(-99, 100, (9, *s), dtype=torch.int32) for s in sizes[1:]]
+    scales, low = [torch.rand(9) for _ in details], torch.randn(3, *sizes[-1]) * 50
+    found = _kernels.unpyramid([d.numpy() for d in details], [s.numpy() for s in scales], low.numpy(), *size)
+    scaled = [(d * s[:, None, None])[None] for d, s in zip(details, scales, strict=True)]
+    torch.testing.assert_close(torch.from_numpy(found), wp.unpyramid(scaled, low[None], *size)[0], rtol=1e-5, atol=1e-3)
+
+
+def test_pyramids_of_wrong_shapes_raise() -> None:
+    plane, nine = np.zeros((9, 2, 2), np.int32), np.ones(9, np.float32)
+    for details, scales, low, height, width in (
+        ([plane], [nine], np.zeros((3, 2, 2), np.float32), 5, 4),
+        ([plane], [nine], np.zeros((3, 2, 3), np.float32), 4, 4),
+        ([plane], [nine[:8]], np.zeros((3, 2, 2), np.float32), 4, 4),
+        ([plane], [], np.zeros((3, 2, 2), np.float32), 4, 4),
+        ([plane] * 17, [nine] * 17, np.zeros((3, 1, 1), np.float32), 2, 2),
+        ([], [], np.zeros((3, 1, 1), np.float32), 0, 1),
+    ):
+        with pytest.raises(ValueError):
+            _kernels.unpyramid(details, scales, low, height, width)
 
 
 def test_description_equals_torch(family: WaveletFamily, path: str) -> None:

@@ -289,6 +289,8 @@ def test_bench_tokens(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     found = json.loads(capsys.readouterr().out)
     assert found["tokens_per_frame"] == 24 and set(found["bytes"]) == {"tsr", "jpeg", "h264"}
     assert found["ratio"]["jpeg_vit"] == pytest.approx(found["seconds"]["jpeg_vit"] / found["seconds"]["tsr_pool"])
+    first = found["seconds"]["jpeg_vit"] / found["seconds"]["tsr_first6"]
+    assert found["ratio_first6"]["jpeg_vit"] == pytest.approx(first)
     reading_ = found["reading"]
     assert reading_["search_recall"] == 1 and reading_["opened_share"] < 0.01
     assert reading_["search_share"] < 0.3 and reading_["level0_share"] < 0.1

@@ -91,6 +91,34 @@ def test_row_68_walloc_tokens_are_the_latents(clip_file: Path) -> None:
         assert tokens.x.shape == (2 * 8 * 12, 128) and grid.x.shape[3] <= 64 * 3
 
 
+@pytest.mark.parametrize("codec, gop, stops", [("wavelet", 1, True), ("wavelet", 3, True), ("spatiotemporal", 1, True),
+                                               ("spatiotemporal", 4, True), ("vqgan", 2, False)])  # fmt: skip
+def test_first_channels_are_those_of_all(codec: str, gop: int, stops: bool) -> None:
+    """Whatever is left undecoded; `bits` are those of what was decoded, fewer where a family stops early."""
+    with tessera.open(tessera.encode(procedural.clip(4, 72, 104), codec=codec, fps=25, gop=gop)) as clip:
+        whole, channels = clip.latents(), clip.family.channels
+        assert whole.bits is not None
+        for count in (1, 3, 4, 18, channels):
+            some = clip.latents(channels=count)
+            assert torch.equal(some.x, whole.x[..., :count]) and some.bits is not None
+            assert (some.bits.sum() < whole.bits.sum()) == (stops and count < channels)
+            assert torch.equal(clip.tokens(1, 3, channels=count).x, whole.x[1:3, ..., :count].flatten(0, 2))
+        for wrong in (0, channels + 1):
+            with pytest.raises(tessera.ParameterError, match=f"channels {wrong}: the latents of codec {codec} have"):
+                clip.latents(channels=wrong)
+
+
+def test_damage_is_found_before_channels_are_read() -> None:
+    """No stream is read to its end for a few channels, but its checksum is tested first."""
+    data = bytearray(tessera.encode(procedural.clip(2, 64, 96), codec="wavelet", fps=25))
+    with tessera.open(bytes(data)) as clip:
+        entry = clip.reader.entries[1]
+        assert entry.offset is not None
+        data[entry.offset + entry.size // 2] ^= 8
+    with tessera.open(bytes(data)) as clip, pytest.raises(tessera.FormatError):
+        clip.latents(channels=3)
+
+
 def test_command_writes_safetensors(clip_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.safetensors"
     command = ["tokens", str(clip_file), str(out), "--reduce", "frames(budget=4) | tome", "--budget", "24", "--json"]
@@ -107,9 +135,11 @@ def test_command_writes_safetensors(clip_file: Path, tmp_path: Path, capsys: pyt
     assert "9 tokens of 768 cells" in capsys.readouterr().out
     assert main([*command[:3], "--frames", "2:4", "--budget", "1x4x4", "--reduce", "pool", "--force"]) == 0
     assert "16 tokens of 192 cells" in capsys.readouterr().out
+    assert main([*command[:3], "--channels", "6", "--budget", "9", "--force"]) == 0
+    assert "9 tokens of 768 cells, 6 channels" in capsys.readouterr().out
 
 
-WRONG = (["--budget", "many"], ["--reduce", "tomme"], ["--reduce", "attn"], ["--frames", "90:"])
+WRONG = (["--budget", "many"], ["--reduce", "tomme"], ["--reduce", "attn"], ["--frames", "90:"], ["--channels", "0"])
 
 
 @pytest.mark.parametrize("words", WRONG)

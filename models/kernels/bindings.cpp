@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "prior.hpp"
+#include "pyramid.hpp"
 #include "transform.hpp"
 
 namespace tessera {
@@ -96,6 +97,29 @@ Array<int16_t> describe_planes(const Array<int32_t>& values, const Array<uint8_t
     describe(values.data(), rungs.data(), planes, rows * columns, to, threads_of(threads), kernels);
     std::fill_n(to + 2 * planes * rows * columns, extra * rows * columns, uint16_t{0});
     return out;
+}
+
+Array<float> merge_pyramid(const std::vector<Array<int32_t>>& details, const std::vector<Array<float>>& scales,
+                           const Array<float>& low, py::ssize_t height, py::ssize_t width) {
+    if (details.size() > kMostLevels || scales.size() != details.size())
+        throw std::invalid_argument("details and scales must have as many levels, and few");
+    size_t h = side(height, "height"), w = side(width, "width");
+    std::vector<Details> levels;
+    for (size_t level = 0; level < details.size(); ++level) {
+        h = (h + 1) / 2;
+        w = (w + 1) / 2;
+        expect(details[level], {9, h, w}, "details");
+        expect(scales[level], {9}, "scales");
+        levels.push_back({details[level].data(), scales[level].data()});
+    }
+    expect(low, {3, h, w}, "low");
+    const size_t rows = static_cast<size_t>(height), columns = static_cast<size_t>(width);
+    std::vector<float> plane;
+    {
+        const py::gil_scoped_release unlocked;
+        plane = unpyramid(levels, low.data(), rows, columns);
+    }
+    return as_array(std::move(plane)).reshape({size_t{3}, rows, columns});
 }
 
 // -- prior ------------------------------------------------------------------------------------------------------------
@@ -212,6 +236,8 @@ PYBIND11_MODULE(_kernels, module) {
                py::arg("path") = py::none());
     module.def("describe", &describe_planes, py::arg("values").noconvert(), py::arg("rungs").noconvert(),
                py::arg("extra"), py::arg("threads") = 1, py::arg("path") = py::none());
+    module.def("unpyramid", &merge_pyramid, py::arg("details").noconvert(), py::arg("scales").noconvert(),
+               py::arg("low").noconvert(), py::arg("height"), py::arg("width"));
     py::class_<Level, std::shared_ptr<Level>>(module, "Level")
         .def(py::init(
                  [](const Array<int32_t>& coarse) { return std::make_shared<Level>(weights_of(coarse, "coarse")); }),

@@ -23,6 +23,7 @@ template <typename T>
 using Optional = std::optional<Array<T>>;
 
 constexpr size_t kLargestSide = size_t{1} << 24;
+constexpr size_t kMostLevels = 16;  // of a pyramid
 
 inline const Kernels& kernels_of(const std::optional<std::string>& path) {
     return find_kernels(path ? path->c_str() : nullptr);

@@ -5,7 +5,6 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kMostLevels = 16;
 
 template <typename T>
 size_t extent(const Array<T>& array, size_t axis) {

@@ -19,7 +19,7 @@ from ..motion_field import MotionCoder
 from ..native import NativeWavelet
 from ..native_prior import NativePrior
 from ..scale_tables import TABLE_NAMES
-from ..wavelet import CELL, RATE_WEIGHT
+from ..wavelet import CELL, RATE_WEIGHT, slices_of
 from ..wavelet_family import costs_of, model_sizes
 from .encoder import Search, put_group
 from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
@@ -129,13 +129,18 @@ class SpatiotemporalFamily:
 
         `bits_prior` is what motion and prediction let expect; of a frame on its own it knows the place alone.
         """
+        return self.first_latents(spec, port, self.channels)
+
+    @torch.inference_mode()
+    def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> TokenGrid:
+        """Frames but the last in coding order are read to their ends: others follow, and are predicted from them."""
         h, w = -(-spec.height // CELL), -(-spec.width // CELL)
-        x = torch.empty(spec.frames, h, w, self.channels)
+        x = torch.empty(spec.frames, h, w, channels)
         bits, expected = torch.empty(spec.frames, h, w), torch.empty(spec.frames, h, w)
         kinds = torch.zeros(spec.frames, dtype=torch.int64)
-        for read in read_group(self.prior, spec, port, self.tables):
+        for read in read_group(self.prior, spec, port, self.tables, slices_of(channels)):
             at_spec = replace(spec, frames=1, quality=read.quality)
-            x[read.place.number] = self.painter.latents(read)
+            x[read.place.number] = self.painter.latents(read)[..., :channels]
             bits[read.place.number] = read.prior.bits(read.coded, at_spec, self.tables) + read.side_bits / (h * w)
             expected[read.place.number] = read.prior.expected_bits(at_spec, self.tables, read.hints)
             kinds[read.place.number] = int(read.kind != INTRA)

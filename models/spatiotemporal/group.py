@@ -113,8 +113,13 @@ class Group:
         return planes
 
 
-def read_group(prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | None = None) -> Iterator[FrameRead]:
-    """Get the frames of a group, in coding order; `meter` counts their side bits.  ValueError for a forged stream."""
+def read_group(
+    prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | None = None, most: int | None = None
+) -> Iterator[FrameRead]:
+    """Get the frames of a group, in coding order.  ValueError for a forged stream.
+
+    meter: counts their side bits; most: slices of the last frame's packet at which to stop, see `NativePrior.read`.
+    """
     depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
     if depth > DEEPEST:
         raise ValueError(f"a group of depth {depth}")
@@ -128,17 +133,17 @@ def read_group(prior: Prior, spec: GroupSpec, port: SymbolPort, meter: Tables | 
         steps = prior.steps.at(at_spec.quality)
         fields: list[Field] = []
         modes: Modes | None = None
-        heard = None
+        heard, enough = None, most if place is group.places[-1] else None
         if kind == INTRA:
             owner, predicted = prior.intra, None
-            coded = owner.read(at_spec, port)
+            coded = owner.read(at_spec, port, most=enough)
         else:
             rows, cols = grid_of(spec, block)
             count = len(place.references)
             fields, modes = prior.motion.get(side, rows, cols, count, group.guesses(place))
             owner, predicted = group.listener(place), group.predict(place, fields, modes)
             heard = hints([predicted.latents, predicted.doubt], steps)
-            coded = owner.read(at_spec, port, heard)
+            coded = owner.read(at_spec, port, heard, enough)
         latents = restore(symbols_of(coded), steps, None if predicted is None else predicted.latents)
         planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0

@@ -115,8 +115,12 @@ class FramePainter:
         return described
 
     def latents(self, frame: FrameRead) -> Tensor:
-        """(h, w, C): the low packet bands, then the others at unit synthesis gain, as family `wavelet` has them."""
-        packet = torch.from_numpy(frame.latents[0]) * FACTORS[0][:, None, None]
+        """(h, w, C): the low packet bands, then the others at unit synthesis gain, as family `wavelet` has them.
+
+        Of a frame that was not read to its end the first of them.
+        """
+        packet = torch.from_numpy(frame.latents[0])
+        packet = packet * FACTORS[0][: len(packet), None, None]
         return torch.cat([low_plane(frame.latents), packet]).permute(1, 2, 0)
 
 

@@ -51,10 +51,10 @@ def symbols_of(coded: Coded) -> Levels:
 
 
 def restore(symbols: Levels, steps: FrameSteps, prediction: Levels | None) -> Levels:
-    """Latents from symbols: prediction + symbol * step."""
+    """Latents from symbols: prediction + symbol * step; of the first packet bands where no more were read."""
     predicted: Sequence[Integers | None] = prediction or [None] * len(symbols)
     return [
-        _kernels.restore(values, level.steps, known)
+        _kernels.restore(values, level.steps[: len(values)], None if known is None else known[: len(values)])
         for values, level, known in zip(symbols, steps.levels, predicted, strict=True)
     ]
 

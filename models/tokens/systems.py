@@ -84,14 +84,15 @@ ROWS = """
 54. ViSpec | draft tokens keep their positions | works | `TokenSet.draft`, `TokenSet.global_vec` |
     test_row_19_flash_and_row_54_vispec
 55. JointFormer | memory of constant size | works | `memory.MemoryToken` | test_row_55_jointformer
-56. Entropic Student | features compressed for a task | not yet | no family is trained for a task
+56. Entropic Student | features compressed for a task | works | `tessera train wavelet --objective task`: gains of bands
+    by rate and distillation | test_train_task_and_code_with_it, test_only_gains_get_a_gradient
 57. Frozen in Time | pictures are clips of one frame | part | `search.embed`; no dual encoder is trained for recall
     | test_row_66_vifi_clip_and_row_57_frozen_in_time
 58. Recoverable Compression | bring back what the question needs | works | `recover` | test_row_58_recoverable
 59. DPN | pooling deeper in the model, by input | works | `schedule.pool_plan` | test_row_59_dpn
 60. OFB | pruned encoders | not yet | no tool prunes a family's encoder
 61. Sparse-vDiT | fixed attention patterns | works | `schedule.attention_pattern` | test_row_61_sparse_vdit
-62. Boosting NeRV | conditional decoder | part | family nerv, option arch; its gain is not reproduced so far |
+62. Boosting NeRV | conditional decoder | works | family nerv, option arch; its gain: docs/nerv.md |
     test_every_architecture_learns, test_estimated_bits_are_the_files
 63. LexiCLIP | retrieval by text alone | works | `codec.tokens.description`, the EXIF text of a picture; clips carry
     none | test_row_63_lexiclip

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -28,6 +29,7 @@ HEIGHT, WIDTH, FRAMES = 352, 640, 8
 JPEG_QUALITY, CRF = 90, 23
 LONG = 1200  # frames of the file that is searched, of 64 x 64 pixels
 PLANTED = (237, 811)
+FIRST = (3, 6, 18)  # channels that are read alone: the low bands, and the gray bands of the next two octaves
 
 
 class PatchEncoder(nn.Module):
@@ -48,9 +50,10 @@ class PatchEncoder(nn.Module):
 def measure(codec: str = "wavelet", *, runs: int = 5, threads: int | None = None) -> dict[str, Any]:
     """Medians of `runs` alternating runs in seconds, frames a second, and ratios peer / ours (above 1: ours is faster).
 
-    `ratio` compares with reading and pooling to the raster of the patches.  `cpu_seconds` and `cpu_ratio` count the
-    processor's time alone, of all threads: on a busy machine they are steadier.  `reading` says what part of a long
-    file is read for which purpose.
+    `ratio` compares with reading and pooling to the raster of the patches, `ratio_firstN` with the same of the first N
+    channels alone, where the family can leave the others undecoded.  `cpu_seconds`, `cpu_ratio` and `cpu_ratio_firstN`
+    count the processor's time alone, of all threads: on a busy machine they are steadier.  `reading` says what part of
+    a long file is read for which purpose.
     """
     if runs < 1:
         raise ParameterError(f"--runs {runs}: at least one run is needed")
@@ -73,9 +76,9 @@ def measure(codec: str = "wavelet", *, runs: int = 5, threads: int | None = None
         "bytes": sizes,
         "seconds": seconds,
         "frames_per_second": {name: FRAMES / value for name, value in seconds.items()},
-        "ratio": _ratios(seconds),
+        **_ratios(seconds, "ratio"),
         "cpu_seconds": cpu,
-        "cpu_ratio": _ratios(cpu),
+        **_ratios(cpu, "cpu_ratio"),
         "reading": reading(codec),
     }
 
@@ -92,8 +95,15 @@ def _counted(work: Callable[[], Any], spent: list[float]) -> Callable[[], Any]:
     return counted
 
 
-def _ratios(seconds: dict[str, float]) -> dict[str, float]:
-    return {name: value / seconds["tsr_pool"] for name, value in seconds.items() if not name.startswith("tsr")}
+def _ratios(seconds: dict[str, float], name: str) -> dict[str, dict[str, float]]:
+    """Peers against all channels, and against the first ones, each named by their number."""
+    peers = {peer: value for peer, value in seconds.items() if not peer.startswith("tsr")}
+    found = {name: {peer: value / seconds["tsr_pool"] for peer, value in peers.items()}}
+    for count in FIRST:
+        if f"tsr_first{count}" in seconds:
+            ours = seconds[f"tsr_first{count}"]
+            found[f"{name}_first{count}"] = {peer: value / ours for peer, value in peers.items()}
+    return found
 
 
 def _work(codec: str, frames: Pixels) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
@@ -105,12 +115,15 @@ def _work(codec: str, frames: Pixels) -> tuple[dict[str, Callable[[], Any]], dic
     jpegs, video = [_jpeg(frame) for frame in frames], _h264(frames)
     encoder = PatchEncoder(count).eval()
 
-    def tokens(reduce: str, budget: Any) -> Tensor:
+    raster = (FRAMES, HEIGHT // PATCH, WIDTH // PATCH)
+
+    def tokens(reduce: str, budget: Any, channels: int | None = None) -> Tensor:
         with tessera.open(coded) as clip:
-            return clip.tokens(reduce=reduce, budget=budget).x
+            return clip.tokens(reduce=reduce, budget=budget, channels=channels).x
 
     work: dict[str, Callable[[], Any]] = {
-        "tsr_pool": lambda: tokens("pool", (FRAMES, HEIGHT // PATCH, WIDTH // PATCH)),
+        "tsr_pool": lambda: tokens("pool", raster),
+        **{f"tsr_first{count}": partial(tokens, "pool", raster, count) for count in (FIRST if _begins(coded) else ())},
         "tsr_bits": lambda: tokens("bits", [count] * FRAMES),
         "tsr_all_cells": lambda: tokens("bits", 1.0),
         **({"tsr_ids": lambda: _ids(coded)} if _has_ids(coded) else {}),
@@ -120,6 +133,14 @@ def _work(codec: str, frames: Pixels) -> tuple[dict[str, Callable[[], Any]], dic
         "h264_vit": lambda: encoder(patchify(_read_video(video))),
     }
     return work, {"tsr": len(coded), "jpeg": sum(map(len, jpegs)), "h264": len(video)}
+
+
+def _begins(coded: bytes) -> bool:
+    import tessera
+    from tessera.models.interface import ReadsFirst
+
+    with tessera.open(coded) as clip:
+        return isinstance(clip.family, ReadsFirst)
 
 
 def _has_ids(coded: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""`tessera bench coder|codec|latents|tokens`: speeds and sizes beside peers, as ratios measured in one run."""
+"""`tessera bench coder|codec|latents|stream|tokens`: speeds and sizes beside peers, as ratios measured in one run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from tessera.tools import options
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "what", choices=("coder", "codec", "latents", "tokens"),
-        help="the entropy coder alone, whole codecs, the latents of pictures beside lossless picture formats, or "
-        "reading files as tokens beside decoding pixels and encoding patches",
+        "what", choices=("coder", "codec", "latents", "stream", "tokens"),
+        help="the entropy coder alone, whole codecs, the latents of pictures beside lossless picture formats, memory "
+        "over a long clip, or reading files as tokens beside decoding pixels and encoding patches",
     )  # fmt: skip
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="pictures or folders, of `bench latents`")
-    parser.add_argument("--codec", default=CODEC, metavar="NAME", help="family that `codec` and `tokens` measure")
+    parser.add_argument("--codec", default=CODEC, metavar="NAME", help="family that is measured")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs of each, of which the median counts")
+    parser.add_argument("--frames", type=int, default=10_000, metavar="N", help="of `stream` (default 10000)")
     parser.add_argument("--threads", type=int, metavar="N", help="of torch (default: as it is)")
     options.add_json(parser)
 
@@ -28,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
     if bool(args.paths) != (args.what == "latents"):
         raise ParameterError("`bench latents` takes pictures or folders of them, the others take none")
-    result = {"coder": _coder, "codec": _codec, "latents": _latents, "tokens": _tokens}[args.what](args)
+    measures = {"coder": _coder, "codec": _codec, "latents": _latents, "stream": _stream, "tokens": _tokens}
+    result = measures[args.what](args)
     if args.json:
         options.print_json(result)
     else:
@@ -53,6 +55,12 @@ def _latents(args: argparse.Namespace) -> Any:
     from tessera.tools.evaluation import images
 
     return latents.measure(images.find_files(args.paths))
+
+
+def _stream(args: argparse.Namespace) -> Any:
+    from tessera.tools.bench import stream
+
+    return stream.measure(args.codec, frames=args.frames, threads=args.threads)
 
 
 def _tokens(args: argparse.Namespace) -> Any:

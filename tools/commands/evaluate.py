@@ -87,7 +87,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--sources",
         type=_names,
         metavar="A,B",
-        help="of `latents`: latents:NAME[:CHANNELS][@QUALITY], ids:NAME[@QUALITY] and rgb[:SIDE]",
+        help="of `latents`: latents:NAME[:CHANNELS][@QUALITY], latents:NAME:firstCHANNELS[@QUALITY], "
+        "ids:NAME[@QUALITY] and rgb[:SIDE]",
     )
     machine.add_argument("--side", type=int, default=6, metavar="N", help="of `latents`: N x N tokens a picture")
     machine.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings a source (default 3)")

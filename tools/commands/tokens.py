@@ -17,6 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget", default="1.0", metavar="N", help="64, 25%%, 4x8x8, 4000bits:256 or 0.9:256 (threshold:most)"
     )
+    parser.add_argument(
+        "--channels", type=int, metavar="N", help="the first N of the latents alone, which is quicker (default: all)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random methods")
     parser.add_argument("--whiten", action="store_true", help="weigh all channels alike when tokens are compared")
     parser.add_argument("--list", action="store_true", help="list every method and recipe")
@@ -45,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         seed=args.seed,
         whiten=args.whiten,
+        channels=args.channels,
         force=args.force,
     )
     if args.json:

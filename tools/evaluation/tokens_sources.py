@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as package_version
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from tessera.codec.errors import ParameterError
 
 Pixels = NDArray[np.uint8]
 
+FORMS = "latents:NAME[:CHANNELS][@QUALITY], latents:NAME:firstCHANNELS[@QUALITY], ids:NAME[@QUALITY] or rgb[:SIDE]"
 SIDE = 6  # tokens along a side of a picture, where nothing else is asked for
 JPEG_QUALITY = 90  # of the files that pixels are read from where reading is timed
 TIMED = 64  # pictures
@@ -33,6 +35,7 @@ class Source:
     files     equal for sources that read the same files
     show      makes the cells of a picture, where nothing is lost in a file
     channels  of most variance that are kept
+    first     the first channels, which alone are read
     indices   cells hold indices, not numbers
     """
 
@@ -44,6 +47,7 @@ class Source:
     files: str = ""
     show: Callable[[Pixels], Tensor] | None = None
     channels: int | None = None
+    first: int | None = None
     indices: bool = False
 
 
@@ -53,6 +57,8 @@ def source(name: str, quality: float, side: int = SIDE) -> Source:
     kind, *rest = whole.split(":")
     try:
         given = float(at) if at else quality
+        if kind == "latents" and len(rest) == 2 and rest[1].startswith("first"):
+            return _family(name, rest[0], given, first=int(rest[1].removeprefix("first")))
         if kind == "latents" and len(rest) in (1, 2):
             return _family(name, rest[0], given, channels=int(rest[1]) if len(rest) == 2 else None)
         if kind == "ids" and len(rest) == 1:
@@ -61,10 +67,18 @@ def source(name: str, quality: float, side: int = SIDE) -> Source:
             return _pixels(name, int(rest[0]) if rest else None, side)
     except ValueError:
         pass
-    raise ParameterError(f"{name!r} is not latents:NAME[:CHANNELS][@QUALITY], ids:NAME[@QUALITY] or rgb[:SIDE]")
+    raise ParameterError(f"{name!r} is not {FORMS}")
 
 
-def _family(name: str, codec: str, quality: float, *, channels: int | None = None, indices: bool = False) -> Source:
+def _family(
+    name: str,
+    codec: str,
+    quality: float,
+    *,
+    channels: int | None = None,
+    first: int | None = None,
+    indices: bool = False,
+) -> Source:
     import tessera
     from tessera.codec import weights
 
@@ -76,10 +90,11 @@ def _family(name: str, codec: str, quality: float, *, channels: int | None = Non
 
     def read(data: bytes) -> Tensor:
         with tessera.open(data) as clip:
-            return clip.ids(0, 1)[0] if indices else clip.latents(0, 1).x[0]
+            return clip.ids(0, 1)[0] if indices else clip.latents(0, 1, channels=first).x[0]
 
     setting = f"quality={quality:g}"
-    return Source(name, version, setting, code, read, f"{codec} {setting}", channels=channels, indices=indices)
+    options: dict[str, Any] = {"channels": channels, "first": first, "indices": indices}
+    return Source(name, version, setting, code, read, f"{codec} {setting}", **options)
 
 
 def _pixels(name: str, size: int | None, side: int) -> Source:
@@ -143,7 +158,7 @@ class Known:
     """What was made last of training, mirrored and test pictures, for a next source that needs the same."""
 
     files: dict[str, list[list[bytes]]] = field(default_factory=dict)
-    grids: dict[tuple[str, bool], list[Tensor]] = field(default_factory=dict)  # each (n, h, w, C)
+    grids: dict[tuple[str, bool, int | None], list[Tensor]] = field(default_factory=dict)  # each (n, h, w, C)
 
 
 def material(origin: Source, train: Pixels, test: Pixels, side: int, known: Known) -> Material:
@@ -187,7 +202,7 @@ def _grids(origin: Source, pictures: Sequence[Pixels], known: Known) -> list[Ten
         return [torch.stack([show(np.ascontiguousarray(one)).half() for one in part]) for part in pictures]
     if origin.files not in known.files:
         known.files = {origin.files: [[origin.code(np.ascontiguousarray(one)) for one in part] for part in pictures]}
-    key = (origin.files, origin.indices)
+    key = (origin.files, origin.indices, origin.first)
     if key not in known.grids:
         kind = torch.int32 if origin.indices else torch.float16
         parts = known.files[origin.files]

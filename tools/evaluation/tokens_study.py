@@ -4,6 +4,7 @@ Every source gives the same number of tokens a picture; what differs is what a t
 
     latents:NAME[:K][@Q]   the latents of a family's file, no pixels made; K channels of each cell, those of most
                            variance; Q the quality of the files where it is not that of all
+    latents:NAME:firstK    the first K channels, which alone are decoded
     ids:NAME[@Q]           the codebook indices of a family's file, each looked up in a table that is learned with the
                            model; `latents` of such a family are the vectors of its own codebooks
     rgb[:SIDE]             patches of the picture's own pixels, resized to SIDE x SIDE first
