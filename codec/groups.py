@@ -185,13 +185,13 @@ def read_first(family: Family, header: Header, data: GroupData, limits: Limits, 
     """The same of the first channels, of which no more symbols are decoded than the family needs."""
     from ..models.interface import ReadsFirst
 
-    if not 1 <= channels <= family.channels:
-        raise ParameterError(f"channels {channels}: the latents of codec {family.name} have 1 to {family.channels}")
-    if isinstance(family, ReadsFirst):
+    if isinstance(family, ReadsFirst) and 1 <= channels <= family.channels:
         return use_symbols(
             family, header, data, limits, lambda spec, port: family.first_latents(spec, port, channels), OpeningPort
         )
     grid = read_latents(family, header, data, limits)
+    if not 1 <= channels <= grid.x.shape[3]:
+        raise ParameterError(f"channels {channels}: the latents of codec {family.name} have 1 to {grid.x.shape[3]}")
     return replace(grid, x=grid.x[..., :channels])
 
 

@@ -68,8 +68,9 @@ def tokens_file(
         found = clip.tokens(start or 0, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten, channels=channels)
         info = clip.info
         made = {"codec": info.codec, "weights": info.weights, "quality": f"{info.quality:g}", "reduce": reduce}
+        made |= {"budget": str(budget), "frames": f"{start or 0}:{stop}", "channels": str(found.x.shape[1])}
         with output(target, force) as file:
-            file.write(save(found.tensors(), {**made, "budget": str(budget), "frames": f"{start or 0}:{stop}"}))
+            file.write(save(found.tensors(), made))
         return TokensReport(
             tokens=len(found),
             cells=found.assign.numel(),

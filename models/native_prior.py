@@ -53,7 +53,8 @@ class NativePrior:
         self, prior: BandPrior, costs: Tensor, rate_weight: float, path: str | None = None, first_table: int = 0
     ) -> None:
         self.prior, self.costs, self.path, self.first_table = prior, costs, path, first_table
-        self.packet = lru_cache(maxsize=8)(lambda most: _pack(prior.packet, most))
+        self.packet = lru_cache(maxsize=8)(lambda slices: _pack(prior.packet, slices))  # its first ones
+        self.packet(len(prior.packet.slices))
         self.pyramid = _pack(prior.pyramid)
         self.margins = margins(costs, rate_weight)
         self.at = lru_cache(maxsize=64)(self._at)
@@ -146,14 +147,16 @@ class NativePrior:
         """Every level of the walk, coarse to fine, with its passes: all of them must be coded before the next level."""
         sizes = sizes_of(spec)
         biases, threads = self.at(spec.quality).levels, torch.get_num_threads()
+        every = len(biases[0].slices)
+        most = every if most is None else min(most, every)
         coarser: Integers | None = None
-        for level in range(PYRAMID, 0 if most == 0 else -1, -1):
+        for level in range(PYRAMID, -1 if most else 0, -1):
             owner = self.pyramid if level else self.packet(most)
             keep = keep_packet or level > 0
             beside = None if hints is None else hints[level]
             walk = _kernels.Walk(owner, *sizes[level], biases[level].level, coarser, keep, threads, self.path, beside)
             slices = len(biases[level].slices) if spec.channels == 3 else (1 if level else GRAY_SLICES)
-            slices = slices if level or most is None else min(slices, most)
+            slices = slices if level else min(slices, most)
             yield level, walk, _passes(walk, biases[level], slices)
             coarser = walk.values if keep else None
 
@@ -161,8 +164,13 @@ class NativePrior:
         """Bits of every cell (h, w), coarse coefficients shared by the cells below them."""
         return self._on_cells(coded, spec, lambda values, rung: spent_bits(tables, values, rung, self.first_table))
 
-    def expected_bits(self, spec: GroupSpec, tables: Tables, hints: Sequence[Integers] | None) -> Tensor:
-        """Bits that hints alone let expect of every cell (h, w): of the tables that they choose in an empty frame."""
+    def expected_bits(
+        self, spec: GroupSpec, tables: Tables, hints: Sequence[Integers] | None, most: int | None = None
+    ) -> Tensor:
+        """Bits that hints alone let expect of every cell (h, w): of the tables that they choose in an empty frame.
+
+        most: as of `read`.
+        """
         rungs = torch.arange(RUNGS)
         shift = shift_of(rungs)
         means = tables.mean_bits()[(rungs - PER_OCTAVE * shift + self.first_table).numpy()] + shift.numpy()
@@ -170,7 +178,7 @@ class NativePrior:
         def expect(values: Tensor, rung: Tensor) -> Tensor:
             return torch.from_numpy(means.astype(np.float32).take(rung.numpy()))
 
-        return self._on_cells(self.read(spec, Zeros(), hints), spec, expect)
+        return self._on_cells(self.read(spec, Zeros(), hints, most), spec, expect)
 
     def _on_cells(self, coded: Coded, spec: GroupSpec, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Sum of cost(values, rungs) on every cell (h, w)."""
@@ -228,12 +236,12 @@ def _integers(tensor: Tensor) -> Integers:
     return np.ascontiguousarray(tensor.detach().numpy().astype(np.int32))
 
 
-def _pack(level: Level, most: int | None = None) -> _kernels.Level:
-    """A level for the kernels, or its first `most` slices alone."""
+def _pack(level: Level, slices: int | None = None) -> _kernels.Level:
+    """A level for the kernels, or its first slices alone."""
     packed = _kernels.Level(_integers(level.coarse.integers()))
     if level.hints is not None:
         packed.listen(_integers(level.hints.integers()))
-    for part in level.parts()[:most]:
+    for part in level.parts()[:slices]:
         context = None if part.context is None else _integers(part.context.integers())
         first, near, second = (_integers(conv.integers()) for conv in (part.first, part.near, part.second))
         packed.add(first, near, second, context)

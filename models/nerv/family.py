@@ -44,7 +44,7 @@ CODER_BITS = 256.0  # what the range coder adds at the end of its bytes, at most
 class Options:
     """What `configure` sets; see `NervFamily.options`."""
 
-    arch: str = "hnerv"
+    arch: str = "hnerv-boost"
     params: float | None = None
     bits: float = BITS_A_PARAMETER
     epochs: int = EPOCHS["medium"]

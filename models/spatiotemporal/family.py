@@ -142,7 +142,8 @@ class SpatiotemporalFamily:
             at_spec = replace(spec, frames=1, quality=read.quality)
             x[read.place.number] = self.painter.latents(read)[..., :channels]
             bits[read.place.number] = read.prior.bits(read.coded, at_spec, self.tables) + read.side_bits / (h * w)
-            expected[read.place.number] = read.prior.expected_bits(at_spec, self.tables, read.hints)
+            most = slices_of(3 + len(read.coded.packet))  # that were read
+            expected[read.place.number] = read.prior.expected_bits(at_spec, self.tables, read.hints, most)
             kinds[read.place.number] = int(read.kind != INTRA)
         return TokenGrid(
             x=x,
