@@ -80,6 +80,11 @@ class ShapeClip:
     questions: tuple[Question, ...]
 
 
+def describe(clip: ShapeClip) -> tuple[tuple[str, str, str], ...]:
+    """Colour, form and direction of each shape, in the order in which they appear."""
+    return tuple((s.colour, s.form, s.direction) for s in sorted(clip.shapes, key=lambda shape: shape.onset))
+
+
 def clip(seed: int, *, every: bool = False) -> ShapeClip:
     """The clip of a seed; with `every` it comes with more questions about numbers, as a lesson does."""
     rng = np.random.default_rng(seed)

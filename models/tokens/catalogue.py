@@ -67,9 +67,11 @@ codec.
 
 `clip.tokens(channels=6)` reads the first six channels of the latents alone and decodes no more than they need.
 `codec.prefix.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group; `upgrade()` reads the
-rest and nothing twice.  `tessera evaluate tokens` compares all methods at equal budgets by a small model that answers
-questions, `tessera evaluate latents SET.tar` trains one transformer on latents, on indices and on pixels,
-`tessera bench tokens` measures reading beside decoding and encoding patches.
+rest and nothing twice.
+
+`tessera evaluate tokens` compares all methods at equal budgets by a small model that answers questions, `tessera
+evaluate retrieval` finds clips by words, `tessera evaluate latents SET.tar` trains one transformer on latents, on
+indices and on pixels, `tessera bench tokens` measures reading beside decoding and encoding patches.
 """
 
 

@@ -1,11 +1,12 @@
-"""`tessera evaluate images|video|machine|latents|tokens|extreme [PATH...] --out REPORT/`: codecs beside one another.
+"""`tessera evaluate images|video|machine|latents|tokens|retrieval|extreme [PATH...] --out REPORT/`: codecs compared.
 
 Written to the report's folder: `results.csv` (one row a source and setting), `summary.csv` (means over the sources),
 `bdrate.csv`, a plot a metric, and `index.html`, which shows them all and compares pictures with a slider.  Rows that
 are there already, of the same file and the same version of the codec, are not measured again, so an interrupted run
-goes on where it stopped.  `machine` measures what a classifier still sees, `latents` what a
-transformer learns from latents and from pixels, `tokens` what each reducer leaves of them, `extreme` the lowest rates;
-see `machine.py`, `tokens_study.py`, `tokens.py` and `extreme.py` in the folder `evaluation`.
+goes on where it stopped.  `machine` measures what a classifier still sees, `latents` what a transformer learns from
+latents and from pixels, `tokens` what each reducer leaves of them, `retrieval` how well words find clips, `extreme` the
+lowest rates; see `machine.py`, `tokens_study.py`, `tokens.py`, `retrieval.py` and `extreme.py` in the folder
+`evaluation`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from tessera.tools.evaluation.rows import Row
     from tessera.tools.report.slider import Scene
 
-KINDS = ("images", "video", "machine", "latents", "tokens", "extreme")
+KINDS = ("images", "video", "machine", "latents", "tokens", "retrieval", "extreme")
+MAKES_CLIPS = ("tokens", "retrieval")
 QUALITIES = {
     "images": (5, 15, 25, 35, 45, 55, 65, 75, 85, 95),
     "video": (10, 25, 40, 55, 70, 85),
@@ -54,7 +56,9 @@ def _size(text: str) -> tuple[int, int]:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=KINDS, help="what is evaluated")
-    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files, or folders of them; `tokens`: none")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="files, or folders of them; `tokens`, `retrieval`: none"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="REPORT/", help="folder of the report")
     parser.add_argument(
         "--codecs", type=_names, metavar="A,B@key=value",
@@ -92,7 +96,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     machine.add_argument("--side", type=int, default=6, metavar="N", help="of `latents`: N x N tokens a picture")
     machine.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings a source (default 3)")
-    tokens = parser.add_argument_group("of `tokens`, which makes its own clips; --images is their number (default 200)")
+    tokens = parser.add_argument_group("of `tokens` and `retrieval`, which make their clips; --images is their number")
     tokens.add_argument("--clips", type=int, default=3000, metavar="N", help="training clips")
     tokens.add_argument("--budgets", type=_numbers(0.001, 1), metavar="1,0.5,...", help="shares of the tokens")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
@@ -103,11 +107,11 @@ def run(args: argparse.Namespace) -> int:
     from tessera.codec.errors import ParameterError
 
     options.need_packages(("bjontegaard", "matplotlib", "pytorch_msssim"), "eval")
-    if bool(args.paths) == (args.kind == "tokens"):
+    if bool(args.paths) == (args.kind in MAKES_CLIPS):
         raise ParameterError(f"evaluate {args.kind} takes {'no PATH' if args.paths else 'at least one PATH'}")
     if args.resize and args.kind != "video":
         raise ParameterError("--resize is of video")
-    if args.kind in ("latents", "tokens", "extreme"):
+    if args.kind in ("latents", "extreme", *MAKES_CLIPS):
         return _tokens(args)
     if args.kind == "machine":
         return _machine(args)
@@ -116,11 +120,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tokens(args: argparse.Namespace) -> int:
-    from tessera.tools.evaluation import tokens, tokens_study
+    from tessera.tools.evaluation import retrieval, tokens, tokens_study
     from tessera.tools.report import extreme
 
     _check_counts(args, "epochs", "seeds", "clips", "side", "jobs")
-    module = {"tokens": tokens, "latents": tokens_study, "extreme": extreme}[args.kind]
+    module = {"tokens": tokens, "retrieval": retrieval, "latents": tokens_study, "extreme": extreme}[args.kind]
     args.out.mkdir(parents=True, exist_ok=True)
     result = module.evaluate(args)
     if args.json:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,16 +79,55 @@ class Block(nn.Module):
         return (q[0] @ k[0].transpose(1, 2) / math.sqrt(q.shape[3])).softmax(2).mean(1)
 
 
-class Reader(nn.Module):
-    """The model; `logits` are over CHOICES."""
+class Sight(nn.Module):
+    """Tokens and their places, which attend to each other."""
 
     def __init__(self, channels: int, width: int = 64, layers: int = 3) -> None:
         super().__init__()
         self.projector = Projector(channels, width)
         self.place = nn.Linear(6 * WAVES + 3, width)
+        self.blocks = nn.ModuleList(Block(width, width // HEAD) for _ in range(layers))
+
+    def enter(self, x: Tensor, pos: Tensor) -> Tensor:
+        """(B, N, C) tokens at (B, N, 3) -> (B, N, width)."""
+        where = pos / pos.new_tensor(EXTENT)
+        angle = where[..., None] * math.pi * 2.0 ** torch.arange(WAVES, device=pos.device)
+        features = torch.cat([where, angle.sin().flatten(2), angle.cos().flatten(2)], 2)
+        out: Tensor = self.projector(x) + self.place(features)
+        return out
+
+    def look(self, x: Tensor, pos: Tensor) -> Tensor:
+        """The same after all layers, without a word."""
+        hidden = self.enter(x, pos)
+        nothing, mask = hidden[:, :0], hidden.new_zeros(1, 1, 0, x.shape[1])
+        for block in self.blocks:
+            hidden, nothing = block(hidden, nothing, None, mask)
+        return hidden
+
+    def fit_scale(self, x: Tensor) -> None:
+        """Mean and spread of the channels over clips (n, N, C), of which a few hundred are enough."""
+        sample = x[:: max(1, len(x) // 200)].float().flatten(0, 1)
+        self.projector.mean.copy_(sample.mean(0))
+        self.projector.scale.copy_(1 / sample.std(0).clamp_min(1e-6))
+
+    def groups(self, rate: float) -> list[dict[str, Any]]:
+        """All parameters for `MuonAdam`: the matrices of the layers by Muon, the rest by Adam."""
+        inner = [p for p in self.blocks.parameters() if p.dim() == 2]
+        held = {id(p) for p in inner}
+        outer = [p for p in self.parameters() if id(p) not in held]
+        return [
+            {"params": inner, "optimiser": "muon", "lr": 3 * rate},
+            {"params": outer, "optimiser": "adam", "lr": rate},
+        ]
+
+
+class Reader(Sight):
+    """The model; `logits` are over CHOICES."""
+
+    def __init__(self, channels: int, width: int = 64, layers: int = 3) -> None:
+        super().__init__(channels, width, layers)
         self.word = nn.Embedding(len(WORDS), width)
         self.slot = nn.Parameter(torch.randn(QUESTION, width) * 0.02)
-        self.blocks = nn.ModuleList(Block(width, width // HEAD) for _ in range(layers))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, len(CHOICES))
 
     def forward(self, batch: Batch) -> Tensor:
@@ -104,14 +144,6 @@ class Reader(nn.Module):
             x, words = block(x, words, bias, mask)
         last = words.unflatten(1, (asked, QUESTION))[:, :, -1]
         out: Tensor = self.head(self.norm(last))
-        return out
-
-    def enter(self, x: Tensor, pos: Tensor) -> Tensor:
-        """(B, N, C) tokens at (B, N, 3) -> (B, N, width)."""
-        where = pos / pos.new_tensor(EXTENT)
-        angle = where[..., None] * math.pi * 2.0 ** torch.arange(WAVES, device=pos.device)
-        features = torch.cat([where, angle.sin().flatten(2), angle.cos().flatten(2)], 2)
-        out: Tensor = self.projector(x) + self.place(features)
         return out
 
     @torch.no_grad()
@@ -174,15 +206,9 @@ def train(
     """
     torch.manual_seed(seed)
     reader = Reader(lessons.x.shape[2], width, layers=layers)
-    sample = lessons.x[:: max(1, len(lessons.x) // 200)].float().flatten(0, 1)
-    reader.projector.mean.copy_(sample.mean(0))
-    reader.projector.scale.copy_(1 / sample.std(0).clamp_min(1e-6))
+    reader.fit_scale(lessons.x)
     steps = epochs * -(-len(lessons.x) // batch)
-    inner = [p for p in reader.blocks.parameters() if p.dim() == 2]
-    held = {id(p) for p in inner}
-    outer = [p for p in reader.parameters() if id(p) not in held]
-    optimiser = MuonAdam([{"params": inner, "optimiser": "muon", "lr": 3 * rate},
-                          {"params": outer, "optimiser": "adam", "lr": rate}])  # fmt: skip
+    optimiser = MuonAdam(reader.groups(rate))
     step = 0
     for _ in range(epochs):
         for chosen in torch.randperm(len(lessons.x)).split(batch):

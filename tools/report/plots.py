@@ -13,6 +13,7 @@ OURS = ("#c8102e", "#f08a24", "#8e2bb5", "#e5558f", "#6e1423", "#c9a800", "#a443
 OTHERS = ("#1f6fb4", "#2a9d62", "#6b6f76", "#8c6239", "#17a2b0", "#9aa013", "#5b5bd6", "#b0577a")
 INK, GRID = "#26262b", "#e3e3e6"
 RATE = "bits per pixel of the file"
+WIDE = 64.0  # least and greatest rate so far apart: fewer of them are named
 
 
 def draw_all(folder: Path, curves: Mapping[str, Curve], ours: Sequence[str]) -> list[Path]:
@@ -66,10 +67,15 @@ def draw(file: Path, label: str, lines: Mapping[str, list[Point]], colours: Mapp
 
 
 def _axes(axes: Any, label: str, below: str) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if below == RATE:
         axes.set_xscale("log", base=2)
+        low, high = axes.get_xlim()
+        if high > WIDE * low:  # every second power, or the numbers would run into each other
+            axes.xaxis.set_major_locator(LogLocator(base=4))
+            axes.xaxis.set_minor_locator(LogLocator(base=2))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.3g}"))
     axes.set_xlabel(below)
     axes.set_title(label, fontsize=13.5, loc="left")
