@@ -21,13 +21,12 @@ from torch.nn import functional as F
 
 from tessera.data import shapes
 from tessera.models.interface import TokenGrid
-from tessera.models.optim import MuonAdam
 from tessera.models.tokens import reduce
 from tessera.tools import options
 from tessera.tools.evaluation.jobs import Context, subject, version_text
 from tessera.tools.evaluation.rows import Measured, rewrite
 from tessera.tools.evaluation.tokens import FIRST_TEST_SEED, FIRST_TRAINING_SEED
-from tessera.tools.evaluation.tokens_reader import Sight
+from tessera.tools.evaluation.tokens_reader import Sight, descend
 from tessera.tools.peers.peer import Peer
 
 FRAMES = (1, 4, shapes.FRAMES)  # of the curriculum, a third of the steps each
@@ -127,20 +126,12 @@ def train(library: Library, *, epochs: int, seed: int = 0, progress: options.Pro
     torch.manual_seed(seed)
     model = DualEncoder(library.x.shape[3])
     model.fit_scale(library.x.flatten(1, 2))
-    optimiser = MuonAdam(model.groups(RATE))
-    steps, step = epochs * -(-len(library.x) // BATCH), 0
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(library.x)).split(BATCH):
-            frames = FRAMES[min(len(FRAMES) * step // steps, len(FRAMES) - 1)]
-            loss = model.loss(*some_frames(library, chosen, frames), library.words[chosen])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.schedule(min(1.0, 20 * step / steps, 1.25 * (1 - step / steps)))
-            optimiser.step()
-            step += 1
-            if progress:
-                progress(step, steps)
+
+    def loss(chosen: Tensor, part: float) -> Tensor:
+        frames = FRAMES[int(len(FRAMES) * part)]
+        return model.loss(*some_frames(library, chosen, frames), library.words[chosen])
+
+    descend(model, loss, len(library.x), BATCH, epochs, RATE, progress)
     return model.eval()
 
 

@@ -9,7 +9,7 @@ several cells counts as that many in attention (log of its size is added, ToMe's
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,21 +207,32 @@ def train(
     torch.manual_seed(seed)
     reader = Reader(lessons.x.shape[2], width, layers=layers)
     reader.fit_scale(lessons.x)
-    steps = epochs * -(-len(lessons.x) // batch)
-    optimiser = MuonAdam(reader.groups(rate))
-    step = 0
+
+    def loss(chosen: Tensor, _: float) -> Tensor:
+        return _loss(reader, lessons, chosen, thin)
+
+    descend(reader, loss, len(lessons.x), batch, epochs, rate, progress)
+    return reader.eval()
+
+
+def descend(
+    model: Sight, loss: Callable[[Tensor, float], Tensor], count: int, batch: int, epochs: int, rate: float,
+    progress: options.Progress | None = None,
+) -> None:  # fmt: skip
+    """Minimise loss(chosen, part): `chosen` of `count` clips, `part` 0..1 of the steps gone by."""
+    optimiser = MuonAdam(model.groups(rate))
+    steps, step = epochs * -(-count // batch), 0
     for _ in range(epochs):
-        for chosen in torch.randperm(len(lessons.x)).split(batch):
-            loss = _loss(reader, lessons, chosen, thin)
+        for chosen in torch.randperm(count).split(batch):
+            found = loss(chosen, step / steps)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
+            found.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.schedule(min(1.0, 20 * step / steps, 1.25 * (1 - step / steps)))
             optimiser.step()
             step += 1
             if progress:
                 progress(step, steps)
-    return reader.eval()
 
 
 def _loss(reader: Reader, lessons: Lessons, chosen: Tensor, thin: float) -> Tensor:
