@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import tessera
 from tessera.data import procedural
 
-TRAINING, HELD_OUT = 220, 60
+TRAINING, HELD_OUT = 160, 40
 STEPS, BATCH, RATE = 120, 32, 3e-3
 BEGIN = 256
 
