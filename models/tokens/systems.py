@@ -166,10 +166,30 @@ Accuracy in % from all 288 tokens: 94.8.  From fewer (50, 25, 10, 5 %):
 | `dcode` | 90.6 | 87.0 | 81.9 | 77.4 |
 | `qpool` (query) | 90.5 | 90.4 | 80.7 | 73.5 |
 
-Selection by bits is worse than even spacing at 50, 25 and 10 % (intervals of 95 % exclude 0).  A likely reason, not
-measured: half of the clips hold texture that stands still, costs bits and answers nothing.
+Selection by bits is worse than even spacing at 50, 25 and 10 % (intervals of 95 % exclude 0).  Half of the clips hold
+texture that stands still, costs bits in every frame of `wavelet` and answers nothing.
 `temporal` keeps frame 0 whole, which uses up budgets of 10 % and less.  The model was trained on
 whole clips and random parts, which favours `random` and `uniform`.
+
+The same for latents of predicted frames, `tessera evaluate tokens --codecs spatiotemporal@depth=0 --clips 2500 --epochs
+60 --images 60` ([report](report/tokens-spatiotemporal)); from all tokens 97.7:
+
+| method | 50 | 25 | 10 | 5 |
+| --- | --- | --- | --- | --- |
+| `bits` | 97.0 | 90.8 | 80.1 | 72.5 |
+| `novelty` | 94.7 | 90.1 | 80.2 | 69.3 |
+| `bits_prior` | 95.9 | 91.3 | 73.0 | 63.5 |
+| `random` | 97.7 | 90.2 | 80.6 | 63.5 |
+| `uniform` | 97.1 | 95.8 | 85.8 | 65.4 |
+| `l2` | 96.1 | 90.8 | 85.6 | 72.7 |
+| `temporal` (cosine) | 96.4 | 90.1 | 37.2 | 38.0 |
+| `kcenter` | 96.4 | 90.9 | 84.6 | 81.5 |
+| `dcode` | 93.9 | 92.6 | 88.9 | 81.5 |
+| `qpool` (query) | 95.4 | 96.7 | 88.0 | 76.6 |
+
+Here still texture costs bits once, and bits choose much better: at 5 % 7 to 8 points above `uniform` and `random`, at
+25 % 5 below `uniform` (intervals exclude 0), else no different from either.  `l2` is as good or better, and methods
+that look for variety (`kcenter`, `dcode`) are ahead at 5 %.
 
 `tessera evaluate latents imagenette96.tar --epochs 8 --out docs/report/latents --sources latents:wavelet,...` with
 `latents:wavelet`, `latents:wavelet:12`, `latents:wavelet:first3`, `first6` and `first18`, `latents:spatiotemporal`,
@@ -214,13 +234,16 @@ wavelet latents finds a clip among 200 of different descriptions by words, right
 | 8 | 73.5 | 98.0 | 99.0 |
 
 `tessera bench tokens --threads 1 --codec NAME`: 8 frames of 640 x 352 at quality 50 read to 880 tokens a frame, in
-milliseconds of processor time (decoding JPEG or H.264 and cutting patches: 11 to 22; with a ViT-S/16 on them: 5,700 to
-6,000):
+milliseconds of processor time (decoding JPEG or H.264 and cutting patches: 12 to 22; with a ViT-S/16 on them: 5,700 to
+6,300):
 
 | codec | bits a pixel | tokens | H.264 and patches | H.264 and ViT |
 | --- | --- | --- | --- | --- |
-| `wavelet` | 0.87 | 88 | 5.8 times faster | 68 times slower |
-| `spatiotemporal` | 0.20 | 189 | 8.5 times faster | 31 times slower |
+| `wavelet` | 0.87 | 106 | 7.9 times faster | 59 times slower |
+| `wavelet`, the first 18 channels | | 38 | 2.9 times faster | 162 times slower |
+| `wavelet`, the first 6 channels | | 27 | 2.0 times faster | 229 times slower |
+| `wavelet`, the first 3 channels | | 21 | 1.5 times faster | 303 times slower |
+| `spatiotemporal` | 0.20 | 232 | 19 times faster | 26 times slower |
 | `vqgan` | 0.04 | 105 to 131, ids 96 | 5 times faster | 47 times slower |
 
 Of a file of 1,200 frames of 64 x 64 pixels (`gop=1`, 760 KB with `wavelet`) opening it reads 0.5 %, `search` for two
