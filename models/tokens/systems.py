@@ -206,7 +206,7 @@ and its error, pictures that the model is trained on in a second of a core ([rep
 | wavelet latents, the first 3 channels | 432 | 1,428 | 51.4 +- 0.6 | 1,352 |
 | spatiotemporal latents | 18,432 | 1,434 | 47.7 +- 0.3 | 1,183 |
 | spatiotemporal latents, 12 channels of most variance | 1,728 | 1,434 | 54.7 +- 0.8 | 1,394 |
-| spatiotemporal latents, the first 6 channels | 864 | 1,434 | 55.9 +- 0.2 | 1,368 |
+| spatiotemporal latents, the first 6 channels | 864 | 1,434 | 55.9 +- 0.2 | 1,386 |
 | vqgan, the codebook's vectors, 108 channels, quality 100 | 3,888 | 401 | 46.8 +- 0.3 | 1,519 |
 | vqgan ids, a learned vector for each, quality 100 | 396 | 401 | 31.2 +- 0.9 | 1,412 |
 | pixels | 27,648 | 3,964 | 47.2 +- 0.7 | 1,469 |
