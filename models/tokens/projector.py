@@ -24,7 +24,10 @@ class Projector(nn.Module):
 
     def fit_scale(self, sets: list[TokenSet]) -> None:
         """Mean and spread of each channel over these tokens; latents of low bands are a hundred times the others."""
-        x = torch.cat([tokens.x.float() for tokens in sets])
+        self.fit_rows(torch.cat([tokens.x.float() for tokens in sets]))
+
+    def fit_rows(self, x: Tensor) -> None:
+        """The same of float32 rows (N, C)."""
         self.mean.copy_(x.mean(0))
         self.scale.copy_(1 / x.std(0).clamp_min(1e-6))
 

@@ -106,9 +106,7 @@ class Sight(nn.Module):
 
     def fit_scale(self, x: Tensor) -> None:
         """Mean and spread of the channels over clips (n, N, C), of which a few hundred are enough."""
-        sample = x[:: max(1, len(x) // 200)].float().flatten(0, 1)
-        self.projector.mean.copy_(sample.mean(0))
-        self.projector.scale.copy_(1 / sample.std(0).clamp_min(1e-6))
+        self.projector.fit_rows(x[:: max(1, len(x) // 200)].float().flatten(0, 1))
 
     def groups(self, rate: float) -> list[dict[str, Any]]:
         """All parameters for `MuonAdam`: the matrices of the layers by Muon, the rest by Adam."""
