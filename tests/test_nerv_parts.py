@@ -10,13 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn import functional as F
 
 from tessera.codec import weights
 from tessera.codec.ports import DecoderPort, EncoderPort
 from tessera.data import procedural
 from tessera.models.fitted import FitStatus, quality_of, rate_of
+from tessera.models.fixed_point import ste_round
 from tessera.models.interface import MAX_QUALITY, GroupSpec
 from tessera.models.nerv import config as nerv
+from tessera.models.nerv.blocks import Enlarge, convolve_mapped
 from tessera.models.nerv.config import ARCHITECTURES, Config
 from tessera.models.nerv.decoder import Decoder
 from tessera.models.nerv.depthwise import Depthwise
@@ -173,6 +176,36 @@ def test_gradients_pass_rounding(ladder: Ladder) -> None:
     (rounded.square().sum() + bits).backward()
     assert tensor.grad is not None and torch.equal(tensor.grad != 0, rounded.detach() != 0)
     assert quantiser.octaves.grad is not None and float(quantiser.octaves.grad.abs()) > 0
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0, 30.0, 3000.0])
+@pytest.mark.parametrize("differences", [False, True])
+def test_quantiser_is_rounding_and_the_ladder(ladder: Ladder, scale: float, differences: bool) -> None:
+    """Values, bits and both gradients are those of `ste_round` and `Ladder.bits`, written one after the other."""
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(6, 50, generator=generator) * scale
+    base = (torch.randn(6, 50, generator=generator) * scale).round() if differences else None
+    weight = torch.randn(6, 50, generator=generator)
+    quantiser = Quantiser([Part("w", (6, 50), 6)], ladder)
+    with torch.no_grad():
+        quantiser.octaves.fill_(-0.51)
+
+    def plain(tensor: Tensor) -> tuple[Tensor, Tensor]:
+        step = quantiser.step("w")
+        integers = ste_round(tensor / step)
+        coded = integers if base is None else integers - base
+        return integers * step, ladder.bits(coded, ladder.rung(coded.detach().abs().mean(1))).sum()
+
+    found: list[list[Tensor]] = []
+    for quantise in (plain, lambda tensor: quantiser("w", tensor, base)):
+        tensor = values.clone().requires_grad_()
+        quantiser.octaves.grad = None
+        decoded, bits = quantise(tensor)
+        ((decoded * weight).sum() + 3 * bits).backward()
+        assert tensor.grad is not None and quantiser.octaves.grad is not None
+        found.append([decoded.detach(), bits.detach(), tensor.grad, quantiser.octaves.grad])
+    for slow, fast in zip(*found, strict=True):
+        assert torch.allclose(slow, fast, rtol=1e-4, atol=1e-6)
 
 
 # -- the stream --------------------------------------------------------------------------------------------------------
@@ -353,6 +386,40 @@ def test_segments_cover_the_group() -> None:
 
 
 # -- the network -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stride", "kernel"), [(1, 1), (2, 5), (3, 3)])
+def test_enlarging_is_a_convolution_and_a_pixel_shuffle(stride: int, kernel: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = Enlarge(4, 5, kernel, stride).double()
+    found: list[list[Tensor]] = []
+    for enlarge in (
+        layer,
+        lambda x: F.pixel_shuffle(F.conv2d(x, layer.weight, layer.bias, padding=kernel // 2), stride),
+    ):
+        x = torch.randn(2, 4, 6, 7, generator=generator.manual_seed(1), dtype=torch.float64).requires_grad_()
+        layer.zero_grad()
+        y = enlarge(x)
+        assert y.shape == (2, 5, 6 * stride, 7 * stride)
+        y.square().mean().backward()
+        assert x.grad is not None and layer.weight.grad is not None and layer.bias is not None
+        assert layer.bias.grad is not None
+        found.append([y.detach(), x.grad, layer.weight.grad.clone(), layer.bias.grad.clone()])
+    for mine, theirs in zip(*found, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_mapped_convolution_is_that_of_mapped_pixels(samples: int) -> None:
+    """Of x (1 + a), zeros around, plus b on every pixel there is and around, whatever the number of samples."""
+    generator = torch.Generator().manual_seed(0)
+    conv = torch.nn.Conv2d(4, 5, 3, padding=1)
+    x = torch.randn(samples, 4, 6, 7, generator=generator)
+    affine = torch.randn(samples, 8, generator=generator)
+    scale, shift = affine[:, :, None, None].chunk(2, 1)
+    around = F.pad(x * (1 + scale), (1, 1, 1, 1)) + shift
+    expected = F.conv2d(around, conv.weight, conv.bias)
+    assert torch.allclose(convolve_mapped(conv, x, affine), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

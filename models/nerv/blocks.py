@@ -30,7 +30,8 @@ class SeparableResidual(nn.Module):
 
 
 class ConditionedResidual(nn.Module):
-    """x + conv(map(GELU(conv(map(x))))), the maps affine and of the time: Boosting NeRV's residual block."""
+    """x + conv(GELU(conv(x))), each convolution of inputs that affine maps of the time scale and shift: the residual
+    block of Boosting NeRV."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,15 +42,48 @@ class ConditionedResidual(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, moment: Tensor) -> Tensor:
-        y = self.convs[0](mapped(x, self.maps[0](moment)))
-        out: Tensor = x + self.convs[1](mapped(F.gelu(y), self.maps[1](moment)))
-        return out
+        y = convolve_mapped(self.convs[0], x, self.maps[0](moment))
+        return x + convolve_mapped(self.convs[1], F.gelu(y), self.maps[1](moment))
 
 
-def mapped(x: Tensor, affine: Tensor) -> Tensor:
-    """x (1 + a) + b with (a, b) = affine (B, 2 * channels)."""
-    scale, shift = affine[:, :, None, None].chunk(2, 1)
-    return x * (1 + scale) + shift
+def convolve_mapped(conv: nn.Module, x: Tensor, affine: Tensor) -> Tensor:
+    """`conv`, with zeros around, of x (1 + a), plus what it gives for b everywhere, beyond the border too.
+
+    affine (B, 2 * channels) is (a, b) of each sample.  So b is nothing but a bias, and for one sample a scales the
+    weights: x is read once, where maps of pixels would read and write it twice each.
+    """
+    weight, bias = conv.weight, conv.bias
+    assert isinstance(weight, Tensor) and isinstance(bias, Tensor)
+    scale, shift = (1 + affine[:, : x.shape[1]]).float(), affine[:, x.shape[1] :].float()
+    moved = bias + torch.einsum("bi,oi->bo", shift, weight.sum((2, 3)))
+    if len(x) == 1:
+        return F.conv2d(x, weight * scale[0, :, None, None], moved[0], padding=weight.shape[2] // 2)
+    y = F.conv2d(x * scale[:, :, None, None].to(x.dtype), weight, padding=weight.shape[2] // 2)
+    return y + moved[:, :, None, None].to(y.dtype)
+
+
+class Enlarge(nn.Conv2d):
+    """A convolution and a pixel shuffle: (B, inputs, H, W) -> (B, outputs, H stride, W stride).
+
+    The parameters stand as `F.pixel_shuffle` wants them, the stride^2 places of an output together.  They are
+    convolved with outputs together instead: channels-last tensors are then shuffled in runs of all outputs, which is
+    six times as fast, forth and back.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__(inputs, outputs * stride**2, kernel, padding=kernel // 2)
+        self.outputs, self.enlarged = outputs, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.bias is not None
+        weight, bias = self._outputs_together(self.weight), self._outputs_together(self.bias)
+        y = F.conv2d(x, weight, bias, padding=self.padding)
+        (batch, _, height, width), s = y.shape, self.enlarged
+        places = y.permute(0, 2, 3, 1).reshape(batch, height, width, s, s, self.outputs)
+        return places.transpose(2, 3).reshape(batch, height * s, width * s, self.outputs).permute(0, 3, 1, 2)
+
+    def _outputs_together(self, parameter: Tensor) -> Tensor:
+        return parameter.view(self.outputs, -1, *parameter.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
 class Stage(nn.Module):
@@ -60,7 +94,7 @@ class Stage(nn.Module):
         self.config, self.stride = config, config.strides[index]
         inputs, outputs = config.widths[index : index + 2]
         kernel = config.kernels[index]
-        self.conv = nn.Conv2d(inputs, outputs * self.stride**2, kernel, padding=kernel // 2)
+        self.conv = Enlarge(inputs, outputs, kernel, self.stride)
         if config.has(SEPARABLE):
             self.before, self.after = SeparableResidual(inputs), SeparableResidual(outputs)
             self.skip = nn.Conv2d(inputs, outputs, 1, bias=False)
@@ -71,7 +105,7 @@ class Stage(nn.Module):
         """`moment` (B, AFFINE_HIDDEN): what conditioned blocks know of the time; None without them."""
         if self.config.has(SEPARABLE):
             x = self.before(x)
-        y = F.pixel_shuffle(self.conv(x), self.stride)
+        y = self.conv(x)
         if self.config.has(SEPARABLE):
             y = y + F.interpolate(self.skip(x), scale_factor=self.stride, mode="bilinear")
         y = activate(y, self.config)

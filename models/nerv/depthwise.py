@@ -23,6 +23,7 @@ def weight_gradient(x: Tensor, grad: Tensor, kernel: int) -> Tensor:
     of x to overlapping ones of n + kernel - 1, (blocks x n) transposed times (blocks x n + kernel - 1) holds the sums
     for each row offset of the kernel on its diagonals: offset j is the sum of diagonal j.
     """
+    x, grad = x.contiguous(), grad.contiguous()  # not channels-last: what follows is a copy of rows
     batch, channels, height, width = x.shape
     edge, count = kernel // 2, -(-width // BLOCK)
     spare = count * BLOCK - width

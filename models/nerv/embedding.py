@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import FREQUENCIES, Config
+from .depthwise import Depthwise
 
 
 def time_code(times: Tensor, frames: int) -> Tensor:
@@ -28,7 +29,7 @@ class _Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.spread = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.spread = Depthwise(channels, 7)
         self.norm = nn.GroupNorm(1, channels)
         self.grow = nn.Conv2d(channels, 2 * channels, 1)
         self.shrink = nn.Conv2d(2 * channels, channels, 1)
@@ -39,15 +40,19 @@ class _Block(nn.Module):
 
 
 class ContentEncoder(nn.Module):
-    """Frames (B, channels, rows x stride, columns x stride) -> embeddings (B, embedding, rows, columns)."""
+    """Frames (B, channels, rows x stride, columns x stride) -> embeddings (B, embedding, rows, columns).
+
+    It starts with patches: blocks at a higher resolution took a sixth of a fit and gained nothing on training clips.
+    """
 
     WIDTH = 48
+    PATCH = 16  # least side of the patches, in pixels, where the strides allow it
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inputs = config.channels
-        for stride in config.strides:
+        for stride in _patches(config.strides, self.PATCH):
             layers += [nn.Conv2d(inputs, self.WIDTH, stride, stride), _Block(self.WIDTH)]
             inputs = self.WIDTH
         self.layers = nn.Sequential(*layers, nn.Conv2d(inputs, config.embedding, 1))
@@ -55,3 +60,11 @@ class ContentEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         out: Tensor = self.layers(pixels)
         return out
+
+
+def _patches(strides: tuple[int, ...], least: int) -> tuple[int, ...]:
+    """The strides with as many of the first made one as give `least`."""
+    first, rest = 1, strides
+    while rest and first < least:
+        first, rest = first * rest[0], rest[1:]
+    return first, *rest

@@ -90,7 +90,7 @@ class Fit(nn.Module):
             self.decoder = Decoder(config)
             self.encoder = ContentEncoder(config) if config.has(CONTENT) else None
         self.quantiser = Quantiser(coded_parts(config, len(segment.frames)), ladder)
-        self.to(segment.frames.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(segment.frames.device)
         self.base: dict[str, Tensor] | None = None  # integers of the segment before
         self.rounded, self.beside = False, 0.0  # bits of header and rungs, known when rounding starts
         self._open(segment)
