@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..fitted import FitStatus, Store, Watch
+from ..heap import kept_memory
 from ..interface import GroupSpec
 from ..ports import Metered, Nowhere
 from .config import MAX_PARAMETERS, Config, weights
@@ -114,6 +115,10 @@ class GroupFit:
 
     def run(self) -> Coded:
         """Fit.  KeyboardInterrupt passes, but with `early` the first one ends the fit with what there is."""
+        with kept_memory():
+            return self._run()
+
+    def _run(self) -> Coded:
         plan = self.plan
         fit = Fit(self.config, self.ladder, self._segment(0), self._measure(), plan.seed, plan.optimiser)
         state = self._load()
