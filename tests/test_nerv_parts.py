@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional as F
 
 from tessera.codec import weights
 from tessera.codec.ports import DecoderPort, EncoderPort
 from tessera.data import procedural
 from tessera.models.fitted import FitStatus, quality_of, rate_of
-from tessera.models.fixed_point import ste_round
 from tessera.models.interface import MAX_QUALITY, GroupSpec
 from tessera.models.nerv import config as nerv
 from tessera.models.nerv.blocks import Enlarge, convolve_mapped
@@ -34,6 +33,8 @@ from tessera.models.nerv.segments import Coded, GroupFit, Plan, segment_spans, v
 from tessera.models.nerv.wire import Reader, Writer
 from tessera.models.ports import Metered, Nowhere
 from tessera.models.scale_tables import FIRST_SCALE, PER_OCTAVE, RUNGS, TABLES
+
+from . import nerv_twin as twin
 
 SIZES = [(1, 1), (5, 200), (33, 47), (48, 64), (144, 176), (360, 640), (640, 1280), (720, 1280), (1080, 1920)]
 
@@ -152,14 +153,14 @@ def test_estimate_is_the_tables_cost(ladder: Ladder) -> None:
     """The rate that the loss sees is, at integers, what the integer tables charge."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(5, 400, generator=generator).mul(torch.tensor([0.1, 1, 5, 40, 700])[:, None]).round()
-    rung = ladder.rung(rows.abs().mean(1))
+    quantiser = Quantiser([Part("x", (1, 400), 1)], ladder)  # its step is 1
     port = Metered(Nowhere(), ladder.tables)
     writer = Writer(port, ladder.costs)
     for k in range(5):
         before = port.spent
         writer.values(Part("x", (400,), 1), rows[k].int())
         spent = port.spent - before - 8  # one flag and the rung
-        estimate = float(ladder.bits(rows[k : k + 1], rung[k : k + 1]).sum())
+        estimate = float(quantiser("x", rows[k : k + 1])[1].detach())
         assert 0.98 * estimate <= spent * 1.03 and spent <= estimate * 1.001 + 1
 
 
@@ -181,7 +182,7 @@ def test_gradients_pass_rounding(ladder: Ladder) -> None:
 @pytest.mark.parametrize("scale", [0.05, 1.0, 30.0, 3000.0])
 @pytest.mark.parametrize("differences", [False, True])
 def test_quantiser_is_rounding_and_the_ladder(ladder: Ladder, scale: float, differences: bool) -> None:
-    """Values, bits and both gradients are those of `ste_round` and `Ladder.bits`, written one after the other."""
+    """Values, bits and both gradients are the twin's."""
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(6, 50, generator=generator) * scale
     base = (torch.randn(6, 50, generator=generator) * scale).round() if differences else None
@@ -190,14 +191,11 @@ def test_quantiser_is_rounding_and_the_ladder(ladder: Ladder, scale: float, diff
     with torch.no_grad():
         quantiser.octaves.fill_(-0.51)
 
-    def plain(tensor: Tensor) -> tuple[Tensor, Tensor]:
-        step = quantiser.step("w")
-        integers = ste_round(tensor / step)
-        coded = integers if base is None else integers - base
-        return integers * step, ladder.bits(coded, ladder.rung(coded.detach().abs().mean(1))).sum()
-
     found: list[list[Tensor]] = []
-    for quantise in (plain, lambda tensor: quantiser("w", tensor, base)):
+    for quantise in (
+        lambda tensor: twin.quantise(ladder, tensor, quantiser.step("w"), base),
+        lambda tensor: quantiser("w", tensor, base),
+    ):
         tensor = values.clone().requires_grad_()
         quantiser.octaves.grad = None
         decoded, bits = quantise(tensor)
@@ -393,10 +391,7 @@ def test_enlarging_is_a_convolution_and_a_pixel_shuffle(stride: int, kernel: int
     generator = torch.Generator().manual_seed(0)
     layer = Enlarge(4, 5, kernel, stride).double()
     found: list[list[Tensor]] = []
-    for enlarge in (
-        layer,
-        lambda x: F.pixel_shuffle(F.conv2d(x, layer.weight, layer.bias, padding=kernel // 2), stride),
-    ):
+    for enlarge in (layer, partial(twin.enlarge, layer)):
         x = torch.randn(2, 4, 6, 7, generator=generator.manual_seed(1), dtype=torch.float64).requires_grad_()
         layer.zero_grad()
         y = enlarge(x)
@@ -411,15 +406,12 @@ def test_enlarging_is_a_convolution_and_a_pixel_shuffle(stride: int, kernel: int
 
 @pytest.mark.parametrize("samples", [1, 3])
 def test_mapped_convolution_is_that_of_mapped_pixels(samples: int) -> None:
-    """Of x (1 + a), zeros around, plus b on every pixel there is and around, whatever the number of samples."""
+    """Whatever the number of samples."""
     generator = torch.Generator().manual_seed(0)
     conv = torch.nn.Conv2d(4, 5, 3, padding=1)
     x = torch.randn(samples, 4, 6, 7, generator=generator)
     affine = torch.randn(samples, 8, generator=generator)
-    scale, shift = affine[:, :, None, None].chunk(2, 1)
-    around = F.pad(x * (1 + scale), (1, 1, 1, 1)) + shift
-    expected = F.conv2d(around, conv.weight, conv.bias)
-    assert torch.allclose(convolve_mapped(conv, x, affine), expected, atol=1e-5)
+    assert torch.allclose(convolve_mapped(conv, x, affine), twin.convolve_mapped(conv, x, affine), atol=1e-5)
 
 
 @pytest.mark.parametrize(

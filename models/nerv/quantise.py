@@ -61,16 +61,6 @@ class Ladder:
         place = PER_OCTAVE * torch.log2(mean.clamp(min=1e-6) / FIRST_SCALE)
         return place.round().clamp(0, RUNGS - 1).long()
 
-    def bits(self, values: Tensor, rung: Tensor) -> Tensor:
-        """Bits of real `values` (rows, n) on the rungs (rows,), linear between integers."""
-        scale = torch.exp2(-shift_of(rung).float())[:, None]
-        place = (values.abs() * scale).clamp(max=REACH + 0.999)
-        whole = place.detach().floor()
-        at = whole.long() + (rung * (REACH + 2))[:, None]
-        costs = self.costs.to(values.device).view(-1)
-        low = costs[at]
-        return low + (costs[at + 1] - low) * (place - whole)
-
 
 class Quantiser(nn.Module):
     """The steps of all parts of a network and of its embeddings."""
@@ -128,8 +118,8 @@ class _Quantise(torch.autograd.Function):
     """values (rows, n), step (), base (rows, n) or None, means (rows,) or None, costs of the ladder
     -> the values rounded to the step, and the bits of their integers less `base`.
 
-    The same as `ste_round` and `Ladder.bits` one after the other, with their gradients, in a few passes over the values
-    instead of thirty.
+    Bits are linear between integers, gradients pass rounding.  A few passes over the values do what takes thirty where
+    autograd goes through it step by step.
     """
 
     @staticmethod
