@@ -1,9 +1,15 @@
 """Settings of the whole test run, and what many tests start from."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tessera.models.nerv.quantise import Ladder
 
 # Read once, when torch is imported: threads that spin while they wait slow down everything on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -18,3 +24,11 @@ def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     monkeypatch.setattr(weights, "_families", {})
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def ladder() -> Ladder:
+    """The tables of family `nerv`."""
+    from .nerv_twin import shipped_ladder
+
+    return shipped_ladder()

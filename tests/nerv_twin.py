@@ -6,10 +6,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tessera.codec import weights
 from tessera.models.fixed_point import ste_round
 from tessera.models.nerv.blocks import Enlarge
+from tessera.models.nerv.family import NervFamily
 from tessera.models.nerv.quantise import Ladder
 from tessera.models.scale_tables import REACH, shift_of
+
+
+def shipped_ladder() -> Ladder:
+    family, _ = weights.load("nerv")
+    assert isinstance(family, NervFamily)
+    return family.ladder
 
 
 def enlarge(layer: Enlarge, x: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -10,26 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from tessera.codec import weights
 from tessera.models.nerv.blocks import Enlarge, convolve_mapped
 from tessera.models.nerv.depthwise import Depthwise
-from tessera.models.nerv.family import NervFamily
-from tessera.models.nerv.quantise import Part, Quantiser
+from tessera.models.nerv.quantise import Ladder, Part, Quantiser
 
 from .. import nerv_twin as twin
+from .clock import fastest
 
 Layer = Callable[[Tensor], Tensor]
-
-
-def seconds(work: Callable[[], object], runs: int = 5) -> float:
-    """CPU time of the fastest of `runs`, after one more."""
-    work()
-    found = []
-    for _ in range(runs):
-        begun = time.process_time()
-        work()
-        found.append(time.process_time() - begun)
-    return min(found)
 
 
 def forth_and_back(layer: Layer, shape: tuple[int, ...]) -> Callable[[], None]:
@@ -58,22 +45,20 @@ def layers() -> dict[str, tuple[Layer, Layer, tuple[int, ...]]]:
     }
 
 
-def test_parts_beside_plain_calls(capsys: pytest.CaptureFixture[str]) -> None:
-    family, _ = weights.load("nerv")
-    assert isinstance(family, NervFamily)
+def test_parts_beside_plain_calls(ladder: Ladder, capsys: pytest.CaptureFixture[str]) -> None:
     values = torch.randn(300, 600, requires_grad=True)
-    quantiser = Quantiser([Part("w", (300, 600), 300)], family.ladder)
+    quantiser = Quantiser([Part("w", (300, 600), 300)], ladder)
 
     def rounded(quantise: Callable[[], tuple[Tensor, Tensor]]) -> None:
         decoded, bits = quantise()
         (decoded.sum() + bits).backward()
 
     ratios = {
-        "quantising": seconds(lambda: rounded(lambda: twin.quantise(family.ladder, values, quantiser.step("w"), None)))
-        / seconds(lambda: rounded(lambda: quantiser("w", values)))
+        "quantising": fastest(lambda: rounded(lambda: twin.quantise(ladder, values, quantiser.step("w"), None)))
+        / fastest(lambda: rounded(lambda: quantiser("w", values)))
     }
     for name, (ours, theirs, shape) in layers().items():
-        ratios[name] = seconds(forth_and_back(theirs, shape)) / seconds(forth_and_back(ours, shape))
+        ratios[name] = fastest(forth_and_back(theirs, shape)) / fastest(forth_and_back(ours, shape))
     with capsys.disabled():
         print("\ntimes as fast as plain calls:", {name: round(ratio, 1) for name, ratio in ratios.items()})
     assert min(ratios.values()) > 0.7 and ratios["depthwise"] > 1.5, ratios

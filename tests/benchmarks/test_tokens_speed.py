@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 
 import tessera
 from tessera.data import procedural
 from tessera.models.tokens import reduce
+
+from .clock import fastest
 
 
 def test_row_74_reduction_costs_little_beside_reading(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,13 +21,3 @@ def test_row_74_reduction_costs_little_beside_reading(capsys: pytest.CaptureFixt
     with capsys.disabled():
         print(f"\nreading {reading * 1e3:.0f} ms, reducing {reducing * 1e3:.1f} ms")
     assert reducing < 0.25 * reading  # about 0.05 measured
-
-
-def fastest(work: Callable[[], object], runs: int = 5) -> float:
-    """Seconds of the fastest of `runs`."""
-    seconds = []
-    for _ in range(runs):
-        begun = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
