@@ -19,7 +19,7 @@ def page_faults() -> int:
     """Of `COUNT` tensors of 40 MiB, one after the other."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(COUNT):
-        torch.zeros(10 << 20)
+        torch.ones(10 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
