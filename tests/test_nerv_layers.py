@@ -67,6 +67,7 @@ def test_quantiser_is_rounding_and_the_ladder(ladder: Ladder, scale: float, diff
     """Values, bits and both gradients are the twin's."""
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(6, 50, generator=generator) * scale
+    values[2, 7] = 150  # escapes where the others are small
     base = (torch.randn(6, 50, generator=generator) * scale).round() if differences else None
     weight = torch.randn(6, 50, generator=generator)
     quantiser = Quantiser([Part("w", (6, 50), 6)], ladder)
