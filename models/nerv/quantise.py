@@ -131,14 +131,12 @@ class _Quantise(torch.autograd.Function):
         coded = integers if base is None else integers - base
         rung = Ladder.rung(coded.abs().mean(1) if means is None else means)
         scale = torch.exp2(-shift_of(rung).float())[:, None]
-        magnitude = coded.abs() * scale
-        place = magnitude.clamp(max=REACH + 0.999)
+        place = (coded.abs() * scale).clamp_(max=REACH + 0.999)
         whole = place.long()
         ladder = costs[rung]
         low, slope = ladder.gather(1, whole), ladder.diff(dim=1).gather(1, whole)
         bits = torch.addcmul(low, slope, place.sub_(whole)).sum()
-        slope.mul_(scale).mul_(coded.sign()).mul_(magnitude <= REACH + 0.999)  # all escapes cost the same
-        ctx.save_for_backward(ratio, integers, slope, step)
+        ctx.save_for_backward(ratio, integers, slope.mul_(scale).mul_(coded.sign()), step)
         return integers * step, bits
 
     @staticmethod
