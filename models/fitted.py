@@ -22,9 +22,11 @@ DOUBLING = 12.5  # by so much more quality the rate doubles
 class FitStatus:
     """How a fit stands.
 
-    part   0..1 of the fitting of this group
-    psnr   dB, mean over the frames fitted last
-    bits   that weights and embeddings take now; 0 before they are rounded
+    part      0..1 of the fitting of this group
+    psnr      dB, mean over the frames fitted last
+    bits      that weights and embeddings take now; 0 before they are rounded
+    seconds   of this segment, by the clock
+    earlier   CPU seconds that the runs before this one gave to the group, told once, where it goes on
     """
 
     part: float
@@ -32,6 +34,7 @@ class FitStatus:
     psnr: float
     bits: float
     seconds: float
+    earlier: float = 0.0
 
 
 Watch = Callable[[FitStatus], None]

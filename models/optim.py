@@ -7,17 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+HALF_FROM = 1 << 21  # products a matrix product takes; below it bf16 costs more to call than it saves
+
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Nearest semi-orthogonal matrix, roughly, by a quintic Newton-Schulz iteration in bf16."""
+    """Nearest semi-orthogonal matrix, roughly, by a quintic Newton-Schulz iteration, of large matrices in bf16."""
     a, b, c = 3.4445, -4.7750, 2.0315  # pulls singular values from (0, 1] to about 0.7 .. 1.2
-    x: Tensor = matrix.bfloat16()
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    if len(x) * x.numel() >= HALF_FROM:
+        x = x.bfloat16()
     x = x / (x.norm() + 1e-7)
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
     for _ in range(steps):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     result: Tensor = (x.T if tall else x).to(matrix.dtype)
     return result
 

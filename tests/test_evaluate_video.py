@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import io
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +17,10 @@ from PIL import Image
 from tessera.codec import media
 from tessera.codec.errors import ParameterError
 from tessera.data import procedural
+from tessera.models.nerv.fitting import Fit
 from tessera.tools.cli import main
 from tessera.tools.evaluation import jobs, metrics, video
+from tessera.tools.evaluation.rows import Row
 from tessera.tools.evaluation.video import measure_clip
 from tessera.tools.peers.video import clip_peer
 
@@ -126,6 +130,29 @@ def test_rows_of_other_sizes_do_not_mix(clip: Path, tmp_path: Path, capsys: pyte
     )
     assert "scaled down to 96x88" in (tmp_path / "index.html").read_text()
     assert main(["evaluate", "images", str(clip), "--resize", "96x88", "--out", str(tmp_path)]) != 0
+
+
+def test_a_fit_that_was_interrupted_goes_on(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the same file, and its time is that of both runs."""
+    spec, step, steps = "nerv@arch=nerv@epochs=4", Fit._step, iter(range(25))
+
+    def measure(context: jobs.Context) -> tuple[Row, float]:
+        codec = jobs.subject(context, spec)
+        return measure_clip(jobs.Job(context, spec, 20.0, clip, "digest"), codec), codec.earlier()
+
+    def stopping(*args: Any) -> None:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        step(*args)
+
+    keeping = dataclasses.replace(CONTEXT, checkpoint=tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Fit, "_step", stopping)
+        measure(keeping)
+    whole, nothing = measure(CONTEXT)
+    row, earlier = measure(keeping)
+    assert row.version == whole.version and (row.bytes, row.psnr) == (whole.bytes, whole.psnr)
+    assert nothing == 0 < earlier < row.encode_s
 
 
 def test_a_report_of_a_clip(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

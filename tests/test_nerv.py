@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -243,7 +244,9 @@ def test_an_interrupt_leaves_no_file_and_can_go_on(tmp_path: Path) -> None:
         encode_file(source, str(target), codec="nerv", watch=watch, **options)  # type: ignore[arg-type]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.y4m", "kept"]
     encode_file(source, str(target), codec="nerv", watch=watch, **options)  # type: ignore[arg-type]
-    assert len(calls) == 20 + 20 and target.is_file()
+    assert len(calls) == 20 + 1 + 20 and target.is_file()
+    assert calls[20] == replace(calls[19], earlier=calls[20].earlier) and calls[20].earlier > 0
+    assert not any(status.earlier for status in (*calls[:20], *calls[21:]))
     encode_file(source, str(tmp_path / "b.tsr"), codec="nerv", **{**options, "checkpoint": str(tmp_path / "none")})  # type: ignore[arg-type]
     assert (tmp_path / "b.tsr").read_bytes() == target.read_bytes()
 

@@ -20,7 +20,7 @@ from tessera.codec.ports import DecoderPort, EncoderPort
 from tessera.data import packs, procedural
 from tessera.models.fixed_point import ACCUMULATOR_LIMIT
 from tessera.models.interface import GroupSpec
-from tessera.models.optim import MuonAdam, orthogonalise
+from tessera.models.optim import HALF_FROM, MuonAdam, orthogonalise
 from tessera.models.registry import build, task
 from tessera.models.wavelet_family import WaveletFamily
 from tessera.tools import cli
@@ -70,8 +70,11 @@ def test_crops_follow_the_seed(pack: Path) -> None:
     assert first.shape == (3, 3, 64, 64) and torch.equal(first, again) and not torch.equal(first, other)
 
 
-def test_orthogonalise_brings_singular_values_near_one() -> None:
-    matrix = torch.randn(40, 70, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("shape", [(40, 70), (130, 200)])
+def test_orthogonalise_brings_singular_values_near_one(shape: tuple[int, int]) -> None:
+    """Those of small matrices in float32, those of large ones in bf16."""
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    assert (min(shape) * matrix.numel() >= HALF_FROM) == (shape == (130, 200))
     for m in (matrix, matrix.T):
         values = torch.linalg.svdvals(orthogonalise(m).float())
         assert 0.5 < float(values.min()) and float(values.max()) < 1.4

@@ -169,7 +169,11 @@ class Fit(nn.Module):
             self.optimiser.schedule(schedule.learning_rate)
             self._step(order[place * self.batch : (place + 1) * self.batch].to(self.segment.frames.device), schedule)
             schedule.advance()
-            report(FitStatus(schedule.part, epoch, self.psnr, self.bits, schedule.spent))
+            report(self.status(schedule))
+
+    def status(self, schedule: Schedule) -> FitStatus:
+        epoch = max(0, schedule.step - 1) // self.steps_an_epoch
+        return FitStatus(schedule.part, epoch, self.psnr, self.bits, schedule.spent)
 
     def _step(self, chosen: Tensor, schedule: Schedule) -> None:
         target = self._target(chosen)

@@ -28,6 +28,7 @@ from .wire import Reader, Writer, visit_config, visit_levels, visit_segment
 Integers = dict[str, Tensor]  # by part, int32
 
 SAVE_EVERY = 60.0  # seconds between two states kept
+STATE = 1  # of what is kept: a fit starts anew rather than from a state of another make
 FIRST_SHARE = 2.0  # bits of the first segment's network to those of a later one
 
 
@@ -111,6 +112,7 @@ class GroupFit:
         check_networks(config, len(self.spans))
         self.done: list[Integers] = []
         self.saved = time.monotonic()
+        self.begun, self.earlier = time.process_time(), 0.0
         self.stopped = False
 
     def run(self) -> Coded:
@@ -124,7 +126,7 @@ class GroupFit:
         state = self._load()
         start = 0
         if state is not None:
-            start = int(state["segment"])
+            start, self.earlier = int(state["segment"]), float(state["cpu"])
             self.done = [_named(state, f"done.{k}.") for k in range(start)]
         for k in range(start, len(self.spans)):
             if k:
@@ -133,11 +135,11 @@ class GroupFit:
             if state is not None and k == start:
                 fit.resume(state, schedule)
             if not self.stopped:
-                self._fit(fit, schedule, k)
+                self._fit(fit, schedule, k, resumed=state is not None and k == start)
             self.done.append(fit.integers())
         return Coded(self.config, self.length, fit.quantiser.levels(), self.done)
 
-    def _fit(self, fit: Fit, schedule: Schedule, number: int) -> None:
+    def _fit(self, fit: Fit, schedule: Schedule, number: int, resumed: bool) -> None:
         weights_before, total = sum(self._shares[:number]), sum(self._shares)
 
         def report(status: FitStatus) -> None:
@@ -148,6 +150,8 @@ class GroupFit:
                 self.watch(replace(status, part=part))
 
         try:
+            if resumed:
+                report(replace(fit.status(schedule), earlier=self.earlier))
             fit.run(schedule, report)
         except KeyboardInterrupt:
             self._save(fit, schedule, number)
@@ -202,7 +206,7 @@ class GroupFit:
     def _key(self) -> str:
         """Names the frames and everything that a state rests on."""
         plan = replace(self.plan, seconds=math.inf, early=False)
-        digest = sha256(repr((self.config, plan, tuple(self.frames.shape))).encode())
+        digest = sha256(repr((STATE, self.config, plan, tuple(self.frames.shape))).encode())
         digest.update(self.frames.cpu().numpy().tobytes())
         return digest.hexdigest()[:24]
 
@@ -210,7 +214,9 @@ class GroupFit:
         if self.store is None:
             return
         state = {f"done.{k}.{name}": value for k, found in enumerate(self.done) for name, value in found.items()}
-        self.store.save(self._key, {**state, **fit.state(schedule), "segment": torch.tensor(number)})
+        cpu = self.earlier + time.process_time() - self.begun
+        state |= {"segment": torch.tensor(number), "cpu": torch.tensor(cpu, dtype=torch.float64)}
+        self.store.save(self._key, {**state, **fit.state(schedule)})
         self.saved = time.monotonic()
 
     def _load(self) -> dict[str, Tensor] | None:

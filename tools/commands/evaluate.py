@@ -74,6 +74,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qualities", type=_numbers(0, 100), metavar="5,15,...", help="of families")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="measurements at a time")
     parser.add_argument("--resize", type=_size, metavar="WxH", help="of video: scale clips down first (Lanczos)")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FOLDER",
+        help="of video: keeps the states of fits, and an interrupted command goes on from them",
+    )  # fmt: skip
     parser.add_argument("--msssim-every", type=int, default=8, metavar="N", help="frames of clips (default 8)")
     parser.add_argument("--pictures", type=int, default=2, metavar="N", help="of the slider (default 2, 0: no slider)")
     parser.add_argument(
@@ -111,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
         raise ParameterError(f"evaluate {args.kind} takes {'no PATH' if args.paths else 'at least one PATH'}")
     if args.resize and args.kind != "video":
         raise ParameterError("--resize is of video")
+    if args.checkpoint and args.kind != "video":
+        raise ParameterError("--checkpoint is of video")
     if args.kind in ("latents", "extreme", *MAKES_CLIPS):
         return _tokens(args)
     if args.kind == "machine":
@@ -197,7 +203,7 @@ def _report(args: argparse.Namespace, paths: list[Path]) -> int:
     names = args.codecs or _usual(args.kind)
     codecs = [name for name in names if not name.startswith(PUBLISHED)]
     qualities = tuple(args.qualities or QUALITIES[args.kind])
-    context = jobs.Context(args.kind, qualities, args.device, args.msssim_every)
+    context = jobs.Context(args.kind, qualities, args.device, args.msssim_every, args.checkpoint)
     peers = [jobs.subject(context, name) for name in codecs]
     references = args.references or names
     extra = read_curves(args.curves, references) | published([*names, *references], paths)

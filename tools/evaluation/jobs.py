@@ -33,12 +33,14 @@ class Context:
     kind          "images" or "video"
     qualities     of our families
     msssim_every  MS-SSIM and LPIPS of every n-th frame of a clip, the first one included
+    checkpoint    folder for the states of families that fit networks to clips
     """
 
     kind: str
     qualities: tuple[float, ...]
     device: str = "cpu"
     msssim_every: int = 8
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def subject(context: Context, spec: str) -> Peer[Any, Any]:
     if spec.startswith(learned.PREFIX) and not clips:
         return learned.zoo_peer(spec)
     if families.known(spec):
-        make = families.clip_family if clips else families.picture_family
-        return make(spec, context.qualities, context.device)
+        if clips:
+            return families.clip_family(spec, context.qualities, context.device, context.checkpoint)
+        return families.picture_family(spec, context.qualities, context.device)
     name = parse(spec)[0]
     names = video.CLIP_PEERS if clips else pictures.PICTURE_PEERS
     if name not in names:

@@ -56,7 +56,7 @@ class Row(Measured):
     psnr_yuv  dB, YUV 6:1:1; None where the source is gray
     msssim    0..1, None below 161 pixels; of a clip, over every `--msssim-every`-th frame
     lpips     None where it is not measured
-    encode_s, decode_s   CPU seconds of one run (all threads of the process)
+    encode_s, decode_s   CPU seconds of one run (all threads of the process), for a fit of all runs it took
     """
 
     source: str

@@ -88,7 +88,7 @@ def measure_clip(job: Job, codec: ClipPeer) -> Row:
 
     start = time.process_time()
     data = codec.encode(job.path, job.setting)
-    encode_s = time.process_time() - start
+    encode_s = time.process_time() - start + codec.earlier()
     with open_source(str(job.path)) as source:
         media = source.media
         figures = Figures(job.context.msssim_every, "bt709" if media.colour.matrix == _BT709 else "bt601")

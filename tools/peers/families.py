@@ -39,20 +39,30 @@ def picture_family(spec: str, qualities: Sequence[float], device: str) -> Peer[P
     return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, 1 / 64, (0, 100))
 
 
-def clip_family(spec: str, qualities: Sequence[float], device: str) -> Peer[Path, Iterator[Pixels]]:
-    """A family that codes clips, from the file's path."""
+def clip_family(
+    spec: str, qualities: Sequence[float], device: str, checkpoint: Path | None = None
+) -> Peer[Path, Iterator[Pixels]]:
+    """A family that codes clips, from the file's path.  One that fits networks keeps states in the folder `checkpoint`
+    and goes on from them."""
     import tessera
+    from tessera.codec import weights
+    from tessera.models.fitted import Fits
 
     arguments, decoder, about, version = _prepare(spec, device)
+    before: list[float] = []
+    if checkpoint is not None and isinstance(weights.load(arguments["codec"], device=device)[0], Fits):
+        arguments |= {"checkpoint": str(checkpoint), "watch": lambda status: before.append(status.earlier)}
 
     def encode(path: Path, quality: float) -> bytes:
+        before.clear()
         return bytes(tessera.encode(path, quality=quality, metadata=False, **arguments))
 
     def decode(data: bytes) -> Iterator[Pixels]:
         with tessera.open(io.BytesIO(data), decoder=decoder, device=device) as clip:
             yield from clip.frames()
 
-    return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, 1 / 64, (0, 100))
+    return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, 1 / 64, (0, 100),
+                lambda: sum(before))  # fmt: skip
 
 
 def _prepare(spec: str, device: str) -> tuple[dict[str, Any], str | None, str, str]:

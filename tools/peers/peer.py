@@ -30,6 +30,7 @@ class Peer(Generic[Source, Result]):
     version     the libraries that did it; measurements of another version are not reused
     step        settings are multiples of it; 0 where there are no others than `settings`
     limits      least and greatest setting
+    earlier     CPU seconds that interrupted runs gave to what `encode` finished last; 0 where it began it
     """
 
     name: str
@@ -41,6 +42,7 @@ class Peer(Generic[Source, Result]):
     version: Callable[[], str]
     step: float = 1.0
     limits: tuple[float, float] = (1, 100)
+    earlier: Callable[[], float] = float
 
 
 PicturePeer = Peer[Pixels, Pixels]
