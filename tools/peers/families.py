@@ -42,14 +42,16 @@ def picture_family(spec: str, qualities: Sequence[float], device: str) -> Peer[P
 def clip_family(
     spec: str, qualities: Sequence[float], device: str, checkpoint: Path | None = None
 ) -> Peer[Path, Iterator[Pixels]]:
-    """A family that codes clips, from the file's path.  One that fits networks keeps states in the folder `checkpoint`
-    and goes on from them."""
+    """A family that codes clips, from the file's path.
+
+    checkpoint   folder where a family that fits networks keeps its states, and goes on from them
+    """
     import tessera
     from tessera.codec import weights
     from tessera.models.fitted import Fits
 
     arguments, decoder, about, version = _prepare(spec, device)
-    before: list[float] = []
+    before: list[float] = []  # of each status, CPU seconds of interrupted runs
     if checkpoint is not None and isinstance(weights.load(arguments["codec"], device=device)[0], Fits):
         arguments |= {"checkpoint": str(checkpoint), "watch": lambda status: before.append(status.earlier)}
 
