@@ -8,7 +8,6 @@ from .errors import LimitError
 
 GROUP_FRAMES = 1 << 16  # frames a group, fixed by the format
 METADATA_BYTES = 1 << 26  # inflated ICC profile or Exif block, fixed by the format
-FREE_PIXELS = 1 << 26  # pixels of a group that need no symbols to vouch for them
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,8 @@ class Limits:
     group: int = 1 << 30  # pixels a group
     frames: int = 1 << 24  # a file
     chunk: int = 1 << 30  # bytes of one chunk's payload
-    expansion: int = 1 << 22  # pixels a byte of symbols, after FREE_PIXELS
+    free: int = 1 << 26  # pixels of a group that need no symbols to vouch for them
+    expansion: int = 1 << 22  # pixels a byte of symbols, after the free ones
     array: int = 1 << 32  # pixels decoded into one array
 
     def check_frame(self, width: int, height: int) -> None:
@@ -31,12 +31,12 @@ class Limits:
         pixels = frames * width * height
         if pixels > self.group:
             raise LimitError(f"a group of {frames} frames {width}x{height}: {pixels} pixels, the limit is {self.group}")
-        if pixels > FREE_PIXELS + self.expansion * payload:
+        if pixels > self.free + self.expansion * payload:
             raise LimitError(f"{payload} bytes claim to hold {pixels} pixels, more than {self.expansion} a byte")
 
     def check_lost(self, frames: int, width: int, height: int, read: int) -> None:
         """Frames that are to be filled in, beside `read` bytes of the file."""
-        if frames * width * height > FREE_PIXELS + self.expansion * read:
+        if frames * width * height > self.free + self.expansion * read:
             raise LimitError(f"{frames} frames {width}x{height} are lost, more than {read} bytes can have held")
 
     def check_frames(self, frames: int) -> None:

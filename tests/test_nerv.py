@@ -102,6 +102,13 @@ def test_size_is_met() -> None:
     assert 0.94 * 9_000 <= len(data) <= 9_000
 
 
+def test_size_is_met_where_symbols_must_vouch_for_pixels() -> None:
+    """As they must for long groups of large frames: what is measured before the fit has none."""
+    limits = tessera.Limits(free=0)
+    data = tessera.encode(CLIP, codec="nerv", size=9_000, epochs=1, limits=limits)
+    assert len(data) <= 9_000 and tessera.decode(data, limits=limits).shape == CLIP.shape
+
+
 def test_size_counts_alpha_and_several_groups() -> None:
     alpha = np.random.default_rng(0).integers(0, 256, (4, 24, 32, 1), dtype=np.uint8)
     pixels = np.concatenate([CLIP[:4, :24, :32], alpha], 3)
