@@ -249,12 +249,9 @@ def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings, target: 
     else:
         size = _size_of(target.bpp or 0.0, source, settings)
     silent: Any = _Silent(settings.family)
-    unasked = replace(settings.limits, free=settings.limits.group)  # no symbols vouch for the pixels yet
-    beside = encode_stream(
-        source,
-        io.BytesIO(),
-        replace(settings, family=silent, make_port=BitMeter, limits=unasked, progress=None),
-    )
+    lenient = replace(settings.limits, free=settings.limits.group)  # no symbols vouch for the pixels here
+    alone = replace(settings, family=silent, make_port=BitMeter, limits=lenient, progress=None)
+    beside = encode_stream(source, io.BytesIO(), alone)
     groups = -(-beside.frames // group_length(settings.gop, settings.family, beside.header, settings.limits))
     frame_bytes = max(1.0, (size - beside.bytes - LENGTH_BYTES * groups) / beside.frames)
     rate = 8 * frame_bytes / (source.width * source.height)
