@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .clip import Clip, as_file, with_alpha
+from .coding.stream import Progress, Range, decode_groups, frame_range, settings_for
+from .coding.targets import Target, encode_target
 from .defaults import CODEC
 from .errors import FormatError, ParameterError
+from .format.seekable import FileReader
 from .limits import DEFAULT_LIMITS, Limits
-from .seekable import FileReader
-from .stream import Progress, Range, decode_groups, frame_range, settings_for
-from .targets import Target, encode_target
+from .reading.clip import Clip, as_file, with_alpha
 
 if TYPE_CHECKING:
     from .media.types import Source

@@ -16,17 +16,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from . import weights
 from .atomic import check_target, output, replacing
-from .clip import as_file, open_path
-from .container import Metadata, PipeReader
-from .defaults import CODEC
-from .errors import CodecError, FormatError, ParameterError
-from .groups import Group, paint_group
-from .info import Info, describe, survey
-from .limits import DEFAULT_LIMITS, Limits
-from .seekable import FileReader
-from .stream import (
+from .coding import weights
+from .coding.groups import Group, paint_group
+from .coding.stream import (
     Encoded,
     Progress,
     Range,
@@ -37,7 +30,15 @@ from .stream import (
     settings_for,
     to_frames,
 )
-from .targets import Target, encode_target
+from .coding.targets import Target, encode_target
+from .defaults import CODEC
+from .errors import CodecError, FormatError, ParameterError
+from .format.container import Metadata
+from .format.pipe import PipeReader
+from .format.seekable import FileReader
+from .limits import DEFAULT_LIMITS, Limits
+from .reading.clip import as_file, open_path
+from .reading.info import Info, describe, survey
 
 if TYPE_CHECKING:
     from .media.types import Frame

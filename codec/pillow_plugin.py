@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile, ImageSequence
 
 if TYPE_CHECKING:
-    from .clip import Clip
+    from .reading.clip import Clip
 
 _SIGNATURE = b"\x89TSR\r\n\x1a\n"
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -33,8 +33,8 @@ class TesseraImageFile(ImageFile.ImageFile):
     format_description = "Tessera"
 
     def _open(self) -> None:
-        from .clip import Clip
         from .errors import FormatError
+        from .reading.clip import Clip
 
         self._clip: Clip = Clip(self.fp)
         info = self._clip.info

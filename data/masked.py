@@ -59,7 +59,7 @@ class MaskedIds(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         from ..codec.api import open as open_clip
-        from ..codec.ids import discrete
+        from ..codec.reading.ids import discrete
 
         with open_clip(self.paths[number]) as clip:
             start, stop = self.frames

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .interface import Family, TrainingTask
+from .base.family import Family
+from .base.task import TrainingTask
 
 FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "vqgan": 3, "nerv": 5}
 RESERVED: dict[str, int] = {"overfitted": 4}
@@ -15,7 +16,7 @@ RESERVED: dict[str, int] = {"overfitted": 4}
 def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Family:
     """A family from its exported weights."""
     if name == "wavelet":
-        from .wavelet_family import WaveletFamily
+        from .wavelet.family import WaveletFamily
 
         return WaveletFamily(tensors, metadata)
     if name == "spatiotemporal":
@@ -36,15 +37,15 @@ def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Fa
 def task(name: str, **options: Any) -> TrainingTask:
     """A family's training task, with fresh weights."""
     if name == "wavelet":
-        from .wavelet_training import WaveletTask
+        from .training.wavelet import WaveletTask
 
         return WaveletTask(**options)
     if name == "spatiotemporal":
-        from .spatiotemporal.training import SpatiotemporalTask
+        from .training.spatiotemporal import SpatiotemporalTask
 
         return SpatiotemporalTask(**options)
     if name == "vqgan":
-        from .vqgan.training import VqganTask
+        from .training.vqgan import VqganTask
 
         return VqganTask(**options)
     raise KeyError(name)

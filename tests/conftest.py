@@ -19,7 +19,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 @pytest.fixture
 def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in place of the package's weights, of which nothing is loaded yet."""
-    from tessera.codec import weights
+    from tessera.codec.coding import weights
 
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     monkeypatch.setattr(weights, "_families", {})
@@ -29,6 +29,6 @@ def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def ladder() -> Ladder:
     """The tables of family `nerv`."""
-    from .nerv_twin import shipped_ladder
+    from .support.nerv_twin import shipped_ladder
 
     return shipped_ladder()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,45 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = ("entropy", "models", "codec", "data", "tools")  # each may import itself and what stands before it
 HEAVY = ("torch", "av", "matplotlib", "compressai", "lpips", "rich", "tessera.codec.api")
 
+# Rooms inside a floor, lowest first; a loose file is a room of its own.  A room imports only from lines above its own:
+# rooms of one line do not know each other.
+ROOMS = {
+    "entropy": ("arrays", "tables", "coder", "prefix reference __init__"),
+    "models": (
+        "base transform",
+        "motion prior tokens",
+        "networks reference",
+        "nerv vqgan wavelet",
+        "spatiotemporal",
+        "training",
+        "registry",
+    ),
+    "models/tokens": ("prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
+    "codec": ("defaults errors", "atomic limits media", "format", "coding", "reading", "api files", "pillow_plugin"),
+    "tools": (
+        "cli docs options",
+        "__main__ peers",
+        "bench measuring",
+        "report training",
+        "studies",
+        "commands",
+    ),
+    "tools/studies": ("rate tokens", "machine retrieval", "extreme", "latents"),
+}
+
 
 def _modules() -> list[Path]:
     return [path for folder in ORDER for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def _imports(path: Path) -> set[str]:
-    """Absolute names of everything that the module imports, functions' imports included."""
+def _imports(path: Path, for_types: bool = True) -> set[str]:
+    """Absolute names of everything that the module imports, functions' imports included.
+
+    for_types: also what is imported under `if TYPE_CHECKING`, which never runs.
+    """
     package = ("tessera", *path.relative_to(ROOT).parent.parts)
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(ast.parse(path.read_text(encoding="utf-8")), for_types):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -30,6 +60,61 @@ def _imports(path: Path) -> set[str]:
             origin = ".".join(part for part in (base, node.module) if part)
             names |= {f"{origin}.{alias.name}" for alias in node.names}
     return names
+
+
+def _nodes(node: ast.AST, for_types: bool) -> Iterator[ast.AST]:
+    yield node
+    if not for_types and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _nodes(child, for_types)
+
+
+def _room(path: Path, folder: Path) -> str:
+    """The room of `folder` that a file lies in: a folder, or a loose file."""
+    return path.relative_to(folder).parts[0].removesuffix(".py")
+
+
+def _arrows(folder: Path) -> dict[str, dict[str, str]]:
+    """Which rooms of a folder import which, and an example of each."""
+    homes = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        homes[".".join(("tessera", *parts)).removesuffix(".__init__")] = path
+    found: dict[str, dict[str, str]] = {_room(path, folder): {} for path in homes.values()}
+    for path in homes.values():
+        for name in _imports(path, for_types=False):
+            home = homes.get(name) or homes.get(name.rpartition(".")[0])
+            if home is None or home == folder / "__init__.py":
+                continue
+            here, there = _room(path, folder), _room(home, folder)
+            if here != there:
+                found[here][there] = f"{path.relative_to(ROOT)} imports {home.relative_to(ROOT)}"
+    return found
+
+
+@pytest.mark.parametrize("floor", ROOMS)
+def test_rooms_import_one_way(floor: str) -> None:
+    lines = ROOMS[floor]
+    height = {room: line for line, rooms in enumerate(lines) for room in rooms.split()}
+    for room, arrows in _arrows(ROOT / floor).items():
+        for other, example in arrows.items():
+            assert room in height and other in height, f"{floor} has a room that ROOMS does not list: {example}"
+            assert height[other] < height[room], f"{floor}: {room} stands below {other}, but {example}"
+
+
+def _folders() -> list[Path]:
+    return sorted({path.parent for path in _modules()})
+
+
+@pytest.mark.parametrize("folder", _folders(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_circles(folder: Path) -> None:
+    """Of the rooms and files of any folder, some imports nothing of the others, then some imports only that, ..."""
+    left = _arrows(folder)
+    while left:
+        free = {room for room, arrows in left.items() if not arrows.keys() & left.keys()}
+        assert free, f"imports run in a circle: {left}"
+        left = {room: arrows for room, arrows in left.items() if room not in free}
 
 
 @pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -245,5 +245,3 @@ def as_declared(picture: Picture, info: MediaInfo) -> tuple[Pixels, Pixels | Non
         return pixels, None
     alpha = picture.alpha if picture.alpha is not None else np.full((height, width), 255, np.uint8)
     return pixels, alpha
-
-

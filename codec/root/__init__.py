@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from tessera.codec.api import decode as decode
     from tessera.codec.api import encode as encode
     from tessera.codec.api import open as open
-    from tessera.codec.clip import Clip as Clip
     from tessera.codec.errors import CodecError as CodecError
     from tessera.codec.errors import FormatError as FormatError
     from tessera.codec.errors import LimitError as LimitError
     from tessera.codec.errors import ParameterError as ParameterError
     from tessera.codec.errors import UnsupportedError as UnsupportedError
-    from tessera.codec.info import Info as Info
     from tessera.codec.limits import Limits as Limits
+    from tessera.codec.reading.clip import Clip as Clip
+    from tessera.codec.reading.info import Info as Info
 
 _HOMES = {
     "encode": "codec.api",
     "decode": "codec.api",
     "open": "codec.api",
-    "Clip": "codec.clip",
-    "Info": "codec.info",
+    "Clip": "codec.reading.clip",
+    "Info": "codec.reading.info",
     "Limits": "codec.limits",
     "CodecError": "codec.errors",
     "FormatError": "codec.errors",

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ...entropy import Tables
-from ..exchange import spent_bits
-from ..fitted import Store, Watch, rate_of
-from ..interface import GroupSpec, SymbolPort, TokenGrid
-from ..ports import Metered
-from ..scale_tables import TABLE_NAMES
+from ..base.family import GroupSpec, SymbolPort, TokenGrid
+from ..base.fitted import Store, Watch, rate_of
+from ..base.ports import Metered
+from ..prior.exchange import spent_bits
+from ..prior.ladder import TABLE_NAMES
 from .config import (
     ARCHITECTURES,
     CONTENT,
@@ -56,7 +56,7 @@ class Options:
 
 
 class NervFamily:
-    """See `interface.Family`, `fitted.Fits` and `fitted.PaintsFrames`.
+    """See `base.family.Family`, `base.fitted.Fits` and `base.fitted.PaintsFrames`.
 
     Latents are the embeddings of frames, of architectures without any the codes of time.  Stride and channels follow
     from the size of the frames; the class names those of 640x360.

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ..fitted import FitStatus
-from ..optim import MuonAdam
+from ..base.fitted import FitStatus
+from ..networks.optim import MuonAdam
 from .config import CONTENT, Config, shapes
 from .config import weights as size_of
 from .decoder import Decoder

@@ -1,4 +1,4 @@
-"""The CDF tables of family `nerv`: a ladder (see `scale_tables`) for weights and embeddings.
+"""The CDF tables of family `nerv`: a ladder (see `prior.ladder`) for weights and embeddings.
 
     python -m tessera.models.nerv.ladder models/weights/nerv.safetensors
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..scale_tables import FIRST_SCALE, PER_OCTAVE, REACH, TABLES, integer_tables
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, REACH, TABLES, integer_tables
 
 SHAPE = 1.8  # of the generalised normal distribution that rounded weights follow: 1 Laplace, 2 normal
 

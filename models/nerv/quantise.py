@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ...entropy import Tables
-from ..fixed_point import ste_round
-from ..scale_tables import FIRST_SCALE, PER_OCTAVE, REACH, RUNGS, shift_of
-from ..wavelet_family import costs_of
+from ..prior.fixed_point import ste_round
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, REACH, RUNGS, costs_of, shift_of
 from .config import Config
 
 EMBEDDING = "embedding"

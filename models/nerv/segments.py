@@ -15,12 +15,12 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from ..fitted import FitStatus, Store, Watch
-from ..heap import kept_memory
-from ..interface import GroupSpec
-from ..ports import Metered, Nowhere
+from ..base.family import GroupSpec
+from ..base.fitted import FitStatus, Store, Watch
+from ..base.ports import Metered, Nowhere
 from .config import MAX_PARAMETERS, Config, weights
 from .fitting import Fit, Segment, coded_parts
+from .heap import kept_memory
 from .quantise import EMBEDDING, Ladder
 from .schedule import Schedule
 from .wire import Reader, Writer, visit_config, visit_levels, visit_segment

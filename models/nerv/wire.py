@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..exchange import LARGEST, exchange
-from ..interface import GroupSpec, SymbolPort
-from ..ports import get_number, put_number
-from ..scale_tables import MAX_SHIFT, RUNGS, shift_of
+from ..base.family import GroupSpec, SymbolPort
+from ..prior.exchange import LARGEST, exchange
+from ..prior.ladder import MAX_SHIFT, RUNGS, shift_of
+from ..prior.ports import get_number, put_number
 from .config import CONTENT, FLAGS, MAX_EMBEDDING, MAX_STAGES, MAX_STRIDE, MAX_WIDTH, Config
 from .quantise import MAX_LEVEL, Part
 

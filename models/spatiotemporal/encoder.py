@@ -10,21 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import _kernels
-from ..interface import GroupSpec, SymbolPort
-from ..native import NativeWavelet
-from ..native_prior import Coded
-from ..ports import Held, Nowhere, put_number
-from .group import (
-    BLOCKS,
-    INTRA,
-    NO_OFFSET,
-    PREDICTED,
-    FrameRead,
-    Group,
-    Prior,
-    frame_quality,
-    grid_of,
-)
+from ..base.family import GroupSpec, SymbolPort
+from ..base.ports import Held, Nowhere
+from ..prior.native import Coded
+from ..prior.ports import put_number
+from ..wavelet.native import NativeWavelet
+from .group import BLOCKS, INTRA, NO_OFFSET, PREDICTED, FrameRead, Group, Prior, frame_quality, grid_of
 from .order import Place
 from .prediction import BOTH, Decoded, Modes, Prediction, no_surprise
 from .steps import STEP_BITS, FrameSteps

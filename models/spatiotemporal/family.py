@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
-from ..analysis import MOVED_RATE_WEIGHT, rate_weight
-from ..interface import GroupSpec, SymbolPort, TokenGrid
-from ..motion_field import TABLE_NAMES as MOTION_TABLE_NAMES
-from ..motion_field import MotionCoder
-from ..native import NativeWavelet
-from ..native_prior import NativePrior
-from ..scale_tables import TABLE_NAMES
-from ..wavelet import CELL, RATE_WEIGHT, slices_of
-from ..wavelet_family import costs_of, model_sizes
+from ..base.family import GroupSpec, SymbolPort, TokenGrid
+from ..motion.field import TABLE_NAMES as MOTION_TABLE_NAMES
+from ..motion.field import MotionCoder
+from ..prior.ladder import TABLE_NAMES, costs_of
+from ..prior.native import NativePrior
+from ..transform.bands import CELL, RATE_WEIGHT, slices_of
+from ..wavelet.analysis import MOVED_RATE_WEIGHT, rate_weight
+from ..wavelet.family import model_sizes
+from ..wavelet.native import NativeWavelet
 from .encoder import Search, put_group
 from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
 from .model import FIRST_MOTION_TABLE, FIRST_TABLE, PRIORS, SpatiotemporalModel, inter_sizes
@@ -30,7 +30,7 @@ from .transform import ExactTransform, Levels
 
 
 class SpatiotemporalFamily:
-    """See `interface.Family`.  Latents are the 3 low bands and the 125 packet bands of each 8 x 8 cell, of every frame.
+    """See `base.family`.  Latents are the 3 low bands and the 125 packet bands of each 8 x 8 cell, of every frame.
 
     It runs on the processor, whatever device is asked for: what chooses tables and what frames are predicted from are
     integers of the kernels.

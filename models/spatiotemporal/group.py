@@ -4,7 +4,7 @@ group       depth (3 bits), block (1 bit: 8 or 16 pixels)
 each frame in coding order
     type (2 bits), offset (5 bits: quality = group's - (offset - NO_OFFSET) * OFFSET)
     type INTRA      latents on the intra prior, as family `wavelet`
-    otherwise       motion fields (motion_field), then latents minus prediction on the unidirectional prior (one
+    otherwise       motion fields (motion.field), then latents minus prediction on the unidirectional prior (one
                     reference) or the bidirectional one (two)
 """
 
@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...entropy import Tables
-from ..interface import MAX_QUALITY, GroupSpec, SymbolPort
-from ..motion_field import MotionCoder
-from ..native_prior import Coded, NativePrior
-from ..ports import Metered, get_number
+from ..base.family import MAX_QUALITY, GroupSpec, SymbolPort
+from ..base.ports import Metered
+from ..motion.field import MotionCoder
+from ..prior.native import Coded, NativePrior
+from ..prior.ports import get_number
 from .order import Place, coding_order, last_uses
 from .prediction import Decoded, Modes, Prediction, no_surprise, predict, surprise
 from .steps import FrameSteps, Steps

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..band_prior import BandPrior
-from ..rounding import Ladder, Rounded, round_along
-from ..synthesis import SynthesisNetwork
-from ..wavelet import GRAY_SLICES, PYRAMID, RATE_WEIGHT, REACHES, WaveletModel, slice_bands
+from ..networks.synthesis import SynthesisNetwork
+from ..prior.bands import BandPrior
+from ..prior.rounding import Ladder, Rounded, round_along
+from ..transform.bands import GRAY_SLICES, PYRAMID, RATE_WEIGHT, REACHES, slice_bands
+from ..wavelet.model import WaveletModel
 
 HINTS = 2  # sources: the predicted latents, and their doubt
 FIRST_TABLE = 78  # of the ladder of predicted frames: behind the wavelet model's ladder and the uniform tables

@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import _kernels
-from .. import wavelet_packet as wp
-from ..exact_transform import FACTORS, LOW_FACTOR, SAMPLE_LIMIT, UNITS
-from ..interface import GroupSpec
-from ..native import NativeWavelet
-from ..painter import Painter
-from ..synthesis import SynthesisNetwork
-from ..wavelet import CELL, LEVELS
+from ..base.family import GroupSpec
+from ..networks.folded import Painter
+from ..networks.synthesis import SynthesisNetwork
+from ..transform import packet as wp
+from ..transform.bands import CELL, LEVELS
+from ..transform.lifted import LOW_FACTOR, SAMPLE_LIMIT, UNITS, factors
+from ..wavelet.native import NativeWavelet
 from .group import INTRA, FrameRead
 from .model import BANDS, LOWS, OUTPUTS, PLACE
 from .transform import ExactTransform, Levels, Planes
 
-# A lifted unit of each packet band in the bands of `wavelet_packet.packet`: a gain for each split into a low band, its
+# A lifted unit of each packet band in the bands of `transform.packet`: a gain for each split into a low band, its
 # inverse for each into a high one.
 LIFTED = np.array(
     [wp.LOW_GAIN ** (2 * (LEVELS - (band % 64).bit_count())) / UNITS for band in range(OUTPUTS)], np.float32
@@ -120,7 +120,7 @@ class FramePainter:
         Of a frame that was not read to its end the first of them.
         """
         packet = torch.from_numpy(frame.latents[0])
-        packet = packet * FACTORS[0][: len(packet), None, None]
+        packet = packet * factors()[0][: len(packet), None, None]
         return torch.cat([low_plane(frame.latents), packet]).permute(1, 2, 0)
 
 

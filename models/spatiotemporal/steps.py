@@ -1,12 +1,13 @@
 """Quantisation steps in integers, for latents that later frames are predicted from.
 
-The step of quality q is 320 * 2 ** (-13 q / 12800) gray levels (`wavelet.step_size`).  In the lifted domain of
-`exact_transform` a band's step is that times a constant of the band, with STEP_BITS fraction bits.  The power of two is
-a product of two table entries, so that no mathematics library is asked.
+The step of quality q is 320 * 2 ** (-13 q / 12800) gray levels (`bands.step_size`).  In the lifted domain of
+`reference.lifting` a band's step is that times a constant of the band, with STEP_BITS fraction bits.  The power of two
+is a product of two table entries, so that no mathematics library is asked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..interface import MAX_QUALITY
-from ..wavelet import LARGEST_STEP, PYRAMID
+from ..base.family import MAX_QUALITY
+from ..transform.bands import LARGEST_STEP, PYRAMID
 
 STEP_BITS = 16
 TABLE_BITS = 20
@@ -42,7 +43,7 @@ class FrameSteps:
     levels: list[LevelSteps]  # packet bands, then the pyramid's details from fine to coarse, then the low band
 
 
-def step_tensors(factors: list[Tensor]) -> dict[str, Tensor]:
+def step_tensors(factors: Sequence[Tensor]) -> dict[str, Tensor]:
     """Integers of the weights file; factors: per level, unit-gain coefficient of one unit of the lifted domain (n,)."""
     tensors = {
         f"steps.{level}": (LARGEST_STEP / factor.double() * 2**STEP_BITS).round().to(torch.int64)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from .. import _kernels
-from ..native_prior import Coded
-from ..wavelet import PYRAMID
+from ..prior.native import Coded
+from ..transform.bands import PYRAMID
 from .steps import FrameSteps
 
 Planes = NDArray[np.int16]  # (3, 8h, 8w), 1/16 gray level along the colour axes
@@ -21,7 +21,7 @@ Levels = list[Integers]  # packet (125, h, w), details (9, ., .) fine to coarse,
 
 @dataclass(frozen=True)
 class ExactTransform:
-    """The integer wavelet transform of `exact_transform`, for the bands that are kept."""
+    """The integer wavelet transform of `reference.lifting`, for the bands that are kept."""
 
     order: Integers
     path: str | None = None

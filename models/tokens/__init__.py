@@ -7,17 +7,17 @@ tokens.to_transformers(ids, embed, projector=...)     what a model's forward tak
 
 from __future__ import annotations
 
-from ..interface import TokenGrid as TokenGrid
-from .budget import Adaptive as Adaptive
-from .budget import Bits as Bits
-from .budget import Budget as Budget
-from .recipes import RECIPES as RECIPES
-from .reducing import parse_budget as parse_budget
-from .reducing import reduce as reduce
-from .registry import METHODS as METHODS
-from .registry import list_methods as list_methods
-from .schedule import LayerSchedule as LayerSchedule
-from .scores import SCORES as SCORES
+from ..base.family import TokenGrid as TokenGrid
+from .methods.budget import Adaptive as Adaptive
+from .methods.budget import Bits as Bits
+from .methods.budget import Budget as Budget
+from .methods.recipes import RECIPES as RECIPES
+from .methods.registry import METHODS as METHODS
+from .methods.registry import list_methods as list_methods
+from .methods.scores import SCORES as SCORES
+from .reduce import parse_budget as parse_budget
+from .reduce import reduce as reduce
+from .types import LayerSchedule as LayerSchedule
 from .types import TokenSet as TokenSet
 from .types import join as join
 from .types import start as start

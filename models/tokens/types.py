@@ -11,17 +11,16 @@ holds after any chain of selecting, merging and pooling.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ..interface import TokenGrid
+from ..base.family import TokenGrid
 
 if TYPE_CHECKING:
-    from .schedule import LayerSchedule
-    from .transform import Basis
+    from .cosine import Basis
 
 Shape = tuple[int, int, int]
 
@@ -121,14 +120,14 @@ class TokenSet:
         return take(self, top_rows(self.weight, count))
 
     def position_ids(self, scheme: str = "mrope", **options: Any) -> Tensor:
-        """See `positions.position_ids`."""
-        from .positions import position_ids
+        """See `prompt.positions.position_ids`."""
+        from .prompt.positions import position_ids
 
         return position_ids(self, scheme, **options)
 
     def to_transformers(self, ids: Tensor, embed: Callable[[Tensor], Tensor], **options: Any) -> dict[str, Any]:
-        """See `vlm.to_transformers`."""
-        from .vlm import to_transformers
+        """See `prompt.huggingface.to_transformers`."""
+        from .prompt.huggingface import to_transformers
 
         return to_transformers(self, ids, embed, **options)
 
@@ -342,3 +341,15 @@ def _grow(rows: Tensor) -> Tensor:
         near = padded[:, y : y + rows.shape[1], x : x + rows.shape[2]]
         out = torch.where((out < 0) & (near >= 0), near, out)
     return out
+
+
+@dataclass(frozen=True)
+class LayerSchedule:
+    """Before layer L runs:
+
+    keep   L -> rows (K,) of the set that go on, ascending; an empty tensor drops all (ToDRE); sets are nested
+    pool   L -> (t, h, w) that the raster of tokens is pooled to (DPN)
+    """
+
+    keep: dict[int, Tensor] = field(default_factory=dict)
+    pool: dict[int, Shape] = field(default_factory=dict)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..exchange import share
-from ..interface import GroupSpec, SymbolPort, TokenGrid
-from ..scale_tables import TABLE_NAMES
+from ..base.family import GroupSpec, SymbolPort, TokenGrid
+from ..prior.exchange import share
+from ..prior.ladder import TABLE_NAMES
 from .ids import (
     MASK,
     STRIDE,
@@ -35,7 +35,7 @@ from .walk import Getting, Putting, Reading, walk_frame
 
 
 class VqganFamily:
-    """See `interface.Family` and `discrete.Discrete`.
+    """See `base.family.Family` and `base.discrete.Discrete`.
 
     Latents are the words of each 16 x 16 cell: 12 of 1/32, 12 of 1/16, 4 x 24 of 1/8.
     """

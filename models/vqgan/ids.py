@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..interface import GroupSpec
+from ..base.family import GroupSpec
 from .codebook import NODES
 from .model import enlarged
 from .prior import path

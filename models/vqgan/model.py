@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import wavelet_packet as wp
-from ..band_prior import parity_mask
-from ..synthesis import SynthesisNetwork
-from ..wavelet import CELL, LEVELS, colour_matrix
+from ..networks.synthesis import SynthesisNetwork
+from ..prior.bands import parity_mask
+from ..transform import packet as wp
+from ..transform.bands import CELL, LEVELS, colour_matrix
 from .codebook import TreeCodebook
 from .prior import StagePrior, bits_of, path
 from .stages import FINE_SIZE, LOW_SIZE, STAGES

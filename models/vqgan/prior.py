@@ -3,8 +3,8 @@
 A word is coded as its path through the codebook's tree, a bit at every node.  At each cell a small network over the
 earlier stages' nodes there, known neighbours of the same stage, and the previous frame's nodes of the stage answers
 with a hidden vector; the chance of turning right at a node is a logistic function of the product of the hidden vector
-with the node's own vector.  All numbers are integers with proven bounds (`fixed_point`), and the logit in eighths names
-the CDF table.
+with the node's own vector.  All numbers are integers with proven bounds (`fixed_point`), and the logit in eighths
+names the CDF table.
 
 Which neighbours are known is part of the input: the two passes over a checkerboard use two patterns, and a network
 that was trained with random patterns as well fills in indices that were lost (Chang et al., "MaskGIT", 2022).
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..fixed_point import (
+from ..prior.fixed_point import (
     ACCUMULATOR_LIMIT,
     ACTIVATION_MAX,
     FixedConv2d,

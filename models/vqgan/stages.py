@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..interface import MAX_QUALITY
+from ..base.family import MAX_QUALITY
 from .codebook import DEPTH
 
 

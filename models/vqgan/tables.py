@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...entropy import Tables, quantize_pmf
-from ..scale_tables import TABLE_NAMES
+from ..prior.ladder import TABLE_NAMES
 from .prior import LOGITS, PER_UNIT
 
 

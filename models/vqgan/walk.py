@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ...entropy import Tables
-from ..band_prior import parity_mask
-from ..interface import GroupSpec, SymbolPort
+from ..base.family import GroupSpec, SymbolPort
+from ..prior.bands import parity_mask
 from .model import VqganModel
 from .prior import LOGITS, StagePrior, path
 from .stages import STAGES, depths, grid_of

@@ -13,7 +13,7 @@ from tessera.models.nerv.blocks import Enlarge, convolve_mapped
 from tessera.models.nerv.depthwise import Depthwise
 from tessera.models.nerv.quantise import Ladder, Part, Quantiser
 
-from .. import nerv_twin as twin
+from ..support import nerv_twin as twin
 from .clock import fastest
 
 Layer = Callable[[Tensor], Tensor]

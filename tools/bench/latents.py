@@ -51,10 +51,10 @@ def _code(picture: Bytes, quality: float) -> tuple[bytes, list[Planes]]:
     """The coder's bytes of one picture, and the integers that they decode to, one array a level."""
     import torch
 
-    from tessera.codec import weights
-    from tessera.codec.ports import DecoderPort, EncoderPort
-    from tessera.models.interface import QUALITY_STEPS, GroupSpec
-    from tessera.models.wavelet_family import WaveletFamily
+    from tessera.codec.coding import weights
+    from tessera.codec.coding.ports import DecoderPort, EncoderPort
+    from tessera.models.base.family import QUALITY_STEPS, GroupSpec
+    from tessera.models.wavelet.family import WaveletFamily
 
     family, _ = weights.load("wavelet")
     assert isinstance(family, WaveletFamily)

@@ -11,7 +11,7 @@ def measure(codec: str, height: int, width: int, threads: int) -> dict[str, dict
     Keys are ours_encode, ours_decode, peer_encode and peer_decode; the peer's are absent where it is not installed, and
     all are where the system has no /proc.
     """
-    from tessera.tools.bench.codec import peer_is_installed
+    from tessera.tools.bench.subjects import peer_is_installed
 
     if not children.STATUS.exists():
         return {}
@@ -30,7 +30,7 @@ def _work(name: str, task: str, codec: str, height: int, width: int, threads: in
     import torch
 
     from tessera.data import procedural
-    from tessera.tools.bench.codec import functions
+    from tessera.tools.bench.subjects import functions
 
     torch.set_num_threads(threads)
     encode, decode = functions(name, codec)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tessera.codec.errors import ParameterError
-from tessera.tools.bench.codec import alternate
+from tessera.tools.bench.subjects import alternate
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -137,7 +137,7 @@ def _work(codec: str, frames: Pixels) -> tuple[dict[str, Callable[[], Any]], dic
 
 def _begins(coded: bytes) -> bool:
     import tessera
-    from tessera.models.interface import ReadsFirst
+    from tessera.models.base.family import ReadsFirst
 
     with tessera.open(coded) as clip:
         return isinstance(clip.family, ReadsFirst)
@@ -145,7 +145,7 @@ def _begins(coded: bytes) -> bool:
 
 def _has_ids(coded: bytes) -> bool:
     import tessera
-    from tessera.models.discrete import Discrete
+    from tessera.models.base.discrete import Discrete
 
     with tessera.open(coded) as clip:
         return isinstance(clip.family, Discrete)
@@ -217,8 +217,8 @@ def reading(codec: str) -> dict[str, Any]:
     Level 0 is what `preview` makes of the first tenth of every group, the file being open.
     """
     import tessera
-    from tessera.codec.prefix import preview
-    from tessera.codec.tokens import search
+    from tessera.codec.reading.prefix import preview
+    from tessera.codec.reading.tokens import search
 
     coded = tessera.encode(_long_clip(), codec=codec, fps=25, gop=1)
     with tessera.open(coded) as clip:

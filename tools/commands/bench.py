@@ -52,9 +52,9 @@ def _codec(args: argparse.Namespace) -> Any:
 
 def _latents(args: argparse.Namespace) -> Any:
     from tessera.tools.bench import latents
-    from tessera.tools.evaluation import images
+    from tessera.tools.measuring import pictures
 
-    return latents.measure(images.find_files(args.paths))
+    return latents.measure(pictures.find_files(args.paths))
 
 
 def _stream(args: argparse.Namespace) -> Any:

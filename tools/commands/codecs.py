@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _families() -> list[dict[str, Any]]:
     """One entry a family: what it is, or why it cannot be used."""
-    from tessera.codec import weights
+    from tessera.codec.coding import weights
     from tessera.codec.errors import CodecError
     from tessera.models.registry import FAMILIES
 

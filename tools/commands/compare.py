@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tessera.tools import options
 
 if TYPE_CHECKING:
-    from tessera.tools.evaluation.metrics import Pixels
+    from tessera.codec.media.types import Pixels
     from tessera.tools.report.slider import Shot
 
 
@@ -73,8 +73,8 @@ def _item(item: str, original: Pixels | None, size: int | None, args: argparse.N
 
 def _code(spec: str, original: Pixels, target: int) -> tuple[str, bytes, Pixels]:
     """The setting, the file and the decoded picture of the codec `spec` at the size nearest to `target` bytes."""
-    from tessera.tools.evaluation import jobs
-    from tessera.tools.report import scenes
+    from tessera.tools.measuring import job as jobs
+    from tessera.tools.studies.rate import scenes
 
     context = jobs.Context("images", (2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 98))
     codec: Any = jobs.subject(context, spec)
@@ -84,7 +84,7 @@ def _code(spec: str, original: Pixels, target: int) -> tuple[str, bytes, Pixels]
 
 
 def _psnr(original: Pixels | None, pixels: Pixels) -> str:
-    from tessera.tools.evaluation import metrics
+    from tessera.tools.measuring import metrics
 
     if original is None or original.shape != pixels.shape:
         return ""

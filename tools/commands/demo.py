@@ -16,7 +16,7 @@ from tessera.codec.defaults import CODEC
 from tessera.tools import options
 
 if TYPE_CHECKING:
-    from tessera.tools.evaluation.metrics import Pixels
+    from tessera.codec.media.types import Pixels
 
 PICTURE = (512, 768)  # height, width
 CLIP = (48, 288, 512)  # frames, height, width
@@ -118,7 +118,7 @@ def _compare(source: Path, coded: Path, frames: options.FrameRange, keep: int) -
 
     import tessera
     from tessera.codec import media
-    from tessera.tools.evaluation import metrics
+    from tessera.tools.measuring import metrics
 
     values: list[float] = []
     kept: tuple[Any, Any] | None = None
@@ -154,7 +154,7 @@ def _draw(sheet: Path, name: str, encoded: Any, psnr: float, original: Pixels, r
 
 def _jpeg_panel(original: Pixels, limit: int) -> tuple[str, str, Pixels]:
     """The picture as the best JPEG of at most `limit` bytes (or the smallest JPEG, if none is so small)."""
-    from tessera.tools.evaluation import metrics
+    from tessera.tools.measuring import metrics
     from tessera.tools.peers.pictures import PEERS
 
     jpeg = PEERS["jpeg"]

@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _progress(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The argument of `encode_file` that shows how far it is: frames, or how a fit stands."""
-    from tessera.codec import weights
-    from tessera.models.fitted import Fits
+    from tessera.codec.coding import weights
+    from tessera.models.base.fitted import Fits
 
     if isinstance(weights.load(args.codec, device=args.device)[0], Fits):
         with options.fit_bar(quiet=args.json) as watch:

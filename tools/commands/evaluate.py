@@ -5,8 +5,7 @@ Written to the report's folder: `results.csv` (one row a source and setting), `s
 are there already, of the same file and the same version of the codec, are not measured again, so an interrupted run
 goes on where it stopped.  `machine` measures what a classifier still sees, `latents` what a transformer learns from
 latents and from pixels, `tokens` what each reducer leaves of them, `retrieval` how well words find clips, `extreme` the
-lowest rates; see `machine.py`, `tokens_study.py`, `tokens.py`, `retrieval.py` and `extreme.py` in the folder
-`evaluation`.
+lowest rates; see the rooms of `tools/studies`.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from tessera.codec.defaults import CODEC
 from tessera.tools import options
 
 if TYPE_CHECKING:
-    from tessera.tools.evaluation.jobs import Context
-    from tessera.tools.evaluation.rows import Row
+    from tessera.tools.measuring.job import Context
+    from tessera.tools.measuring.rows import Row
     from tessera.tools.report.slider import Scene
 
 KINDS = ("images", "video", "machine", "latents", "tokens", "retrieval", "extreme")
@@ -49,7 +48,7 @@ def _numbers(low: float, high: float) -> Callable[[str], list[float]]:
 
 
 def _size(text: str) -> tuple[int, int]:
-    from tessera.tools.evaluation import video
+    from tessera.tools.measuring import video
 
     return video.size(text)
 
@@ -126,8 +125,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tokens(args: argparse.Namespace) -> int:
-    from tessera.tools.evaluation import retrieval, tokens, tokens_study
-    from tessera.tools.report import extreme
+    from tessera.tools.studies.extreme import study as extreme
+    from tessera.tools.studies.latents import measure as tokens_study
+    from tessera.tools.studies.retrieval import measure as retrieval
+    from tessera.tools.studies.tokens import measure as tokens
 
     _check_counts(args, "epochs", "seeds", "clips", "side", "jobs")
     module = {"tokens": tokens, "retrieval": retrieval, "latents": tokens_study, "extreme": extreme}[args.kind]
@@ -143,8 +144,10 @@ def _tokens(args: argparse.Namespace) -> int:
 
 def _machine(args: argparse.Namespace) -> int:
     from tessera.codec.errors import ParameterError
-    from tessera.tools.evaluation import jobs, machine, metrics, perception
-    from tessera.tools.report.machine import MachineStudy, print_tables, write
+    from tessera.tools.measuring import job as jobs
+    from tessera.tools.measuring import metrics, perception
+    from tessera.tools.studies.machine import measure as machine
+    from tessera.tools.studies.machine.page import MachineStudy, print_tables, write
 
     _check_counts(args, "jobs", "epochs")
     if len(args.paths) != 1 or not args.paths[0].is_file():
@@ -172,7 +175,7 @@ def _machine(args: argparse.Namespace) -> int:
 
 
 def _small(side: int) -> str:
-    from tessera.tools.evaluation.metrics import MS_SSIM_SIDE
+    from tessera.tools.measuring.metrics import MS_SSIM_SIDE
 
     if side >= MS_SSIM_SIDE:
         return ""
@@ -188,16 +191,11 @@ def _check_counts(args: argparse.Namespace, *names: str) -> None:
 
 
 def _report(args: argparse.Namespace, paths: list[Path]) -> int:
-    from tessera.tools.evaluation import jobs
-    from tessera.tools.report.study import (
-        PUBLISHED,
-        Study,
-        check_references,
-        print_tables,
-        published,
-        read_curves,
-        write,
-    )
+    from tessera.tools.measuring import job as jobs
+    from tessera.tools.measuring.bdrate import PUBLISHED
+    from tessera.tools.studies.rate import measure as rate
+    from tessera.tools.studies.rate.curves import Study, published, read_curves
+    from tessera.tools.studies.rate.study import check_references, print_tables, write
 
     _check_counts(args, "jobs", "msssim_every")
     names = args.codecs or _usual(args.kind)
@@ -210,7 +208,7 @@ def _report(args: argparse.Namespace, paths: list[Path]) -> int:
     check_references(references, [*codecs, *extra])
     args.out.mkdir(parents=True, exist_ok=True)
     with options.progress_bar("measuring", quiet=args.json) as progress:
-        rows, failures = jobs.measure(
+        rows, failures = rate.measure(
             context, codecs, paths, args.out / "results.csv", workers=args.jobs, progress=progress
         )
     scenes, absent = _scenes(args, context, codecs, rows, paths)
@@ -233,12 +231,12 @@ def _usual(kind: str) -> list[str]:
 @contextmanager
 def _sources(args: argparse.Namespace) -> Iterator[list[Path]]:
     """The files to measure; with `--resize` copies that live as long as the measurement."""
-    from tessera.tools.evaluation import images, video
+    from tessera.tools.measuring import pictures, video
 
     if args.kind == "images":
-        yield images.find_files(args.paths)
+        yield pictures.find_files(args.paths)
         return
-    clips = images.find_files(args.paths, video.SUFFIXES, "clip")
+    clips = pictures.find_files(args.paths, video.SUFFIXES, "clip")
     if args.resize is None:
         yield clips
         return
@@ -248,7 +246,7 @@ def _sources(args: argparse.Namespace) -> Iterator[list[Path]]:
 
 def _notes(args: argparse.Namespace) -> list[str]:
     """Lines that a reader must know beside the figures."""
-    from tessera.tools.evaluation import metrics
+    from tessera.tools.measuring import metrics
 
     notes = [metrics.why_no_lpips()]
     if args.resize:
@@ -262,8 +260,8 @@ def _notes(args: argparse.Namespace) -> list[str]:
 def _scenes(args: argparse.Namespace, context: Context, codecs: list[str], measured: list[Row], paths: list[Path]
             ) -> tuple[list[Scene], list[str]]:  # fmt: skip
     """Of the slider: `--pictures` sources, spread over those that were measured whole; and what is absent."""
-    from tessera.tools.report import scenes
-    from tessera.tools.report.study import comparable
+    from tessera.tools.studies.rate import scenes
+    from tessera.tools.studies.rate.curves import comparable
 
     rows, left_out = comparable(measured)
     whole = [path for path in paths if path.name not in left_out]

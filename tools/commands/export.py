@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from tessera.codec import weights
+    from tessera.codec.coding import weights
     from tessera.codec.errors import ParameterError
     from tessera.data import packs
     from tessera.models.registry import task

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tessera.tools import options
 
 if TYPE_CHECKING:
-    from tessera.codec.info import GroupInfo, Info
+    from tessera.codec.reading.info import GroupInfo, Info
 
 SHOWN = 20  # groups listed as text
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args.json)
     from tessera.codec.errors import ParameterError
-    from tessera.codec.tokens import tokens_file
+    from tessera.codec.reading.tokens import tokens_file
     from tessera.models.tokens import parse_budget
 
     if args.source is None or args.target is None:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(as_json: bool) -> int:
     from tessera.models.tokens import list_methods
-    from tessera.models.tokens.catalogue import systems_of
+    from tessera.tools.docs.catalogue import systems_of
 
     entries = list_methods()
     if as_json:
@@ -75,7 +75,7 @@ def _list(as_json: bool) -> int:
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    from tessera.models.tokens.catalogue import systems_of
+    from tessera.tools.docs.catalogue import systems_of
 
     needs, systems = ", ".join(entry["needs"]) or "-", ", ".join(systems_of(entry["rows"])) or "-"
     names = ("name", "primitive", "mechanism", "axis")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tessera.codec.errors import ParameterError
-from tessera.tools.evaluation.metrics import Pixels
+from tessera.codec.media.types import Pixels
 from tessera.tools.options import key_value
 from tessera.tools.peers.peer import Peer, parse
 
@@ -47,8 +47,8 @@ def clip_family(
     checkpoint   folder where a family that fits networks keeps its states, and goes on from them
     """
     import tessera
-    from tessera.codec import weights
-    from tessera.models.fitted import Fits
+    from tessera.codec.coding import weights
+    from tessera.models.base.fitted import Fits
 
     arguments, decoder, about, version = _prepare(spec, device)
     before: list[float] = []  # of each status, CPU seconds of interrupted runs
@@ -70,8 +70,8 @@ def clip_family(
 def _prepare(spec: str, device: str) -> tuple[dict[str, Any], str | None, str, str]:
     """Arguments of `tessera.encode`, the decoder, the command for reports, and the version; all checked."""
     import tessera
-    from tessera.codec import weights
-    from tessera.codec.stream import settings_for
+    from tessera.codec.coding import weights
+    from tessera.codec.coding.stream import settings_for
 
     name, texts = parse(spec)
     options: dict[str, object] = dict(key_value(f"{key}={value}") for key, value in texts.items())

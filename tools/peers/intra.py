@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tessera.codec.errors import CodecError, ParameterError, UnsupportedError
-from tessera.tools.evaluation.metrics import Pixels
+from tessera.codec.media.types import Pixels
 from tessera.tools.peers.peer import Options, Peer, PicturePeer, filled
 
 PRESETS = ("slow", "medium", "fast", "faster", "veryfast", "superfast", "ultrafast", "slower", "veryslow", "placebo")

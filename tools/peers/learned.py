@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tessera.codec.errors import ParameterError, UnsupportedError
+from tessera.codec.media.types import Pixels
 from tessera.tools import options
-from tessera.tools.evaluation.metrics import Pixels
 from tessera.tools.peers.mend import mend_torchvision
 from tessera.tools.peers.peer import Peer, PicturePeer
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tessera.codec.errors import ParameterError
-from tessera.tools.evaluation.metrics import Pixels
+from tessera.codec.media.types import Pixels
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")

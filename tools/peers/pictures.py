@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tessera.codec.errors import ParameterError, UnsupportedError
-from tessera.tools.evaluation.metrics import Pixels
+from tessera.codec.media.types import Pixels
 from tessera.tools.peers.peer import Options, Peer, PicturePeer, filled, parse
 
 # -- codecs inside Pillow ----------------------------------------------------------------------------------------------

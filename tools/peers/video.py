@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.codec.errors import FormatError, ParameterError
-from tessera.tools.evaluation.metrics import Pixels
+from tessera.codec.media.types import Pixels
 from tessera.tools.peers import intra
 from tessera.tools.peers.peer import Options, Peer, filled, parse
 

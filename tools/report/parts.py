@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tessera.tools.evaluation.jobs import Failure
+from tessera.tools.measuring.job import Failure
 from tessera.tools.peers.peer import Peer
 
 _STYLE = """

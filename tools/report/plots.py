@@ -6,29 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tessera.tools.evaluation.bdrate import Point
-from tessera.tools.report.study import METRICS, PUBLISHED, Curve
+from tessera.tools.measuring.bdrate import PUBLISHED, Point
 
 OURS = ("#c8102e", "#f08a24", "#8e2bb5", "#e5558f", "#6e1423", "#c9a800", "#a4431a")
 OTHERS = ("#1f6fb4", "#2a9d62", "#6b6f76", "#8c6239", "#17a2b0", "#9aa013", "#5b5bd6", "#b0577a")
 INK, GRID = "#26262b", "#e3e3e6"
 RATE = "bits per pixel of the file"
 WIDE = 64.0  # least and greatest rate so far apart: fewer of them are named
-
-
-def draw_all(folder: Path, curves: Mapping[str, Curve], ours: Sequence[str]) -> list[Path]:
-    """One plot a metric that some curve has; those of an earlier run without one are removed."""
-    colours = palette(list(curves), ours)
-    found: list[Path] = []
-    for metric, label in METRICS.items():
-        file = folder / f"{metric.removesuffix('_db')}.png"
-        lines = {name: curve[metric] for name, curve in curves.items() if curve[metric]}
-        if lines:
-            draw(file, label, lines, colours, ours)
-            found.append(file)
-        else:
-            file.unlink(missing_ok=True)
-    return found
 
 
 def palette(names: Sequence[str], ours: Sequence[str]) -> dict[str, str]:

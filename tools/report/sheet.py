@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tessera.tools.evaluation.metrics import Pixels
+from tessera.codec.media.types import Pixels
 
 GAP = 12
 MARGIN = 20

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tessera.tools.evaluation.metrics import Pixels
+from tessera.codec.media.types import Pixels
 from tessera.tools.report.parts import document
 from tessera.tools.report.sheet import busiest
 from tessera.tools.report.slider_assets import SCRIPT, STYLE

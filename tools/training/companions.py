@@ -13,13 +13,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tessera.codec import weights
+from tessera.codec.coding import weights
 from tessera.codec.errors import ParameterError
 from tessera.data import packs
-from tessera.models.analysis_training import AnalysisTraining
-from tessera.models.interface import TrainingTask
-from tessera.models.perceptual_training import PerceptualTuning
-from tessera.models.similarity import SMALLEST
+from tessera.models.base.task import TrainingTask
+from tessera.models.training.analysis import AnalysisTraining
+from tessera.models.training.perceptual import PerceptualTuning
+from tessera.models.training.similarity import SMALLEST
 
 KINDS: dict[str, tuple[Callable[..., TrainingTask], frozenset[str]]] = {  # tasks, and the options that they take
     "perceptual": (PerceptualTuning, frozenset()),

@@ -25,16 +25,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tessera.codec import weights
+from tessera.codec.coding import weights
 from tessera.codec.errors import ParameterError
-from tessera.models.band_prior import hard
-from tessera.models.interface import TrainingTask
-from tessera.models.rounding import Rounded, round_along, round_cheaply
-from tessera.models.scale_tables import lookup
-from tessera.models.task_gains import NAME, TaskGains
-from tessera.models.wavelet import GRAY_SLICES, RATE_WEIGHT, Bands, WaveletModel, step_size
-from tessera.models.wavelet_family import WaveletFamily
-from tessera.tools.evaluation import bdrate, perception
+from tessera.models.base.task import TrainingTask
+from tessera.models.prior.bands import hard
+from tessera.models.prior.ladder import lookup
+from tessera.models.prior.rounding import Rounded, round_along, round_cheaply
+from tessera.models.transform.bands import GRAY_SLICES, RATE_WEIGHT, Bands, step_size
+from tessera.models.wavelet.family import WaveletFamily
+from tessera.models.wavelet.model import WaveletModel
+from tessera.models.wavelet.task_gains import NAME, TaskGains
+from tessera.tools.measuring import bdrate, perception
 
 RESULT = "task.safetensors"  # in the run's folder
 HELD_OUT = 30  # every so manieth training picture is for validation
@@ -46,7 +47,7 @@ AT_ONCE = 50  # pictures of validation
 
 
 class TaskTuning(TrainingTask):
-    """See `interface.TrainingTask`; `model` and `teacher` stay as they are."""
+    """See `base.task.TrainingTask`; `model` and `teacher` stay as they are."""
 
     def __init__(self, model: WaveletModel, teacher: nn.Module, weight: float = 1.0) -> None:
         super().__init__()

@@ -14,10 +14,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tessera.codec import weights
+from tessera.codec.coding import weights
 from tessera.data import packs
-from tessera.models.interface import TrainingTask
-from tessera.models.optim import MuonAdam
+from tessera.models.base.task import TrainingTask
+from tessera.models.networks.optim import MuonAdam
 from tessera.models.registry import task
 from tessera.tools.training import companions, distillation
 from tessera.tools.training.validation import Validation

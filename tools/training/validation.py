@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tessera.tools.evaluation import bdrate
-from tessera.tools.evaluation.metrics import Pixels, psnr
+from tessera.codec.media.types import Pixels
+from tessera.tools.measuring import bdrate
+from tessera.tools.measuring.metrics import psnr
 
 PEERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "JPEG": ((10, 20, 35, 50, 70, 85, 95), {"optimize": True, "subsampling": "4:2:0"}),

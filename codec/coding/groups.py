@@ -1,0 +1,242 @@
+"""One group of frames <-> its symbols, by a codec family.
+
+Nothing here knows about files: `code_group` and `paint_group` are what threads would run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...entropy import Tables
+from ..errors import FormatError, ParameterError, UnsupportedError
+from ..format.alpha import pack_alpha, unpack_alpha
+from ..format.container import GroupData
+from ..format.header import DECODERS, GroupHead, Header
+from ..limits import GROUP_FRAMES, Limits
+from .ports import DecoderPort, EncoderPort, OpeningPort
+
+if TYPE_CHECKING:
+    from ...models.base.family import Family, GroupSpec, TokenGrid
+    from ...models.base.fitted import GroupPainter, PaintsFrames
+    from ..media.types import Frame
+
+Pixels = NDArray[np.uint8]
+Found = TypeVar("Found")
+
+
+@dataclass
+class Group:
+    """Consecutive frames.  pixels (T, H, W, C), alpha (T, H, W) or None, times: one tick a frame."""
+
+    first: int
+    pixels: Pixels
+    alpha: Pixels | None
+    times: list[int]
+
+
+@dataclass
+class CodedGroup:
+    """What ContainerWriter.group takes."""
+
+    head: GroupHead
+    symbols: bytes
+    alpha: bytes | None
+
+
+class SinkPort(Protocol):
+    def put(self, symbols: Tensor, indices: Tensor) -> None: ...
+
+    def get(self, indices: Tensor) -> Tensor: ...
+
+    def finish(self) -> bytes: ...
+
+
+class SourcePort(Protocol):
+    def put(self, symbols: Tensor, indices: Tensor) -> None: ...
+
+    def get(self, indices: Tensor) -> Tensor: ...
+
+    def finish(self) -> None: ...
+
+
+PortMaker = Callable[[Tables], SinkPort]  # EncoderPort for bytes, BitMeter for their number
+SourceMaker = Callable[[Tables, "bytes | memoryview"], SourcePort]  # DecoderPort, PrefixPort
+
+
+def group_length(gop: int | None, family: Family, header: Header, limits: Limits) -> int:
+    """Frames a group: `gop`, or the family's own choice as far as the limits allow."""
+    if header.still:
+        return 1
+    if gop is None:
+        return max(1, min(family.default_gop, GROUP_FRAMES, limits.group // (header.width * header.height)))
+    if not 1 <= gop <= GROUP_FRAMES:
+        raise ParameterError(f"gop {gop} is not in 1..{GROUP_FRAMES}")
+    limits.check_group(gop, header.width, header.height, limits.group)
+    return gop
+
+
+def join_frames(frames: Iterable[Frame], length: int, header: Header) -> Iterator[Group]:
+    """Groups of `length` frames, the last one shorter.  Ticks that do not increase are moved to the next free one."""
+    first, last = 0, -(1 << 62)
+    held: list[Frame] = []
+    for frame in frames:
+        last = max(frame.pts, last + 1)
+        frame.pts = last
+        held.append(frame)
+        if len(held) == length:
+            yield _join(first, held, header)
+            first, held = first + length, []
+    if held:
+        yield _join(first, held, header)
+
+
+def _join(first: int, held: list[Frame], header: Header) -> Group:
+    pixels = held[0].pixels[None] if len(held) == 1 else np.stack([frame.pixels for frame in held])
+    alpha: Pixels | None = None
+    if header.alpha:
+        opaque = np.full((header.height, header.width), 255, np.uint8)
+        alpha = np.stack([opaque if frame.alpha is None else frame.alpha for frame in held])
+    return Group(first, pixels, alpha, [frame.pts for frame in held])
+
+
+def code_group(
+    family: Family, header: Header, group: Group, quality: int, device: str, make_port: PortMaker = EncoderPort
+) -> CodedGroup:
+    """Code one group at `quality` 0..6400."""
+    count = len(group.pixels)
+    port = make_port(family.tables)
+    frames = torch.from_numpy(np.require(group.pixels, requirements=["C", "W"])).to(device)
+    with torch.inference_mode():
+        family.encode(frames, group_spec(header, count, quality), port)
+    uniform = header.still or group.times == [header.uniform(group.first + k) for k in range(count)]
+    head = GroupHead(group.first, count, quality, None if uniform else group.times)
+    return CodedGroup(head, port.finish(), None if group.alpha is None else pack_alpha(group.alpha))
+
+
+class OpenGroup:
+    """A group whose symbols are read: any of its frames, or a time between them, by itself."""
+
+    def __init__(self, painter: GroupPainter, header: Header, head: GroupHead, alpha: Pixels | None, decoder: str):
+        self.head, self._painter, self._header, self._alpha, self._decoder = head, painter, header, alpha, decoder
+
+    def frames(self, start: int, stop: int) -> Group:
+        """Frames start..stop-1 of the file, which are in this group."""
+        a, b = start - self.head.first, stop - self.head.first
+        pixels = self._painter.paint(torch.arange(a, b, dtype=torch.float64), self._decoder)
+        times = group_times(self._header, self.head)[a:b]
+        return Group(start, pixels.cpu().numpy(), None if self._alpha is None else self._alpha[a:b], times)
+
+    def at(self, place: float) -> Pixels:
+        """uint8 (H, W, channels) at `place` frames of the file, a real number between two frames of this group."""
+        places = torch.tensor([place - self.head.first], dtype=torch.float64)
+        return np.asarray(self._painter.paint(places, self._decoder)[0].cpu().numpy())
+
+
+def open_group(family: PaintsFrames, header: Header, data: GroupData, limits: Limits, decoder: str) -> OpenGroup:
+    """Read one group's symbols.  Errors as of `paint_group`."""
+    head = _check(header, data, limits)
+    with _reading(data.number):
+        port = DecoderPort(family.tables, data.symbols)
+        painter = family.open_group(group_spec(header, head.frames, head.quality), port)
+        port.finish()
+    return OpenGroup(painter, header, head, read_alpha(header, data), decoder)
+
+
+def paint_group(family: Family, header: Header, data: GroupData, limits: Limits, decoder: str | None = None) -> Group:
+    """Decode one group.  FormatError names it when its symbols are damaged, LimitError when it is too large."""
+    painter = decoder or choose_decoder(family, header)
+    frames = use_symbols(family, header, data, limits, lambda spec, port: family.decode(spec, port, painter))
+    return Group(data.head.first, frames.cpu().numpy(), read_alpha(header, data), group_times(header, data.head))
+
+
+def use_symbols(
+    family: Family,
+    header: Header,
+    data: GroupData,
+    limits: Limits,
+    use: Callable[[GroupSpec, SourcePort], Found],
+    make_port: SourceMaker = DecoderPort,
+) -> Found:
+    """What `use` makes of one group's symbols, all of which it has to get.  Errors as of `paint_group`."""
+    head = _check(header, data, limits)
+    with _reading(data.number):
+        port = make_port(family.tables, data.symbols)
+        found = use(group_spec(header, head.frames, head.quality), port)
+        port.finish()
+    return found
+
+
+def read_latents(
+    family: Family, header: Header, data: GroupData, limits: Limits, make_port: SourceMaker = DecoderPort
+) -> TokenGrid:
+    """The latents of one group, without synthesis; `times` counts frames of the group from 0."""
+    return use_symbols(family, header, data, limits, family.latents, make_port)
+
+
+def read_first(family: Family, header: Header, data: GroupData, limits: Limits, channels: int) -> TokenGrid:
+    """The same of the first channels, of which no more symbols are decoded than the family needs."""
+    from ...models.base.family import ReadsFirst
+
+    if isinstance(family, ReadsFirst) and 1 <= channels <= family.channels:
+        return use_symbols(
+            family, header, data, limits, lambda spec, port: family.first_latents(spec, port, channels), OpeningPort
+        )
+    grid = read_latents(family, header, data, limits)
+    if not 1 <= channels <= grid.x.shape[3]:
+        raise ParameterError(f"channels {channels}: the latents of codec {family.name} have 1 to {grid.x.shape[3]}")
+    return replace(grid, x=grid.x[..., :channels])
+
+
+@contextmanager
+def _reading(number: int) -> Iterator[None]:
+    """Inference on a group's symbols, whose damage becomes a FormatError that names the group."""
+    try:
+        with torch.inference_mode():
+            yield
+    except (FormatError, ValueError, LookupError, ArithmeticError) as error:
+        # A family meets impossible symbols only in a forged file; what it then raises is up to its arithmetic.
+        raise FormatError(f"group {number}: {error}") from error
+
+
+def read_alpha(header: Header, data: GroupData) -> Pixels | None:
+    """(T, H, W) where the file has alpha.  FormatError names the group when it is damaged."""
+    with _reading(data.number):
+        return unpack_alpha(data.alpha or b"", data.head.frames, header.height, header.width) if header.alpha else None
+
+
+def _check(header: Header, data: GroupData, limits: Limits) -> GroupHead:
+    if data.error is not None:
+        raise data.error
+    limits.check_group(data.head.frames, header.width, header.height, len(data.symbols))
+    return data.head
+
+
+def group_spec(header: Header, frames: int, quality: int) -> GroupSpec:
+    from ...models.base.family import GroupSpec
+
+    return GroupSpec(frames, header.height, header.width, header.channels, quality)
+
+
+def group_times(header: Header, head: GroupHead) -> list[int]:
+    """One tick a frame."""
+    return head.times or [header.uniform(head.first + k) for k in range(head.frames)]
+
+
+def choose_decoder(family: Family, header: Header, wanted: str | None = None) -> str:
+    """The synthesis network to paint with: the one asked for, the header's, or the family's first."""
+    if wanted is not None:
+        if wanted not in family.decoders:
+            raise UnsupportedError(
+                f"codec {family.name} has no decoder {wanted!r}; there are {', '.join(family.decoders)}"
+            )
+        return wanted
+    named = next((name for name, number in DECODERS.items() if number == header.decoder), None)
+    return named if named in family.decoders else family.decoders[0]

@@ -1,0 +1,289 @@
+"""Frames -> file and file -> frames, group by group, in memory that does not grow with the clip.
+
+Every public function that encodes or decodes ends here; paths, arrays and rate targets are wrapped around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ...models.base.fitted import Fits
+from ..errors import FormatError, ParameterError
+from ..format.container import Metadata, Reader
+from ..format.header import DECODERS, MAX_QUALITY, MAX_RATIO, MAX_SIDE, Header
+from ..format.writer import ContainerWriter
+from ..limits import DEFAULT_LIMITS, Limits
+from . import weights
+from .conceal import Concealer
+from .fits import split_fit_options, told_frames
+from .groups import Group, PortMaker, choose_decoder, code_group, group_length, join_frames, paint_group
+from .ports import EncoderPort
+
+if TYPE_CHECKING:
+    from ...models.base.family import Family
+    from ..media.types import Frame, MediaInfo, Source
+
+Progress = Callable[[int, int | None], None]
+Range = tuple[int | None, int | None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to encode.  `quality` 0..6400; `gop` None: the family's own."""
+
+    family: Family
+    codec: int  # wire id
+    weights_id: bytes
+    quality: int = 50 * 64
+    gop: int | None = None
+    device: str = "cpu"
+    frames: Range | None = None
+    metadata: bool = True  # keep ICC profile, Exif and audio
+    limits: Limits = DEFAULT_LIMITS
+    progress: Progress | None = None
+    decoder: str | None = None  # the synthesis network that the file names; None: the family's first
+    make_port: PortMaker = EncoderPort
+
+    def at(self, quality: int) -> Settings:
+        return replace(self, quality=quality)
+
+
+@dataclass
+class Encoded:
+    """What `encode_stream` wrote.  `sizes`: bytes of each kind of chunk."""
+
+    bytes: int
+    frames: int
+    header: Header
+    warnings: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+
+def settings_for(
+    codec: str,
+    *,
+    options: dict[str, object],
+    effort: str = "medium",
+    device: str = "cpu",
+    decoder: str | None = None,
+    gop: int | None = None,
+    frames: Range | None = None,
+    metadata: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Settings:
+    """Settings with the family loaded and its options applied.  ParameterError names an option it does not have."""
+    if effort not in ("fast", "medium", "slow"):
+        raise ParameterError(f"effort {effort!r} is not fast, medium or slow")
+    family, weights_id = weights.load(codec, None, device)
+    if decoder is not None and (decoder not in family.decoders or decoder not in DECODERS):
+        raise ParameterError(f"codec {codec} has no decoder {decoder!r}; there are {', '.join(family.decoders)}")
+    own, fit = split_fit_options(family, options)
+    if "task" in own and "task" in family.options:
+        own["task"] = weights.read_task(Path(str(own["task"])))
+    try:
+        family = family.configure(effort, **own)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    if isinstance(family, Fits):
+        family = family.fitting(**fit)
+    return Settings(
+        family,
+        weights.wire_id(codec),
+        weights_id,
+        gop=gop,
+        device=device,
+        frames=frames,
+        metadata=metadata,
+        limits=limits,
+        progress=progress,
+        decoder=decoder,
+    )
+
+
+def frame_range(frames: Range | None) -> tuple[int, int | None]:
+    """Start and stop of a range of frames counted from 0."""
+    start, stop = frames if frames is not None else (0, None)
+    start = 0 if start is None else start
+    if start < 0 or (stop is not None and stop <= start):
+        raise ParameterError(f"frames {start}:{'' if stop is None else stop} is not a range of at least one frame")
+    return start, stop
+
+
+def make_header(source: Source, settings: Settings, start: int, announced: int) -> Header:
+    """HEAD for a source whose first frame shows at tick `start`."""
+    settings.limits.check_frame(source.width, source.height)
+    if max(source.width, source.height) > MAX_SIDE:
+        raise ParameterError(f"{source.width}x{source.height}: the format ends at {MAX_SIDE} pixels a side")
+    if not 0 <= settings.quality <= MAX_QUALITY:
+        raise ParameterError(f"quality {settings.quality / 64:g} is not in 0..100")
+    colour = source.colour
+    return Header(
+        codec=settings.codec,
+        weights=settings.weights_id,
+        width=source.width,
+        height=source.height,
+        still=source.kind == "picture",
+        channels=source.channels,
+        alpha=source.alpha,
+        quality=settings.quality,
+        colour=(colour.primaries, colour.transfer, colour.matrix, colour.full_range),
+        decoder=DECODERS.get(settings.decoder or "", 0),
+        announced=announced,
+        time_base=_ratio(source.time_base),
+        rate=_ratio(source.rate),
+        start=start,
+    )
+
+
+def _ratio(value: Fraction) -> Fraction:
+    """`value` as near as two integers of the format bring it."""
+    limited = Fraction(value).limit_denominator(MAX_RATIO)
+    if not 0 < limited.numerator <= MAX_RATIO:
+        raise ParameterError(f"{value} is not a rate that the format can hold")
+    return limited
+
+
+def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
+    """Encode the source's frames to `sink`, which is only written to, in order."""
+    start, stop = frame_range(settings.frames)
+    frames = source.frames(start, stop)
+    head_frame = next(frames, None)
+    if head_frame is None:
+        raise ParameterError(f"{source.name}: has no frames in {start}:{'' if stop is None else stop}")
+    total = _count(source, start, stop)
+    # A part of a clip begins at tick 0; the whole of it keeps its first tick, so that it stays beside its audio.
+    shift = head_frame.pts if start else 0
+    header = make_header(source, settings, head_frame.pts - shift, total or 0)
+    writer = ContainerWriter(sink, header, settings.limits)
+    warnings = _write_metadata(writer, source, settings)
+    length = group_length(settings.gop, settings.family, header, settings.limits)
+    family = told_frames(settings.family, total)
+    for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
+        coded = code_group(family, header, group, settings.quality, settings.device, settings.make_port)
+        writer.group(coded.head, coded.symbols, coded.alpha)
+        if settings.progress is not None:
+            settings.progress(writer.frames, total)
+    writer.finish()
+    return Encoded(writer.written, writer.frames, header, warnings, writer.sizes)
+
+
+def _count(source: Source, start: int, stop: int | None) -> int | None:
+    """Frames that will be encoded, as far as the source knows."""
+    if source.frame_count is None:
+        return None
+    return max(0, min(source.frame_count, source.frame_count if stop is None else stop) - start)
+
+
+def _shifted(frames: Iterator[Frame], shift: int) -> Iterator[Frame]:
+    for frame in frames:
+        frame.pts -= shift
+        yield frame
+
+
+def _write_metadata(writer: ContainerWriter, source: Source, settings: Settings) -> list[str]:
+    if not settings.metadata:
+        return []
+    part = settings.frames not in (None, (None, None), (0, None))
+    audio = source.audio
+    writer.metadata(Metadata(source.icc, source.exif, None if part else audio))
+    return [f"{source.name}: audio left out, since only a part of the frames is encoded"] if part and audio else []
+
+
+def load_family(header: Header, device: str) -> Family:
+    """The family that decodes a file.  UnsupportedError names a codec or weights this install lacks."""
+    family, _ = weights.load(weights.name_of(header.codec), header.weights, device)
+    return family
+
+
+def decode_groups(
+    reader: Reader,
+    frames: Range | None = None,
+    *,
+    decoder: str | None = None,
+    device: str = "cpu",
+    partial: bool = False,
+    conceal: bool = False,
+    warnings: list[str] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[Group]:
+    """Decode the groups that hold `frames`, cut to that range.
+
+    A damaged file is refused with FormatError; with `partial` what is left of it is decoded, with `conceal` lost frames
+    are filled in (`conceal`) as well, and `warnings` takes a line for each loss.
+    """
+    start, stop = frame_range(frames)
+    partial = partial or conceal
+    if not partial:
+        report_problems(reader.problems, partial, warnings)
+    family = load_family(reader.header, device)
+    painter = choose_decoder(family, reader.header, decoder)
+    filler = Concealer(family, reader, limits, painter, start, stop)
+    lost: list[str] = []
+    for data in reader.groups(start, stop):
+        if data.error is None:
+            try:
+                group = paint_group(family, reader.header, data, limits, painter)
+            except FormatError as error:
+                data.error = error
+        if data.error is None:
+            if conceal:
+                yield from filler.add(data, group)
+            yield cut(group, start, stop)
+        elif partial:
+            lost.append(str(data.error))
+        else:
+            raise data.error
+    if conceal:
+        yield from filler.end()
+    lost += [line for line in reader.problems if line not in lost]
+    report_problems(lost + filler.filled, partial, warnings)
+
+
+def report_problems(problems: list[str], partial: bool, warnings: list[str] | None) -> None:
+    """Refuse the file for the first of its problems, or with `partial` hand them over as warnings."""
+    if problems and not partial:
+        raise FormatError(problems[0])
+    if warnings is not None:
+        warnings += problems
+
+
+def cut(group: Group, start: int, stop: int | None) -> Group:
+    """The part of a group that lies in start..stop-1."""
+    a = max(0, start - group.first)
+    b = len(group.times) if stop is None else min(len(group.times), stop - group.first)
+    alpha = None if group.alpha is None else group.alpha[a:b]
+    return Group(group.first + a, group.pixels[a:b], alpha, group.times[a:b])
+
+
+def to_frames(groups: Iterator[Group], shift: int = 0) -> Iterator[Frame]:
+    """Single frames for the media writer, `shift` ticks earlier."""
+    from ..media.types import Frame
+
+    for group in groups:
+        for k, tick in enumerate(group.times):
+            yield Frame(group.pixels[k], None if group.alpha is None else group.alpha[k], tick - shift)
+
+
+def media_info(header: Header, metadata: Metadata, audio: bool = True) -> MediaInfo:
+    """The description that the media writer needs."""
+    from ..media.types import Colour, MediaInfo
+
+    return MediaInfo(
+        kind="picture" if header.still else "video",
+        width=header.width,
+        height=header.height,
+        channels=header.channels,
+        alpha=header.alpha,
+        time_base=header.time_base,
+        rate=header.rate,
+        colour=Colour(*header.colour),
+        icc=metadata.icc,
+        exif=metadata.exif,
+        audio=metadata.audio if audio else None,
+    )

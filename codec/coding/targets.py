@@ -1,0 +1,382 @@
+"""Rate and quality targets: find the integer quality 0..6400 that meets a file size or a PSNR.
+
+Both searches bracket the target and close in by interpolation, on a sample of the groups first and then on the whole
+source, so that what counts in the end is the real file.  Size grows with quality nearly as an exponential, PSNR nearly
+as a line: interpolating log(size) and PSNR takes four to six encodes where bisection takes thirteen.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models.base.fitted import Fits, quality_of
+from ..errors import ParameterError
+from ..format.header import MAX_QUALITY
+from ..format.pipe import PipeReader
+from .groups import Group, group_length
+from .ports import BitMeter
+from .stream import Encoded, Settings, decode_groups, encode_stream, frame_range, make_header
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...models.base.family import Family, GroupSpec, SymbolPort
+    from ..media.types import Frame, Source
+
+SIZE_BAND = 0.99  # a file of at least this part of its size target is near enough; promised are 0.98
+PSNR_BAND = 0.05  # dB above the target that are near enough; promised are 0.1
+BEST_PSNR = 100.0  # stands for a frame without error
+SAMPLE_BYTES = 128 << 20  # of frames held in memory for the search
+SAMPLE_GROUPS = 6
+LENGTH_BYTES = 8  # by which the lengths of a group grow with its symbols, at most
+_PASSES = 16  # encodes of the whole source at most
+_SPOOL = 64 << 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the file should meet; exactly one is set.  bpp: bits a pixel of the whole file; psnr: dB, RGB, 8 bit."""
+
+    quality: float | None = None
+    bpp: float | None = None
+    size: int | None = None
+    psnr: float | None = None
+
+
+@dataclass
+class Search:
+    """The closest known qualities on both sides of a target.  `low` is below it in size or PSNR, `high` above."""
+
+    low: int = -1
+    high: int = MAX_QUALITY + 1
+    low_value: float = -math.inf
+    high_value: float = math.inf
+    seen: dict[int, float] = field(default_factory=dict)
+    _last_low: bool | None = None
+    creep: int = 0  # how far the same side moved twice in a row, signed; else 0
+
+    def add(self, quality: int, value: float, wanted: float) -> None:
+        self.seen[quality] = value
+        if value <= wanted and quality > self.low:
+            self.creep = quality - self.low if self._last_low else 0
+            self.low, self.low_value, self._last_low = quality, value, True
+        elif value > wanted and quality < self.high:
+            self.creep = quality - self.high if self._last_low is False else 0
+            self.high, self.high_value, self._last_low = quality, value, False
+
+    @property
+    def closed(self) -> bool:
+        return self.high - self.low <= 1
+
+    @property
+    def bracketed(self) -> bool:
+        return self.low >= 0 and self.high <= MAX_QUALITY
+
+    def between(self, aim: float) -> int:
+        """A quality strictly between both sides: interpolated; where only one side creeps closer, twice the last step
+        ahead of it, so that the other side moves too."""
+        share = (aim - self.low_value) / max(self.high_value - self.low_value, 1e-9)
+        guess = self.low + round(min(max(share, 0.02), 0.98) * (self.high - self.low))
+        if self.creep > 0:
+            guess = max(guess, min(self.low + 2 * self.creep, (self.low + self.high) // 2))
+        elif self.creep < 0:
+            guess = min(guess, max(self.high + 2 * self.creep, (self.low + self.high) // 2))
+        return min(max(guess, self.low + 1), self.high - 1)
+
+    def outward(self, step: int) -> int:
+        """A quality towards the side that is still open."""
+        return min(self.low + step, MAX_QUALITY) if self.low >= 0 else max(self.high - step, 0)
+
+
+def find(measure: Callable[[int], float], wanted: float, band: tuple[float, float], start: int, passes: int) -> Search:
+    """Call `measure` until a value lies within `band`, the search closes, or the passes are used up.
+
+    `measure` should grow with quality; where it does not, some crossing is found.  `wanted` is where a value counts
+    as above the target; the first guesses are `start` and growing steps towards the target.
+    """
+    search = Search()
+    quality, step = start, 300
+    for _ in range(passes):
+        value = measure(quality)
+        search.add(quality, value, wanted)
+        if band[0] <= value <= band[1] or search.closed:
+            break
+        if search.bracketed:
+            quality = search.between(sum(band) / 2)
+        else:
+            quality, step = search.outward(step), 3 * step
+            if quality in search.seen:
+                break
+    return search
+
+
+def encode_target(source: Source, sink: BinaryIO, settings: Settings, target: Target) -> Encoded:
+    """Encode to `sink` at the quality that meets `target`; a target out of reach is met as nearly as possible, with a
+    warning.  ParameterError unless exactly one target is set, or when it is not a number in range."""
+    given = [name for name, value in vars(target).items() if value is not None]
+    if len(given) > 1:
+        raise ParameterError(f"{' and '.join(given)} contradict each other: give one of them")
+    if isinstance(settings.family, Fits):
+        return _encode_fitting(source, sink, settings, target)
+    if target.psnr is not None:
+        return _encode_psnr(source, sink, settings, _positive("psnr", target.psnr))
+    if target.size is not None:
+        return _encode_size(source, sink, settings, int(_positive("size", target.size)))
+    if target.bpp is not None:
+        return _encode_size(source, sink, settings, _size_of(target.bpp, source, settings))
+    return encode_stream(source, sink, settings.at(quality_steps(target.quality)))
+
+
+def quality_steps(quality: float | None) -> int:
+    """Quality 0..100 in the format's units; 50 without one."""
+    quality = 50 if quality is None else quality
+    if not 0 <= quality <= 100:
+        raise ParameterError(f"quality {quality} is not in 0..100")
+    return round(quality * 64)
+
+
+def _size_of(bpp: float, source: Source, settings: Settings) -> int:
+    """Bytes of a file of `bpp` bits a pixel."""
+    pixels = source.width * source.height * _count_frames(source, settings)
+    return int(_positive("bpp", bpp) * pixels / 8)
+
+
+def _positive(name: str, value: float) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise ParameterError(f"{name} {value} is not a positive number")
+    return value
+
+
+def _count_frames(source: Source, settings: Settings) -> int:
+    """Frames that will be encoded, counted by reading them where only that is sure."""
+    start, stop = frame_range(settings.frames)
+    if source.kind == "picture":
+        return 1
+    return max(1, sum(1 for _ in source.frames(start, stop)))
+
+
+class _Attempts:
+    """Whole encodes kept on disk when large; the best so far is what the sink gets."""
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        self._source = source
+        self._settings = settings
+        self._best: tuple[int, Encoded, BinaryIO] | None = None
+
+    def encode(self, quality: int, better: Callable[[Encoded, BinaryIO], float]) -> float:
+        """Encode at `quality` and return `better(...)`'s value; kept by `keep`."""
+        file: BinaryIO = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # type: ignore[assignment]
+        encoded = encode_stream(self._source, file, self._settings.at(quality))
+        value = better(encoded, file)
+        self._last = (quality, encoded, file)
+        return value
+
+    def keep(self) -> None:
+        """The last attempt is the best so far."""
+        if self._best is not None:
+            self._best[2].close()
+        self._best = self._last
+
+    def deliver(self, sink: BinaryIO) -> Encoded:
+        if self._best is None:
+            raise ParameterError("nothing was encoded")
+        _, encoded, file = self._best
+        file.seek(0)
+        shutil.copyfileobj(file, sink, 1 << 20)
+        file.close()
+        return encoded
+
+
+def _encode_size(source: Source, sink: BinaryIO, settings: Settings, size: int) -> Encoded:
+    """The largest file of at most `size` bytes."""
+    sample = Sample(source, settings)
+    wanted = math.log(max(size, 1))
+    band = (math.log(max(SIZE_BAND * size, 1)), wanted)
+    start = 50 * 64
+    if sample.worthwhile:
+        start = _closest(find(lambda q: math.log(sample.size(q)), wanted, band, start, 14))
+    attempts = _Attempts(source, settings)
+    best = -1
+
+    def measure(quality: int) -> float:
+        nonlocal best
+        value = attempts.encode(quality, lambda encoded, _: math.log(encoded.bytes))
+        if (value <= wanted and quality > best) or (best < 0 and value > wanted and quality == 0):
+            attempts.keep()
+            best = quality
+        return value
+
+    search = find(measure, wanted, band, start, _PASSES)
+    if search.low < 0 and 0 not in search.seen:
+        measure(0)
+    encoded = attempts.deliver(sink)
+    if encoded.bytes > size:
+        encoded.warnings.append(f"the target of {size} bytes cannot be reached; quality 0 takes {encoded.bytes}")
+    elif best == MAX_QUALITY and encoded.bytes < SIZE_BAND * size:
+        encoded.warnings.append(f"the target of {size} bytes is beyond quality 100, which takes {encoded.bytes}")
+    return encoded
+
+
+class _Silent:
+    """Stands for a family and puts no symbols: what is left of the file is everything else."""
+
+    def __init__(self, family: Family) -> None:
+        self.tables, self.name, self.default_gop = family.tables, family.name, family.default_gop
+
+    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+        pass
+
+
+def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings, target: Target) -> Encoded:
+    """Encode once with a family that meets sizes itself; it is told what container and metadata leave to it."""
+    family = settings.family
+    assert isinstance(family, Fits)
+    if target.psnr is not None:
+        raise ParameterError(f"codec {settings.family.name} fits once: give a size, bpp or quality, not a psnr")
+    if target.quality is not None or (target.size is None and target.bpp is None):
+        return encode_stream(source, sink, settings.at(quality_steps(target.quality)))
+    if target.size is not None:
+        size = int(_positive("size", target.size))
+    else:
+        size = _size_of(target.bpp or 0.0, source, settings)
+    silent: Any = _Silent(settings.family)
+    lenient = replace(settings.limits, free=settings.limits.group)  # no symbols vouch for the pixels here
+    alone = replace(settings, family=silent, make_port=BitMeter, limits=lenient, progress=None)
+    beside = encode_stream(source, io.BytesIO(), alone)
+    groups = -(-beside.frames // group_length(settings.gop, settings.family, beside.header, settings.limits))
+    frame_bytes = max(1.0, (size - beside.bytes - LENGTH_BYTES * groups) / beside.frames)
+    rate = 8 * frame_bytes / (source.width * source.height)
+    encoded = encode_stream(
+        source, sink, replace(settings, family=family.fitting(frame_bytes=frame_bytes), quality=quality_of(rate))
+    )
+    if encoded.bytes > size:
+        encoded.warnings.append(f"the target of {size} bytes cannot be reached; this file has {encoded.bytes}")
+    return encoded
+
+
+def _encode_psnr(source: Source, sink: BinaryIO, settings: Settings, psnr: float) -> Encoded:
+    """The smallest file whose decoded PSNR is at least `psnr`."""
+    wanted, band = psnr - 1e-9, (psnr, psnr + PSNR_BAND)
+    sample = Sample(source, settings)
+    start = 50 * 64
+    if sample.worthwhile:
+        start = _closest(find(sample.psnr, wanted, band, start, 14), above=True)
+    attempts = _Attempts(source, settings)
+    best, reached = MAX_QUALITY + 1, 0.0
+
+    def measure(quality: int) -> float:
+        nonlocal best, reached
+        value = attempts.encode(quality, lambda _, file: file_psnr(source, file, settings))
+        if (value >= psnr and quality < best) or (best > MAX_QUALITY and quality == MAX_QUALITY):
+            attempts.keep()
+            best, reached = quality, value
+        return value
+
+    search = find(measure, wanted, band, start, _PASSES)
+    if search.high > MAX_QUALITY and MAX_QUALITY not in search.seen:
+        measure(MAX_QUALITY)
+    encoded = attempts.deliver(sink)
+    if reached < psnr:
+        encoded.warnings.append(f"the target of {psnr:g} dB cannot be reached; quality 100 gives {reached:.2f} dB")
+    return encoded
+
+
+def _closest(search: Search, above: bool = False) -> int:
+    """The known quality next to the target, on the wanted side when that side is known."""
+    if above:
+        return search.high if search.high <= MAX_QUALITY else max(search.low, 0)
+    return search.low if search.low >= 0 else min(search.high, MAX_QUALITY)
+
+
+def frame_psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """PSNR in dB of two frames (H, W, C), 8 bit, at most BEST_PSNR."""
+    error = a.astype(np.float32) - b.astype(np.float32)
+    mean = float(np.mean(np.square(error), dtype=np.float64))
+    return BEST_PSNR if mean == 0 else min(BEST_PSNR, 10 * math.log10(255**2 / mean))
+
+
+def file_psnr(source: Source, file: BinaryIO, settings: Settings) -> float:
+    """Mean PSNR over the frames of an encoded file against its source."""
+    file.seek(0)
+    start, stop = frame_range(settings.frames)
+    originals = source.frames(start, stop)
+    decoded = decode_groups(
+        PipeReader(file, settings.limits), decoder=settings.decoder, device=settings.device, limits=settings.limits
+    )
+    values = [
+        frame_psnr(next(originals).pixels, pixels) for group in decoded for pixels in group.pixels
+    ]
+    return float(np.mean(values))
+
+
+class Sample:
+    """A few groups of the source, held in memory, that stand for all of it.
+
+    `worthwhile` is False when the source is no longer than the sample: then the search runs on the source itself.
+    """
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        start, stop = frame_range(settings.frames)
+        header = make_header(source, settings, 0, 0)
+        length = group_length(settings.gop, settings.family, header, settings.limits)
+        room = SAMPLE_BYTES // (source.width * source.height * source.channels * length)
+        count = max(1, min(SAMPLE_GROUPS, room))
+        self._total = 1 if header.still else _count_frames(source, settings)
+        self._settings = replace(settings, frames=None, metadata=False, progress=None, gop=length)
+        groups = -(-self._total // length)
+        self.worthwhile = groups > 2 * count
+        self._frames: list[Frame] = []
+        if self.worthwhile:
+            picked = [(2 * k + 1) * groups // (2 * count) for k in range(count)]
+            self._frames = list(_pick(source.frames(start, stop), {k: length for k in picked}))
+            self._source = source_of(source, self._frames)
+            self._fixed = self._fixed_bytes(source, settings)
+
+    def _fixed_bytes(self, source: Source, settings: Settings) -> int:
+        """Bytes that do not grow with the clip: header and metadata."""
+        if not settings.metadata:
+            return 50
+        return 50 + sum(len(block or b"") for block in (source.icc, source.exif, source.audio))
+
+    def size(self, quality: int) -> float:
+        """Bytes that the whole file would take, from the cost of the sample's symbols; nothing is range coded."""
+        settings = replace(self._settings, quality=quality, make_port=BitMeter)
+        measured = encode_stream(self._source, io.BytesIO(), settings)
+        coded = sum(measured.sizes[kind] for kind in ("GRUP", "ALPH") if kind in measured.sizes)
+        return self._fixed + coded * self._total / len(self._frames)
+
+    def psnr(self, quality: int) -> float:
+        file = io.BytesIO()
+        encode_stream(self._source, file, self._settings.at(quality))
+        return file_psnr(self._source, file, self._settings)
+
+
+def _pick(frames: Iterator[Frame], groups: dict[int, int]) -> Iterator[Frame]:
+    """The frames of the groups whose numbers are the keys."""
+    length = next(iter(groups.values()))
+    for number, frame in enumerate(frames):
+        if number // length in groups:
+            yield frame
+
+
+def source_of(source: Source, frames: list[Frame]) -> Source:
+    """Frames in memory with the description of `source`."""
+    from ..media.types import Source as MediaSource
+
+    def read(start: int, stop: int | None) -> Iterator[Frame]:
+        return (replace(frame) for frame in frames[start:stop])
+
+    info = replace(source.media, audio=None)
+    return MediaSource(source.name, info, read, frame_count=len(frames))
+
+
+__all__ = ["Group", "Target", "encode_target", "file_psnr", "frame_psnr", "quality_steps"]

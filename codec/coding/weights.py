@@ -1,0 +1,164 @@
+"""Weights of the codec families: safetensors files of the package, named by what they mean.
+
+A file of this format names its weights by an 8-byte id, so that it is decoded with exactly the integers that it was
+coded with or not at all.  `models/weights/NAME*.safetensors` may hold several for one family; the plain `NAME` is the
+one that encodes, the others remain for older files.  A companion, `NAME.KIND.safetensors`, is one more network for the
+weights whose id its metadata names: `perceptual`, a decoder of their streams; `analysis`, which their encoder asks
+where to round.  An install may lack either, so the id does not cover them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..errors import FormatError, ParameterError, UnsupportedError
+
+if TYPE_CHECKING:
+    from ...models.base.family import Family
+
+FOLDER = Path(__file__).resolve().parents[2] / "models" / "weights"
+
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+COMPANIONS = ("perceptual", "analysis")
+_ids: dict[tuple[Path, int, int], bytes] = {}  # (file, its mtime, its size) -> id
+_families: dict[tuple[str, bytes, str], Family] = {}
+
+
+def wire_id(name: str) -> int:
+    """The codec id of a family, for HEAD."""
+    from ...models.registry import FAMILIES
+
+    if name not in FAMILIES:
+        raise ParameterError(f"there is no codec {name!r}; there are {', '.join(sorted(FAMILIES))}")
+    return FAMILIES[name]
+
+
+def name_of(codec: int) -> str:
+    """The family of a codec id.  UnsupportedError when this install has none."""
+    from ...models.registry import FAMILIES
+
+    for name, number in FAMILIES.items():
+        if number == codec:
+            return name
+    raise UnsupportedError(f"the file needs codec {codec}, which this install does not know")
+
+
+def identify(tensors: dict[str, Tensor]) -> bytes:
+    """8 bytes that name the tensors (FORMAT.md section 9)."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors, key=lambda key: key.encode()):
+        tensor = tensors[name].detach().cpu().contiguous()
+        if tensor.dtype not in _DTYPES:
+            raise ParameterError(f"tensor {name} has type {tensor.dtype}, which weights may not have")
+        encoded = name.encode()
+        digest.update(len(encoded).to_bytes(4, "little") + encoded + _DTYPES[tensor.dtype].encode() + b"\0")
+        digest.update(tensor.dim().to_bytes(4, "little"))
+        for side in tensor.shape:
+            digest.update(side.to_bytes(8, "little"))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.digest()[:8]
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.  FormatError names a damaged one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def read_task(path: Path) -> dict[str, Tensor]:
+    """What tunes a stream to a task, from the file that `tessera train --objective task` wrote."""
+    if not path.is_file():
+        raise ParameterError(f"task={path}: no such file; tessera train wavelet --objective task makes one")
+    return read(path)[0]
+
+
+def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """Write a weights file and return the id of its tensors.  The file is replaced in one step."""
+    from safetensors.torch import save
+
+    name = identify(tensors)
+    data = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, metadata)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return name
+
+
+def files(name: str) -> list[Path]:
+    """The weights files of a family, the one that encodes first."""
+    named = [path for path in FOLDER.glob(f"{name}*.safetensors") if path.stem == name or path.stem[len(name)] == "-"]
+    return sorted(named, key=lambda path: (path.stem != name, path.stem))
+
+
+def companion_file(name: str, kind: str) -> Path:
+    """Where a companion of a family's weights is, if it is there."""
+    return FOLDER / f"{name}.{kind}.safetensors"
+
+
+def companions(name: str, of: bytes) -> dict[str, dict[str, Tensor]]:
+    """The tensors of each kind of companion that there is for the weights of id `of`."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for kind in COMPANIONS:
+        path = companion_file(name, kind)
+        tensors, metadata = read(path) if path.is_file() else ({}, {})
+        if metadata.get("of") == of.hex():
+            found[kind] = tensors
+    return found
+
+
+def _id_of(path: Path) -> bytes:
+    stat = path.stat()
+    key = (path, stat.st_mtime_ns, stat.st_size)
+    if key not in _ids:
+        _ids[key] = identify(read(path)[0])
+    return _ids[key]
+
+
+def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tuple[Family, bytes]:
+    """The family `name` with the weights of that id, by default those that encode, and their id.
+
+    Loaded once a process and device.  UnsupportedError when this install lacks them.
+    """
+    wire_id(name)
+    found = files(name)
+    if not found:
+        raise UnsupportedError(f"this install has no weights of codec {name}")
+    path = next((path for path in found if weights_id is None or _id_of(path) == weights_id), None)
+    if path is None:
+        lacking = weights_id.hex() if weights_id else ""
+        raise UnsupportedError(f"this install lacks the weights {lacking} of codec {name}")
+    key = (name, _id_of(path), device)
+    if key not in _families:
+        from ...models.registry import build
+
+        tensors, metadata = read(path)
+        for kind, more in companions(name, key[1]).items():
+            if shared := sorted(tensors.keys() & more.keys()):
+                raise FormatError(f"{companion_file(name, kind)}: tensor {shared[0]} is in {path.name} already")
+            tensors |= more
+        _families[key] = build(name, tensors, metadata).to(torch.device(device))
+    return _families[key], key[1]

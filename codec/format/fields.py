@@ -1,0 +1,128 @@
+"""Numbers of the container (FORMAT.md section 1), and the two visitors that read or write one field list.
+
+A structure's fields are listed once, in a function `visit(structure, fields)`.  Given a `FieldWriter` the list
+writes, given a `FieldReader` it reads; both check the same bounds, so the two directions cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..errors import FormatError, ParameterError
+
+MAX_UINT = (1 << 63) - 1
+MAX_SINT = (1 << 62) - 1
+
+
+def pack_uint(value: int) -> bytes:
+    """`value` 0..MAX_UINT as unsigned LEB128, 1 to 9 bytes."""
+    if not 0 <= value <= MAX_UINT:
+        raise ParameterError(f"{value} does not fit the format's integers")
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def unpack_uint(data: bytes | memoryview, at: int, where: str) -> tuple[int, int]:
+    """The integer that starts at `data[at]` and the place after it.  FormatError names `where`."""
+    value = 0
+    for count in range(9):
+        if at + count >= len(data):
+            raise FormatError(f"{where}: ends inside a number")
+        byte = data[at + count]
+        value |= (byte & 0x7F) << (7 * count)
+        if byte < 0x80:
+            if byte == 0 and count:
+                raise FormatError(f"{where}: a number is not in its shortest form")
+            return value, at + count + 1
+    raise FormatError(f"{where}: a number has more than 9 bytes")
+
+
+def zigzag(value: int) -> int:
+    return value << 1 if value >= 0 else (-value << 1) - 1
+
+
+def unzigzag(value: int) -> int:
+    return -((value + 1) >> 1) if value & 1 else value >> 1
+
+
+class Fields(Protocol):
+    """One direction of a field list: every method takes the value to write and returns the value that counts."""
+
+    def uint(self, name: str, value: int, low: int = 0, high: int = MAX_UINT) -> int: ...
+
+    def sint(self, name: str, value: int, high: int = MAX_SINT) -> int: ...
+
+    def raw(self, name: str, value: bytes, size: int) -> bytes: ...
+
+    def rest(self, value: bytes | memoryview) -> bytes | memoryview: ...
+
+
+class FieldWriter:
+    """Writes a field list; `where` begins every message."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.data = bytearray()
+
+    def uint(self, name: str, value: int, low: int = 0, high: int = MAX_UINT) -> int:
+        if not low <= value <= high:
+            raise ParameterError(f"{self.where}: {name} {value} is not in {low}..{high}")
+        self.data += pack_uint(value)
+        return value
+
+    def sint(self, name: str, value: int, high: int = MAX_SINT) -> int:
+        if abs(value) > high:
+            raise ParameterError(f"{self.where}: {name} {value} is not in {-high}..{high}")
+        self.data += pack_uint(zigzag(value))
+        return value
+
+    def raw(self, name: str, value: bytes, size: int) -> bytes:
+        if len(value) != size:
+            raise ParameterError(f"{self.where}: {name} has {len(value)} bytes, not {size}")
+        self.data += value
+        return value
+
+    def rest(self, value: bytes | memoryview) -> bytes | memoryview:
+        self.data += value
+        return value
+
+
+class FieldReader:
+    """Reads a field list from `data`; the values handed in are ignored."""
+
+    def __init__(self, data: bytes | memoryview, where: str) -> None:
+        self.data = data
+        self.where = where
+        self.at = 0
+
+    def uint(self, name: str, value: int, low: int = 0, high: int = MAX_UINT) -> int:
+        value, self.at = unpack_uint(self.data, self.at, f"{self.where}: {name}")
+        if not low <= value <= high:
+            raise FormatError(f"{self.where}: {name} {value} is not in {low}..{high}")
+        return value
+
+    def sint(self, name: str, value: int, high: int = MAX_SINT) -> int:
+        value, self.at = unpack_uint(self.data, self.at, f"{self.where}: {name}")
+        value = unzigzag(value)
+        if abs(value) > high:
+            raise FormatError(f"{self.where}: {name} {value} is not in {-high}..{high}")
+        return value
+
+    def raw(self, name: str, value: bytes, size: int) -> bytes:
+        if self.at + size > len(self.data):
+            raise FormatError(f"{self.where}: ends inside {name}")
+        self.at += size
+        return bytes(self.data[self.at - size : self.at])
+
+    def rest(self, value: bytes | memoryview) -> bytes | memoryview:
+        at, self.at = self.at, len(self.data)
+        return self.data[at:]
+
+    def end(self) -> None:
+        """FormatError unless every byte was read."""
+        if self.at != len(self.data):
+            raise FormatError(f"{self.where}: {len(self.data) - self.at} bytes too many")

@@ -1,0 +1,154 @@
+"""Ids of a file's indices, of codecs with codebooks, and files of ids; see `models.discrete` for their three forms."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...models.base.discrete import Discrete, IdTokens
+from ..coding.groups import Group, Pixels, group_length, group_spec, group_times, read_alpha, use_symbols
+from ..coding.ports import EncoderPort
+from ..coding.stream import cut
+from ..errors import ParameterError
+from ..format.header import GroupHead
+from ..format.writer import ContainerWriter
+
+if TYPE_CHECKING:
+    from ...models.base.family import Family, GroupSpec
+    from .clip import Clip
+
+KINDS = ("latents", "ids", "packed", "bytes")
+BEGIN, END = 256, 257  # ids around the bytes of a file
+
+
+def discrete(family: Family) -> Discrete:
+    """The family, which has codebooks.  ParameterError for one that has not."""
+    if not isinstance(family, Discrete):
+        raise ParameterError(f"codec {family.name} has no codebooks, so no ids; vqgan has")
+    return family
+
+
+def read_codes(clip: Clip, start: int, stop: int) -> Tensor:
+    """Codes (T, h, w, Q) of frames start..stop-1.  No pixels are made."""
+    family, head = discrete(clip.family), clip.reader.header
+    parts = []
+    for number in clip.reader.numbers(start, stop):
+        data = clip.reader.group(number)
+        codes = use_symbols(family, head, data, clip.limits, family.ids)
+        parts.append(codes[max(0, start - data.head.first) : stop - data.head.first])
+    return torch.cat(parts)
+
+
+def read_kind(clip: Clip, start: int, stop: int, kind: str) -> IdTokens | Tensor:
+    """What `Clip.tokens` returns for a kind other than latents."""
+    if kind == "bytes":
+        if (start, stop) != (0, len(clip)):
+            raise ParameterError("a part of the frames is no file: kind bytes takes them all")
+        return torch.tensor([BEGIN, *clip.reader.raw(), END])
+    if kind not in KINDS:
+        raise ParameterError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+    family, codes = discrete(clip.family), read_codes(clip, start, stop)
+    spec = _spec(clip, len(codes))
+    if kind == "packed":
+        return family.packed(codes, spec)
+    times = torch.from_numpy(clip.times(start, stop))
+    return IdTokens(family.sequence(codes, spec), codes, times, family.vocabulary)
+
+
+def file_of_bytes(ids: Any) -> bytes:
+    """The file whose `tokens(kind="bytes")` these ids are.  ParameterError for what no file gives."""
+    ids = torch.as_tensor(ids)
+    inner = ids[1:-1]
+    if ids.dim() != 1 or len(ids) < 2 or int(ids[0]) != BEGIN or int(ids[-1]) != END or bool((inner >> 8 != 0).any()):
+        raise ParameterError(f"the ids of a file are {BEGIN}, its bytes 0..255, {END}")
+    return bytes(inner.tolist())
+
+
+def _spec(clip: Clip, frames: int) -> GroupSpec:
+    head = clip.reader.header
+    return group_spec(head, frames, head.quality)
+
+
+def _codes(clip: Clip, ids: Any) -> tuple[Discrete, Tensor, GroupSpec]:
+    """Ids in any form as the codes of frames of the clip's size and quality."""
+    family, ids = discrete(clip.family), torch.as_tensor(ids.codes if isinstance(ids, IdTokens) else ids)
+    if ids.dim() not in (2, 4) or not len(ids):
+        raise ParameterError(f"ids are codes (T, h, w, Q), a sequence (T, n) or bytes (T, n), not {tuple(ids.shape)}")
+    spec = _spec(clip, len(ids))
+    try:
+        return family, family.codes_of(ids, spec), spec
+    except ValueError as error:
+        raise ParameterError(str(error)) from error
+
+
+def paint_ids(clip: Clip, ids: Any) -> Pixels:
+    """Frames uint8 (T, H, W, C) of ids in any form; size, channels and quality are the clip's."""
+    family, codes, spec = _codes(clip, ids)
+    clip.limits.check_array(spec.frames, spec.width, spec.height)
+    return np.asarray(family.from_ids(codes, spec).cpu().numpy())
+
+
+def encode_ids(ids: Any, like: Clip, *, gop: int | None = None) -> bytes:
+    """A file of these ids, in any form, with the size, rate, quality and weights of `like`; it has as many frames.
+
+    ParameterError for ids that are none of such frames, and beside a clip with alpha.
+    """
+    family, codes, _ = _codes(like, ids)
+    head = replace(like.reader.header, announced=len(codes), start=0)
+    if head.alpha or (head.still and len(codes) != 1):
+        raise ParameterError("ids hold no alpha" if head.alpha else f"a picture has one frame, not {len(codes)}")
+    sink = io.BytesIO()
+    writer = ContainerWriter(sink, head, like.limits)
+    length = group_length(gop, family, head, like.limits)
+    for first in range(0, len(codes), length):
+        part = codes[first : first + length]
+        port = EncoderPort(family.tables)
+        family.put_ids(part, group_spec(head, len(part), head.quality), port)
+        writer.group(GroupHead(first, len(part), head.quality), port.finish())
+    writer.finish()
+    return sink.getvalue()
+
+
+def restored(clip: Clip, erasures: Any, start: int, stop: int) -> Iterator[Group]:
+    """Frames start..stop-1 group by group with the indices in `erasures` restored; see `Clip.restore`."""
+    family, head = discrete(clip.family), clip.reader.header
+    given = _masks(erasures)
+    masks = [given] if isinstance(given, Tensor) else given
+    try:
+        family.lost(given, _spec(clip, stop - start))  # the shapes
+    except ValueError as error:
+        raise ParameterError(str(error)) from error
+    for number in clip.reader.numbers(start, stop):
+        data = clip.reader.group(number)
+        first, frames = data.head.first, data.head.frames
+        parts = [_place(mask, first - start, frames) for mask in masks]
+        lost = family.lost(parts[0] if isinstance(given, Tensor) else parts, group_spec(head, frames, head.quality))
+
+        def show(spec: GroupSpec, port: Any, lost: list[Tensor] = lost) -> Tensor:
+            return family.conceal(spec, port, lost)
+
+        pixels = use_symbols(family, head, data, clip.limits, show).cpu().numpy()
+        yield cut(Group(first, pixels, read_alpha(head, data), group_times(head, data.head)), start, stop)
+
+
+def _masks(erasures: Any) -> Tensor | list[Tensor]:
+    single = isinstance(erasures, (Tensor, np.ndarray))
+    try:
+        masks = [torch.as_tensor(mask) for mask in ([erasures] if single else erasures)]
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"erasures are bool (T, h, w), or one such mask a codebook: {error}") from error
+    return masks[0] if single else masks
+
+
+def _place(mask: Tensor, first: int, frames: int) -> Tensor:
+    """`frames` rows of the mask from row `first` on; nothing is lost where it has none."""
+    out = torch.zeros(frames, *mask.shape[1:], dtype=torch.bool)
+    a, b = max(0, first), min(len(mask), first + frames)
+    out[a - first : b - first] = mask[a:b]
+    return out

@@ -1,0 +1,181 @@
+"""Files to tokens: written as safetensors, searched by reading few groups, put into a language model's prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..atomic import check_target, output
+from ..coding.stream import Range
+from ..errors import ParameterError
+from ..limits import DEFAULT_LIMITS, Limits
+from .clip import Clip
+
+if TYPE_CHECKING:
+    from ...models.tokens import TokenSet
+
+_DESCRIPTION = 270  # EXIF tag
+
+
+@dataclass(frozen=True)
+class TokensReport:
+    """cells: of the grid, padding not counted; bytes_read: of `bytes`; seconds: reading, reducing and writing."""
+
+    tokens: int
+    cells: int
+    channels: int
+    frames: int
+    reduce: str
+    codec: str
+    quality: float
+    bytes_read: int
+    bytes: int
+    seconds: float
+    query_dependent: bool
+
+
+def tokens_file(
+    source: Any,
+    target: str,
+    *,
+    reduce: str = "bits",
+    budget: Any = 1.0,
+    frames: Range | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    whiten: bool = False,
+    channels: int | None = None,
+    force: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> TokensReport:
+    """Write the tokens of a file as safetensors: the tensors of TokenSet.tensors(), and what made them as metadata.
+
+    channels: of the latents, the first so many (`Clip.latents`); None: all.
+    ParameterError when the target exists and not `force`, or the reduction cannot be done.
+    """
+    from safetensors.torch import save
+
+    check_target(target, force)
+    begun = time.monotonic()
+    with Clip(source, device=device, limits=limits) as clip:
+        start, stop = frames or (None, None)
+        stop = len(clip) if stop is None else min(stop, len(clip))
+        found = clip.tokens(start or 0, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten, channels=channels)
+        info = clip.info
+        made = {"codec": info.codec, "weights": info.weights, "quality": f"{info.quality:g}", "reduce": reduce}
+        made |= {"budget": str(budget), "frames": f"{start or 0}:{stop}", "channels": str(found.x.shape[1])}
+        with output(target, force) as file:
+            file.write(save(found.tensors(), made))
+        return TokensReport(
+            tokens=len(found),
+            cells=found.assign.numel(),
+            channels=found.x.shape[1],
+            frames=stop - (start or 0),
+            reduce=reduce,
+            codec=info.codec,
+            quality=info.quality,
+            bytes_read=clip.bytes_read,
+            bytes=info.bytes,
+            seconds=time.monotonic() - begun,
+            query_dependent=found.query_dependent,
+        )
+
+
+# -- what the index says before anything is decoded --------------------------------------------------------------------
+
+
+def group_bits(clip: Clip) -> Tensor:
+    """(G,) float32 bits of each group, from the index alone: no payload is read."""
+    return torch.tensor([8.0 * entry.size for entry in clip.reader.entries])
+
+
+def surprise(spent: Tensor) -> Tensor:
+    """(G,) how far each group's bits lie from the mean of its two neighbours: large at what comes suddenly."""
+    padded = torch.cat([spent[:1], spent, spent[-1:]])
+    return (spent - (padded[:-2] + padded[2:]) / 2).abs()
+
+
+def search(clip: Clip, query: Tensor, picks: int, reads: int | None = None, rounds: int = 4) -> list[int]:
+    """The `picks` groups of a clip that hold the cell nearest to `query` (C,), ascending, reading few of them (T*).
+
+    reads   groups that may be read, by default four times `picks`
+    """
+    from ...models.tokens.methods.scores import unit
+    from ...models.tokens.modules.search import search as choose
+
+    direction = unit(query)
+
+    def near(number: int) -> float:
+        entry = clip.reader.entries[number]
+        grid = clip.latents(entry.first, entry.first + entry.frames)
+        return float((unit(grid.x)[grid.valid] @ direction).max())
+
+    return choose(near, surprise(group_bits(clip)), picks, rounds, reads)
+
+
+def richest(clip: Clip, count: int) -> list[int]:
+    """The `count` groups of most bits, ascending, chosen before decoding; of equal ones the first."""
+    order = torch.sort(group_bits(clip), descending=True, stable=True).indices
+    return sorted(order[:count].tolist())
+
+
+def description(clip: Clip) -> str:
+    """The text that describes a file (EXIF ImageDescription), read without its groups; empty where there is none.
+
+    What a search by words alone needs (vision-free retrieval): it works where the payload is withheld.
+    """
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(clip.reader.metadata().exif or b"")
+    return str(exif.get(_DESCRIPTION, "")).strip("\0 ")
+
+
+class TokenProcessor:
+    """`processor(text, video="clip.tsr")`: what a language model's forward takes, straight from a file.
+
+    tokenizer   text -> list of ids; a Hugging Face tokenizer or any callable
+    embed       (S,) ids -> (S, D), the model's own embedding
+    projector   latents to the model's width (models.tokens.projector.Projector)
+    token_id    the placeholder that stands for the video in the ids
+    options     of TokenSet.to_transformers
+    """
+
+    def __init__(
+        self,
+        tokenizer: Callable[[str], Any],
+        embed: Callable[[Tensor], Tensor],
+        projector: Callable[[Tensor], Tensor],
+        token_id: int,
+        *,
+        reduce: Any = "bits",
+        budget: Any = 256,
+        **options: Any,
+    ) -> None:
+        self.tokenizer, self.embed, self.projector, self.token_id = tokenizer, embed, projector, token_id
+        self.reduce, self.budget, self.options = reduce, budget, options
+
+    def __call__(self, text: str, *, video: Any, frames: Range | None = None, **changes: Any) -> dict[str, Any]:
+        """inputs_embeds, position_ids, attention_mask, input_ids, next_position; `tokens` is the TokenSet."""
+        given = self.tokenizer(text)
+        ids = given["input_ids"] if hasattr(given, "keys") else given
+        tokens = self.tokens(video, frames, **changes)
+        try:
+            found = tokens.to_transformers(
+                torch.as_tensor(ids), self.embed, token_id=self.token_id, projector=self.projector, **self.options
+            )
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+        return {**found, "tokens": tokens}
+
+    def tokens(self, video: Any, frames: Range | None = None, **changes: Any) -> TokenSet:
+        """The reduced tokens of a .tsr file; `changes` to `reduce` and `budget` for this call alone."""
+        with Clip(video) as clip:
+            start, stop = frames or (None, None)
+            found: TokenSet = clip.tokens(start or 0, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})
+            return found

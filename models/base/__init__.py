@@ -1,0 +1,1 @@
+"""What a codec family, a training task and a symbol port are to the rest of the package."""

@@ -1,0 +1,102 @@
+"""What a codec family is to the rest of the package.
+
+A family turns frames into integer symbols and back.  It is handed a symbol port and never sees bytes:
+
+    encode   port.put(symbols, indices)     symbols int32, indices uint8, both 1-D and of equal length
+    decode   symbols = port.get(indices)    indices name the CDF table that codes each symbol
+
+Which table codes a symbol depends only on integers already decoded, so a stream decodes on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from ...entropy import Tables
+
+QUALITY_STEPS = 64  # quality 0..100 travels as an integer of 1/64 units
+MAX_QUALITY = 100 * QUALITY_STEPS
+
+
+class SymbolPort(Protocol):
+    """Where symbols go to (range encoder, bit meter) or come from (range decoder)."""
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        """Take int32 `symbols` (n,), each coded with the table named by uint8 `indices` (n,)."""
+
+    def get(self, indices: Tensor) -> Tensor:
+        """Return the next n symbols as int32 (n,), one for each of the uint8 `indices` (n,)."""
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """The shape of one group of frames, all that decoding needs beside the symbols."""
+
+    frames: int
+    height: int
+    width: int
+    channels: int  # 1 gray, 3 RGB
+    quality: int  # 0..MAX_QUALITY
+
+
+@dataclass
+class TokenGrid:
+    """Latents of consecutive frames, read without making pixels.
+
+    x           (T, H, W, C) float32 dequantised latents
+    bits        (T, H, W) float32, -log2 p of the symbols that were coded; sums to the payload
+    bits_prior  (T, H, W) float32 expected bits known from side information alone, or None
+    codes       (T, H, W) or (T, H, W, Q) int64 codebook indices, or None
+    times       (T,) float64 seconds
+    frame_type  (T,) int64, 0 intra, 1 predicted
+    valid       (T, H, W) bool, False where a cell holds padding only
+    levels      coarser or finer grids of the same frames, or None
+    """
+
+    x: Tensor
+    bits: Tensor | None
+    bits_prior: Tensor | None
+    codes: Tensor | None
+    times: Tensor
+    frame_type: Tensor
+    valid: Tensor
+    levels: list[Tensor] | None = None
+
+
+class Family(Protocol):
+    """One codec family with its weights loaded.  Stateless between calls; usable from several threads."""
+
+    name: ClassVar[str]
+    tables: Tables  # every CDF table that `put` and `get` may name
+    stride: ClassVar[int]  # pixels per latent cell, both ways
+    channels: int  # latent channels C
+    decoders: tuple[str, ...]  # synthesis networks that read the same stream, best default first
+    default_gop: ClassVar[int]
+    options: ClassVar[dict[str, str]]  # what `configure` takes besides effort: name -> one line of help
+
+    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+        """Put the symbols of uint8 `frames` (T, H, W, channels) to the port."""
+
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
+        """Get a group's symbols and return its frames, uint8 (T, H, W, channels)."""
+
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+        """Get a group's symbols and return its latents (`times` counts frames from 0); no synthesis is run."""
+
+    def configure(self, effort: str, **options: object) -> Family:
+        """The family that encodes with this effort (fast, medium or slow) and options; ValueError names a bad one."""
+
+    def to(self, device: torch.device) -> Family:
+        """The same family with its networks on `device`."""
+
+
+@runtime_checkable
+class ReadsFirst(Family, Protocol):
+    """A family that codes latents from coarse to fine: the first channels can be read without the others."""
+
+    def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> TokenGrid:
+        """Latents of 1 <= `channels` channels.  Symbols at the group's end may stay; `bits` are those of the others."""

@@ -1,0 +1,100 @@
+"""Families whose encoder fits a network to each group, and families that paint single frames of one.
+
+Fitting takes minutes, so a size cannot be found by encoding again and again: the family is told the bytes a frame and
+meets them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from .family import MAX_QUALITY, QUALITY_STEPS, Family, GroupSpec, SymbolPort
+
+MIDDLE_RATE = 0.0625  # bits a pixel at quality 50: HNeRV's 1.5 M parameters on 132 frames of 1280x720
+DOUBLING = 12.5  # by so much more quality the rate doubles
+
+
+@dataclass(frozen=True)
+class FitStatus:
+    """How a fit stands.
+
+    part      0..1 of the fitting of this group
+    psnr      dB, mean over the frames fitted last
+    bits      that weights and embeddings take now; 0 before they are rounded
+    seconds   of this segment, by the clock
+    earlier   CPU seconds that the runs before this one gave to the group, told once, where it goes on
+    """
+
+    part: float
+    epoch: int
+    psnr: float
+    bits: float
+    seconds: float
+    earlier: float = 0.0
+
+
+Watch = Callable[[FitStatus], None]
+
+
+class Store(Protocol):
+    """Keeps the state of fits between runs, by a key that names frames and settings."""
+
+    def load(self, key: str) -> dict[str, Tensor] | None:
+        """What was saved last under `key`."""
+
+    def save(self, key: str, state: dict[str, Tensor]) -> None:
+        """Replace what is kept under `key`."""
+
+
+@runtime_checkable
+class Fits(Family, Protocol):
+    """A family that fits; see the module."""
+
+    def fitting(
+        self,
+        *,
+        frame_bytes: float | None = None,
+        frames: int | None = None,
+        watch: Watch | None = None,
+        store: Store | None = None,
+    ) -> Fits:
+        """The same family with what is given set anew.
+
+        frame_bytes   of symbols, at most, on average over each group; without it the quality says the rate
+        frames        of the whole clip, over which time limits are spread
+        """
+
+
+class GroupPainter(Protocol):
+    """A group whose symbols are read."""
+
+    def paint(self, times: Tensor, decoder: str) -> Tensor:
+        """float64 positions (n,) in 0..frames-1 -> uint8 (n, H, W, channels); each costs the same.
+
+        Between two frames their embeddings are mixed.
+        """
+
+
+@runtime_checkable
+class PaintsFrames(Family, Protocol):
+    """A family that paints any frame of a group by itself."""
+
+    def open_group(self, spec: GroupSpec, port: SymbolPort) -> GroupPainter:
+        """Get a group's symbols."""
+
+
+def rate_of(quality: int) -> float:
+    """Bits a pixel that a fitting family aims at for a quality 0..MAX_QUALITY."""
+    return float(MIDDLE_RATE * 2.0 ** ((quality / QUALITY_STEPS - 50) / DOUBLING))
+
+
+def quality_of(rate: float) -> int:
+    """The quality 0..MAX_QUALITY whose rate is nearest."""
+    from math import log2
+
+    quality = round(QUALITY_STEPS * (50 + DOUBLING * log2(max(rate, 1e-9) / MIDDLE_RATE)))
+    return min(max(quality, 0), MAX_QUALITY)

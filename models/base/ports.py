@@ -1,0 +1,65 @@
+"""Symbol ports that models put around another one, or in its place; and numbers of a few bits through any port."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...entropy import Tables
+from .family import SymbolPort
+
+
+class Metered:
+    """A port that adds up the bits of what passes, in `spent`."""
+
+    def __init__(self, port: SymbolPort, tables: Tables) -> None:
+        self.port, self.tables, self.spent = port, tables, 0.0
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        self.port.put(symbols, indices)
+        self._add(symbols, indices)
+
+    def get(self, indices: Tensor) -> Tensor:
+        symbols = self.port.get(indices)
+        self._add(symbols, indices)
+        return symbols
+
+    def _add(self, symbols: Tensor, indices: Tensor) -> None:
+        self.spent += float(self.tables.bits(symbols.numpy(), indices.numpy()).sum(dtype="float64"))
+
+
+class Nowhere:
+    """A port that forgets what it is given."""
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        pass
+
+    def get(self, indices: Tensor) -> Tensor:
+        raise TypeError("this port only takes symbols")
+
+
+class Zeros:
+    """A port that answers zeros."""
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        raise TypeError("this port only gives symbols")
+
+    def get(self, indices: Tensor) -> Tensor:
+        return torch.zeros(len(indices), dtype=torch.int32)
+
+
+class Held:
+    """A port that keeps what is put until it is released to another."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Tensor, Tensor]] = []
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        self.calls.append((symbols, indices))
+
+    def get(self, indices: Tensor) -> Tensor:
+        raise TypeError("this port only takes symbols")
+
+    def release(self, port: SymbolPort) -> None:
+        for symbols, indices in self.calls:
+            port.put(symbols, indices)

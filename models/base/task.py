@@ -1,0 +1,56 @@
+"""What the trainer asks of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class TrainingTask(nn.Module):
+    """What the trainer asks of a family: a module that holds the model and knows its own loss."""
+
+    def initialise(self, images: list[Tensor]) -> None:
+        """Set what should come from data before training; images uint8 (3, H, W) of any sizes."""
+        raise NotImplementedError
+
+    def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Any] | None:
+        """What `loss` is given, where a task makes it of the training samples itself; None: crops of pictures."""
+        return None
+
+    def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Pixels (B, 3, H, W) float in 0..255, or what `batches` makes -> the loss and scalars to log.
+
+        Random choices come from `generator`.
+        """
+        raise NotImplementedError
+
+    def examine(self, samples: list[Tensor]) -> dict[str, float] | None:
+        """Scalars of held-out samples, for a task that `rate_distortion` does not fit."""
+        return None
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameter groups: params, optimiser ("muon" or "adam") and lr at the schedule's peak."""
+        raise NotImplementedError
+
+    def after_step(self, step: int) -> None:
+        """Whatever must hold after each optimiser step (projections, tables)."""
+        raise NotImplementedError
+
+    def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
+        """One whole picture (1, 3, H, W): bits per pixel, and the reconstruction rounded to 0..255."""
+        raise NotImplementedError
+
+    def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Tensors and metadata of the weights file; may freeze this task.  ValueError when a bound does not hold."""
+        raise NotImplementedError
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take the tensors of an exported weights file as the start of further training."""
+        raise NotImplementedError
+
+    def adopt(self, tensors: dict[str, Tensor]) -> None:
+        """Take a part that this task does not train from another weights file, before export."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Motion fields: how they are found, ordered, coded and applied."""

@@ -1,0 +1,1 @@
+"""Networks of floats and how they are optimised: synthesis, the same folded for one quality, Muon."""

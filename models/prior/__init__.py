@@ -1,0 +1,1 @@
+"""Which table codes which symbol: fixed-point networks, the ladder of tables, rounding along the walk."""

@@ -1,0 +1,44 @@
+"""Numbers of a few bits through any symbol port, and ports whose ladder of tables stands elsewhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..base.family import SymbolPort
+from .ladder import TABLES
+
+
+class Shifted:
+    """A port whose ladder stands at `first` in the tables; the uniform tables stay where they are."""
+
+    def __init__(self, port: SymbolPort, first: int) -> None:
+        self.port, self.first = port, first
+
+    def put(self, symbols: Tensor, indices: Tensor) -> None:
+        self.port.put(symbols, shifted(indices, self.first))
+
+    def get(self, indices: Tensor) -> Tensor:
+        return self.port.get(shifted(indices, self.first))
+
+
+def shifted(indices: Tensor, first: int) -> Tensor:
+    """Indices of a ladder that stands at `first`: uint8 (n,)."""
+    return indices + (indices < TABLES).to(torch.uint8) * first if first else indices
+
+
+def put_number(port: SymbolPort, value: int, bits: int) -> None:
+    """Put 0 <= value < 1 << bits on the uniform table of so many bits, 1..MAX_SHIFT."""
+    port.put(torch.tensor([value], dtype=torch.int32), _uniform(bits))
+
+
+def get_number(port: SymbolPort, bits: int) -> int:
+    """Get what `put_number` put.  ValueError for anything else, which only a forged stream holds."""
+    value = int(port.get(_uniform(bits)))
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"a number of {bits} bits is {value}")
+    return value
+
+
+def _uniform(bits: int) -> Tensor:
+    return torch.tensor([TABLES - 1 + bits], dtype=torch.uint8)

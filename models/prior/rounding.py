@@ -1,0 +1,93 @@
+"""Rate-distortion rounding along a prior's walk, for batches, as training sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .bands import BandPrior, Slice, hard, interpolated_bits, parity_mask
+from .ladder import REACH, RUNGS, TABLES, cost_table, initial_pmf, lookup, refit
+
+
+class Ladder(nn.Module):
+    """The ladder of `prior.ladder` while it is fitted: probabilities, what fell on each rung, costs in bits."""
+
+    pmf: Tensor
+    counts: Tensor
+    costs: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("pmf", initial_pmf())
+        self.register_buffer("counts", torch.zeros(TABLES, REACH + 2, dtype=torch.float64))
+        self.register_buffer("costs", cost_table(self.pmf))
+
+    @torch.no_grad()
+    def count(self, values: Tensor, rungs: Tensor) -> None:
+        """Take symbols into the histograms that the tables are fitted to."""
+        flat = hard(rungs).flatten() * (REACH + 2) + values.abs().clamp(max=REACH + 1).long().flatten()
+        self.counts += torch.bincount(flat, minlength=RUNGS * (REACH + 2)).view(RUNGS, -1)[:TABLES]
+
+    @torch.no_grad()
+    def refit(self, decay: float = 0.9) -> None:
+        """Fit the tables to what fell on them; older counts fade."""
+        self.pmf.copy_(refit(self.counts))
+        self.counts.mul_(decay)
+        self.costs.copy_(cost_table(self.pmf))
+
+
+@dataclass
+class Rounded:
+    """Integers and rungs of every level but the low one, packet first, the low band, and bits (B,)."""
+
+    levels: list[Tensor]
+    rungs: list[Tensor]
+    low: Tensor
+    bits: Tensor
+
+
+def round_along(
+    prior: BandPrior,
+    costs: Tensor,
+    scaled: Sequence[Tensor],
+    low: Tensor,
+    quality: Tensor,
+    *,
+    weight: float,
+    gray_slices: int,
+    hints: Sequence[Tensor] | None = None,
+) -> Rounded:
+    """Round bands in quantisation steps: scaled packet (B, n, h, w), then details fine to coarse; low (B, 3, ., .)."""
+    kept: dict[tuple[int, int], list[Tensor]] = {}
+    spent: list[Tensor] = []
+
+    def code(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
+        y = scaled[level][:, part.start : part.start + part.count]
+        mask = parity_mask(y.shape[2], y.shape[3], y.device) == (parity == 0)
+        q = round_cheaply(y, hard(rung), costs, weight)
+        spent.append((interpolated_bits(costs, rung, q.abs()) * mask).sum((1, 2, 3)))
+        kept.setdefault((level, part.start), []).append(rung * mask)
+        return q * mask
+
+    low = torch.floor(low + 0.5)
+    sizes = [(plane.shape[2], plane.shape[3]) for plane in scaled]
+    spent.append(interpolated_bits(costs, prior.low_rungs(quality, sizes[-1]), low.abs()).sum((1, 2, 3)))
+    details, packet = prior.walk(quality, sizes, code, 3, gray_slices, hints)
+    owners = [prior.packet, *(prior.pyramid for _ in details)]
+    rungs = [
+        torch.cat([torch.stack(kept[level, part.start]).sum(0) for part in owner.parts()], 1)
+        for level, owner in enumerate(owners)
+    ]
+    return Rounded([packet, *details], rungs, low, torch.stack(spent).sum(0))
+
+
+def round_cheaply(y: Tensor, rung: Tensor, costs: Tensor, weight: float) -> Tensor:
+    """Nearest integer, or the next towards zero where the bits it saves are worth its error."""
+    nearest = torch.floor(y.abs() + 0.5)
+    smaller = (nearest - 1).clamp(min=0)
+    saved = lookup(costs, rung, nearest) - lookup(costs, rung, smaller)
+    worse = (y.abs() - smaller).square() - (y.abs() - nearest).square()
+    return torch.where(weight * saved > worse, smaller, nearest) * y.sign()

@@ -1,0 +1,1 @@
+"""Ways to reduce tokens: scores, selection, merging, pooling, transforms, budgets, and their registry."""

@@ -1,0 +1,1 @@
+"""Trainable modules and stateful helpers around tokens: resamplers, projectors, memory, schedules."""

@@ -1,0 +1,1 @@
+"""What only training needs: tasks and losses of every family, recordings, fitted tables."""

@@ -1,0 +1,144 @@
+"""The training task of the encoder's network, see `analysis`: priors and tables stay as they are, so symbols do.
+
+Nothing is learnt through a rounding.  Each step rounds by the network's moves, decodes, and takes from the gradient of
+the squared error where each coefficient should have been: its integer minus the gradient over the curvature that an
+orthonormal transform has, as `refinement` does.  The network learns that by regression, each picture's error relative
+to what rounding takes from it, so that every quality counts alike.  Option `decoders` lets the synthesis networks
+follow, by the error of the same decoded pictures: then the run makes new weights, and the network belongs to these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base.family import MAX_QUALITY, GroupSpec
+from ..base.ports import Nowhere
+from ..base.task import TrainingTask
+from ..prior.native import Coded, NativePrior, pass_order
+from ..transform.bands import CELL, RATE_WEIGHT, Bands, step_size
+from ..wavelet.analysis import moves, quantise
+from ..wavelet.model import WaveletModel
+from .wavelet import halved, still_model
+
+FARTHEST = 0.4  # steps that a coefficient is wanted to move: gradients know no more
+LEAST_NOISE = 0.003  # squared error of rounding, in steps
+PARTS = {"standard": "synthesis", "fast": "fast"}  # names of decoders' tensors
+
+
+class AnalysisTraining(TrainingTask):
+    """See `base.task.TrainingTask`.
+
+    tensors: a weights file of family `wavelet` or `spatiotemporal`; with decoders = 1 decoders are trained, too.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], width: int = 128, blocks: int = 4, decoders: int = 0) -> None:
+        super().__init__()
+        self.model, self.owner = still_model(tensors, analysis_width=width, analysis_blocks=blocks)
+        assert self.model.analysis is not None
+        self.network = self.model.analysis.requires_grad_(True)
+        self.decoders = self.model.networks() if decoders else {}
+        for decoder in self.decoders.values():
+            decoder.requires_grad_(True)
+        self.rounding = Rounding(self.model)
+
+    def initialise(self, images: list[Tensor]) -> None:
+        """Nothing: it starts from weights."""
+
+    def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Pixels (B, 3, H, W) float in 0..255."""
+        pixels: Tensor = batch
+        quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
+        step = step_size(quality)[:, None, None, None]
+        with torch.no_grad():
+            bands = self.model.analyse(pixels)
+            scaled = Bands(bands.packet / step, [d / step for d in bands.details], bands.low / step)
+            trial, rungs = self.rounding(scaled, quality)
+        found = moves(self.model, scaled.packet, trial, rungs, quality)
+        integers, rungs = self.rounding(replace(scaled, packet=scaled.packet + found.detach()), quality)
+        rounded = integers.packet.clone()
+        errors = self.errors(pixels, replace(integers, packet=integers.packet.requires_grad_()), rungs, quality)
+        (gradient,) = torch.autograd.grad(errors[0].sum(), integers.packet, retain_graph=bool(self.decoders))
+        wanted = rounded - gradient / (2 * step.square()) - scaled.packet
+        wanted = wanted.clamp(-FARTHEST, FARTHEST)
+        size = (rounded - scaled.packet).square().mean((1, 2, 3)) + LEAST_NOISE
+        loss = ((found - wanted).square().mean((1, 2, 3)) / size).mean()
+        unmoved = (wanted.square().mean((1, 2, 3)) / size).mean()
+        scalars = {"left": float(loss.detach() / unmoved)}
+        means = [error / pixels[0].numel() for error in errors]
+        scalars["psnr"] = (10 * (255**2 / means[0].detach()).log10()).mean().item()
+        for mean in means if self.decoders else ():
+            loss = loss + (mean / (mean.detach() + 0.3)).mean()
+        return loss, scalars
+
+    def errors(self, pixels: Tensor, integers: Bands, rungs: Tensor, quality: Tensor) -> list[Tensor]:
+        """Summed squared errors (B,) of the decoders that are trained, of standard alone where none is."""
+        networks = self.decoders.values() or [self.model.synthesis]
+        painted = self.model.paint_with(networks, integers, rungs, quality)
+        return [(p[:, :, : pixels.shape[2], : pixels.shape[3]] - pixels).square().sum((1, 2, 3)) for p in painted]
+
+    @torch.no_grad()
+    def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
+        """One whole picture (1, 3, H, W): bits per pixel by table costs, and the 8-bit reconstruction."""
+        at = torch.tensor([quality], device=pixels.device)
+        integers, rungs, bits = quantise(self.model, self.model.analyse(pixels), at)
+        painted = self.model.paint(integers, rungs, at)[:, :, : pixels.shape[2], : pixels.shape[3]]
+        return float(bits / pixels[0, 0].numel()), painted.round().clamp(0, 255)
+
+    def groups(self) -> list[dict[str, Any]]:
+        found = []
+        for network, matrix_rate, vector_rate in (
+            (self.network, 1.5e-3, 1e-3),
+            *((decoder, 8e-4, 8e-4) for decoder in self.decoders.values()),
+        ):
+            matrices = [p for p in network.parameters() if p.ndim == 4]
+            found.append({"params": matrices, "optimiser": "muon", "lr": matrix_rate})
+            vectors = [p for p in network.parameters() if p.ndim != 4]
+            found.append({"params": vectors, "optimiser": "adam", "lr": vector_rate})
+        return found
+
+    def after_step(self, step: int) -> None:
+        """Nothing to keep in bounds."""
+
+    def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The networks that were trained, in half precision."""
+        tensors = halved(f"{self.owner}analysis.", self.network)
+        for name, decoder in self.decoders.items():
+            tensors |= halved(f"{self.owner}{PARTS[name]}.", decoder)
+        return tensors, {}
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from a network that `export` gave."""
+        start = f"{self.owner}analysis."
+        given = {name.removeprefix(start): t.float() for name, t in tensors.items() if name.startswith(start)}
+        self.network.load_state_dict(given)
+
+
+class Rounding:
+    """Rate-distortion rounding of batches by the kernels: six times as fast as `rounding.round_along`."""
+
+    def __init__(self, model: WaveletModel) -> None:
+        self.prior = NativePrior(model.prior, model.ladder.costs, RATE_WEIGHT)
+
+    def __call__(self, scaled: Bands, quality: Tensor) -> tuple[Bands, Tensor]:
+        """Bands in steps -> their integers and the rungs of the packet."""
+        coded = [self._one(scaled, i, int(at)) for i, at in enumerate(quality)]
+        device = scaled.packet.device
+        packet = torch.stack([torch.from_numpy(one.packet) for one in coded]).float().to(device)
+        rungs = torch.stack([torch.from_numpy(one.rungs) for one in coded]).float().to(device)
+        details = [
+            torch.stack([torch.from_numpy(one.pyramid[level].values) for one in coded]).float().to(device)
+            for level in range(len(scaled.details))
+        ]
+        return Bands(packet, details, torch.cat([one.low for one in coded]).float().to(device)), rungs
+
+    def _one(self, scaled: Bands, i: int, quality: int) -> Coded:
+        planes = [plane[i].cpu() for plane in (scaled.packet, *scaled.details)]
+        ordered = [plane.flatten(1)[:, pass_order(*plane.shape[1:])].contiguous().numpy() for plane in planes]
+        h, w = planes[0].shape[1:]
+        spec = GroupSpec(frames=1, height=CELL * h, width=CELL * w, channels=3, quality=quality)
+        return self.prior.code_kept(ordered, scaled.low[i : i + 1].cpu(), spec, Nowhere())

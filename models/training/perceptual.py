@@ -1,0 +1,103 @@
+"""The training task of decoder `perceptual`: one more synthesis network for the streams that there are.
+
+Everything else of a weights file stays as it is: pictures are coded by it, and the network, which starts as decoder
+`standard`, learns to paint what they look like.  The loss is 1 - MS-SSIM, and a little squared error that keeps colours
+and flat places, both relative to their present size.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base.family import MAX_QUALITY
+from ..base.task import TrainingTask
+from ..wavelet.analysis import quantise
+from .similarity import SMALLEST, ms_ssim
+from .wavelet import halved, still_model
+
+ERROR_WEIGHT = 0.2
+EXAMINED = (600, 1600, 2600, 3600, 4600)  # qualities of validation
+PICTURES = 12  # held-out ones at most
+
+
+class PerceptualTuning(TrainingTask):
+    """See `base.task.TrainingTask`.
+
+    tensors: a weights file of family `wavelet` or `spatiotemporal`, and its analysis network where there is one.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.model, self.owner = still_model(tensors)
+        self.model.perceptual = copy.deepcopy(self.model.synthesis)
+        self.network = self.model.perceptual
+        self.network.requires_grad_(True)
+
+    def initialise(self, images: list[Tensor]) -> None:
+        """Nothing: it starts from weights."""
+
+    def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Pixels (B, 3, H, W) float in 0..255, at least 161 pixels a side."""
+        pixels: Tensor = batch
+        quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
+        painted = self.painted(pixels, quality, "perceptual")
+        unlike = 1 - ms_ssim(painted, pixels)
+        error = (painted - pixels).square().mean((1, 2, 3))
+        loss = (unlike / (unlike.detach() + 1e-3)).mean() + ERROR_WEIGHT * (error / (error.detach() + 0.3)).mean()
+        return loss, {
+            "msssim_db": (-10 * unlike.log10()).mean().item(),
+            "psnr": (10 * (255**2 / error).log10()).mean().item(),
+        }
+
+    def painted(self, pixels: Tensor, quality: Tensor, decoder: str) -> Tensor:
+        """Pictures as they are decoded, before they are rounded."""
+        with torch.no_grad():
+            integers, rungs, _ = quantise(self.model, self.model.analyse(pixels), quality)
+        found = self.model.paint(integers, rungs, quality, decoder)
+        return found[:, :, : pixels.shape[2], : pixels.shape[3]]
+
+    @torch.no_grad()
+    def examine(self, samples: list[Tensor]) -> dict[str, float]:
+        """MS-SSIM in dB and PSNR of held-out pictures, as means over qualities, beside decoder standard.
+
+        Nothing where all are too small for MS-SSIM.
+        """
+        large = [sample for sample in samples if sample.dim() == 3 and min(sample.shape[1:]) >= SMALLEST]
+        pictures = [sample[None].float() for sample in large[:PICTURES]]
+        scalars: dict[str, float] = {}
+        if not pictures:
+            return scalars
+        for name, decoder in (("", "perceptual"), ("_standard", "standard")):
+            unlike, error = [], []
+            for picture in pictures:
+                for at in EXAMINED:
+                    shown = self.painted(picture, torch.tensor([at]), decoder).round().clamp(0, 255)
+                    unlike.append(1 - ms_ssim(shown, picture))
+                    error.append((shown - picture).square().mean())
+            scalars[f"msssim_db{name}"] = float((-10 * torch.cat(unlike).log10()).mean())
+            scalars[f"psnr{name}"] = float((10 * (255**2 / torch.stack(error)).log10()).mean())
+        return scalars
+
+    def groups(self) -> list[dict[str, Any]]:
+        parameters = list(self.network.parameters())
+        return [
+            {"params": [p for p in parameters if p.ndim == 4], "optimiser": "muon", "lr": 1e-3},
+            {"params": [p for p in parameters if p.ndim != 4], "optimiser": "adam", "lr": 1e-3},
+        ]
+
+    def after_step(self, step: int) -> None:
+        """Nothing to keep in bounds."""
+
+    def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The network alone, in half precision."""
+        return halved(f"{self.owner}perceptual.", self.network), {}
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `export` gave."""
+        start = f"{self.owner}perceptual."
+        self.network.load_state_dict({name.removeprefix(start): t.float() for name, t in tensors.items()})

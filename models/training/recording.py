@@ -1,0 +1,209 @@
+"""What priors and networks of predicted frames learn from, met while clips are coded in closed loop.
+
+Priors: residuals and hints.  Networks: what they read of a decoded frame, and what its bands lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .. import _kernels
+from ..base.family import GroupSpec, SymbolPort
+from ..base.ports import Held, Nowhere
+from ..motion.field import MotionCoder
+from ..spatiotemporal.encoder import FrameEncoder, Search
+from ..spatiotemporal.group import INTRA, FrameRead, Group, Prior, frame_quality
+from ..spatiotemporal.model import OUTPUTS
+from ..spatiotemporal.painting import LIFTED, FramePainter, GroupPainter
+from ..spatiotemporal.prediction import Modes, Prediction
+from ..spatiotemporal.transform import Levels, Planes, hints, restore
+from ..spatiotemporal.velocity import Field
+from ..transform.lifted import LOW_FACTOR
+from ..wavelet.native import NativeWavelet
+from .motion_tables import Recorded
+
+DEAD_ZONE = 0.38  # added before rounding down, while the priors are not trained
+HIGH_BANDS = np.array([band for band in range(OUTPUTS) if band % 64], np.int32)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One predicted frame.  levels: residuals in steps, packet first, float16 (n, h, w); low (3, ., .); hints uint8."""
+
+    references: int
+    quality: int
+    levels: list[Tensor]
+    low: Tensor
+    hints: list[Tensor]
+
+
+def cropped(example: Example, cells: int, generator: torch.Generator) -> Example:
+    """A random square of every level, `cells` a side on level 0, a multiple of 16."""
+    h, w = example.levels[0].shape[1:]
+
+    def start(side: int) -> int:
+        return 16 * int(torch.randint((side - cells) // 16 + 1, (1,), generator=generator))
+
+    y, x = start(h), start(w)
+
+    def cut(plane: Tensor, level: int) -> Tensor:
+        return plane[:, y >> level : (y + cells) >> level, x >> level : (x + cells) >> level]
+
+    return replace(
+        example,
+        levels=[cut(plane, level) for level, plane in enumerate(example.levels)],
+        low=cut(example.low, len(example.levels) - 1),
+        hints=[cut(plane, level) for level, plane in enumerate(example.hints)],
+    )
+
+
+class NoMotion(MotionCoder):
+    """Stands for a motion coder whose symbols nobody wants; keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.recorded: list[Recorded] = []
+
+    def put(
+        self, port: SymbolPort, fields: Sequence[Field], modes: Modes | None, guesses: Sequence[Field | None]
+    ) -> list[Field]:
+        self.recorded.append(Recorded(fields, modes, guesses))
+        return list(fields)
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A square of one predicted frame, or all of it, as decoded.
+
+    words: bfloat16 (INPUTS, h, w), see `FramePainter.describe`; lacking: float16 (192, h, w), what is to be added to
+    the packet bands, in steps at unit synthesis gain.
+    """
+
+    quality: int
+    words: Tensor
+    lacking: Tensor
+
+
+@dataclass
+class Recording:
+    """What is to be kept of clips, and what was.  painter: makes `Painting`s, squares of `cells` a side or whole."""
+
+    generator: torch.Generator
+    priors: bool = True
+    painter: FramePainter | None = None
+    cells: int | None = None
+    examples: list[Example] = field(default_factory=list)
+    paintings: list[Painting] = field(default_factory=list)
+
+    def number(self, limit: int) -> int:
+        return int(torch.randint(limit, (1,), generator=self.generator))
+
+    def keep(self, frame: FrameRead, original: Planes, painter: GroupPainter) -> None:
+        """Keep a predicted frame as trained priors code it; painter: of its group."""
+        moved = painter.moved(frame)
+        painter.keep(frame, moved, torch.empty(0))
+        packet, low = painter.painter.bands(frame, moved)
+        words = painter.painter.describe(frame, packet, low)
+        lacking = lacking_bands(frame.quality, packet, low, original, painter.painter)
+        h, w = words.shape[1:]
+        if self.cells is not None:
+            rows, columns = min(self.cells, h), min(self.cells, w)
+            y, x = self.number(h - rows + 1), self.number(w - columns + 1)
+            cut = (slice(None), slice(y, y + rows), slice(x, x + columns))
+            words, lacking = words[cut].clone(), lacking[cut].clone()
+        self.paintings.append(Painting(frame.quality, words, lacking))
+
+
+def lacking_bands(
+    quality: int, packet: NDArray[np.int32], low: Tensor, original: Planes, painter: FramePainter
+) -> Tensor:
+    """float16 (192, h, w): packet bands of the original less decoded ones (`FramePainter.bands`), in steps."""
+    bands, plane = _kernels.exact_analyse(original, HIGH_BANDS)
+    lifted = np.empty((OUTPUTS, *bands.shape[1:]), np.float32)
+    lifted[HIGH_BANDS], lifted[::64] = bands, plane
+    lifted[painter.native.order] -= packet
+    lifted[::64] -= low.numpy() / LOW_FACTOR
+    factors = LIFTED / painter.native.at(quality).backward
+    return torch.from_numpy(lifted * factors[:, None, None]).half()
+
+
+class Recorder(FrameEncoder):
+    """Codes a frame, with the priors or, before they are trained, with a plain dead zone, and keeps what it met."""
+
+    recording: Recording
+    painter: GroupPainter | None = None  # of the group, where networks learn
+    trained = True
+
+    def put_predicted(
+        self,
+        at: int,
+        offset: int,
+        latents: Levels,
+        prediction: Prediction,
+        fields: list[Field],
+        modes: Modes | None,
+        motion: Held,
+    ) -> None:
+        if self.recording.priors or not self.trained:
+            self.keep_residual(at, offset, latents, prediction, fields)
+        if self.trained:
+            super().put_predicted(at, offset, latents, prediction, fields, modes, motion)
+
+    def keep_residual(self, at: int, offset: int, latents: Levels, prediction: Prediction, fields: list[Field]) -> None:
+        quality = frame_quality(self.group.spec.quality, offset)
+        steps = self.prior.steps.at(quality)
+        exact = [
+            (known - expected) * level.inverse[:, None, None]
+            for known, expected, level in zip(latents, prediction.latents, steps.levels, strict=True)
+        ]
+        heard = hints([prediction.latents, prediction.doubt], steps)
+        self.recording.examples.append(
+            Example(
+                len(self.group.places[at].references),
+                quality,
+                [torch.from_numpy(s.astype(np.float16)) for s in exact[:-1]],
+                torch.from_numpy(exact[-1].astype(np.float16)),
+                [torch.from_numpy(h.astype(np.uint8)) for h in heard],
+            )
+        )
+        if not self.trained:
+            restored = restore([_dead_zone(s) for s in exact], steps, prediction.latents)
+            self.group.add(at, restored, prediction.latents, fields)
+
+    def add(self, *args: Any) -> FrameRead:
+        frame = super().add(*args)
+        if self.painter is not None and frame.kind == INTRA:
+            self.painter.paint(frame)
+        elif self.painter is not None:
+            self.recording.keep(frame, self.prior.transform.planes(self.pixels), self.painter)
+        return frame
+
+
+def _dead_zone(scaled: NDArray[np.float32]) -> NDArray[np.int32]:
+    rounded: NDArray[np.int32] = (np.sign(scaled) * np.floor(np.abs(scaled) + DEAD_ZONE)).astype(np.int32)
+    return rounded
+
+
+def record(
+    prior: Prior, native: NativeWavelet, clips: Sequence[Tensor], trained: bool, recording: Recording
+) -> Recording:
+    """Fill `recording` from uint8 clips (T, H, W, 3), each coded once at a random quality, depth and block size."""
+    number = recording.number
+    for clip in clips:
+        search = replace(Search(), depth=(0, 1, 2, 3, 3, 3, 4)[number(7)], block=(8, 16)[number(2)])
+        frames = clip[: 8 if search.depth == 0 else None]
+        spec = GroupSpec(len(frames), clip.shape[1], clip.shape[2], clip.shape[3], number(6401))
+        assert search.depth is not None
+        group = Group(prior, spec, search.depth, search.block)
+        painter = None if recording.painter is None else GroupPainter(recording.painter, spec, "standard")
+        for at, place in enumerate(group.places):
+            recorder = Recorder(group, native, search, np.ascontiguousarray(frames[place.number].numpy()), Nowhere())
+            recorder.trained, recorder.recording, recorder.painter = trained, recording, painter
+            recorder.put(at)
+    return recording

@@ -1,0 +1,1 @@
+"""Wavelet packet, layout of the bands, steps and gains, the lifted (integer) transform."""

@@ -1,0 +1,1 @@
+"""Family wavelet: every frame by itself, linear encoder, learned prior and synthesis network."""

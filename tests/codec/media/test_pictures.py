@@ -1,0 +1,274 @@
+"""Pictures in and out: every mode, orientation, size, metadata."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from tessera.codec.errors import ParameterError, UnsupportedError
+from tessera.codec.media import Frame, MediaInfo, Source, from_pil, open_source, write_media
+
+from ...support.media_samples import Pixels, alpha_of, make_png, picture, save
+
+
+def stored(image: Image.Image, kind: str, **options: Any) -> io.BytesIO:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    file.seek(0)
+    return file
+
+
+def only(source: Source) -> Frame:
+    frames = list(source.frames())
+    assert len(frames) == 1 and source.frame_count == 1 and source.kind == "picture"
+    return frames[0]
+
+
+def written(suffix: str, media: MediaInfo, frame: Frame) -> io.BytesIO:
+    file = io.BytesIO()
+    write_media(file, suffix, media, iter([frame]))
+    file.seek(0)
+    return file
+
+
+RGB = picture(17, 23)
+ALPHA = picture(17, 23, 1, seed=5)[..., 0]
+
+
+def test_rgb_gray_and_alpha_are_exact() -> None:
+    for array in (RGB, RGB[..., 0], np.dstack([RGB, ALPHA]), np.dstack([RGB[..., 0], ALPHA])):
+        source = open_source(stored(Image.fromarray(array), "PNG"))
+        frame = only(source)
+        shown = array if array.ndim == 3 else array[..., None]
+        colours = shown.shape[2] - (shown.shape[2] % 2 == 0)
+        assert source.channels == colours and source.alpha == (shown.shape[2] % 2 == 0)
+        np.testing.assert_array_equal(frame.pixels, shown[..., :colours])
+        if source.alpha:
+            np.testing.assert_array_equal(alpha_of(frame), ALPHA)
+        assert not source.warnings
+
+
+def test_palette_with_and_without_transparency() -> None:
+    indexed = Image.fromarray(RGB).quantize(16)
+    expected = np.asarray(indexed.convert("RGB"))
+    frame = only(open_source(stored(indexed, "PNG")))
+    np.testing.assert_array_equal(frame.pixels, expected)
+    assert frame.alpha is None
+    opacity = bytes(range(0, 160, 10))
+    frame = only(open_source(stored(indexed, "PNG", transparency=opacity)))
+    np.testing.assert_array_equal(frame.pixels, expected)
+    np.testing.assert_array_equal(alpha_of(frame), np.frombuffer(opacity, np.uint8)[np.asarray(indexed)])
+
+
+def test_colour_key_becomes_alpha() -> None:
+    array = RGB.copy()
+    array[3, 4] = (1, 2, 3)
+    frame = only(open_source(stored(Image.fromarray(array), "PNG", transparency=(1, 2, 3))))
+    assert frame.alpha is not None and frame.alpha[3, 4] == 0 and int((frame.alpha == 0).sum()) == 1
+
+
+def test_bilevel_and_cmyk() -> None:
+    bits = Image.fromarray((RGB[..., 0] > 128).astype(np.uint8) * 255).convert("1")
+    source = open_source(stored(bits, "PNG"))
+    np.testing.assert_array_equal(only(source).pixels[..., 0], np.asarray(bits.convert("L")))
+    assert source.channels == 1
+    inks = Image.fromarray(RGB).convert("CMYK")
+    source = open_source(stored(inks, "TIFF"))
+    np.testing.assert_array_equal(only(source).pixels, np.asarray(inks.convert("RGB")))
+    assert "CMYK" in source.warnings[0]
+
+
+def test_sixteen_bits_are_reduced_with_a_warning() -> None:
+    deep = np.arange(17 * 23, dtype=np.uint16).reshape(17, 23) * 167
+    for kind in ("PNG", "TIFF"):
+        source = open_source(stored(Image.fromarray(deep), kind))
+        np.testing.assert_array_equal(only(source).pixels[..., 0], np.rint(deep / 257).astype(np.uint8))
+        assert source.channels == 1 and "16-bit" in source.warnings[0]
+
+
+def test_sixteen_bit_colour_png() -> None:
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in RGB.astype(np.uint16) * 257)
+    source = open_source(io.BytesIO(make_png(23, 17, 16, 2, rows)))
+    np.testing.assert_array_equal(only(source).pixels, RGB)
+    assert "16-bit" in source.warnings[0]
+
+
+def test_float_pictures_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="no fixed white"):
+        open_source(stored(Image.fromarray(RGB[..., 0].astype(np.float32)), "TIFF"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_and_reset(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "Maker"
+    raw = exif.tobytes()
+    source = open_source(stored(Image.fromarray(RGB), "PNG", exif=raw))
+    turned = Image.open(stored(Image.fromarray(RGB), "PNG", exif=raw))
+    from PIL import ImageOps
+
+    expected = np.asarray(ImageOps.exif_transpose(turned))
+    np.testing.assert_array_equal(only(source).pixels, expected)
+    assert (source.height, source.width) == expected.shape[:2]
+    again = open_source(written("png", source.media, only(source)))
+    np.testing.assert_array_equal(only(again).pixels, expected)
+    kept = Image.open(written("jpg", source.media, only(source))).getexif()
+    assert kept[0x0112] == 1 and kept[0x010F] == "Maker"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF", "AVIF"])
+def test_orientation_in_other_formats(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source = open_source(stored(Image.fromarray(RGB), kind, exif=exif))
+    assert (source.width, source.height) == (17, 23)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif", "bmp", "tga", "ppm", "jp2"])
+@pytest.mark.parametrize("array", [RGB, np.dstack([RGB, ALPHA]), RGB[..., :1]], ids=["rgb", "rgba", "gray"])
+def test_lossless_suffixes_round_trip(suffix: str, array: Pixels) -> None:
+    alpha = array.shape[2] == 4
+    media = MediaInfo("picture", 23, 17, 1 if array.shape[2] == 1 else 3, alpha)
+    frame = Frame(array[..., :3], array[..., 3] if alpha else None)
+    if alpha and suffix in ("bmp", "ppm"):
+        with pytest.raises(ParameterError, match="alpha"):
+            written(suffix, media, frame)
+        return
+    back = only(open_source(written(suffix, media, frame)))
+    np.testing.assert_array_equal(np.broadcast_to(frame.pixels, back.pixels.shape), back.pixels)
+    if alpha:
+        np.testing.assert_array_equal(alpha_of(back), alpha_of(frame))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "avif"])
+def test_lossy_suffixes_are_close(suffix: str) -> None:
+    back = only(open_source(written(suffix, MediaInfo("picture", 23, 17, 3), Frame(RGB))))
+    assert np.abs(back.pixels.astype(int) - RGB).mean() < 3
+
+
+def test_jpeg_refuses_alpha_and_names_the_remedy() -> None:
+    with pytest.raises(ParameterError, match="png"):
+        written("jpg", MediaInfo("picture", 23, 17, 3, True), Frame(RGB, ALPHA))
+
+
+def test_profile_and_exif_survive() -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    source = open_source(stored(Image.fromarray(RGB), "PNG", icc_profile=profile, exif=exif.tobytes()))
+    assert source.icc == profile
+    for suffix in ("png", "jpg", "webp", "tif", "avif"):
+        image = Image.open(written(suffix, source.media, only(source)))
+        assert image.info["icc_profile"] == profile
+        assert image.getexif()[0x010F] == "Maker"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3)])
+def test_any_size(size: tuple[int, int]) -> None:
+    array = picture(*size)
+    media = MediaInfo("picture", size[1], size[0], 3)
+    np.testing.assert_array_equal(only(open_source(written("png", media, Frame(array)))).pixels, array)
+
+
+def test_eight_thousand_pixels_wide() -> None:
+    array = np.zeros((4320, 7680, 3), np.uint8)
+    array[::7, ::5] = (10, 200, 30)
+    file = stored(Image.fromarray(array), "PNG", compress_level=1)
+    np.testing.assert_array_equal(only(open_source(file)).pixels, array)
+
+
+def animation(kind: str, durations: list[int], **options: Any) -> io.BytesIO:
+    frames = [Image.fromarray(picture(20, 30, seed=i)) for i in range(len(durations))]
+    return stored(frames[0], kind, save_all=True, append_images=frames[1:], duration=durations, **options)
+
+
+@pytest.mark.parametrize("kind,options", [("WEBP", {"lossless": True}), ("PNG", {}), ("GIF", {})])
+def test_animations_are_videos(kind: str, options: dict[str, Any]) -> None:
+    source = open_source(animation(kind, [40, 70, 100], **options))
+    frames = list(source.frames())
+    assert source.kind == "video" and source.frame_count == 3 and not source.alpha
+    assert [frame.pts * source.time_base * 1000 for frame in frames] == [0, 40, 110]
+    assert source.rate * 210 == 3 * 1000
+    for index, frame in enumerate(frames):
+        error = np.abs(frame.pixels.astype(int) - picture(20, 30, seed=index))
+        assert error.max() == 0 or (kind == "GIF" and error.mean() < 12)
+    np.testing.assert_array_equal(next(source.frames(2)).pixels, frames[2].pixels)
+
+
+@pytest.mark.parametrize("suffix", ["apng", "webp"])
+def test_animations_are_written(suffix: str) -> None:
+    source = open_source(animation("PNG", [40, 70, 100]))
+    file = io.BytesIO()
+    write_media(file, suffix, source.media, source.frames())
+    file.seek(0)
+    back = open_source(file)
+    assert [f.pts for f in back.frames()] == [0, 40, 110]
+    for a, b in zip(source.frames(), back.frames(), strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+
+
+def gif(second_transparent: int) -> io.BytesIO:
+    """Two indexed frames that declare colour 3 transparent; the second uses it in a corner where asked."""
+    frames = []
+    for index in range(2):
+        cells = np.tile(np.arange(3, dtype=np.uint8), (20, 10))
+        cells[5 + index, 5] = 0
+        cells[:second_transparent, :4] = 3 if index else 1
+        image = Image.fromarray(cells).convert("P")
+        image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 9, 9, 9])
+        image.info["transparency"] = 3
+        frames.append(image)
+    options = {"save_all": True, "append_images": frames[1:], "disposal": 2, "duration": 50, "optimize": False}
+    return stored(frames[0], "GIF", **options)
+
+
+def test_gif_transparency_counts_where_it_is_used() -> None:
+    source = open_source(gif(4))
+    first, second = source.frames()
+    assert source.alpha and first.alpha is not None and second.alpha is not None
+    assert first.alpha.min() == 255 and (second.alpha[:4, :4] == 0).all() and second.alpha[4:].min() == 255
+    assert not open_source(gif(0)).alpha
+
+
+def test_several_frames_need_a_format_that_holds_them() -> None:
+    source = open_source(animation("PNG", [40, 70]))
+    with pytest.raises(ParameterError, match="folder"):
+        write_media(io.BytesIO(), "png", source.media, source.frames())
+
+
+def test_pages_of_a_tiff_warn() -> None:
+    pages = [Image.fromarray(RGB), Image.fromarray(RGB[::-1])]
+    source = open_source(stored(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    np.testing.assert_array_equal(only(source).pixels, RGB)
+    assert "2 pages" in source.warnings[0]
+
+
+def test_pictures_that_only_ffmpeg_reads() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="image2pipe") as output:
+        stream = output.add_stream("dpx", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 23, 17, "rgb24"
+        frame = av.VideoFrame.from_ndarray(RGB, "rgb24")
+        output.mux([*stream.encode(frame), *stream.encode(None)])
+    file.seek(0)
+    np.testing.assert_array_equal(only(open_source(file)).pixels, RGB)
+
+
+def test_from_pil_takes_the_image_as_it_is() -> None:
+    source = from_pil(Image.fromarray(RGB).convert("P", palette=Image.Palette.ADAPTIVE))
+    assert source.channels == 3 and only(source).pixels.shape == RGB.shape
+
+
+def test_a_file_on_disk_keeps_its_name(tmp_path: Path) -> None:
+    path = save(tmp_path, "a picture.dat", stored(Image.fromarray(RGB), "PNG").getvalue())
+    with open_source(path) as source:
+        assert source.name == path
+        np.testing.assert_array_equal(only(source).pixels, RGB)

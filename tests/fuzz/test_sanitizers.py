@@ -1,0 +1,160 @@
+"""Native code under AddressSanitizer and UndefinedBehaviorSanitizer: memory errors that a normal run would not show."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+PLAIN = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-DTESSERA_FUZZ_MAIN"]
+CHECKED = [*PLAIN, "-g", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
+
+
+def sources(folder: str) -> list[Path]:
+    """What a target links: no bindings, which need an interpreter."""
+    return [path for path in sorted((ROOT / folder).glob("*.cpp")) if not path.name.startswith("bindings")]
+
+
+def compile_with(*arguments: str | Path) -> None:
+    if COMPILER is None:
+        pytest.skip("no C++ compiler")
+    built = subprocess.run([COMPILER, *arguments], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+
+
+def build(program: Path, target: str, folder: str, *flags: str, parts: list[Path] | None = None) -> Path:
+    """Fuzz target `target`.cpp with its plain main and the sources of `folder`, or these object files of them."""
+    files = [ROOT / "tests" / "fuzz" / f"{target}.cpp", *(sources(folder) if parts is None else parts)]
+    compile_with(*flags, f"-I{ROOT / folder}", *files, "-o", program)
+    return program
+
+
+@pytest.fixture(scope="module")
+def fuzz_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_coder", "fuzz_coder", "entropy", *CHECKED)
+
+
+@pytest.fixture(scope="module")
+def kernel_parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Object files that the targets of the kernels share."""
+    folder, parts = tmp_path_factory.mktemp("parts"), []
+    for source in sources("models/kernels"):
+        parts.append(folder / f"{source.stem}.o")
+        compile_with(*CHECKED, "-c", source, "-o", parts[-1])
+    return parts
+
+
+@pytest.fixture(scope="module")
+def fuzz_kernels(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_kernels"
+    return build(program, "fuzz_kernels", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
+@pytest.fixture(scope="module")
+def fuzz_exact(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_exact"
+    return build(program, "fuzz_exact", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
+@pytest.fixture(scope="module")
+def fuzz_motion(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_motion"
+    return build(program, "fuzz_motion", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
+def run(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=300)
+
+
+def test_round_trips_and_damaged_streams_on_every_path(fuzz_coder: Path) -> None:
+    """1,000 random plans, each a round trip, its stream, and six damaged copies of it."""
+    result = run(fuzz_coder, "--random", "1000", "1")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_the_corpus(fuzz_coder: Path, tmp_path: Path) -> None:
+    """Inputs that reach the corners of the header: every first byte, and nothing, little or much after it."""
+    files = []
+    for first in range(256):
+        for name, rest in (("short", b""), ("zeros", bytes(300)), ("ones", b"\xff" * 300)):
+            path = tmp_path / f"{first:02x}-{name}"
+            path.write_bytes(bytes([0, first, 100, 0, first]) + rest)
+            files.append(path)
+    result = run(fuzz_coder, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_without_vector_paths(tmp_path: Path) -> None:
+    """The build of a processor or compiler that has none of them."""
+    program = build(tmp_path / "plain", "fuzz_coder", "entropy", *PLAIN, "-DTESSERA_X86=0")
+    assert run(program, "--random", "200", "2").stdout == "ok\n"
+
+
+def test_kernels_on_every_path(fuzz_kernels: Path) -> None:
+    """24 random pictures and walks, hostile symbols among them: the same bits on every path and number of threads."""
+    result = run(fuzz_kernels, "--random", "24", "3")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+def test_kernels_on_one_cell(fuzz_kernels: Path, tmp_path: Path, length: int) -> None:
+    """The smallest sides, with no bytes or few to make symbols of."""
+    files = []
+    for kind in range(32):
+        path = tmp_path / f"{kind:02x}"
+        path.write_bytes(bytes([kind, kind, 0, 0]) + b"\xff" * length)
+        files.append(path)
+    result = run(fuzz_kernels, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_exact_transform_on_every_path(fuzz_exact: Path) -> None:
+    """24 random inputs of each kind: colours, packet, pyramid, quantisation, tame and hostile numbers."""
+    result = run(fuzz_exact, "--random", "24", "5")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_exact_transform_on_one_cell(fuzz_exact: Path, tmp_path: Path) -> None:
+    files = []
+    for kind in range(16):
+        path = tmp_path / f"{kind:02x}"
+        path.write_bytes(bytes([kind, kind, 0, 0]) + b"\xff" * (kind // 4))
+        files.append(path)
+    result = run(fuzz_exact, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_motion_on_every_path(fuzz_motion: Path) -> None:
+    """24 random pictures and fields, vectors far outside among them: compensation, search and decision."""
+    result = run(fuzz_motion, "--random", "24", "5")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_motion_on_one_block(fuzz_motion: Path, tmp_path: Path) -> None:
+    """The smallest sides, with no bytes or few to make vectors of."""
+    files = []
+    for kind in range(16):
+        for rest in (b"", b"\xff", b"\xff\x7f\x00\x80"):
+            path = tmp_path / f"{kind:02x}-{len(rest)}"
+            path.write_bytes(bytes([kind, kind, 0, 0]) + rest)
+            files.append(path)
+    result = run(fuzz_motion, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_exact"])
+def test_kernels_without_vector_paths(tmp_path: Path, target: str) -> None:
+    program = build(tmp_path / "plain", target, "models/kernels", *PLAIN, "-DTESSERA_X86=0")
+    assert run(program, "--random", "16", "4").stdout == "ok\n"
+
+
+def test_the_build_sees_errors(fuzz_coder: Path, tmp_path: Path) -> None:
+    """The program must be able to fail: a missing file aborts, and the sanitizers are linked in."""
+    assert run(fuzz_coder, tmp_path / "missing").returncode != 0
+    help_text = subprocess.run([fuzz_coder], capture_output=True, text=True, env={"ASAN_OPTIONS": "help=1"})
+    assert "AddressSanitizer" in help_text.stderr

@@ -1,0 +1,148 @@
+"""The training task of family `spatiotemporal`: recording, steps, export, and going on from what was exported."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tessera.codec.coding.ports import DecoderPort, EncoderPort
+from tessera.data import procedural
+from tessera.models.base.family import GroupSpec
+from tessera.models.prior.fixed_point import FixedConv2d, QualityTable
+from tessera.models.registry import build
+from tessera.models.spatiotemporal.model import PRIORS
+from tessera.models.training import spatiotemporal as training
+from tessera.models.training.spatiotemporal import Batch, SpatiotemporalTask
+from tessera.models.training.wavelet import WaveletTask
+
+Pair = tuple[dict[str, torch.Tensor], dict[str, str]]  # tensors, options
+SIZES = {"width": 8, "blocks": 1, "hidden": 8, "fast_width": 8, "fast_blocks": 1}
+INTER = {"temporal_hidden": 8, "inter_width": 8, "inter_blocks": 1}
+
+
+def samples() -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """A picture and clips."""
+    clips = [torch.from_numpy(procedural.clip(6, 256, 256, seed=seed)) for seed in (1, 2)]
+    return torch.from_numpy(procedural.picture(64, 96)).permute(2, 0, 1).contiguous(), clips
+
+
+def run(task: SpatiotemporalTask, batches: list[Batch], rounds: int) -> list[float]:
+    """Steps on the same batches again and again: their summed loss in each round."""
+    optimiser = torch.optim.Adam([p for group in task.groups() for p in group["params"]], 5e-3)
+    generator = torch.Generator().manual_seed(0)
+    losses = [0.0] * rounds
+    for step in range(len(batches) * rounds):
+        loss, _ = task.loss(batches[step % len(batches)], generator)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        task.after_step(step)
+        losses[step // len(batches)] += loss.item()
+    return losses
+
+
+@pytest.fixture(scope="module")
+def exported() -> Pair:
+    """What a task makes whose priors were trained a little."""
+    torch.manual_seed(0)
+    picture, clips = samples()
+    still = WaveletTask(**SIZES)
+    still.initialise([picture])
+    still_tensors, _ = still.export([picture])
+
+    task = SpatiotemporalTask(decoders=0, **SIZES, **INTER)
+    task.restore(still_tensors)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "CLIPS", 2)
+        batches = task.batches([*clips, picture], 2, torch.Generator().manual_seed(0))
+        rounds = run(task, [next(batches) for _ in range(4)], 10)
+    assert rounds[-1] < rounds[0] - 0.1
+    return task.export([picture, *clips])
+
+
+def test_a_trained_task_exports_a_family_that_codes(exported: Pair) -> None:
+    tensors, options = exported
+    _, clips = samples()
+    assert int(options["largest_accumulator"]) < 1 << 20
+    family = build("spatiotemporal", tensors, options)
+    spec = GroupSpec(6, 256, 256, 3, 2600)
+    port = EncoderPort(family.tables)
+    family.encode(clips[0], spec, port)
+    decoded = family.decode(spec, DecoderPort(family.tables, port.finish()), "fast")
+    assert float((decoded.float() - clips[0].float()).square().mean()) < 120
+
+    assert not any(name.startswith("inter.") for name in tensors)
+    again = SpatiotemporalTask(**SIZES, **INTER)
+    again.restore(tensors)
+    assert bool(again.trained)
+    for name in PRIORS:
+        for key, value in again.model.prior(name).named_parameters():
+            owner = again.model.prior(name).get_submodule(key.rpartition(".")[0])
+            assert isinstance(owner, FixedConv2d | QualityTable)
+            scale = owner.bits
+            assert torch.equal(value * 2.0**scale, tensors[f"priors.{name}.{key}"].float()), key
+
+
+@pytest.mark.parametrize("priors", [0, 1])
+def test_networks_are_trained_on_what_the_priors_code(
+    exported: Pair, priors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CLIPS", 4)
+    monkeypatch.setattr(training, "CELLS", 16)
+    torch.manual_seed(1)
+    picture, clips = samples()
+    task = SpatiotemporalTask(priors=priors, **SIZES, **INTER)
+    task.restore(exported[0])
+    inter, fast = task.model.inter, task.model.still.fast
+    assert inter is not None and fast is not None
+    assert torch.equal(*(n.state_dict()["blocks.0.enter.weight"] for n in (inter, fast)))
+    batches = task.batches(clips, 2, torch.Generator().manual_seed(0))
+    before = {name: p.clone() for name, p in task.model.priors.named_parameters()}
+    fixed = [next(batches) for _ in range(3)]
+    _, scalars = task.loss(fixed[0], torch.Generator())
+    assert scalars["gain"] == 0.0  # a silent network
+    rounds = run(task, fixed, 12)
+    assert rounds[-1] < rounds[0] - 0.02
+    same = all(torch.equal(p, before[name]) for name, p in task.model.priors.named_parameters())
+    assert same == (not priors)
+    _, scalars = task.loss(fixed[0], torch.Generator())
+    assert scalars["gain"] > 0.02
+    found = task.examine(clips)
+    assert found.keys() >= {"psnr_plain", "gain"}
+    assert ("bpp_bidirectional" in found) == bool(priors)
+
+
+def test_networks_alone_leave_the_stream_as_it_is(exported: Pair) -> None:
+    """Adopting the file that a task of networks started from changes nothing but these."""
+    tensors, options = exported
+    _, clips = samples()
+    task = SpatiotemporalTask(priors=0, **SIZES, **INTER)
+    with pytest.raises(ValueError, match="weights file"):
+        next(task.batches(clips, 1, torch.Generator()))
+    task.restore(tensors)
+    task.adopt(tensors)
+    assert task.export([])[0].keys() == tensors.keys()  # silent
+    assert task.model.inter is not None
+    torch.nn.init.normal_(task.model.inter.leave.weight, std=0.01)
+    added, _ = task.export([])
+    assert (
+        {name for name in added if name not in tensors}
+        == {name for name in added if name.startswith("inter.")}
+        != set()
+    )
+    assert all(torch.equal(added[name], tensor) for name, tensor in tensors.items())
+    spec = GroupSpec(6, 256, 256, 3, 2600)
+    streams = []
+    for weights in (tensors, added):
+        family = build("spatiotemporal", weights, options)
+        port = EncoderPort(family.tables)
+        family.encode(clips[0], spec, port)
+        streams.append(port.finish())
+    assert streams[0] == streams[1]
+    again = SpatiotemporalTask(priors=0, **SIZES, **INTER)
+    again.restore(added)
+    assert again.model.inter is not None
+    for name, tensor in again.model.inter.state_dict().items():
+        assert torch.equal(tensor.half(), added[f"inter.{name}"])
+    with pytest.raises(ValueError, match="not replaced"):
+        SpatiotemporalTask(**SIZES, **INTER).adopt(tensors)

@@ -1,0 +1,86 @@
+"""The decoder of family `spatiotemporal` once more, slowly: numpy integers and the torch walk, no kernels, no caches.
+
+Returns every frame's lifted latents; the family must decode the same integers from the same stream.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tessera.models.base.family import GroupSpec, SymbolPort
+from tessera.models.prior.ports import Shifted, get_number
+from tessera.models.reference import lifting as et
+from tessera.models.reference import motion
+from tessera.models.spatiotemporal.family import SpatiotemporalFamily
+from tessera.models.spatiotemporal.group import BLOCKS, NO_OFFSET, OFFSET, grid_of
+from tessera.models.spatiotemporal.model import FIRST_TABLE
+from tessera.models.spatiotemporal.order import coding_order
+from tessera.models.spatiotemporal.velocity import Motion, guess
+from tessera.models.transform.bands import PYRAMID
+from tessera.models.wavelet.walk import Decoding, walk_frame
+
+Integers = NDArray[np.int32]
+CPU = torch.device("cpu")
+
+
+def decode(family: SpatiotemporalFamily, spec: GroupSpec, port: SymbolPort) -> dict[int, list[Integers]]:
+    """Lifted latents of every frame by its number: packet, details fine to coarse, low."""
+    model, prior = family.model, family.prior
+    order = prior.transform.order
+    depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
+    latents: dict[int, list[Integers]] = {}
+    planes: dict[int, NDArray[np.int16]] = {}
+    surprises: dict[int, list[Integers]] = {}
+    motions: dict[int, Motion] = {}
+    for place in coding_order(spec.frames, depth):
+        intra, offset = get_number(port, 2) == 0, get_number(port, 5)
+        quality = min(max(spec.quality - (offset - NO_OFFSET) * OFFSET, 0), 6400)
+        at_spec = GroupSpec(1, spec.height, spec.width, spec.channels, quality)
+        levels = prior.steps.at(quality).levels
+        expected: list[Integers] | None = None
+        hints = None
+        fields: list[NDArray[np.int16]] = []
+        owner, ladder = model.still.prior, port
+        if not intra:
+            fields, modes = prior.motion.get(port, *grid_of(spec, block), len(place.references), guess(place, motions))
+            used = [planes[number] for number in place.references]
+            expected = analyse(motion.compensate(used, np.stack(fields), modes, block), order)
+            if len(used) == 1:
+                doubt = surprises[place.references[0]]
+            else:
+                one, two = (motion.compensate([p], f[None], None, block) for p, f in zip(used, fields, strict=True))
+                doubt = analyse(one - two, order)
+            hints = [
+                torch.from_numpy(
+                    np.concatenate([et.hints(source[level], levels[level].reciprocals) for source in (expected, doubt)])
+                )[None]
+                for level in range(PYRAMID + 1)
+            ]
+            name = "unidirectional" if len(used) == 1 else "bidirectional"
+            owner, ladder = model.prior(name), Shifted(port, FIRST_TABLE)
+        bands, _ = walk_frame(owner, at_spec, Decoding(ladder, CPU), CPU, hints)
+        symbols = [plane[0].numpy().astype(np.int32) for plane in (bands.packet, *bands.details, bands.low)]
+        known = [
+            et.restore(values, level.steps, None if expected is None else expected[at])
+            for at, (values, level) in enumerate(zip(symbols, levels, strict=True))
+        ]
+        latents[place.number] = known
+        planes[place.number] = synthesise(known, order)
+        surprises[place.number] = [
+            np.zeros_like(a) if expected is None else a - expected[at] for at, a in enumerate(known)
+        ]
+        motions[place.number] = Motion(dict(zip(place.references, fields, strict=False)))
+    return latents
+
+
+def analyse(planes: NDArray[np.int16], order: Integers) -> list[Integers]:
+    packet, low = et.exact_analyse(planes, order)
+    details, lowest = et.exact_pyramid(low, PYRAMID)
+    return [packet, *details, lowest]
+
+
+def synthesise(levels: list[Integers], order: Integers) -> NDArray[np.int16]:
+    plane = et.exact_unpyramid(levels[1:-1], levels[-1], *levels[0].shape[1:])
+    return et.exact_synthesise(levels[0], plane, order)

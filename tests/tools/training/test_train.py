@@ -1,0 +1,235 @@
+"""The trainer on a pack of procedural pictures: schedule, checkpoints, resume, several processes, export."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from tessera.codec.coding import weights
+from tessera.codec.coding.ports import DecoderPort, EncoderPort
+from tessera.data import packs, procedural
+from tessera.models.base.family import GroupSpec
+from tessera.models.networks.optim import HALF_FROM, MuonAdam, orthogonalise
+from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT
+from tessera.models.registry import build, task
+from tessera.models.wavelet.family import WaveletFamily
+from tessera.tools import cli
+from tessera.tools.commands import train
+from tessera.tools.training.trainer import Trainer
+
+from ...support.small_wavelet import small_weights
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pack") / "images.tar"
+    with tarfile.open(path, "w") as tar:
+        for i in range(6):
+            blob = io.BytesIO()
+            Image.fromarray(procedural.picture(96 + 8 * i, 128, seed=i)).save(blob, "PNG")
+            info = tarfile.TarInfo(f"{i:04d}_made.png")
+            info.size = blob.tell()
+            blob.seek(0)
+            tar.addfile(info, blob)
+    return path
+
+
+def words(pack: Path, out: Path, *more: str) -> list[str]:
+    small = ["-o", "width=16", "-o", "blocks=1", "-o", "hidden=16", "--batch", "2", "--crop", "64"]
+    return ["train", "wavelet", "--data", str(pack), "--out", str(out), "--minutes", "0.05", *small, *more]
+
+
+def arguments(pack: Path, out: Path) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    train.configure(parser)
+    return parser.parse_args(words(pack, out)[1:])
+
+
+def test_pack_is_read_whole_and_split(pack: Path) -> None:
+    pictures = packs.load([pack])
+    assert [key for key, _ in pictures] == [f"{i:04d}_made" for i in range(6)]
+    assert torch.equal(pictures[2][1].permute(1, 2, 0), torch.from_numpy(procedural.picture(112, 128, seed=2)))
+    training, validation = packs.hold_out(pictures, {3: 3})
+    assert len(training) == 4 and len(validation) == 2
+    assert torch.equal(validation[1], pictures[3][1])
+
+
+def test_crops_follow_the_seed(pack: Path) -> None:
+    pictures = [p for _, p in packs.load([pack])]
+    first, again, other = (next(packs.crops(pictures, 3, 64, torch.Generator().manual_seed(s))) for s in (1, 1, 2))
+    assert first.shape == (3, 3, 64, 64) and torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("shape", [(40, 70), (130, 200)])
+def test_orthogonalise_brings_singular_values_near_one(shape: tuple[int, int]) -> None:
+    """Those of small matrices in float32, those of large ones in bf16."""
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    assert (min(shape) * matrix.numel() >= HALF_FROM) == (shape == (130, 200))
+    for m in (matrix, matrix.T):
+        values = torch.linalg.svdvals(orthogonalise(m).float())
+        assert 0.5 < float(values.min()) and float(values.max()) < 1.4
+
+
+def test_adam_groups_are_adam() -> None:
+    mine, theirs = (torch.nn.Parameter(torch.ones(5)) for _ in range(2))
+    a = MuonAdam([{"params": [mine], "optimiser": "adam", "lr": 0.1}])
+    b = torch.optim.Adam([theirs], lr=0.1, betas=(0.9, 0.99))
+    for step in range(20):
+        for p, o in ((mine, a), (theirs, b)):
+            p.grad = torch.sin(torch.arange(5.0) + step)
+            o.step()
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_loss_is_deterministic_and_falls() -> None:
+    def steps(count: int) -> list[float]:
+        torch.manual_seed(0)
+        t = task("wavelet", width=16, blocks=1, hidden=16)
+        picture = torch.from_numpy(procedural.picture(64, 64)).permute(2, 0, 1)
+        t.initialise([picture])
+        optimiser = MuonAdam(t.groups())
+        values = []
+        for step in range(count):
+            generator = torch.Generator().manual_seed(7)  # the same qualities in every step
+            optimiser.zero_grad()
+            loss, _ = t.loss(picture[None].float().repeat(4, 1, 1, 1), generator)
+            loss.backward()
+            optimiser.step()
+            t.after_step(step + 1)
+            values.append(loss.item())
+        return values
+
+    first = steps(25)
+    assert first[:5] == steps(5)
+    assert first[-1] < first[0] - 0.1
+
+
+def test_a_step_that_is_not_finite_changes_nothing(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(arguments(pack, tmp_path), 0, 1)
+
+    def broken(pixels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        loss, scalars = task_type.loss(trainer.task, pixels, generator)
+        return loss * float("nan"), scalars
+
+    task_type = type(trainer.task)
+    monkeypatch.setattr(trainer.task, "loss", broken)
+    before = {k: v.clone() for k, v in trainer.task.named_parameters()}
+    assert trainer.one_step(0.0)["skipped"] == 1
+    assert all(torch.equal(v, before[k]) for k, v in trainer.task.named_parameters())
+
+
+def test_train_resume_export_and_code(pack: Path, tmp_path: Path) -> None:
+    """The whole way: train, go on, export with proven bounds, code a picture with the result."""
+    run = tmp_path / "run"
+    assert cli.main(words(pack, run)) == 0
+    steps = torch.load(run / "checkpoint.pt", weights_only=True)["step"]
+    assert cli.main(words(pack, run, "--resume", "--minutes", "0.08")) == 0
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert state["step"] > steps and state["spent"] >= 0.08 * 60
+    lines = [json.loads(line) for line in (run / "validation.jsonl").read_text().splitlines()]
+    assert len(lines) == 2 and {"bdrate_jpeg", "curve", "step"} <= lines[0].keys()
+
+    target = tmp_path / "wavelet.safetensors"
+    command = ["export", str(run), "--data", str(pack), "--out", str(target), "--samples", "2"]
+    assert cli.main(command) == 0
+    tensors, metadata = weights.read(target)
+    assert int(metadata["largest_accumulator"]) < ACCUMULATOR_LIMIT and metadata["steps"] == str(state["step"])
+    assert all(not t.is_floating_point() for name, t in tensors.items() if name.startswith("prior."))
+    family = build("wavelet", tensors, metadata)
+    frames = torch.from_numpy(procedural.picture(50, 70))[None]
+    spec = GroupSpec(1, 50, 70, 3, 4000)
+    port = EncoderPort(family.tables)
+    family.encode(frames, spec, port)
+    assert family.decode(spec, DecoderPort(family.tables, port.finish()), "standard").shape == frames.shape
+
+
+def test_training_goes_on_from_the_shipped_weights(pack: Path, tmp_path: Path) -> None:
+    """Restored weights export to the same prior and decoder, and code as well before any further step."""
+    path = weights.FOLDER / "wavelet.safetensors"
+    tensors, _ = weights.read(path)
+    args = argparse.ArgumentParser()
+    train.configure(args)
+    given = ["wavelet", "--data", str(pack), "--out", str(tmp_path), "--init", str(path)]
+    trainer = Trainer(args.parse_args(given), 0, 1)
+    picture = torch.from_numpy(procedural.picture(128, 160)).permute(2, 0, 1)[None].float()
+    rate, back = trainer.average.rate_distortion(picture, 3200)
+    frames = picture[0].permute(1, 2, 0).to(torch.uint8)[None]
+    family, _ = weights.load("wavelet")
+    spec = GroupSpec(1, 128, 160, 3, 3200)
+    port = EncoderPort(family.tables)
+    family.encode(frames, spec, port)
+    data = port.finish()
+    assert abs(len(data) * 8 / (128 * 160) / rate - 1) < 0.03
+    decoded = family.decode(spec, DecoderPort(family.tables, data), "standard").float()
+    assert float((back[0].permute(1, 2, 0) - decoded[0]).abs().mean()) < 1.0
+    exported, _ = trainer.task.export([picture[0].to(torch.uint8)])
+    assert all(torch.equal(exported[name], t) for name, t in tensors.items() if not name.startswith("tables."))
+
+
+@pytest.mark.parametrize("kind", ["perceptual", "analysis"])
+def test_companions_of_weights(
+    kind: str, pack: Path, tmp_path: Path, weights_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run ends with a file that names its weights; export and unknown options are refused in one line."""
+    of = weights.write(weights_folder / "wavelet.safetensors", small_weights(0.05), {}).hex()
+    run, crop = tmp_path / "run", 176 if kind == "perceptual" else 64
+    command = ["train", "wavelet", "--objective", kind, "--data", str(pack), "--out", str(run)]
+    assert cli.main([*command, "--minutes", "0.02", "--batch", "2", "--crop", str(crop)]) == 0
+    tensors, notes = weights.read(run / f"wavelet.{kind}.safetensors")
+    assert notes["of"] == of and {name.split(".")[0] for name in tensors} == {kind}
+    weights.write(weights.companion_file("wavelet", kind), tensors, notes)
+    family, found = weights.load("wavelet")
+    assert found.hex() == of and isinstance(family, WaveletFamily)
+    assert getattr(family.model, kind) is not None
+    if kind == "analysis":
+        joint = tmp_path / "joint"
+        more = ["-o", "decoders=1", "-o", "width=8", "--out", str(joint)]
+        assert cli.main([*command, "--minutes", "0.02", "--batch", "2", "--crop", "64", *more]) == 0
+        changed = weights.identify(weights.read(joint / "wavelet.safetensors")[0]).hex()
+        tensors, notes = weights.read(joint / "wavelet.analysis.safetensors")
+        assert changed != of and notes["of"] == changed and {name.split(".")[0] for name in tensors} == {kind}
+    capsys.readouterr()
+    assert cli.main(["export", str(run), "--data", str(pack)]) == 2
+    assert f"was trained with --objective {kind}" in capsys.readouterr().err
+    if kind == "perceptual":
+        assert cli.main([*command, "--crop", "160"]) == 2
+        assert "--crop 160: MS-SSIM needs at least 161 pixels a side" in capsys.readouterr().err
+    assert cli.main([*command, "-o", "depth=3"]) == 2
+    assert f"--objective {kind} has no option depth" in capsys.readouterr().err
+    assert cli.main([*command[:1], "nerv", *command[2:]]) == 2
+    assert "is for the families wavelet and spatiotemporal" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(pack: Path, tmp_path: Path) -> None:
+    script = tmp_path / "go.py"
+    script.write_text(
+        "import argparse\nfrom tessera.tools.commands import train\n"
+        "p = argparse.ArgumentParser()\ntrain.configure(p)\ntrain.run(p.parse_args())\n"
+    )
+    small = ["-o", "width=16", "-o", "blocks=1", "-o", "hidden=16", "--batch", "2", "--crop", "64", "--threads", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+        "wavelet",
+    ]
+    command += ["--data", str(pack), "--out", str(tmp_path / "run"), "--minutes", "0.05", *small]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] > 0

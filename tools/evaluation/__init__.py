@@ -1,1 +1,0 @@
-"""`tessera evaluate`: measurements of pictures, clips and classifiers, the metrics, BD-rate."""

@@ -1,0 +1,1 @@
+"""The studies of tessera evaluate, a room each: rows, measure, study, page."""

@@ -1,0 +1,1 @@
+"""Pictures at the lowest rates, and restoration of lost indices."""

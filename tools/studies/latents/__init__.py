@@ -1,0 +1,1 @@
+"""What a classifier learns from latents, indices and pixels."""

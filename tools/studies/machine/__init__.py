@@ -1,0 +1,1 @@
+"""What a classifier still sees after coding."""

@@ -1,0 +1,1 @@
+"""Rate and distortion of pictures and clips beside every peer."""

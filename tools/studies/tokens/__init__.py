@@ -1,0 +1,1 @@
+"""How well a small reader answers questions about clips at each budget of tokens."""
