@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .coding.stream import Progress, Range, decode_groups, frame_range, settings_for
@@ -93,7 +92,7 @@ def open_any(source: Any, fps: float | Fraction | None = None, limits: Limits = 
         return media.open_source(os.fspath(source), fps=rate, max_pixels=limits.pixels), True
     if isinstance(source, (bytes, bytearray, memoryview)):
         return media.open_source(io.BytesIO(source), fps=rate, max_pixels=limits.pixels), True
-    if isinstance(source, torch.Tensor):
+    if hasattr(source, "detach"):  # a tensor
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
         return media.from_array(source, rate), True

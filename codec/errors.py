@@ -21,3 +21,11 @@ class LimitError(CodecError):
 
 class ParameterError(CodecError, ValueError):
     """An argument is out of range, of the wrong type, or contradicts another."""
+
+
+def need_torch(what: str) -> None:
+    """UnsupportedError in one line where PyTorch, which `what` needs, is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise UnsupportedError(f"{what} need PyTorch: pip install 'tessera-codec[torch]'")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from numpy.typing import NDArray
 
 from .base.family import Family
-from .base.task import TrainingTask
+
+if TYPE_CHECKING:
+    from .base.task import TrainingTask
 
 FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "vqgan": 3, "nerv": 5}
 RESERVED: dict[str, int] = {"overfitted": 4}
 
 
-def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Family:
+def build(name: str, tensors: dict[str, NDArray[Any]], metadata: dict[str, str], device: str = "cpu") -> Family:
     """A family from its exported weights."""
     if name == "wavelet":
         from .wavelet.family import WaveletFamily
@@ -30,7 +32,7 @@ def build(name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Fa
     if name == "nerv":
         from .nerv.family import NervFamily
 
-        return NervFamily(tensors, metadata)
+        return NervFamily(tensors, metadata, device)
     raise KeyError(name)
 
 

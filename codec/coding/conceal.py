@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ...models.base.discrete import Discrete
 from ..errors import FormatError
@@ -85,9 +84,7 @@ class Concealer:
         header = self.reader.header
         codes = use_symbols(self.family, header, known.data, self.limits, self.family.ids)
         spec = group_spec(header, min(count, PREDICTED), known.data.head.quality)
-        with torch.inference_mode():
-            found: Pixels = self.family.predict(codes[at], spec).cpu().numpy()
-        return found
+        return self.family.predict(codes[at], spec)
 
     def _times(self, first: int, end: int, before: Sound | None, ahead: Sound | None) -> list[int]:
         """A tick a frame: where a constant rate has it, or evenly between the frames that are known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from numpy.typing import NDArray
 
 from ...models.base.fitted import Fits
 from ..errors import ParameterError
@@ -21,11 +21,11 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def load(self, key: str) -> dict[str, Tensor] | None:
+    def load(self, key: str) -> dict[str, NDArray[Any]] | None:
         path = self._path(key)
         return weights.read(path)[0] if path.is_file() else None
 
-    def save(self, key: str, state: dict[str, Tensor]) -> None:
+    def save(self, key: str, state: dict[str, NDArray[Any]]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         weights.write(self._path(key), state, {})
 

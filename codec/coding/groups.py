@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...entropy import Tables
 from ..errors import FormatError, ParameterError, UnsupportedError
@@ -24,7 +22,7 @@ from ..limits import GROUP_FRAMES, Limits
 from .ports import DecoderPort, EncoderPort, OpeningPort
 
 if TYPE_CHECKING:
-    from ...models.base.family import Family, GroupSpec, TokenGrid
+    from ...models.base.family import Family, GroupSpec, Latents, Symbols, TableIndices
     from ...models.base.fitted import GroupPainter, PaintsFrames
     from ..media.types import Frame
 
@@ -52,17 +50,17 @@ class CodedGroup:
 
 
 class SinkPort(Protocol):
-    def put(self, symbols: Tensor, indices: Tensor) -> None: ...
+    def put(self, symbols: Symbols, indices: TableIndices) -> None: ...
 
-    def get(self, indices: Tensor) -> Tensor: ...
+    def get(self, indices: TableIndices) -> Symbols: ...
 
     def finish(self) -> bytes: ...
 
 
 class SourcePort(Protocol):
-    def put(self, symbols: Tensor, indices: Tensor) -> None: ...
+    def put(self, symbols: Symbols, indices: TableIndices) -> None: ...
 
-    def get(self, indices: Tensor) -> Tensor: ...
+    def get(self, indices: TableIndices) -> Symbols: ...
 
     def finish(self) -> None: ...
 
@@ -108,14 +106,12 @@ def _join(first: int, held: list[Frame], header: Header) -> Group:
 
 
 def code_group(
-    family: Family, header: Header, group: Group, quality: int, device: str, make_port: PortMaker = EncoderPort
+    family: Family, header: Header, group: Group, quality: int, make_port: PortMaker = EncoderPort
 ) -> CodedGroup:
     """Code one group at `quality` 0..6400."""
     count = len(group.pixels)
     port = make_port(family.tables)
-    frames = torch.from_numpy(np.require(group.pixels, requirements=["C", "W"])).to(device)
-    with torch.inference_mode():
-        family.encode(frames, group_spec(header, count, quality), port)
+    family.encode(np.ascontiguousarray(group.pixels), group_spec(header, count, quality), port)
     uniform = header.still or group.times == [header.uniform(group.first + k) for k in range(count)]
     head = GroupHead(group.first, count, quality, None if uniform else group.times)
     return CodedGroup(head, port.finish(), None if group.alpha is None else pack_alpha(group.alpha))
@@ -130,14 +126,13 @@ class OpenGroup:
     def frames(self, start: int, stop: int) -> Group:
         """Frames start..stop-1 of the file, which are in this group."""
         a, b = start - self.head.first, stop - self.head.first
-        pixels = self._painter.paint(torch.arange(a, b, dtype=torch.float64), self._decoder)
+        pixels = self._painter.paint(np.arange(a, b, dtype=np.float64), self._decoder)
         times = group_times(self._header, self.head)[a:b]
-        return Group(start, pixels.cpu().numpy(), None if self._alpha is None else self._alpha[a:b], times)
+        return Group(start, pixels, None if self._alpha is None else self._alpha[a:b], times)
 
     def at(self, place: float) -> Pixels:
         """uint8 (H, W, channels) at `place` frames of the file, a real number between two frames of this group."""
-        places = torch.tensor([place - self.head.first], dtype=torch.float64)
-        return np.asarray(self._painter.paint(places, self._decoder)[0].cpu().numpy())
+        return self._painter.paint(np.array([place - self.head.first]), self._decoder)[0]
 
 
 def open_group(family: PaintsFrames, header: Header, data: GroupData, limits: Limits, decoder: str) -> OpenGroup:
@@ -154,7 +149,7 @@ def paint_group(family: Family, header: Header, data: GroupData, limits: Limits,
     """Decode one group.  FormatError names it when its symbols are damaged, LimitError when it is too large."""
     painter = decoder or choose_decoder(family, header)
     frames = use_symbols(family, header, data, limits, lambda spec, port: family.decode(spec, port, painter))
-    return Group(data.head.first, frames.cpu().numpy(), read_alpha(header, data), group_times(header, data.head))
+    return Group(data.head.first, frames, read_alpha(header, data), group_times(header, data.head))
 
 
 def use_symbols(
@@ -176,12 +171,12 @@ def use_symbols(
 
 def read_latents(
     family: Family, header: Header, data: GroupData, limits: Limits, make_port: SourceMaker = DecoderPort
-) -> TokenGrid:
-    """The latents of one group, without synthesis; `times` counts frames of the group from 0."""
+) -> Latents:
+    """The latents of one group, without synthesis."""
     return use_symbols(family, header, data, limits, family.latents, make_port)
 
 
-def read_first(family: Family, header: Header, data: GroupData, limits: Limits, channels: int) -> TokenGrid:
+def read_first(family: Family, header: Header, data: GroupData, limits: Limits, channels: int) -> Latents:
     """The same of the first channels, of which no more symbols are decoded than the family needs."""
     from ...models.base.family import ReadsFirst
 
@@ -189,18 +184,17 @@ def read_first(family: Family, header: Header, data: GroupData, limits: Limits, 
         return use_symbols(
             family, header, data, limits, lambda spec, port: family.first_latents(spec, port, channels), OpeningPort
         )
-    grid = read_latents(family, header, data, limits)
-    if not 1 <= channels <= grid.x.shape[3]:
-        raise ParameterError(f"channels {channels}: the latents of codec {family.name} have 1 to {grid.x.shape[3]}")
-    return replace(grid, x=grid.x[..., :channels])
+    latents = read_latents(family, header, data, limits)
+    if not 1 <= channels <= latents.x.shape[3]:
+        raise ParameterError(f"channels {channels}: the latents of codec {family.name} have 1 to {latents.x.shape[3]}")
+    return replace(latents, x=latents.x[..., :channels])
 
 
 @contextmanager
 def _reading(number: int) -> Iterator[None]:
-    """Inference on a group's symbols, whose damage becomes a FormatError that names the group."""
+    """Damage of a group's symbols becomes a FormatError that names the group."""
     try:
-        with torch.inference_mode():
-            yield
+        yield
     except (FormatError, ValueError, LookupError, ArithmeticError) as error:
         # A family meets impossible symbols only in a forged file; what it then raises is up to its arithmetic.
         raise FormatError(f"group {number}: {error}") from error

@@ -5,28 +5,18 @@
     OpeningPort   the same for a reader that stops early
     BitMeter      put -> a sum of bits; no bytes are made
 
-Tensors of the CPU are handed to the coder without a copy.
+Arrays are handed to the coder without a copy.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ...entropy import CorruptStream, Decoder, Encoder, Tables
+from ...models.base.family import Symbols, TableIndices
 from ..errors import FormatError
-
-
-def _array(tensor: Tensor, dtype: torch.dtype) -> NDArray[Any]:
-    """A contiguous 1-D array over the tensor's own memory where that is possible."""
-    if tensor.dtype != dtype or tensor.dim() != 1:
-        raise TypeError(f"expected a 1-D tensor of {dtype}, got {tensor.dtype} of shape {tuple(tensor.shape)}")
-    array: NDArray[Any] = tensor.detach().cpu().contiguous().numpy()
-    return array
 
 
 def _one_way(direction: str) -> NoReturn:
@@ -39,10 +29,10 @@ class EncoderPort:
     def __init__(self, tables: Tables) -> None:
         self._encoder = Encoder(tables)
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        self._encoder.put(_array(symbols, torch.int32), _array(indices, torch.uint8))
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
+        self._encoder.put(symbols, indices)
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         _one_way("takes symbols")
 
     def finish(self) -> bytes:
@@ -58,15 +48,14 @@ class DecoderPort:
         except CorruptStream as error:
             raise FormatError(f"the symbols are damaged: {error}") from error
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         _one_way("gives symbols")
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         try:
-            symbols = self._decoder.get(_array(indices, torch.uint8))
+            return self._decoder.get(indices)
         except CorruptStream as error:
             raise FormatError(f"the symbols are damaged: {error}") from error
-        return torch.from_numpy(symbols).to(indices.device)
 
     def finish(self) -> None:
         """FormatError unless every byte was used."""
@@ -90,11 +79,11 @@ class BitMeter:
         self._tables = tables
         self.bits = 0.0
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        costs = self._tables.bits(_array(symbols, torch.int32), _array(indices, torch.uint8))
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
+        costs = self._tables.bits(symbols, indices)
         self.bits += float(costs.sum(dtype=np.float64))
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         _one_way("takes symbols")
 
     def finish(self) -> bytes:

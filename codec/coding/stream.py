@@ -165,7 +165,7 @@ def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded
     length = group_length(settings.gop, settings.family, header, settings.limits)
     family = told_frames(settings.family, total)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
-        coded = code_group(family, header, group, settings.quality, settings.device, settings.make_port)
+        coded = code_group(family, header, group, settings.quality, settings.make_port)
         writer.group(coded.head, coded.symbols, coded.alpha)
         if settings.progress is not None:
             settings.progress(writer.frames, total)

@@ -27,8 +27,6 @@ from .ports import BitMeter
 from .stream import Encoded, Settings, decode_groups, encode_stream, frame_range, make_header
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ...models.base.family import Family, GroupSpec, SymbolPort
     from ..media.types import Frame, Source
 
@@ -232,7 +230,7 @@ class _Silent:
     def __init__(self, family: Family) -> None:
         self.tables, self.name, self.default_gop = family.tables, family.name, family.default_gop
 
-    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+    def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
         pass
 
 

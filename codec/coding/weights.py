@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import FormatError, ParameterError, UnsupportedError
 
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parents[2] / "models" / "weights"
 
+Array = NDArray[Any]
+
 _DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
 }
 COMPANIONS = ("perceptual", "analysis")
 _ids: dict[tuple[Path, int, int], bytes] = {}  # (file, its mtime, its size) -> id
@@ -59,46 +60,46 @@ def name_of(codec: int) -> str:
     raise UnsupportedError(f"the file needs codec {codec}, which this install does not know")
 
 
-def identify(tensors: dict[str, Tensor]) -> bytes:
+def identify(tensors: dict[str, Array]) -> bytes:
     """8 bytes that name the tensors (FORMAT.md section 9)."""
     digest = hashlib.sha256()
     for name in sorted(tensors, key=lambda key: key.encode()):
-        tensor = tensors[name].detach().cpu().contiguous()
-        if tensor.dtype not in _DTYPES:
+        tensor = np.ascontiguousarray(tensors[name]).reshape(tensors[name].shape)
+        if tensor.dtype.name not in _DTYPES:
             raise ParameterError(f"tensor {name} has type {tensor.dtype}, which weights may not have")
         encoded = name.encode()
-        digest.update(len(encoded).to_bytes(4, "little") + encoded + _DTYPES[tensor.dtype].encode() + b"\0")
-        digest.update(tensor.dim().to_bytes(4, "little"))
+        digest.update(len(encoded).to_bytes(4, "little") + encoded + _DTYPES[tensor.dtype.name].encode() + b"\0")
+        digest.update(tensor.ndim.to_bytes(4, "little"))
         for side in tensor.shape:
             digest.update(side.to_bytes(8, "little"))
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes())
     return digest.digest()[:8]
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     """Tensors and metadata of a safetensors file.  FormatError names a damaged one."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
     except SafetensorError as error:
         raise FormatError(f"{path}: {error}") from error
 
 
-def read_task(path: Path) -> dict[str, Tensor]:
+def read_task(path: Path) -> dict[str, Array]:
     """What tunes a stream to a task, from the file that `tessera train --objective task` wrote."""
     if not path.is_file():
         raise ParameterError(f"task={path}: no such file; tessera train wavelet --objective task makes one")
     return read(path)[0]
 
 
-def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+def write(path: Path, tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
     """Write a weights file and return the id of its tensors.  The file is replaced in one step."""
-    from safetensors.torch import save
+    from safetensors.numpy import save
 
     name = identify(tensors)
-    data = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, metadata)
+    data = save({key: np.ascontiguousarray(tensor).reshape(tensor.shape) for key, tensor in tensors.items()}, metadata)
     temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(data)
@@ -119,9 +120,9 @@ def companion_file(name: str, kind: str) -> Path:
     return FOLDER / f"{name}.{kind}.safetensors"
 
 
-def companions(name: str, of: bytes) -> dict[str, dict[str, Tensor]]:
+def companions(name: str, of: bytes) -> dict[str, dict[str, Array]]:
     """The tensors of each kind of companion that there is for the weights of id `of`."""
-    found: dict[str, dict[str, Tensor]] = {}
+    found: dict[str, dict[str, Array]] = {}
     for kind in COMPANIONS:
         path = companion_file(name, kind)
         tensors, metadata = read(path) if path.is_file() else ({}, {})
@@ -160,5 +161,5 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
             if shared := sorted(tensors.keys() & more.keys()):
                 raise FormatError(f"{companion_file(name, kind)}: tensor {shared[0]} is in {path.name} already")
             tensors |= more
-        _families[key] = build(name, tensors, metadata).to(torch.device(device))
+        _families[key] = build(name, tensors, metadata, device)
     return _families[key], key[1]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...models.base.fitted import PaintsFrames
 from ..coding.groups import Group, OpenGroup, choose_decoder, open_group, paint_group, read_first, read_latents
 from ..coding.stream import cut, load_family
-from ..errors import ParameterError
+from ..errors import ParameterError, need_torch
 from ..format.seekable import FileReader
 from ..limits import DEFAULT_LIMITS, Limits
 from .info import Info, describe
@@ -23,9 +23,10 @@ from .info import Info, describe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...models.base.discrete import IdTokens
-    from ...models.base.family import Family, TokenGrid
+    from ...models.tokens.ids import IdTokens
+    from ...models.base.family import Family
     from ...models.tokens import TokenSet
+    from ...models.tokens.grid import TokenGrid
 
 Pixels = NDArray[np.uint8]
 
@@ -200,19 +201,19 @@ class Clip:
                    stands at a group's end (`wavelet`, `spatiotemporal`: best with groups of one frame); `bits` are
                    those of what was decoded
         """
-        from .latents import join_grids, place_grid
+        from .latents import as_grid, place_latents
 
         start, stop = self._range(start, stop)
         head = self.reader.header
-        grids = []
+        parts = []
         for number in self.reader.numbers(start, stop):
             data = self.reader.group(number)
             if channels is None:
-                grid = read_latents(self.family, head, data, self.limits)
+                latents = read_latents(self.family, head, data, self.limits)
             else:
-                grid = read_first(self.family, head, data, self.limits, channels)
-            grids.append(place_grid(grid, head, data.head, start, stop))
-        return join_grids(grids)
+                latents = read_first(self.family, head, data, self.limits, channels)
+            parts.append(place_latents(latents, head, data.head, start, stop))
+        return as_grid(parts)
 
     @overload
     def tokens(
@@ -238,8 +239,10 @@ class Clip:
 
         ParameterError names a method, option or need (query, attn) that is wrong or missing, or a codec without ids.
         """
-        from ...models import tokens
         from .ids import read_kind
+
+        need_torch("tokens")
+        from ...models import tokens
 
         start, stop = self._range(start, stop)
         if kind != "latents":
@@ -258,9 +261,12 @@ class Clip:
 
         Of codec vqgan they are nodes of its trees (`models.vqgan.ids`) at each cell of 16 x 16 pixels.
         """
+        need_torch("ids")
+        import torch
+
         from .ids import read_codes
 
-        return read_codes(self, *self._range(start, stop))
+        return torch.from_numpy(read_codes(self, *self._range(start, stop)))
 
     def from_ids(self, ids: Any) -> Pixels:
         """Ids in any form of `models.discrete` -> frames (T, H, W, channels) of this file's size and quality.

@@ -8,19 +8,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from ...models.base.discrete import Discrete, IdTokens
+from ...models.base.discrete import Codes, Discrete, Mask
 from ..coding.groups import Group, Pixels, group_length, group_spec, group_times, read_alpha, use_symbols
 from ..coding.ports import EncoderPort
 from ..coding.stream import cut
-from ..errors import ParameterError
+from ..errors import ParameterError, need_torch
 from ..format.header import GroupHead
 from ..format.writer import ContainerWriter
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ...models.base.family import Family, GroupSpec
+    from ...models.tokens.ids import IdTokens
     from .clip import Clip
 
 KINDS = ("latents", "ids", "packed", "bytes")
@@ -34,7 +36,7 @@ def discrete(family: Family) -> Discrete:
     return family
 
 
-def read_codes(clip: Clip, start: int, stop: int) -> Tensor:
+def read_codes(clip: Clip, start: int, stop: int) -> Codes:
     """Codes (T, h, w, Q) of frames start..stop-1.  No pixels are made."""
     family, head = discrete(clip.family), clip.reader.header
     parts = []
@@ -42,11 +44,16 @@ def read_codes(clip: Clip, start: int, stop: int) -> Tensor:
         data = clip.reader.group(number)
         codes = use_symbols(family, head, data, clip.limits, family.ids)
         parts.append(codes[max(0, start - data.head.first) : stop - data.head.first])
-    return torch.cat(parts)
+    return np.concatenate(parts)
 
 
 def read_kind(clip: Clip, start: int, stop: int, kind: str) -> IdTokens | Tensor:
     """What `Clip.tokens` returns for a kind other than latents."""
+    need_torch("tokens")
+    import torch
+
+    from ...models.tokens.ids import IdTokens
+
     if kind == "bytes":
         if (start, stop) != (0, len(clip)):
             raise ParameterError("a part of the frames is no file: kind bytes takes them all")
@@ -56,18 +63,19 @@ def read_kind(clip: Clip, start: int, stop: int, kind: str) -> IdTokens | Tensor
     family, codes = discrete(clip.family), read_codes(clip, start, stop)
     spec = _spec(clip, len(codes))
     if kind == "packed":
-        return family.packed(codes, spec)
+        return torch.from_numpy(family.packed(codes, spec))
     times = torch.from_numpy(clip.times(start, stop))
-    return IdTokens(family.sequence(codes, spec), codes, times, family.vocabulary)
+    sequence = torch.from_numpy(family.sequence(codes, spec))
+    return IdTokens(sequence, torch.from_numpy(codes), times, family.vocabulary)
 
 
 def file_of_bytes(ids: Any) -> bytes:
     """The file whose `tokens(kind="bytes")` these ids are.  ParameterError for what no file gives."""
-    ids = torch.as_tensor(ids)
+    ids = np.asarray(ids)
     inner = ids[1:-1]
-    if ids.dim() != 1 or len(ids) < 2 or int(ids[0]) != BEGIN or int(ids[-1]) != END or bool((inner >> 8 != 0).any()):
+    if ids.ndim != 1 or len(ids) < 2 or int(ids[0]) != BEGIN or int(ids[-1]) != END or bool((inner >> 8 != 0).any()):
         raise ParameterError(f"the ids of a file are {BEGIN}, its bytes 0..255, {END}")
-    return bytes(inner.tolist())
+    return inner.astype(np.uint8).tobytes()
 
 
 def _spec(clip: Clip, frames: int) -> GroupSpec:
@@ -75,10 +83,10 @@ def _spec(clip: Clip, frames: int) -> GroupSpec:
     return group_spec(head, frames, head.quality)
 
 
-def _codes(clip: Clip, ids: Any) -> tuple[Discrete, Tensor, GroupSpec]:
+def _codes(clip: Clip, ids: Any) -> tuple[Discrete, Codes, GroupSpec]:
     """Ids in any form as the codes of frames of the clip's size and quality."""
-    family, ids = discrete(clip.family), torch.as_tensor(ids.codes if isinstance(ids, IdTokens) else ids)
-    if ids.dim() not in (2, 4) or not len(ids):
+    family, ids = discrete(clip.family), np.asarray(getattr(ids, "codes", ids))
+    if ids.ndim not in (2, 4) or not len(ids):
         raise ParameterError(f"ids are codes (T, h, w, Q), a sequence (T, n) or bytes (T, n), not {tuple(ids.shape)}")
     spec = _spec(clip, len(ids))
     try:
@@ -91,7 +99,7 @@ def paint_ids(clip: Clip, ids: Any) -> Pixels:
     """Frames uint8 (T, H, W, C) of ids in any form; size, channels and quality are the clip's."""
     family, codes, spec = _codes(clip, ids)
     clip.limits.check_array(spec.frames, spec.width, spec.height)
-    return np.asarray(family.from_ids(codes, spec).cpu().numpy())
+    return family.from_ids(codes, spec)
 
 
 def encode_ids(ids: Any, like: Clip, *, gop: int | None = None) -> bytes:
@@ -119,7 +127,7 @@ def restored(clip: Clip, erasures: Any, start: int, stop: int) -> Iterator[Group
     """Frames start..stop-1 group by group with the indices in `erasures` restored; see `Clip.restore`."""
     family, head = discrete(clip.family), clip.reader.header
     given = _masks(erasures)
-    masks = [given] if isinstance(given, Tensor) else given
+    masks = [given] if isinstance(given, np.ndarray) else given
     try:
         family.lost(given, _spec(clip, stop - start))  # the shapes
     except ValueError as error:
@@ -128,27 +136,27 @@ def restored(clip: Clip, erasures: Any, start: int, stop: int) -> Iterator[Group
         data = clip.reader.group(number)
         first, frames = data.head.first, data.head.frames
         parts = [_place(mask, first - start, frames) for mask in masks]
-        lost = family.lost(parts[0] if isinstance(given, Tensor) else parts, group_spec(head, frames, head.quality))
+        lost = family.lost(parts[0] if isinstance(given, np.ndarray) else parts, group_spec(head, frames, head.quality))
 
-        def show(spec: GroupSpec, port: Any, lost: list[Tensor] = lost) -> Tensor:
+        def show(spec: GroupSpec, port: Any, lost: list[Mask] = lost) -> Pixels:
             return family.conceal(spec, port, lost)
 
-        pixels = use_symbols(family, head, data, clip.limits, show).cpu().numpy()
+        pixels = use_symbols(family, head, data, clip.limits, show)
         yield cut(Group(first, pixels, read_alpha(head, data), group_times(head, data.head)), start, stop)
 
 
-def _masks(erasures: Any) -> Tensor | list[Tensor]:
-    single = isinstance(erasures, (Tensor, np.ndarray))
+def _masks(erasures: Any) -> NDArray[Any] | list[NDArray[Any]]:
+    single = hasattr(erasures, "dtype")  # an array or tensor, not a list of them
     try:
-        masks = [torch.as_tensor(mask) for mask in ([erasures] if single else erasures)]
+        masks = [np.asarray(mask) for mask in ([erasures] if single else erasures)]
     except (TypeError, ValueError) as error:
         raise ParameterError(f"erasures are bool (T, h, w), or one such mask a codebook: {error}") from error
     return masks[0] if single else masks
 
 
-def _place(mask: Tensor, first: int, frames: int) -> Tensor:
+def _place(mask: Mask, first: int, frames: int) -> Mask:
     """`frames` rows of the mask from row `first` on; nothing is lost where it has none."""
-    out = torch.zeros(frames, *mask.shape[1:], dtype=torch.bool)
+    out = np.zeros((frames, *mask.shape[1:]), np.bool_)
     a, b = max(0, first), min(len(mask), first + frames)
     out[a - first : b - first] = mask[a:b]
     return out

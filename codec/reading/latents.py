@@ -1,60 +1,73 @@
-"""Latents of consecutive groups as one TokenGrid."""
+"""Latents of consecutive groups as one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from ...models.base.family import TokenGrid
+from ...models.base.family import Latents
 from ..coding.groups import group_times
+from ..errors import need_torch
 from ..format.header import GroupHead, Header
 
+if TYPE_CHECKING:
+    from ...models.tokens.grid import TokenGrid
 
-def place_grid(grid: TokenGrid, head: Header, group: GroupHead, start: int, stop: int) -> TokenGrid:
-    """The rows of a group's grid that show in frames start..stop-1, with `times` in seconds of the clip.
 
-    The family counts `times` in frames of the group; a row between two frames shows between their times.  Where all
-    rows show they are not copied here: `join_grids` copies them, out of the inference that made them.
+def place_latents(latents: Latents, head: Header, group: GroupHead, start: int, stop: int) -> Latents:
+    """The rows of a group's latents that show in frames start..stop-1, with `times` in seconds of the clip.
+
+    The family counts `times` in frames of the group; a row between two frames shows between their times.
     """
-    numbers = grid.times.double().cpu().numpy() + group.first
+    numbers = latents.times + group.first
     ticks = np.array([float(tick * head.time_base) for tick in group_times(head, group)])
-    seconds = torch.from_numpy(np.interp(numbers - group.first, np.arange(group.frames), ticks))
+    seconds = np.interp(latents.times, np.arange(group.frames), ticks)
     shows = (numbers >= start) & (numbers < stop)
     if shows.all():
-        return replace(grid, times=seconds)
-    rows = torch.from_numpy(np.flatnonzero(shows))
+        return replace(latents, times=seconds)
     return replace(
-        grid,
-        x=grid.x[rows],
-        bits=None if grid.bits is None else grid.bits[rows],
-        bits_prior=None if grid.bits_prior is None else grid.bits_prior[rows],
-        codes=None if grid.codes is None else grid.codes[rows],
-        times=seconds[rows],
-        frame_type=grid.frame_type[rows],
-        valid=grid.valid[rows],
-        levels=None if grid.levels is None else [level[rows] for level in grid.levels],
+        latents,
+        x=latents.x[shows],
+        bits=None if latents.bits is None else latents.bits[shows],
+        bits_prior=None if latents.bits_prior is None else latents.bits_prior[shows],
+        codes=None if latents.codes is None else latents.codes[shows],
+        times=seconds[shows],
+        frame_type=latents.frame_type[shows],
+        valid=latents.valid[shows],
+        levels=None if latents.levels is None else [level[shows] for level in latents.levels],
     )
 
 
-def join_grids(grids: list[TokenGrid]) -> TokenGrid:
-    """A copy of the grids of consecutive groups, joined along time.  A part that one of them lacks is None."""
+def join_latents(parts: list[Latents]) -> Latents:
+    """The latents of consecutive groups, joined along time.  What one of them lacks is None."""
+    if len(parts) == 1:
+        return parts[0]
 
-    def join(name: str) -> torch.Tensor | None:
-        parts = [getattr(grid, name) for grid in grids]
-        return None if any(part is None for part in parts) else torch.cat(parts)
+    def join(name: str) -> NDArray[Any] | None:
+        arrays = [getattr(part, name) for part in parts]
+        return None if any(array is None for array in arrays) else np.concatenate(arrays)
 
     levels = None
-    if all(grid.levels is not None for grid in grids):
-        levels = [torch.cat(same) for same in zip(*(grid.levels or [] for grid in grids), strict=True)]
-    return TokenGrid(
-        x=torch.cat([grid.x for grid in grids]),
+    if all(part.levels is not None for part in parts):
+        levels = [np.concatenate(same) for same in zip(*(part.levels or [] for part in parts), strict=True)]
+    return Latents(
+        x=np.concatenate([part.x for part in parts]),
         bits=join("bits"),
         bits_prior=join("bits_prior"),
         codes=join("codes"),
-        times=torch.cat([grid.times for grid in grids]),
-        frame_type=torch.cat([grid.frame_type for grid in grids]),
-        valid=torch.cat([grid.valid for grid in grids]),
+        times=np.concatenate([part.times for part in parts]),
+        frame_type=np.concatenate([part.frame_type for part in parts]),
+        valid=np.concatenate([part.valid for part in parts]),
         levels=levels,
     )
+
+
+def as_grid(parts: list[Latents]) -> TokenGrid:
+    """The joined latents as tensors.  UnsupportedError where PyTorch is not installed."""
+    need_torch("latents and tokens")
+    from ...models.tokens.grid import TokenGrid
+
+    return TokenGrid.of(join_latents(parts))

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ...entropy import CorruptStream, Tables
 from ...entropy.prefix import HEAD_BYTES, sections, shortened
+from ...models.base.family import Symbols, TableIndices
 from ..coding.groups import read_latents
 from ..coding.ports import DecoderPort
 from ..errors import FormatError, ParameterError
@@ -23,10 +23,10 @@ from ..format.fields import unpack_uint
 from ..format.header import GroupHead, read_group
 from ..format.seekable import FileReader
 from .clip import Clip
-from .latents import join_grids, place_grid
+from .latents import as_grid, place_latents
 
 if TYPE_CHECKING:
-    from ...models.base.family import TokenGrid
+    from ...models.tokens.grid import TokenGrid
 
 SHARE = 0.1  # of a group's bytes
 LEAST = 24  # bytes
@@ -39,17 +39,17 @@ class PrefixPort:
     def __init__(self, tables: Tables, data: bytes | memoryview) -> None:
         self._port, self.missing = DecoderPort(tables, data), 0
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         self._port.put(symbols, indices)
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         if not self.missing:
             try:
                 return self._port.get(indices)
             except FormatError:  # the words end in the middle of this call
                 pass
         self.missing += len(indices)
-        return torch.zeros(len(indices), dtype=torch.int32, device=indices.device)
+        return np.zeros(len(indices), np.int32)
 
     def finish(self) -> None:
         """Nothing can be said about a stream that may end early."""
@@ -77,15 +77,15 @@ class Preview:
 
     def upgrade(self) -> TokenGrid:
         """The whole grid, equal to `clip.latents`; only what is missing is read."""
-        clip, grids = self.clip, []
+        clip, found = self.clip, []
         for part in self._parts:
             entry = clip.reader.entries[part.number]
             middle = clip.reader.part(part.number, len(part.start), part.stop - len(part.tail))
             rest = clip.reader.part(part.number, part.stop, entry.size)
             data = clip.reader.parse(part.number, part.start + middle + part.tail + rest)
-            grid = read_latents(clip.family, clip.reader.header, data, clip.reader.limits)
-            grids.append(place_grid(grid, clip.reader.header, data.head, self.start, self.stop))
-        return join_grids(grids)
+            latents = read_latents(clip.family, clip.reader.header, data, clip.reader.limits)
+            found.append(place_latents(latents, clip.reader.header, data.head, self.start, self.stop))
+        return as_grid(found)
 
 
 def preview(clip: Clip, start: int = 0, stop: int | None = None, share: float = SHARE) -> Preview:
@@ -100,13 +100,13 @@ def preview(clip: Clip, start: int = 0, stop: int | None = None, share: float = 
         raise ParameterError(f"a share is above 0 and at most 1, not {share:g}")
     if clip.reader.header.alpha:
         raise ParameterError("a group with alpha has no prefix of its colours: its alpha comes first")
-    grids, parts = [], []
+    found, parts = [], []
     for number in clip.reader.numbers(start, stop):
         part, data = _begin(clip, number, share)
-        grid = read_latents(clip.family, clip.reader.header, data, clip.reader.limits, PrefixPort)
-        grids.append(place_grid(grid, clip.reader.header, data.head, start, stop))
+        latents = read_latents(clip.family, clip.reader.header, data, clip.reader.limits, PrefixPort)
+        found.append(place_latents(latents, clip.reader.header, data.head, start, stop))
         parts.append(part)
-    return Preview(clip, start, stop, join_grids(grids), parts)
+    return Preview(clip, start, stop, as_grid(found), parts)
 
 
 def _begin(clip: Clip, number: int, share: float) -> tuple[_Part, GroupData]:

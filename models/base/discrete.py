@@ -10,33 +10,16 @@ A clip's ids come in three forms, each of which gives back the others:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from .family import Family, GroupSpec, SymbolPort
+from .family import Family, GroupSpec, Pixels, SymbolPort
 
-Erasures = Tensor | Sequence[Tensor]
-
-
-@dataclass(frozen=True)
-class IdTokens:
-    """The ids of consecutive frames.
-
-    sequence    (T, n) int64, 0..vocabulary - 1
-    codes       (T, h, w, Q) int64 on the grid of cells
-    times       (T,) float64 seconds
-    vocabulary  numbers that an id of `sequence` can be
-    """
-
-    sequence: Tensor
-    codes: Tensor
-    times: Tensor
-    vocabulary: int
-
-    def __len__(self) -> int:
-        return self.sequence.numel()
+Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Erasures = Mask | Sequence[Mask]
 
 
 @runtime_checkable
@@ -46,32 +29,32 @@ class Discrete(Family, Protocol):
     vocabulary: ClassVar[int]  # of `sequence`
     mask_id: ClassVar[int]  # stands in `codes` where an index is hidden; no index is coded as it
 
-    def ids(self, spec: GroupSpec, port: SymbolPort) -> Tensor:
+    def ids(self, spec: GroupSpec, port: SymbolPort) -> Codes:
         """Get a group's symbols and return its codes (T, h, w, Q); no pixels are made."""
 
-    def put_ids(self, codes: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+    def put_ids(self, codes: Codes, spec: GroupSpec, port: SymbolPort) -> None:
         """Put codes (T, h, w, Q) to the port as the symbols of a group."""
 
-    def from_ids(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def from_ids(self, codes: Codes, spec: GroupSpec) -> Pixels:
         """Codes (T, h, w, Q) -> frames uint8 (T, H, W, channels)."""
 
-    def codes_of(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def codes_of(self, codes: NDArray[Any], spec: GroupSpec) -> Codes:
         """Codes in any of the three forms -> codes (T, h, w, Q)."""
 
-    def sequence(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def sequence(self, codes: Codes, spec: GroupSpec) -> Codes:
         """Codes (T, h, w, Q) -> (T, n) int64."""
 
-    def packed(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def packed(self, codes: Codes, spec: GroupSpec) -> NDArray[np.uint8]:
         """Codes (T, h, w, Q) -> (T, bytes) uint8."""
 
-    def lost(self, erasures: Erasures, spec: GroupSpec) -> list[Tensor]:
+    def lost(self, erasures: Erasures, spec: GroupSpec) -> list[Mask]:
         """Which indices are lost, bool (T, ., .) for each codebook, from bool (T, h, w) of cells or such masks.
 
         ValueError for other shapes.
         """
 
-    def conceal(self, spec: GroupSpec, port: SymbolPort, lost: list[Tensor]) -> Tensor:
+    def conceal(self, spec: GroupSpec, port: SymbolPort, lost: list[Mask]) -> Pixels:
         """Decode a group some of whose indices are lost: frames uint8 (T, H, W, channels)."""
 
-    def predict(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def predict(self, codes: Codes, spec: GroupSpec) -> Pixels:
         """The frames that are likeliest beside one of codes (h, w, Q): uint8 (T, H, W, channels)."""

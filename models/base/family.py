@@ -1,6 +1,7 @@
 """What a codec family is to the rest of the package.
 
-A family turns frames into integer symbols and back.  It is handed a symbol port and never sees bytes:
+A family turns frames into integer symbols and back, all of them numpy arrays.  It is handed a symbol port and never
+sees bytes:
 
     encode   port.put(symbols, indices)     symbols int32, indices uint8, both 1-D and of equal length
     decode   symbols = port.get(indices)    indices name the CDF table that codes each symbol
@@ -13,10 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from ...entropy import Tables
+
+Pixels = NDArray[np.uint8]
+Symbols = NDArray[np.int32]
+TableIndices = NDArray[np.uint8]
 
 QUALITY_STEPS = 64  # quality 0..100 travels as an integer of 1/64 units
 MAX_QUALITY = 100 * QUALITY_STEPS
@@ -25,10 +30,10 @@ MAX_QUALITY = 100 * QUALITY_STEPS
 class SymbolPort(Protocol):
     """Where symbols go to (range encoder, bit meter) or come from (range decoder)."""
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         """Take int32 `symbols` (n,), each coded with the table named by uint8 `indices` (n,)."""
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         """Return the next n symbols as int32 (n,), one for each of the uint8 `indices` (n,)."""
 
 
@@ -44,27 +49,27 @@ class GroupSpec:
 
 
 @dataclass
-class TokenGrid:
-    """Latents of consecutive frames, read without making pixels.
+class Latents:
+    """Latents of the frames of a group, read without making pixels.  `tokens.TokenGrid` holds the same as tensors.
 
     x           (T, H, W, C) float32 dequantised latents
     bits        (T, H, W) float32, -log2 p of the symbols that were coded; sums to the payload
     bits_prior  (T, H, W) float32 expected bits known from side information alone, or None
     codes       (T, H, W) or (T, H, W, Q) int64 codebook indices, or None
-    times       (T,) float64 seconds
+    times       (T,) float64, frames of the group
     frame_type  (T,) int64, 0 intra, 1 predicted
     valid       (T, H, W) bool, False where a cell holds padding only
     levels      coarser or finer grids of the same frames, or None
     """
 
-    x: Tensor
-    bits: Tensor | None
-    bits_prior: Tensor | None
-    codes: Tensor | None
-    times: Tensor
-    frame_type: Tensor
-    valid: Tensor
-    levels: list[Tensor] | None = None
+    x: NDArray[np.float32]
+    bits: NDArray[np.float32] | None
+    bits_prior: NDArray[np.float32] | None
+    codes: NDArray[np.int64] | None
+    times: NDArray[np.float64]
+    frame_type: NDArray[np.int64]
+    valid: NDArray[np.bool_]
+    levels: list[NDArray[np.float32]] | None = None
 
 
 class Family(Protocol):
@@ -78,25 +83,22 @@ class Family(Protocol):
     default_gop: ClassVar[int]
     options: ClassVar[dict[str, str]]  # what `configure` takes besides effort: name -> one line of help
 
-    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+    def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
         """Put the symbols of uint8 `frames` (T, H, W, channels) to the port."""
 
-    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
         """Get a group's symbols and return its frames, uint8 (T, H, W, channels)."""
 
-    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
-        """Get a group's symbols and return its latents (`times` counts frames from 0); no synthesis is run."""
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
+        """Get a group's symbols and return its latents; no synthesis is run."""
 
     def configure(self, effort: str, **options: object) -> Family:
         """The family that encodes with this effort (fast, medium or slow) and options; ValueError names a bad one."""
-
-    def to(self, device: torch.device) -> Family:
-        """The same family with its networks on `device`."""
 
 
 @runtime_checkable
 class ReadsFirst(Family, Protocol):
     """A family that codes latents from coarse to fine: the first channels can be read without the others."""
 
-    def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> TokenGrid:
+    def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> Latents:
         """Latents of 1 <= `channels` channels.  Symbols at the group's end may stay; `bits` are those of the others."""

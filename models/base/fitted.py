@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from .family import MAX_QUALITY, QUALITY_STEPS, Family, GroupSpec, SymbolPort
+from .family import MAX_QUALITY, QUALITY_STEPS, Family, GroupSpec, Pixels, SymbolPort
 
 MIDDLE_RATE = 0.0625  # bits a pixel at quality 50: HNeRV's 1.5 M parameters on 132 frames of 1280x720
 DOUBLING = 12.5  # by so much more quality the rate doubles
@@ -43,10 +44,10 @@ Watch = Callable[[FitStatus], None]
 class Store(Protocol):
     """Keeps the state of fits between runs, by a key that names frames and settings."""
 
-    def load(self, key: str) -> dict[str, Tensor] | None:
+    def load(self, key: str) -> dict[str, NDArray[Any]] | None:
         """What was saved last under `key`."""
 
-    def save(self, key: str, state: dict[str, Tensor]) -> None:
+    def save(self, key: str, state: dict[str, NDArray[Any]]) -> None:
         """Replace what is kept under `key`."""
 
 
@@ -72,7 +73,7 @@ class Fits(Family, Protocol):
 class GroupPainter(Protocol):
     """A group whose symbols are read."""
 
-    def paint(self, times: Tensor, decoder: str) -> Tensor:
+    def paint(self, times: NDArray[np.float64], decoder: str) -> Pixels:
         """float64 positions (n,) in 0..frames-1 -> uint8 (n, H, W, channels); each costs the same.
 
         Between two frames their embeddings are mixed.

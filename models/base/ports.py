@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ...entropy import Tables
-from .family import SymbolPort
+from .family import SymbolPort, Symbols, TableIndices
 
 
 class Metered:
@@ -15,49 +14,49 @@ class Metered:
     def __init__(self, port: SymbolPort, tables: Tables) -> None:
         self.port, self.tables, self.spent = port, tables, 0.0
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         self.port.put(symbols, indices)
         self._add(symbols, indices)
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         symbols = self.port.get(indices)
         self._add(symbols, indices)
         return symbols
 
-    def _add(self, symbols: Tensor, indices: Tensor) -> None:
-        self.spent += float(self.tables.bits(symbols.numpy(), indices.numpy()).sum(dtype="float64"))
+    def _add(self, symbols: Symbols, indices: TableIndices) -> None:
+        self.spent += float(self.tables.bits(symbols, indices).sum(dtype="float64"))
 
 
 class Nowhere:
     """A port that forgets what it is given."""
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         pass
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         raise TypeError("this port only takes symbols")
 
 
 class Zeros:
     """A port that answers zeros."""
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         raise TypeError("this port only gives symbols")
 
-    def get(self, indices: Tensor) -> Tensor:
-        return torch.zeros(len(indices), dtype=torch.int32)
+    def get(self, indices: TableIndices) -> Symbols:
+        return np.zeros(len(indices), np.int32)
 
 
 class Held:
     """A port that keeps what is put until it is released to another."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Tensor, Tensor]] = []
+        self.calls: list[tuple[Symbols, TableIndices]] = []
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         self.calls.append((symbols, indices))
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         raise TypeError("this port only takes symbols")
 
     def release(self, port: SymbolPort) -> None:

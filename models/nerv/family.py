@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
-from ..base.family import GroupSpec, SymbolPort, TokenGrid
+from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.fitted import Store, Watch, rate_of
 from ..base.ports import Metered
 from ..prior.exchange import spent_bits
@@ -80,8 +81,8 @@ class NervFamily:
         "checkpoint": "folder that keeps the state of fits, to go on after an interruption",
     }
 
-    def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-        frequencies, lows, sizes = (tensors[name].numpy() for name in TABLE_NAMES)
+    def __init__(self, tensors: dict[str, NDArray[Any]], metadata: dict[str, str], device: str = "cpu") -> None:
+        frequencies, lows, sizes = (tensors[name] for name in TABLE_NAMES)
         self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
         self.ladder = Ladder(self.tables)
         self.chosen = Options()
@@ -89,11 +90,7 @@ class NervFamily:
         self.clip_frames: int | None = None
         self.watch: Watch | None = None
         self.store: Store | None = None
-        self.device = torch.device("cpu")
-
-    def to(self, device: torch.device) -> NervFamily:
         self.device = torch.device(device)
-        return self
 
     def configure(self, effort: str, **options: object) -> NervFamily:
         """ValueError names an option that is unknown or out of range."""
@@ -155,10 +152,11 @@ class NervFamily:
             chosen.optimiser,
         )
 
-    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+    def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
         config = self.config(spec)
         with torch.inference_mode(False), torch.enable_grad():
-            fit = GroupFit(config, self.ladder, frames, self._plan(spec, config), self.watch, self.store)
+            pixels = torch.from_numpy(frames).to(self.device)
+            fit = GroupFit(config, self.ladder, pixels, self._plan(spec, config), self.watch, self.store)
             coded = fit.run()
         visit_group(Writer(port, self.ladder.costs), spec, coded)
 
@@ -171,11 +169,11 @@ class NervFamily:
     def open_group(self, spec: GroupSpec, port: SymbolPort) -> NetworkPainter:
         return NetworkPainter(self.read(spec, port), self.device)
 
-    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
-        times = torch.arange(spec.frames, dtype=torch.float64)
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
+        times = np.arange(spec.frames, dtype=np.float64)
         return self.open_group(spec, port).paint(times, decoder)
 
-    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """Embeddings with their own bits; the network's bits are shared evenly, so that all add up to the payload's."""
         metered = Metered(port, self.tables)
         reader = _CountingReader(metered)
@@ -188,14 +186,14 @@ class NervFamily:
             x = time_code(times, spec.frames).view(spec.frames, 1, 1, TIME_CODE)
             own = torch.zeros(x.shape[:3])
         shared = (metered.spent - float(own.sum(dtype=torch.float64))) / own.numel()
-        return TokenGrid(
-            x=x,
-            bits=own + shared,
+        return Latents(
+            x=x.numpy(),
+            bits=(own + shared).numpy(),
             bits_prior=None,
             codes=None,
-            times=times,
-            frame_type=_frame_types(spec.frames, coded.length),
-            valid=torch.ones(x.shape[:3], dtype=torch.bool),
+            times=times.numpy(),
+            frame_type=_frame_types(spec.frames, coded.length).numpy(),
+            valid=np.ones(x.shape[:3], np.bool_),
         )
 
 

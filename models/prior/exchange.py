@@ -2,80 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.family import SymbolPort
-from .ladder import PER_OCTAVE, TABLES, shift_of
+from .ladder import PER_OCTAVE, SHIFTS, TABLES
 
 LARGEST = 1 << 24  # of |v|, far beyond what any picture has: float32 holds every value exactly
+Integers = NDArray[np.int32]
+Rungs = NDArray[np.uint8]
 
 
-def exchange(port: SymbolPort, rung: Tensor, values: Callable[[], Tensor] | None) -> Tensor:
-    """Send `values()` through the port, or get them from it: real (1, channels, n), integers, one rung each.
+def put(port: SymbolPort, values: Integers, rungs: Rungs) -> Integers:
+    """Put `values` (n,) int32, one rung each, and return them as they are put: clipped to -LARGEST..LARGEST.
 
-    A rung past the last table splits its value: the high part on a table, the low bits on a uniform one.  Values lie
-    in -LARGEST..LARGEST: a stream may name any int32 in either part, and what they make is clipped, here as in the
-    kernels (`Walk::take`).
+    A rung past the last table splits its value: the high part on a table, the low bits on a uniform one.
     """
-    shift = shift_of(rung)
-    index = (rung - PER_OCTAVE * shift).to(torch.uint8).flatten()
-    wide = (shift > 0).flatten().nonzero().squeeze(1)
-    if wide.numel() == 0:
-        if values is None:
-            return _bounded(port.get(index)).view(rung.shape).float()
-        v = _bounded(values())
-        port.put(v.flatten().to(torch.int32), index)
-        return v
-    low_index = (TABLES - 1 + shift.flatten()[wide]).to(torch.uint8)
-    scale = shift.flatten().to(torch.int32)
-    if values is None:
-        whole = port.get(index) << scale
-        whole[wide] |= port.get(low_index)  # not a sum, which hostile parts would overflow
-        return _bounded(whole).view(rung.shape).float()
-    v = _bounded(values())
-    flat = v.flatten().to(torch.int32)
-    high = flat >> scale
+    values = _bounded(values)
+    shift, index, wide = _split(rungs)
+    high = values >> shift
     port.put(high, index)
-    port.put((flat - (high << scale))[wide], low_index)
-    return v
+    if wide.size:
+        port.put((values - (high << shift))[wide], (TABLES - 1 + shift[wide]).astype(np.uint8))
+    return values
 
 
-def _bounded(v: Tensor) -> Tensor:
-    return v.clamp(-LARGEST, LARGEST)
+def get(port: SymbolPort, rungs: Rungs) -> Integers:
+    """Get what `put` put: int32 (n,).
+
+    A stream may name any int32 in either part, and what they make is clipped, here as in the kernels (`Walk::take`).
+    """
+    shift, index, wide = _split(rungs)
+    values = port.get(index) << shift
+    if wide.size:
+        values[wide] |= port.get((TABLES - 1 + shift[wide]).astype(np.uint8))  # a sum would overflow on hostile parts
+    return _bounded(values)
 
 
-def spent_bits(tables: Tables, values: Tensor, rung: Tensor, first: int = 0) -> Tensor:
-    """Bits of each value on its rung (integers 0..RUNGS - 1), the low part included; `first`: where the ladder stands.
+def _split(rungs: Rungs) -> tuple[Integers, Rungs, NDArray[np.intp]]:
+    """The shift of every rung, the table of its high part, and where the shift is not 0."""
+    shift = SHIFTS[rungs]
+    return shift, (rungs - (PER_OCTAVE * shift)).astype(np.uint8), np.flatnonzero(shift)
+
+
+def _bounded(values: Integers) -> Integers:
+    return np.clip(values, -LARGEST, LARGEST)
+
+
+def spent_bits(tables: Tables, values: Integers, rungs: Rungs, first: int = 0) -> NDArray[np.float32]:
+    """Bits of each value on its rung, the low part included; `first`: where the ladder stands.
 
     Few rungs are wide, so those alone are split: this is a large part of the time that reading latents takes.
     """
-    high, index = values.to(torch.int32).numpy(), rung.numpy().astype(np.uint8)
+    high, index = values, rungs.astype(np.uint8)
     wide = np.flatnonzero(index >= TABLES)
-    shift = (index.flat[wide] - TABLES) // PER_OCTAVE + 1
+    shift = SHIFTS[index.flat[wide]]
     if wide.size:
         high = high.copy()
         high.flat[wide] >>= shift
         index.flat[wide] -= (PER_OCTAVE * shift).astype(np.uint8)
     bits = tables.bits(high, index + np.uint8(first))
-    bits.flat[wide] += shift
-    return torch.from_numpy(bits)
+    bits.flat[wide] += shift.astype(np.float32)
+    return bits
 
 
-def share(plane: Tensor, depth: int, size: tuple[int, int]) -> Tensor:
+def share(plane: NDArray[np.float32], depth: int, size: tuple[int, int]) -> NDArray[np.float32]:
     """Each coefficient's bits in equal parts on the cells that it stands for; the sum is kept."""
     owners, areas = _owners(depth, size)
-    return (plane / areas).flatten()[owners]
+    shared: NDArray[np.float32] = (plane / areas).astype(np.float32).ravel()[owners]
+    return shared
 
 
 @lru_cache(maxsize=64)
-def _owners(depth: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _owners(depth: int, size: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The coefficient (h, w) that stands for each cell, `depth` levels up, and the cells (., .) of each coefficient."""
-    rows, columns = (torch.arange(n) >> depth for n in size)
-    areas = torch.bincount(rows)[:, None] * torch.bincount(columns)
+    rows, columns = (np.arange(n) >> depth for n in size)
+    areas = np.bincount(rows)[:, None] * np.bincount(columns)
     return rows[:, None] * areas.shape[1] + columns, areas

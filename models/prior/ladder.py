@@ -1,21 +1,19 @@
-"""The ladder of zero-mean CDF tables that code quantised coefficients, and its fitting.
+"""The ladder of zero-mean CDF tables that code quantised coefficients.
 
-A network names a rung 0..RUNGS-1 for every coefficient; rung i stands for a Laplace-like distribution of scale
+A prior names a rung 0..RUNGS-1 for every coefficient; rung i stands for a Laplace-like distribution of scale
 FIRST_SCALE * 2**(i / PER_OCTAVE) quantisation steps.  The first TABLES rungs are CDF tables fitted to the symbols that
-really fall on them.  Wider rungs split a coefficient v: v >> shift is coded with the table `shift` octaves narrower,
-and the low bits with a uniform table, so that no alphabet passes 256 symbols.
+really fall on them (`fitted`).  Wider rungs split a coefficient v: v >> shift is coded with the table `shift` octaves
+narrower, and the low bits with a uniform table, so that no alphabet passes 256 symbols.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from ...entropy import Tables, fit_table, quantize_pmf
+from ...entropy import Tables
 
 TABLES = 72
 PER_OCTAVE = 8
@@ -24,89 +22,31 @@ MAX_SHIFT = 6
 RUNGS = TABLES + MAX_SHIFT * PER_OCTAVE
 REACH = 127  # tables hold -REACH..REACH; the rest escapes
 TABLE_NAMES = ("tables.frequencies", "tables.lows", "tables.sizes")  # in a weights file
-ESCAPE_BITS = 14.0  # what an escaped coefficient is taken to cost beyond the escape itself, while training
 
 
-def initial_pmf() -> Tensor:
-    """(TABLES, REACH + 2) probabilities of |v| = 0..REACH and of the escape, for Laplace scales and a dead zone."""
-    scale = FIRST_SCALE * 2.0 ** (torch.arange(TABLES, dtype=torch.float64) / PER_OCTAVE)
-    edges = torch.arange(1, REACH + 2, dtype=torch.float64) - 0.4  # |x| >= k - 0.4 rounds to k or more
-    tail = torch.exp(-edges[None] / scale[:, None])  # P(|v| >= k)
-    tail = torch.cat([torch.ones(TABLES, 1, dtype=torch.float64), tail], 1)
-    pmf = torch.cat([tail[:, :-1] - tail[:, 1:], tail[:, -1:]], 1)
-    return _floor(pmf)
+def shift_of(rung: int) -> int:
+    """Low bits that are split off on a rung."""
+    return max(0, (rung - TABLES + PER_OCTAVE) // PER_OCTAVE)
 
 
-def _floor(pmf: Tensor) -> Tensor:
-    """No symbol below what a 12-bit table can give it, roughly: keeps costs finite."""
-    pmf = pmf.clamp(min=2.0**-20)
-    return pmf / pmf.sum(1, keepdim=True)
+SHIFTS: NDArray[np.int32] = np.array([shift_of(rung) for rung in range(RUNGS)], np.int32)
 
 
-def refit(counts: Tensor, weight: float = 300.0) -> Tensor:
-    """Probabilities from `counts` (TABLES, REACH + 2) of |v|, with the initial ladder as `weight` pseudo-counts."""
-    counts = counts.double() + weight * initial_pmf()
-    return _floor(counts / counts.sum(1, keepdim=True))
+COST_UNIT = 1024  # costs are whole numbers of 1 / COST_UNIT bits, the same whatever rounds the logarithm
+_COSTS: NDArray[np.float32] = np.array(
+    [0.0, *(math.floor((12 - math.log2(frequency)) * COST_UNIT + 0.5) / COST_UNIT for frequency in range(1, 4097))],
+    np.float32,
+)
 
 
-def cost_table(pmf: Tensor) -> Tensor:
-    """Bits of |v| = 0..REACH and of an escape, sign included: float32 (RUNGS, REACH + 2), see `lookup`."""
-    bits = -pmf.log2()
-    bits[:, 1:] += 1.0
-    bits[:, -1] += ESCAPE_BITS
-    shifts = torch.arange(1, MAX_SHIFT + 1, dtype=torch.float64).repeat_interleave(PER_OCTAVE)
-    wide = bits[-PER_OCTAVE:].repeat(MAX_SHIFT, 1) + shifts[:, None]
-    return torch.cat([bits, wide]).float()
-
-
-def shift_of(rung: Tensor) -> Tensor:
-    """Low bits that are split off on each rung (integer tensor)."""
-    return torch.div(rung - TABLES + PER_OCTAVE, PER_OCTAVE, rounding_mode="floor").clamp(min=0)
-
-
-def lookup(costs: Tensor, rung: Tensor, magnitude: Tensor) -> Tensor:
-    """Bits of each |v| (float tensor of integers) on its rung (int64)."""
-    v = torch.floor(magnitude * torch.exp2(-shift_of(rung).float())).clamp(max=REACH + 1).long()
-    return costs.view(-1)[rung * (REACH + 2) + v]
-
-
-def integer_tables(pmf: Tensor, ladders: Sequence[Tensor] = ()) -> dict[str, Tensor]:
-    """A ladder, the uniform tables, more ladders: what `entropy.Tables` takes, by their names in a weights file."""
-    first, *others = ([fit_table(*_both_signs(row)) for row in one.double().numpy()] for one in (pmf, *ladders))
-    uniform = [(quantize_pmf(np.full(1 << k, 1.0), 0.0), 0) for k in range(1, MAX_SHIFT + 1)]
-    tables = Tables.stack([*first, *uniform, *(row for ladder in others for row in ladder)])
-    arrays = (tables.frequencies.astype(np.int32), tables.lows, tables.sizes)
-    return {name: torch.from_numpy(np.array(array)) for name, array in zip(TABLE_NAMES, arrays, strict=True)}
-
-
-def magnitude_counts(tensors: dict[str, Tensor], first: int = 0, total: float = 1e5) -> Tensor:
-    """Roughly the inverse of `integer_tables` for the ladder at `first`: counts of |v|, `total` on each table."""
-    frequencies, lows, sizes = (tensors[name].long() for name in TABLE_NAMES)
-    counts = torch.zeros(TABLES, REACH + 2, dtype=torch.float64)
-    for rung in range(TABLES):
-        row = first + rung
-        kept = int(sizes[row]) - 1
-        magnitudes = (torch.arange(kept) + lows[row]).abs().clamp(max=REACH + 1)
-        counts[rung].index_add_(0, magnitudes, frequencies[row, :kept].double())
-    return counts * (total / 4096)
-
-
-def _both_signs(row: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int]:
-    """Probabilities of v = low.. from those of |v| and of the escape, and low.
-
-    What escapes is spread thinly over values past REACH, so that a table drops them before any nearer one.
-    """
-    beyond = 1 + int(row[-1] / max(row[-2], 2.0**-20))
-    tail = np.full(beyond, row[-1] / beyond / 2)
-    half = np.concatenate([row[1:-1] / 2, tail])
-    return np.concatenate([half[::-1], row[:1], half]), -len(half)
-
-
-def costs_of(tables: Tables, first: int = 0) -> Tensor:
-    """Cost of |v| on every rung of the ladder at table `first`: what the encoder weighs roundings with."""
-    values = np.arange(REACH + 2, dtype=np.int32)
-    indices = np.repeat(np.arange(first, first + TABLES, dtype=np.uint8)[:, None], REACH + 2, 1)
-    rows = tables.bits(np.repeat(values[None], TABLES, 0), indices)
-    bits = torch.from_numpy(rows)
-    shifts = torch.arange(1, MAX_SHIFT + 1).repeat_interleave(PER_OCTAVE)
-    return torch.cat([bits, bits[-PER_OCTAVE:].repeat(MAX_SHIFT, 1) + shifts[:, None]])
+def costs_of(tables: Tables, first: int = 0) -> NDArray[np.float32]:
+    """Bits of |v| = 0..REACH and of an escape on every rung of the ladder at table `first`: (RUNGS, REACH + 2)."""
+    rows = slice(first, first + TABLES)
+    frequencies, low, last = tables.frequencies[rows], tables.lows[rows, None], tables.sizes[rows, None] - 1
+    place = np.arange(REACH + 2) - low
+    beyond = np.maximum(np.maximum(-place, place - last + 1), 0)  # the last entry is the escape
+    chosen = np.take_along_axis(frequencies, np.where(beyond > 0, last, place), 1)
+    bypass = 2 * np.frexp(beyond.astype(np.float64))[1]  # twice the bit length
+    bits = _COSTS[chosen] + bypass.astype(np.float32)
+    wide = np.tile(bits[-PER_OCTAVE:], (MAX_SHIFT, 1)) + SHIFTS[TABLES:, None].astype(np.float32)
+    return np.concatenate([bits, wide])

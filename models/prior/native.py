@@ -1,4 +1,4 @@
-"""A band prior on the processor: the walk of `prior.bands` in C++ (`_kernels`), for one frame at a time.
+"""A band prior at work: the walk of `bands` in C++ (`_kernels`) on the integers of a weights file, a frame at a time.
 
 Twin of `BandPrior.walk`: the integers, and so the streams that it reads and the tables that it names, are the same.
 """
@@ -6,57 +6,66 @@ Twin of `BandPrior.walk`: the integers, and so the streams that it reads and the
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from ...entropy import Tables
 from .. import _kernels
 from ..base.family import GroupSpec, SymbolPort
+from ..base.kernels import Kernels
 from ..base.ports import Zeros
-from ..transform import packet as wp
-from ..transform.bands import CELL, GRAY_SLICES, PYRAMID
-from .bands import BandPrior, Level, hard, parity_mask
-from .exchange import exchange, share, spent_bits
-from .ladder import PER_OCTAVE, REACH, RUNGS, shift_of
+from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
+from . import exchange
+from .ladder import PER_OCTAVE, REACH, RUNGS, SHIFTS
 from .ports import Shifted
 
 Integers = NDArray[np.int32]
+Rungs = NDArray[np.uint8]
+Arrays = Mapping[str, NDArray[Any]]
+
+QUALITY_SPACING = 512  # fine quality steps between the anchors of a bias
+ANSWER_SHIFT = 10  # answers are in 1/1024 of a rung
 
 
 @dataclass
 class Coded:
     """A decoded frame: packet bands (125, h, w) and their rungs, and the pyramid (details finest first, low band).
 
-    Of a frame that was not read to its end the first packet bands.
+    low: int32 (3, ., .).  Of a frame that was not read to its end the first packet bands.
     """
 
     packet: Integers
-    rungs: NDArray[np.uint8]
+    rungs: Rungs
     pyramid: list[_kernels.Walk]
-    low: Tensor
+    low: Integers
+
+    def levels(self) -> list[Integers]:
+        """Every level of the walk, packet first."""
+        return [self.packet, *(walk.values for walk in self.pyramid), self.low]
 
 
 class NativePrior:
-    """The frozen integers of a prior, packed for the kernels.  Stateless between calls.
+    """The integers of a frozen prior, packed for the kernels.  Stateless between calls.
 
+    arrays: of a weights file, by the names that `BandPrior` gives them.
     hints: what is known beside the coarser levels, int32 (channels, h, w) of each level, packet first, for a prior that
-    was made to listen.
+    takes them.
     """
 
     def __init__(
-        self, prior: BandPrior, costs: Tensor, rate_weight: float, path: str | None = None, first_table: int = 0
+        self, arrays: Arrays, costs: NDArray[np.float32], rate_weight: float, kernels: Kernels, first_table: int = 0
     ) -> None:
-        self.prior, self.costs, self.path, self.first_table = prior, costs, path, first_table
-        self.packet = lru_cache(maxsize=8)(lambda slices: _pack(prior.packet, slices))  # its first ones
-        self.packet(len(prior.packet.slices))
-        self.pyramid = _pack(prior.pyramid)
+        self.costs, self.kernels, self.first_table = costs, kernels, first_table
+        self.low = arrays["low.weight"].astype(np.int64)
+        self.packet, self.pyramid = _LevelArrays(arrays, "packet"), _LevelArrays(arrays, "pyramid")
+        self.packed = lru_cache(maxsize=8)(self.packet.pack)  # the first slices of the packet
+        self.packed(self.packet.slices)
+        self.packed_pyramid = self.pyramid.pack(self.pyramid.slices)
         self.margins = margins(costs, rate_weight)
         self.at = lru_cache(maxsize=64)(self._at)
 
@@ -68,55 +77,37 @@ class NativePrior:
 
     def _at(self, quality: int) -> Biases:
         """What depends on the quality alone."""
-        prior, at = self.prior, torch.tensor([quality])
-        levels = [_biases(prior.packet, 0, at), *(_biases(prior.pyramid, level, at) for level in range(PYRAMID))]
-        return Biases(levels, hard(prior.low_rungs(at, (1, 1))).flatten(2))
+        levels = [self.packet.biases(0, quality), *(self.pyramid.biases(level, quality) for level in range(PYRAMID))]
+        rungs = (at_quality(self.low, quality) + (1 << ANSWER_SHIFT - 1) >> ANSWER_SHIFT).clip(0, RUNGS - 1)
+        return Biases(levels, rungs.astype(np.uint8))
 
-    def code(self, scaled: list[NDArray[np.float32]], low: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
-        """Round the bands of a frame along the walk and put them.
-
-        scaled: bands in quantisation steps, packet (125, h * w), then details (9, .), cells in the order of the passes;
-        low (1, 3, ., .).
-        """
-        self._code(scaled, low, spec, port, None, False)
-
-    def code_kept(
+    def code(
         self,
         scaled: list[NDArray[np.float32]],
-        low: Tensor,
+        low: Integers,
         spec: GroupSpec,
         port: SymbolPort,
         hints: Sequence[Integers] | None = None,
-    ) -> Coded:
-        """The same, and what a decoder will read."""
-        walks, coded_low = self._code(scaled, low, spec, port, hints, True)
-        return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low)
+        keep: bool = True,
+    ) -> Coded | None:
+        """Round the bands of a frame along the walk and put them; with `keep` return what a decoder will read.
 
-    def _code(
-        self,
-        scaled: list[NDArray[np.float32]],
-        low: Tensor,
-        spec: GroupSpec,
-        port: SymbolPort,
-        hints: Sequence[Integers] | None,
-        keep: bool,
-    ) -> tuple[list[_kernels.Walk], Tensor]:
+        scaled: bands in quantisation steps, packet (125, h * w), then details (9, .), cells in the order of the passes;
+        low: rounded, int32 (3, ., .).
+        """
         port = Shifted(port, self.first_table) if self.first_table else port
-        y = low[:, : spec.channels].flatten(2)
-        rungs = self.at(spec.quality).low_rungs[:, : spec.channels].expand(y.shape)
-        coded_low = torch.zeros_like(low)
-        coded_low[:, : spec.channels] = exchange(port, rungs, lambda: torch.floor(y + 0.5)).view_as(
-            low[:, : spec.channels]
-        )
+        coded_low = np.zeros_like(low)
+        part = low[: spec.channels]
+        coded_low[: spec.channels] = exchange.put(port, part.ravel(), self._low_rungs(spec)).reshape(part.shape)
         walks: list[_kernels.Walk] = []
         for level, walk, passes in self._levels(spec, keep, hints):
-            for part, parity, bias in passes:
-                symbols, indices, rest, rest_indices = walk.round(part, parity, bias, scaled[level], self.margins)
-                port.put(torch.from_numpy(symbols), torch.from_numpy(indices))
+            for number, parity, bias in passes:
+                symbols, indices, rest, rest_indices = walk.round(number, parity, bias, scaled[level], self.margins)
+                port.put(symbols, indices)
                 if rest.size:
-                    port.put(torch.from_numpy(rest), torch.from_numpy(rest_indices))
+                    port.put(rest, rest_indices)
             walks.insert(0, walk)
-        return walks, coded_low
+        return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
 
     def read(
         self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None = None, most: int | None = None
@@ -126,93 +117,95 @@ class NativePrior:
         most: slices of the packet at which to stop; the frame then has no more packet bands than these hold.
         """
         port = Shifted(port, self.first_table) if self.first_table else port
-        h, w = sizes_of(spec)[-1]
-        rungs = self.at(spec.quality).low_rungs[:, : spec.channels].expand(-1, -1, h * w)
-        low = torch.zeros(1, 3, h, w)
-        low[:, : spec.channels] = exchange(port, rungs, None).unflatten(2, (h, w))
+        low = np.zeros((3, *sizes_of(spec)[-1]), np.int32)
+        low[: spec.channels] = exchange.get(port, self._low_rungs(spec)).reshape(low[: spec.channels].shape)
         walks: list[_kernels.Walk] = []
         for _, walk, passes in self._levels(spec, True, hints, most):
-            for part, parity, bias in passes:
-                indices, rest = walk.ask(part, parity, bias)
-                symbols = port.get(torch.from_numpy(indices)).numpy()
-                walk.tell(symbols, port.get(torch.from_numpy(rest)).numpy() if rest.size else None)
+            for number, parity, bias in passes:
+                indices, rest = walk.ask(number, parity, bias)
+                symbols = port.get(indices)
+                walk.tell(symbols, port.get(rest) if rest.size else None)
             walks.insert(0, walk)
         if most == 0:
             cells = (0, *sizes_of(spec)[0])
             return Coded(np.empty(cells, np.int32), np.empty(cells, np.uint8), walks, low)
         return Coded(walks[0].values, walks[0].rungs, walks[1:], low)
 
+    def _low_rungs(self, spec: GroupSpec) -> Rungs:
+        """(channels * h * w,) of the low band."""
+        h, w = sizes_of(spec)[-1]
+        return np.repeat(self.at(spec.quality).low_rungs[: spec.channels], h * w)
+
     def _levels(
         self, spec: GroupSpec, keep_packet: bool, hints: Sequence[Integers] | None, most: int | None = None
     ) -> Iterator[tuple[int, _kernels.Walk, Iterator[Pass]]]:
         """Every level of the walk, coarse to fine, with its passes: all of them must be coded before the next level."""
-        sizes = sizes_of(spec)
-        biases, threads = self.at(spec.quality).levels, torch.get_num_threads()
-        every = len(biases[0].slices)
+        sizes, biases = sizes_of(spec), self.at(spec.quality).levels
+        every = self.packet.slices
         most = every if most is None else min(most, every)
         coarser: Integers | None = None
         for level in range(PYRAMID, -1 if most else 0, -1):
-            owner = self.pyramid if level else self.packet(most)
+            owner = self.packed_pyramid if level else self.packed(most)
             keep = keep_packet or level > 0
             beside = None if hints is None else hints[level]
-            walk = _kernels.Walk(owner, *sizes[level], biases[level].level, coarser, keep, threads, self.path, beside)
-            slices = len(biases[level].slices) if spec.channels == 3 else (1 if level else GRAY_SLICES)
-            slices = slices if level else min(slices, most)
-            yield level, walk, _passes(walk, biases[level], slices)
+            walk = self.kernels.walk(owner, sizes[level], biases[level].level, coarser, keep, beside)
+            slices = self._slices(level, spec.channels)
+            yield level, walk, _passes(walk, biases[level], slices if level else min(slices, most))
             coarser = walk.values if keep else None
 
-    def bits(self, coded: Coded, spec: GroupSpec, tables: Tables) -> Tensor:
+    def _slices(self, level: int, channels: int) -> int:
+        """Slices of a level that are coded: gray pictures leave the colour slices out."""
+        if channels == 3:
+            return (self.pyramid if level else self.packet).slices
+        return 1 if level else GRAY_SLICES
+
+    def bits(self, coded: Coded, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
         """Bits of every cell (h, w), coarse coefficients shared by the cells below them."""
-        return self._on_cells(coded, spec, lambda values, rung: spent_bits(tables, values, rung, self.first_table))
+        return self._on_cells(
+            coded, spec, lambda values, rungs: exchange.spent_bits(tables, values, rungs, self.first_table)
+        )
 
     def expected_bits(
         self, spec: GroupSpec, tables: Tables, hints: Sequence[Integers] | None, most: int | None = None
-    ) -> Tensor:
+    ) -> NDArray[np.float32]:
         """Bits that hints alone let expect of every cell (h, w): of the tables that they choose in an empty frame.
 
         most: as of `read`.
         """
-        rungs = torch.arange(RUNGS)
-        shift = shift_of(rungs)
-        means = tables.mean_bits()[(rungs - PER_OCTAVE * shift + self.first_table).numpy()] + shift.numpy()
+        rungs = np.arange(RUNGS)
+        means = (tables.mean_bits()[rungs - PER_OCTAVE * SHIFTS + self.first_table] + SHIFTS).astype(np.float32)
+        return self._on_cells(self.read(spec, Zeros(), hints, most), spec, lambda values, rungs: means.take(rungs))
 
-        def expect(values: Tensor, rung: Tensor) -> Tensor:
-            return torch.from_numpy(means.astype(np.float32).take(rung.numpy()))
-
-        return self._on_cells(self.read(spec, Zeros(), hints, most), spec, expect)
-
-    def _on_cells(self, coded: Coded, spec: GroupSpec, cost: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def _on_cells(
+        self, coded: Coded, spec: GroupSpec, cost: Callable[[Integers, Rungs], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
         """Sum of cost(values, rungs) on every cell (h, w)."""
         size = (coded.packet.shape[1], coded.packet.shape[2])
-        low = coded.low[0, : spec.channels].numpy()
-        low_rungs = np.broadcast_to(self.at(spec.quality).low_rungs[0, : spec.channels, :, None].numpy(), low.shape)
-        planes: list[tuple[NDArray[Any], NDArray[Any]]] = [(coded.packet, coded.rungs)]
-        planes += [(walk.values, walk.rungs) for walk in coded.pyramid]
-        for depth, (values, rungs) in enumerate(planes):
-            part = self.prior.pyramid if depth else self.prior.packet
-            slices = len(part.slices) if spec.channels == 3 else (1 if depth else GRAY_SLICES)
-            count = sum(s.count for s in part.parts()[:slices])
-            planes[depth] = values[:count], rungs[:count]
-        planes.append((low.astype(np.int32), low_rungs.astype(np.uint8)))
-        total = torch.zeros(size)
+        planes = [(coded.packet, coded.rungs), *((walk.values, walk.rungs) for walk in coded.pyramid)]
+        for level, (values, rungs) in enumerate(planes):
+            count = sum((self.pyramid if level else self.packet).counts[: self._slices(level, spec.channels)])
+            planes[level] = values[:count], rungs[:count]
+        low = coded.low[: spec.channels]
+        planes.append((low, self._low_rungs(spec).reshape(low.shape)))
+        total = np.zeros(size, np.float32)
         for first, some in ((0, planes[:1]), (1, planes[1:])):  # the small ones at once: calls are what costs there
             values, rungs = (np.concatenate([plane.ravel() for plane in same]) for same in zip(*some, strict=True))
-            found = cost(torch.from_numpy(values), torch.from_numpy(rungs)).split([plane.size for plane, _ in some])
-            for depth, (spent, (plane, _)) in enumerate(zip(found, some, strict=True), first):
-                total += share(spent.view(plane.shape).sum(0), min(depth, PYRAMID), size)
+            ends = np.cumsum([plane.size for plane, _ in some])[:-1]
+            for level, (spent, (plane, _)) in enumerate(zip(np.split(cost(values, rungs), ends), some, strict=True), first):
+                total += exchange.share(spent.reshape(plane.shape).sum(0), min(level, PYRAMID), size)
         return total
 
 
 def sizes_of(spec: GroupSpec) -> list[tuple[int, int]]:
     """Sides of the plane of cells and of each level of the pyramid."""
-    return wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
+    return pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
 
 
 @lru_cache(maxsize=64)
-def pass_order(height: int, width: int) -> Tensor:
+def pass_order(height: int, width: int) -> NDArray[np.intp]:
     """Flat indices of the cells of the first pass, then of the second, each in raster order."""
-    first = parity_mask(height, width, torch.device("cpu")).flatten()
-    return torch.cat([first.nonzero(), (~first).nonzero()]).squeeze(1)
+    odd = (np.arange(height)[:, None] + np.arange(width) & 1).ravel()
+    return np.concatenate([np.flatnonzero(odd == 0), np.flatnonzero(odd)])
 
 
 Pass = tuple[int, int, Integers]  # slice, parity, bias
@@ -230,31 +223,51 @@ class LevelBiases:
 @dataclass(frozen=True)
 class Biases:
     levels: list[LevelBiases]  # packet, then the pyramid from fine to coarse
-    low_rungs: Tensor  # int64 (1, 3, 1)
+    low_rungs: Rungs  # (3,)
 
 
-def _integers(tensor: Tensor) -> Integers:
-    return np.ascontiguousarray(tensor.detach().numpy().astype(np.int32))
+def at_quality(anchors: NDArray[np.int64], quality: int) -> NDArray[np.int64]:
+    """A vector of integers for a fine quality, between its anchors (ANCHORS, n): rounded to nearest, halves up."""
+    anchor, part = divmod(quality, QUALITY_SPACING)
+    after = min(anchor + 1, len(anchors) - 1)
+    mixed = anchors[anchor] * (QUALITY_SPACING - part) + anchors[after] * part
+    found: NDArray[np.int64] = (mixed + QUALITY_SPACING // 2) // QUALITY_SPACING
+    return found
 
 
-def _pack(level: Level, slices: int | None = None) -> _kernels.Level:
-    """A level for the kernels, or its first slices alone."""
-    packed = _kernels.Level(_integers(level.coarse.integers()))
-    if level.hints is not None:
-        packed.listen(_integers(level.hints.integers()))
-    for part in level.parts()[:slices]:
-        context = None if part.context is None else _integers(part.context.integers())
-        first, near, second = (_integers(conv.integers()) for conv in (part.first, part.near, part.second))
-        packed.add(first, near, second, context)
-    return packed
+class _LevelArrays:
+    """The integers of one level of a prior."""
 
+    def __init__(self, arrays: Arrays, name: str) -> None:
+        self.arrays, self.name = arrays, name
+        numbers = {key.split(".")[2] for key in arrays if key.startswith(f"{name}.slices.")}
+        self.slices = len(numbers)
+        self.counts = [self._of(f"slices.{number}.near").shape[0] for number in range(self.slices)]
 
-def _biases(level: Level, depth: int, quality: Tensor) -> LevelBiases:
-    def of(tables: nn.ModuleList) -> list[Integers]:
-        return [_integers(table(quality).flatten()) for table in tables]
+    def _has(self, layer: str) -> bool:
+        return f"{self.name}.{layer}.weight" in self.arrays
 
-    slices = [(first, second) for first, second in (of(part.biases) for part in level.parts())]
-    return LevelBiases(of(level.biases)[depth], slices, [part.context is not None for part in level.parts()])
+    def _of(self, layer: str) -> Integers:
+        return np.ascontiguousarray(self.arrays[f"{self.name}.{layer}.weight"].astype(np.int32))
+
+    def pack(self, slices: int) -> _kernels.Level:
+        """The first slices of the level for the kernels."""
+        packed = _kernels.Level(self._of("coarse"))
+        if self._has("hints"):
+            packed.listen(self._of("hints"))
+        for number in range(slices):
+            first, near, second = (self._of(f"slices.{number}.{layer}") for layer in ("first", "near", "second"))
+            context = f"slices.{number}.context"
+            packed.add(first, near, second, self._of(context) if self._has(context) else None)
+        return packed
+
+    def biases(self, depth: int, quality: int) -> LevelBiases:
+        def of(layer: str) -> Integers:
+            return at_quality(self._of(layer).astype(np.int64), quality).astype(np.int32)
+
+        slices = [(of(f"slices.{k}.biases.0"), of(f"slices.{k}.biases.1")) for k in range(self.slices)]
+        followed = [self._has(f"slices.{k}.context") for k in range(self.slices)]
+        return LevelBiases(of(f"biases.{depth}"), slices, followed)
 
 
 def _passes(walk: _kernels.Walk, biases: LevelBiases, slices: int) -> Iterator[Pass]:
@@ -265,8 +278,8 @@ def _passes(walk: _kernels.Walk, biases: LevelBiases, slices: int) -> Iterator[P
             walk.finish(part)
 
 
-def margins(costs: Tensor, weight: float) -> NDArray[np.float32]:
+def margins(costs: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
     """(RUNGS, REACH + 3): weight * bits that |v| costs more than |v| - 1, after the shift of wide rungs."""
-    rows = torch.zeros(RUNGS, REACH + 3)
-    rows[:, 1 : REACH + 2] = weight * (costs[:, 1:] - costs[:, :-1])
-    return rows.numpy()
+    rows = np.zeros((RUNGS, REACH + 3), np.float32)
+    rows[:, 1 : REACH + 2] = weight * (costs[:, 1:] - costs[:, :-1]).astype(np.float64)
+    return rows

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ..base.family import SymbolPort
+from ..base.family import SymbolPort, Symbols, TableIndices
 from .ladder import TABLES
 
 
@@ -15,30 +14,30 @@ class Shifted:
     def __init__(self, port: SymbolPort, first: int) -> None:
         self.port, self.first = port, first
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         self.port.put(symbols, shifted(indices, self.first))
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         return self.port.get(shifted(indices, self.first))
 
 
-def shifted(indices: Tensor, first: int) -> Tensor:
+def shifted(indices: TableIndices, first: int) -> TableIndices:
     """Indices of a ladder that stands at `first`: uint8 (n,)."""
-    return indices + (indices < TABLES).to(torch.uint8) * first if first else indices
+    return indices + (indices < TABLES).astype(np.uint8) * np.uint8(first) if first else indices
 
 
 def put_number(port: SymbolPort, value: int, bits: int) -> None:
     """Put 0 <= value < 1 << bits on the uniform table of so many bits, 1..MAX_SHIFT."""
-    port.put(torch.tensor([value], dtype=torch.int32), _uniform(bits))
+    port.put(np.array([value], np.int32), _uniform(bits))
 
 
 def get_number(port: SymbolPort, bits: int) -> int:
     """Get what `put_number` put.  ValueError for anything else, which only a forged stream holds."""
-    value = int(port.get(_uniform(bits)))
+    value = int(port.get(_uniform(bits))[0])
     if not 0 <= value < 1 << bits:
         raise ValueError(f"a number of {bits} bits is {value}")
     return value
 
 
-def _uniform(bits: int) -> Tensor:
-    return torch.tensor([TABLES - 1 + bits], dtype=torch.uint8)
+def _uniform(bits: int) -> TableIndices:
+    return np.array([TABLES - 1 + bits], np.uint8)

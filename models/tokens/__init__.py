@@ -7,7 +7,7 @@ tokens.to_transformers(ids, embed, projector=...)     what a model's forward tak
 
 from __future__ import annotations
 
-from ..base.family import TokenGrid as TokenGrid
+from .grid import TokenGrid as TokenGrid
 from .methods.budget import Adaptive as Adaptive
 from .methods.budget import Bits as Bits
 from .methods.budget import Budget as Budget

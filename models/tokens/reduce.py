@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..base.family import TokenGrid
+from .grid import TokenGrid
 from .methods.budget import Adaptive, Bits, Budget
 from .methods.frames import tokens_wanted
 from .methods.recipes import RECIPES, Step

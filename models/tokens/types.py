@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..base.family import TokenGrid
+from .grid import TokenGrid
 
 if TYPE_CHECKING:
     from .cosine import Basis

@@ -18,7 +18,8 @@ from torch import Tensor
 from tessera.codec.coding import weights
 from tessera.codec.errors import UnsupportedError
 from tessera.entropy import Tables
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, SymbolPort, TokenGrid
+from tessera.models.tokens.grid import TokenGrid
+from tessera.models.base.family import MAX_QUALITY, GroupSpec, SymbolPort
 
 Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...base.family import TokenGrid
+from ..grid import TokenGrid
 from ..raster import fit_raster, pool_raster, whole, windows
 from ..types import Shape, TokenSet, evenly, join, regroup, take
 from .budget import Budget, proportional, spread

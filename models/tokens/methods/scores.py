@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...base.family import TokenGrid
+from ..grid import TokenGrid
 from ..types import TokenSet
 
 

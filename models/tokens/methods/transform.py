@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ...base.family import TokenGrid
+from ..grid import TokenGrid
 from ..cosine import Basis, dct
 from ..raster import whole, windows
 from ..types import Shape, TokenSet, regroup, start

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ...base.family import TokenGrid
+from ..grid import TokenGrid
 
 
 def search(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...base.family import TokenGrid
+from ..grid import TokenGrid
 from ..methods.budget import proportional
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ...base.family import TokenGrid
+from ..grid import TokenGrid
 from ..methods.scores import unit
 from .memory import MemoryBank
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tessera.data import shapes
-from tessera.models.base.family import TokenGrid
+from tessera.models.tokens.grid import TokenGrid
 from tessera.models.tokens import reduce
 from tessera.tools import options
 from tessera.tools.measuring.reader import Sight, descend

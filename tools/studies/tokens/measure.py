@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from tessera.data import shapes
-from tessera.models.base.family import TokenGrid
+from tessera.models.tokens.grid import TokenGrid
 from tessera.models.tokens import RECIPES, TokenSet, list_methods, reduce
 from tessera.tools import options
 from tessera.tools.measuring import reader as reading

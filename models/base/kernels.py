@@ -1,0 +1,120 @@
+"""The C++ kernels with what every call shares: the instruction set, and the number of threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _kernels
+
+Planes = NDArray[np.int16]  # (3, 8h, 8w), 1/16 gray level along the colour axes
+Integers = NDArray[np.int32]
+Field = NDArray[np.int16]  # (rows, cols, 2): dy, dx in quarter pixels
+Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, 2 both
+
+_threads = 0
+
+
+def threads() -> int:
+    """Threads that one call of the kernels may use: what `set_threads` said, else OMP_NUM_THREADS, else every core."""
+    if _threads:
+        return _threads
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if given.isdigit() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_threads(count: int) -> None:
+    """So many threads from now on, in this process; 0: as the environment says.  Results do not depend on it."""
+    global _threads
+    if count < 0:
+        raise ValueError(f"{count} threads")
+    _threads = count
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """path: of `_kernels.cpu_path`; None takes the fastest.  Results are the same on every path."""
+
+    path: str | None = None
+
+    # -- transform ---------------------------------------------------------------------------------------------------
+
+    def planes(self, pixels: NDArray[np.uint8]) -> Planes:
+        """uint8 (H, W, 1 or 3) -> planes."""
+        return _kernels.exact_planes(pixels, threads(), self.path)
+
+    def pixels(self, planes: Planes, height: int, width: int, channels: int) -> NDArray[np.uint8]:
+        """Planes -> uint8 (height, width, channels)."""
+        return _kernels.exact_pixels(planes, height, width, channels, threads(), self.path)
+
+    def analyse(self, planes: Planes, order: Integers) -> tuple[Integers, Integers]:
+        """Planes -> packet bands (n, h, w) in `order`, low band (3, h, w)."""
+        return _kernels.exact_analyse(planes, order, threads(), self.path)
+
+    def synthesise(self, packet: Integers, low: Integers, order: Integers) -> Planes:
+        """The inverse of `analyse`."""
+        return _kernels.exact_synthesise(packet, low, order, threads(), self.path)
+
+    def pyramid(self, low: Integers, levels: int) -> tuple[list[Integers], Integers]:
+        """Low band (3, h, w) -> details (9, ., .) from fine to coarse, low band (3, ., .)."""
+        return _kernels.exact_pyramid(low, levels, self.path)
+
+    def unpyramid(self, details: Sequence[Integers], low: Integers, height: int, width: int) -> Integers:
+        """The inverse of `pyramid`."""
+        return _kernels.exact_unpyramid(details, low, height, width, self.path)
+
+    # -- quantisation ------------------------------------------------------------------------------------------------
+
+    def restore(self, symbols: Integers, steps: NDArray[np.int64], prediction: Integers | None) -> Integers:
+        """prediction + symbols * steps."""
+        return _kernels.restore(symbols, steps, prediction, threads(), self.path)
+
+    def hints(self, prediction: Integers, reciprocals: NDArray[np.int64]) -> Integers:
+        """Magnitudes of `prediction` (n, h, w) times `reciprocals` (n,), at most 255."""
+        return _kernels.hints(prediction, reciprocals, threads(), self.path)
+
+    def scaled_residual(
+        self, bands: Integers, prediction: Integers | None, inverse: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(bands - prediction) * inverse: (n, h * w), cells in the order of the passes."""
+        return _kernels.scaled_residual(bands, prediction, inverse, threads(), self.path)
+
+    # -- motion ------------------------------------------------------------------------------------------------------
+
+    def compensate(self, references: list[Planes], fields: Field, modes: Modes | None, block: int) -> Planes:
+        """What blocks of `block` pixels moved by `fields` (references, rows, cols, 2) make of the references."""
+        return _kernels.compensate(references, fields, modes, block, threads(), self.path)
+
+    def search(
+        self, current: Planes, reference: Planes, block: int, guess: Field | None, price: float, radius: int
+    ) -> Field:
+        """Motion of every block of a gray plane towards a reference."""
+        return _kernels.search(current, reference, block, guess, price, radius, threads(), self.path)
+
+    def decide(
+        self, current: Planes, references: list[Planes], fields: Field, block: int, guesses: Field | None, price: float
+    ) -> tuple[Field, Modes]:
+        """Fields towards two references, and which of them every block takes."""
+        return _kernels.decide(current, references, fields, block, guesses, price, threads(), self.path)
+
+    # -- prior -------------------------------------------------------------------------------------------------------
+
+    def walk(
+        self,
+        level: _kernels.Level,
+        size: tuple[int, int],
+        bias: Integers,
+        coarser: Integers | None,
+        keep: bool,
+        hints: Integers | None,
+    ) -> _kernels.Walk:
+        """The walk of one level; see prior.hpp."""
+        arguments: Any = (level, *size, bias, coarser, keep, threads(), self.path, hints)
+        return _kernels.Walk(*arguments)

@@ -1,0 +1,53 @@
+"""Latents as tensors: what every way to reduce tokens starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base.family import Latents
+
+
+@dataclass
+class TokenGrid:
+    """Latents of consecutive frames, read without making pixels.
+
+    x           (T, H, W, C) float32 dequantised latents
+    bits        (T, H, W) float32, -log2 p of the symbols that were coded; sums to the payload
+    bits_prior  (T, H, W) float32 expected bits known from side information alone, or None
+    codes       (T, H, W) or (T, H, W, Q) int64 codebook indices, or None
+    times       (T,) float64 seconds
+    frame_type  (T,) int64, 0 intra, 1 predicted
+    valid       (T, H, W) bool, False where a cell holds padding only
+    levels      coarser or finer grids of the same frames, or None
+    """
+
+    x: Tensor
+    bits: Tensor | None
+    bits_prior: Tensor | None
+    codes: Tensor | None
+    times: Tensor
+    frame_type: Tensor
+    valid: Tensor
+    levels: list[Tensor] | None = None
+
+    @classmethod
+    def of(cls, latents: Latents) -> TokenGrid:
+        """The same numbers, without a copy."""
+
+        def tensor(array: Any) -> Any:
+            return None if array is None else torch.from_numpy(array)
+
+        return cls(
+            x=tensor(latents.x),
+            bits=tensor(latents.bits),
+            bits_prior=tensor(latents.bits_prior),
+            codes=tensor(latents.codes),
+            times=tensor(latents.times),
+            frame_type=tensor(latents.frame_type),
+            valid=tensor(latents.valid),
+            levels=None if latents.levels is None else [tensor(level) for level in latents.levels],
+        )
