@@ -6,7 +6,7 @@ integers", 1998); its factors have 12 fraction bits.  What enters a one-dimensio
 BAND_LIMIT first, so that 32 bits hold every product whatever a forged stream says.  Integers are the same on every
 processor and for every number of threads.
 
-Bands stay as lifting leaves them: `lifted.factors` bring them to the unit synthesis gain of `bands.Bands`.
+Bands stay as lifting leaves them: `gains.factors` bring them to unit synthesis gain.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..prior.exchange import LARGEST
-from ..transform import packet as wp
-from ..transform.bands import CELL, LEVELS
+from ..transform.bands import CELL, LEVELS, pyramid_sizes
 from ..transform.lifted import (
     BAND_LIMIT,
     FRACTION_BITS,
@@ -162,7 +161,7 @@ def exact_pyramid(low: Integers, levels: int) -> tuple[list[Integers], Integers]
 
 def exact_unpyramid(details: Sequence[Integers], low: Integers, height: int, width: int) -> Integers:
     """The inverse of `exact_pyramid` for a plane of `height` x `width`."""
-    sizes = wp.pyramid_sizes(height, width, len(details))
+    sizes = pyramid_sizes(height, width, len(details))
     for level in range(len(details) - 1, -1, -1):
         lh, hl, hh = details[level].astype(np.int64).reshape(3, 3, *low.shape[1:]).swapaxes(0, 1)
         x = merge(merge(low.astype(np.int64), hl, 1), merge(lh, hh, 1), 2)

@@ -22,7 +22,8 @@ from ..networks.folded import Painter
 from ..networks.synthesis import SynthesisNetwork
 from ..transform import packet as wp
 from ..transform.bands import CELL, LEVELS
-from ..transform.lifted import LOW_FACTOR, SAMPLE_LIMIT, UNITS, factors
+from ..transform.lifted import LOW_FACTOR, SAMPLE_LIMIT, UNITS
+from ..transform.gains import factors
 from ..wavelet.native import NativeWavelet
 from .group import INTRA, FrameRead
 from .model import BANDS, LOWS, OUTPUTS, PLACE
@@ -31,7 +32,7 @@ from .transform import ExactTransform, Levels, Planes
 # A lifted unit of each packet band in the bands of `transform.packet`: a gain for each split into a low band, its
 # inverse for each into a high one.
 LIFTED = np.array(
-    [wp.LOW_GAIN ** (2 * (LEVELS - (band % 64).bit_count())) / UNITS for band in range(OUTPUTS)], np.float32
+    [LOW_GAIN ** (2 * (LEVELS - (band % 64).bit_count())) / UNITS for band in range(OUTPUTS)], np.float32
 )
 
 

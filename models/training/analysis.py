@@ -19,7 +19,8 @@ from ..base.family import MAX_QUALITY, GroupSpec
 from ..base.ports import Nowhere
 from ..base.task import TrainingTask
 from ..prior.native import Coded, NativePrior, pass_order
-from ..transform.bands import CELL, RATE_WEIGHT, Bands, step_size
+from ..transform.bands import CELL, RATE_WEIGHT
+from ..transform.gains import Bands, step_size
 from ..wavelet.analysis import moves, quantise
 from ..wavelet.model import WaveletModel
 from .wavelet import halved, still_model

@@ -28,8 +28,9 @@ from ..spatiotemporal.painting import FramePainter
 from ..spatiotemporal.steps import Steps, step_tensors
 from ..spatiotemporal.transform import ExactTransform
 from ..transform import packet as wp
-from ..transform.bands import RATE_WEIGHT, step_size
-from ..transform.lifted import factors
+from ..transform.bands import RATE_WEIGHT
+from ..transform.gains import step_size
+from ..transform.gains import factors
 from ..wavelet.family import model_sizes
 from ..wavelet.model import WaveletModel
 from ..wavelet.native import NativeWavelet

@@ -17,7 +17,7 @@ from ..base.task import TrainingTask
 from ..prior.bands import BandPrior
 from ..prior.fixed_point import ACCUMULATOR_LIMIT, FixedConv2d, QualityTable
 from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES, integer_tables, magnitude_counts
-from ..transform.bands import step_size
+from ..transform.gains import step_size
 from ..wavelet.family import model_sizes
 from ..wavelet.model import WaveletModel
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Predict, update, predict, update; then the low band is scaled by sqrt(2) / K and the high band by K / sqrt(2), which
-# brings both synthesis filters close to unit norm.
+from .bands import LOW_GAIN, pyramid_sizes
+
+# Predict, update, predict, update; then the low band is scaled by LOW_GAIN and the high band by its inverse.
 LIFTING = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
-LOW_GAIN = 2.0**0.5 / 1.230174104914001
 
 
 def _after(x: Tensor, dim: int) -> Tensor:
@@ -84,25 +84,6 @@ def unpacket(bands: Tensor) -> Tensor:
     return x.view(x.shape[0], planes, *x.shape[2:])
 
 
-def band_frequencies(levels: int) -> list[tuple[int, int]]:
-    """(vertical, horizontal) frequency rank of every packet band, 0 lowest.
-
-    Splitting a high band turns its frequency axis round, so the bits of a band's path are the Gray code of its rank.
-    """
-    ranks = []
-    for band in range(4**levels):
-        path = [(band >> 2 * (levels - 1 - level)) & 3 for level in range(levels)]
-        rank = []
-        for shift in (1, 0):
-            code, value = 0, 0
-            for step in path:
-                code ^= (step >> shift) & 1
-                value = value << 1 | code
-            rank.append(value)
-        ranks.append((rank[0], rank[1]))
-    return ranks
-
-
 def pad_even(x: Tensor) -> Tensor:
     """Repeat the last row and column where a side is odd."""
     return pad_to(x, 2)
@@ -132,11 +113,3 @@ def unpyramid(details: list[Tensor], low: Tensor, height: int, width: int) -> Te
         above = sizes[level]
         low = synthesise(bands)[:, :, : above[0], : above[1]]
     return low
-
-
-def pyramid_sizes(height: int, width: int, levels: int) -> list[tuple[int, int]]:
-    """Sides of the plane (entry 0) and of each level's bands (entries 1..levels)."""
-    sizes = [(height, width)]
-    for _ in range(levels):
-        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
-    return sizes

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import parity_mask
 from ..transform import packet as wp
-from ..transform.bands import CELL, LEVELS, colour_matrix
+from ..transform.bands import CELL, LEVELS
+from ..transform.gains import colour_matrix
 from .codebook import TreeCodebook
 from .prior import StagePrior, bits_of, path
 from .stages import FINE_SIZE, LOW_SIZE, STAGES
@@ -32,7 +33,7 @@ CORRECTION = 16.0  # gray levels of a network's unit
 
 def fine_bands() -> list[int]:
     """Packet bands that the last stages code, plane * 64 + band: lowest frequencies of gray, then of colours."""
-    ranks = wp.band_frequencies(LEVELS)
+    ranks = band_frequencies(LEVELS)
     order = sorted(range(1, 64), key=lambda b: (sum(ranks[b]), max(ranks[b]), ranks[b]))
     count = FINE_SIZE - 3
     return [*order[: count - 4], *(64 + b for b in order[:2]), *(128 + b for b in order[:2])]

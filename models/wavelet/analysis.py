@@ -14,7 +14,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..transform.bands import RATE_WEIGHT, Bands, step_size
+from ..transform.bands import RATE_WEIGHT
+from ..transform.gains import Bands, step_size
 from .model import WaveletModel
 
 REACH = 0.5  # steps that a coefficient may be moved

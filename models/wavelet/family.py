@@ -15,7 +15,8 @@ from ..base.family import GroupSpec, SymbolPort, TokenGrid
 from ..base.ports import Nowhere
 from ..prior.ladder import TABLE_NAMES, costs_of
 from ..transform import packet as wp
-from ..transform.bands import CELL, PYRAMID, RATE_WEIGHT, Bands, slices_of, step_size
+from ..transform.bands import CELL, PYRAMID, RATE_WEIGHT, slices_of
+from ..transform.gains import Bands, step_size
 from .analysis import MOVED_RATE_WEIGHT, moves, rate_weight
 from .model import WaveletModel
 from .native import NativeWavelet
@@ -187,7 +188,7 @@ class WaveletFamily:
             coded = self.native.read(spec, port, most)
             low, packet = self.native.low_plane(coded, spec.quality), torch.from_numpy(coded.packet)[None]
             return torch.cat([low, packet * step], 1)[0].permute(1, 2, 0), self.native.bits(coded, spec, self.tables)
-        sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
+        sizes = pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
         reading = Reading(port, self.device, self.tables, sizes)
         integers, _ = self._walk(spec, reading, most)
         bands = Bands(integers.packet * step, [d * step for d in integers.details], integers.low * step)

@@ -22,19 +22,8 @@ from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import BandPrior
 from ..prior.rounding import Ladder, round_along
 from ..transform import packet as wp
-from ..transform.bands import (
-    CELL,
-    GRAY_SLICES,
-    LEVELS,
-    PYRAMID,
-    RATE_WEIGHT,
-    REACHES,
-    Bands,
-    colour_matrix,
-    slice_bands,
-    step_size,
-    synthesis_gains,
-)
+from ..transform.bands import CELL, GRAY_SLICES, LEVELS, PYRAMID, RATE_WEIGHT, REACHES, slice_bands
+from ..transform.gains import Bands, colour_matrix, step_size, synthesis_gains
 
 
 class WaveletModel(nn.Module):

@@ -22,7 +22,8 @@ from ..base.ports import Nowhere
 from ..networks.folded import Painter
 from ..prior.native import Coded, NativePrior, pass_order
 from ..transform import packet as wp
-from ..transform.bands import PYRAMID, RATE_WEIGHT, step_size
+from ..transform.bands import PYRAMID, RATE_WEIGHT
+from ..transform.gains import step_size
 from .analysis import REACH, remainders
 from .model import WaveletModel
 from .refinement import refine

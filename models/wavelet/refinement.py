@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ..prior.rounding import round_along
-from ..transform.bands import CELL, GRAY_SLICES, Bands, step_size
+from ..transform.bands import CELL, GRAY_SLICES
+from ..transform.gains import Bands, step_size
 from .model import WaveletModel
 
 ROUNDS = 4

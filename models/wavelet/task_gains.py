@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..base.family import MAX_QUALITY
-from ..transform.bands import PYRAMID, Bands, slice_bands
+from ..transform.bands import PYRAMID, slice_bands
+from ..transform.gains import Bands
 
 LEVELS = (sum(map(len, slice_bands())), *(9 for _ in range(PYRAMID)))  # packet bands, then details finest first
 ANCHORS = 5  # qualities that gains are given for

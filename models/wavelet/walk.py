@@ -17,7 +17,8 @@ from ..prior.bands import BandPrior, Slice, hard, parity_mask
 from ..prior.exchange import exchange, share, spent_bits
 from ..prior.rounding import round_cheaply
 from ..transform import packet as wp
-from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, Bands, step_size
+from ..transform.bands import CELL, GRAY_SLICES, PYRAMID
+from ..transform.gains import Bands, step_size
 
 
 def walk_frame(
@@ -29,7 +30,7 @@ def walk_frame(
     most: int | None = None,
 ) -> tuple[Bands, Tensor]:
     """Code one frame: its integers and the rungs of its packet bands, zeros behind slice `most`."""
-    sizes = wp.pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
+    sizes = pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
     quality = torch.tensor([spec.quality], device=device)
     planes = spec.channels
     rungs: list[Tensor] = []

@@ -16,7 +16,8 @@ from tessera.models.prior.fixed_point import QualityTable
 from tessera.models.prior.ladder import RUNGS, initial_pmf, integer_tables
 from tessera.models.prior.native import pass_order
 from tessera.models.transform import packet as wp
-from tessera.models.transform.bands import RATE_WEIGHT, Bands, step_size
+from tessera.models.transform.bands import RATE_WEIGHT
+from tessera.models.transform.gains import Bands, step_size
 from tessera.models.wavelet.family import WaveletFamily
 from tessera.models.wavelet.model import WaveletModel
 from tessera.models.wavelet.native import NativeWavelet
@@ -145,7 +146,7 @@ def test_encoding_walk_equals_torch(family: WaveletFamily, path: str, size: tupl
             quality,
             RATE_WEIGHT,
         )
-        sizes = wp.pyramid_sizes(-(-size[0] // 8), -(-size[1] // 8), 4)
+        sizes = pyramid_sizes(-(-size[0] // 8), -(-size[1] // 8), 4)
         raster = [torch.from_numpy(y)[None][..., pass_order(*s).argsort()] for y, s in zip(scaled, sizes, strict=True)]
         coder.scaled = [*raster, low.flatten(2)]
         family._walk(spec, coder)
@@ -210,7 +211,7 @@ def test_latents_equal_torch(family: WaveletFamily, channels: int, wanted: int) 
 @pytest.mark.parametrize("levels", [0, 1, 4])
 def test_pyramid_equals_torch(size: tuple[int, int], levels: int) -> None:
     torch.manual_seed(5)
-    sizes = wp.pyramid_sizes(*size, levels)
+    sizes = pyramid_sizes(*size, levels)
     details = [torch.randint(-99, 100, (9, *s), dtype=torch.int32) for s in sizes[1:]]
     scales, low = [torch.rand(9) for _ in details], torch.randn(3, *sizes[-1]) * 50
     found = _kernels.unpyramid([d.numpy() for d in details], [s.numpy() for s in scales], low.numpy(), *size)

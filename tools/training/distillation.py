@@ -31,7 +31,8 @@ from tessera.models.base.task import TrainingTask
 from tessera.models.prior.bands import hard
 from tessera.models.prior.ladder import lookup
 from tessera.models.prior.rounding import Rounded, round_along, round_cheaply
-from tessera.models.transform.bands import GRAY_SLICES, RATE_WEIGHT, Bands, step_size
+from tessera.models.transform.bands import GRAY_SLICES, RATE_WEIGHT
+from tessera.models.transform.gains import Bands, step_size
 from tessera.models.wavelet.family import WaveletFamily
 from tessera.models.wavelet.model import WaveletModel
 from tessera.models.wavelet.task_gains import NAME, TaskGains

@@ -17,7 +17,8 @@ from tessera.models.prior.native import pass_order
 from tessera.models.reference import lifting as twin
 from tessera.models.transform import packet as wp
 from tessera.models.transform.bands import LEVELS, PYRAMID, slice_bands
-from tessera.models.transform.lifted import BAND_LIMIT, LIFTING, LOW_FACTOR, SAMPLE_LIMIT, factors
+from tessera.models.transform.lifted import BAND_LIMIT, LIFTING, LOW_FACTOR, SAMPLE_LIMIT
+from tessera.models.transform.gains import factors
 from tessera.models.wavelet.model import WaveletModel
 
 from ...support.kernel_paths import available_paths
@@ -142,7 +143,7 @@ def test_hostile_bands(path: str, size: tuple[int, int], threads: int) -> None:
         packet, low = values(len(ORDER), *size), values(3, *size)
         planes = _kernels.exact_synthesise(packet, low, ORDER, threads, path)
         np.testing.assert_array_equal(planes, twin.exact_synthesise(packet, low, ORDER), strict=True)
-        sizes = wp.pyramid_sizes(*size, 2)
+        sizes = pyramid_sizes(*size, 2)
         details, coarse = [values(9, *s) for s in sizes[1:]], values(3, *sizes[-1])
         merged = _kernels.exact_unpyramid(details, coarse, *size, path)
         np.testing.assert_array_equal(merged, twin.exact_unpyramid(details, coarse, *size), strict=True)

@@ -38,13 +38,13 @@ def test_packet_inverts_exactly(size: tuple[int, int]) -> None:
 def test_pyramid_inverts_any_size(size: tuple[int, int]) -> None:
     x = noise(1, 3, *size)
     details, low = wp.pyramid(x, 4)
-    assert [tuple(d.shape[2:]) for d in details] == wp.pyramid_sizes(*size, 4)[1:]
+    assert [tuple(d.shape[2:]) for d in details] == pyramid_sizes(*size, 4)[1:]
     torch.testing.assert_close(wp.unpyramid(details, low, *size), x)
 
 
 def test_band_ranks_follow_frequency() -> None:
     """A cosine whose frequency lies in the middle of rank k puts most of its energy into the band of rank k."""
-    ranks = wp.band_frequencies(LEVELS)
+    ranks = band_frequencies(LEVELS)
     assert sorted(ranks) == [(v, u) for v in range(8) for u in range(8)]
     n = torch.arange(512, dtype=torch.float64)
     for rank in range(8):

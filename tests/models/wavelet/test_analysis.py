@@ -16,7 +16,8 @@ from tessera.models.base.family import GroupSpec
 from tessera.models.base.ports import Nowhere
 from tessera.models.prior.rounding import round_along
 from tessera.models.training.analysis import AnalysisTraining, Rounding
-from tessera.models.transform.bands import GRAY_SLICES, RATE_WEIGHT, Bands, step_size
+from tessera.models.transform.bands import GRAY_SLICES, RATE_WEIGHT
+from tessera.models.transform.gains import Bands, step_size
 from tessera.models.wavelet.analysis import REACH, moves
 from tessera.models.wavelet.family import WaveletFamily
 from tessera.models.wavelet.walk import Encoding

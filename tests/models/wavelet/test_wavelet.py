@@ -16,7 +16,8 @@ from tessera.models.prior.bands import hard
 from tessera.models.prior.exchange import exchange
 from tessera.models.prior.ladder import RUNGS, TABLES, cost_table, initial_pmf, integer_tables, lookup, shift_of
 from tessera.models.prior.rounding import round_cheaply
-from tessera.models.transform.bands import RATE_WEIGHT, step_size
+from tessera.models.transform.bands import RATE_WEIGHT
+from tessera.models.transform.gains import step_size
 from tessera.models.wavelet.family import WaveletFamily
 
 from ...support.kernel_paths import threads

@@ -1,0 +1,39 @@
+// What networks of a frame read and what they answer, in integers: a cell's channels lie together, (height, width,
+// channels), as network.hpp has them, where bands lie plane by plane. Twin: models/reference/words.py.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tessera {
+
+constexpr int64_t kWordShift = 32;             // fraction bits of reciprocals
+constexpr int64_t kWordMagnitude = 1 << 20;    // a larger |value| counts as this
+constexpr int64_t kWordReciprocal = int64_t{1} << 42;  // none is larger
+constexpr int kCorrectionShift = 24;           // fraction bits of a correction and of a step, together
+
+// Channels of all cells: channel c of cell i is at data[i * pitch + c].
+struct Cells {
+    int16_t* data;
+    size_t count, pitch;
+};
+
+// table[min(|v|, entries - 1)] with the sign of v, of planes (channels, cells).
+void describe_integers(const int32_t* values, size_t channels, const int16_t* table, size_t entries, Cells out,
+                       size_t threads);
+// table[v], 256 entries.
+void describe_bytes(const uint8_t* values, size_t channels, const int16_t* table, Cells out, size_t threads);
+// table[min(min(|v|, kWordMagnitude) * reciprocals[channel] >> kWordShift, entries - 1)] with the sign of v.
+void describe_scaled(const int32_t* values, size_t channels, const int64_t* reciprocals, const int16_t* table,
+                     size_t entries, Cells out, size_t threads);
+// Low bands (3, height, width) as six channels: v * count - (sum of the cells of the 3 x 3 window that are there, so
+// many), scaled as above by reciprocals[count] (10,); then v * factor + 32768 >> 16, clipped to 16 bits.
+void describe_low(const int32_t* low, size_t height, size_t width, const int64_t* reciprocals, const int16_t* table,
+                  size_t entries, int32_t factor, Cells out);
+
+// Bands plane by plane, and in the order of `bands`: planes[i] += correction[cell][bands[i]] * steps[bands[i]], rounded
+// at kCorrectionShift, clipped to +-limit.
+void add_corrections(const int16_t* corrections, size_t pitch, const int32_t* bands, const int64_t* steps,
+                     int32_t* planes, size_t channels, size_t cells, int32_t limit, size_t threads);
+
+}  // namespace tessera
