@@ -266,6 +266,8 @@ PYBIND11_MODULE(_kernels, module) {
         .def_property_readonly("rungs", [](py::object self) { return plane(self, self.cast<Walk&>().rungs()); });
     bind_exact(module);
     bind_motion(module);
+    bind_words(module);
+    bind_network(module);
 }
 
 }  // namespace tessera

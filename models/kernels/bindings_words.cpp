@@ -1,6 +1,6 @@
 // numpy buffers to the words of networks, checked as in bindings.cpp.
 #include "bindings.hpp"
-#include "exact.hpp"
+#include "exact_loops.hpp"
 #include "words.hpp"
 
 namespace tessera {
