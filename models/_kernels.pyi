@@ -100,6 +100,36 @@ def decide(
     path: str | None = None,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]: ...
 
+def describe_integers(
+    values: NDArray[np.int32], table: NDArray[np.int16], out: NDArray[np.int16], first: int, threads: int = 1
+) -> None: ...
+def describe_bytes(
+    values: NDArray[np.uint8], table: NDArray[np.int16], out: NDArray[np.int16], first: int, threads: int = 1
+) -> None: ...
+def describe_scaled(
+    values: NDArray[np.int32],
+    reciprocals: NDArray[np.int64],
+    table: NDArray[np.int16],
+    out: NDArray[np.int16],
+    first: int,
+    threads: int = 1,
+) -> None: ...
+def describe_low(
+    values: NDArray[np.int32],
+    reciprocals: NDArray[np.int64],
+    table: NDArray[np.int16],
+    factor: int,
+    out: NDArray[np.int16],
+    first: int,
+) -> None: ...
+def add_corrections(
+    planes: NDArray[np.int32],
+    corrections: NDArray[np.int16],
+    bands: NDArray[np.int32],
+    steps: NDArray[np.int64],
+    threads: int = 1,
+) -> None: ...
+
 class Level:
     def __init__(self, coarse: NDArray[np.int32]) -> None: ...
     def add(

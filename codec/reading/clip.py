@@ -23,10 +23,10 @@ from .info import Info, describe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...models.tokens.ids import IdTokens
     from ...models.base.family import Family
     from ...models.tokens import TokenSet
     from ...models.tokens.grid import TokenGrid
+    from ...models.tokens.ids import IdTokens
 
 Pixels = NDArray[np.uint8]
 

@@ -14,6 +14,7 @@ from .. import _kernels
 
 Planes = NDArray[np.int16]  # (3, 8h, 8w), 1/16 gray level along the colour axes
 Integers = NDArray[np.int32]
+Words = NDArray[np.int16]  # (h, w, channels)
 Field = NDArray[np.int16]  # (rows, cols, 2): dy, dx in quarter pixels
 Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, 2 both
 
@@ -85,6 +86,34 @@ class Kernels:
     ) -> NDArray[np.float32]:
         """(bands - prediction) * inverse: (n, h * w), cells in the order of the passes."""
         return _kernels.scaled_residual(bands, prediction, inverse, threads(), self.path)
+
+    # -- words -------------------------------------------------------------------------------------------------------
+
+    def describe_integers(self, values: Integers, table: Words, out: Words, first: int) -> None:
+        """Channels of `out` (h, w, channels) from `first` on: table[|value|] of `values` (n, h, w), with its sign."""
+        _kernels.describe_integers(values, table, out, first, threads())
+
+    def describe_bytes(self, values: NDArray[np.uint8], table: Words, out: Words, first: int) -> None:
+        """The same of table[value]."""
+        _kernels.describe_bytes(values, table, out, first, threads())
+
+    def describe_scaled(
+        self, values: Integers, reciprocals: NDArray[np.int64], table: Words, out: Words, first: int
+    ) -> None:
+        """The same of values times reciprocals (n,)."""
+        _kernels.describe_scaled(values, reciprocals, table, out, first, threads())
+
+    def describe_low(
+        self, low: Integers, reciprocals: NDArray[np.int64], table: Words, factor: int, out: Words, first: int
+    ) -> None:
+        """Six channels of the low bands (3, h, w); see words.hpp."""
+        _kernels.describe_low(low, reciprocals, table, factor, out, first)
+
+    def add_corrections(
+        self, planes: Integers, corrections: Words, bands: Integers, steps: NDArray[np.int64]
+    ) -> None:
+        """planes (n, h, w) += corrections (h, w, .) of `bands` (n,) times steps (.,)."""
+        _kernels.add_corrections(planes, corrections, bands, steps, threads())
 
     # -- motion ------------------------------------------------------------------------------------------------------
 

@@ -23,13 +23,11 @@ the block's mode does not use is not coded: it becomes the first candidate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...entropy import Tables
 from ..base.family import SymbolPort
@@ -200,8 +198,7 @@ class _Getting:
         self.port, self.maps = port, maps
 
     def code(self, kind: str, contexts: Ints, symbols: Ints | None) -> Ints:
-        got: Ints = self.port.get(torch.from_numpy(self.maps[kind].take(contexts))).numpy()
-        return got
+        return self.port.get(self.maps[kind].take(contexts))
 
 
 def record(
@@ -241,16 +238,16 @@ def record(
 class MotionCoder:
     """Motion fields of frames <-> symbols.  Stateless between calls.
 
-    `tensors`: those of a weights file, of which it takes `motion.*`; ValueError when they do not fit together.
+    `arrays`: those of a weights file, of which it takes `motion.*`; ValueError when they do not fit together.
     `first`: the number that the first motion table has among all tables of the codec.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], first: int = 0) -> None:
-        frequencies, lows, sizes = (tensors[name].numpy() for name in TABLE_NAMES)
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], first: int = 0) -> None:
+        frequencies, lows, sizes = (arrays[name] for name in TABLE_NAMES)
         self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
         if not 0 <= first <= 256 - len(self.tables):
             raise ValueError(f"{len(self.tables)} motion tables after {first} others are more than 256")
-        self._local = {kind: _map(tensors, kind, len(self.tables)) for kind in KINDS}
+        self._local = {kind: _map(arrays, kind, len(self.tables)) for kind in KINDS}
         self._maps = {kind: table + np.uint8(first) for kind, table in self._local.items()}
 
     def put(
@@ -263,7 +260,7 @@ class MotionCoder:
         """
         decoded, parts = record(fields, modes, guesses, self.cost)
         for kind, contexts, symbols in parts:
-            port.put(torch.from_numpy(symbols), torch.from_numpy(self._maps[kind].take(contexts)))
+            port.put(symbols, self._maps[kind].take(contexts))
         return decoded
 
     def get(
@@ -302,9 +299,9 @@ def _used(modes: Modes | None, number: int) -> NDArray[np.bool_] | None:
     return None if modes is None else modes != 1 - number
 
 
-def _map(tensors: dict[str, Tensor], kind: str, tables: int) -> NDArray[np.uint8]:
+def _map(arrays: Mapping[str, NDArray[Any]], kind: str, tables: int) -> NDArray[np.uint8]:
     """The local table of each context of a kind, flat."""
-    table: NDArray[Any] = tensors[f"motion.{kind}"].numpy()
+    table = arrays[f"motion.{kind}"]
     if table.shape != KINDS[kind] or table.dtype != np.uint8 or table.max() >= tables:
         raise ValueError(f"motion.{kind} is not uint8 {KINDS[kind]} below {tables}")
     return np.ascontiguousarray(table).reshape(-1)

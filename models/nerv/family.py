@@ -208,7 +208,7 @@ class _CountingReader(Reader):
     def values(self, part: Part, integers: Tensor | None) -> Tensor:
         found = super().values(part, integers)
         if part.name == EMBEDDING:
-            bits = spent_bits(self.tables, found.view(1, 1, -1), self.rungs)
+            bits = torch.from_numpy(spent_bits(self.tables, found.flatten().numpy(), self.rungs))
             self.embedding_bits.append(bits.view(part.shape))
         return found
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, REACH, TABLES, integer_tables
+from ..prior.fitted import integer_tables
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, REACH, TABLES
 
 SHAPE = 1.8  # of the generalised normal distribution that rounded weights follow: 1 Laplace, 2 normal
 

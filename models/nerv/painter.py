@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.family import Pixels
 from .config import CONTENT, shapes
 from .decoder import Decoder
 from .quantise import EMBEDDING, step_of
@@ -21,13 +24,13 @@ class NetworkPainter:
         self._network: tuple[int, Decoder] | None = None
         self.embeddings = all_embeddings(coded).to(device) if config.has(CONTENT) else None
 
-    def paint(self, times: Tensor, decoder: str) -> Tensor:
+    def paint(self, times: NDArray[np.float64], decoder: str) -> Pixels:
         config = self.coded.config
         out = torch.empty(len(times), config.height, config.width_pixels, config.channels, dtype=torch.uint8)
         # One at a time: then a frame is the same whichever frames were asked for with it.
         for place, time in enumerate(times.tolist()):
             out[place] = self._paint(min(max(time, 0.0), self.frames - 1.0), decoder == "fast")
-        return out
+        return out.numpy()
 
     def _paint(self, time: float, bf16: bool) -> Tensor:
         network = self._at(int(time + 0.5) // self.coded.length)

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ...entropy import Tables
+from ..prior.fitted import shifts_of
 from ..prior.fixed_point import ste_round
-from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, REACH, RUNGS, costs_of, shift_of
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, REACH, RUNGS, costs_of
 from .config import Config
 
 EMBEDDING = "embedding"
@@ -52,7 +53,7 @@ class Ladder:
     """What values cost on every rung, from the integer tables; shared by all fits."""
 
     def __init__(self, tables: Tables) -> None:
-        self.tables, self.costs = tables, costs_of(tables)
+        self.tables, self.costs = tables, torch.from_numpy(costs_of(tables))
 
     @staticmethod
     def rung(mean: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ class _Quantise(torch.autograd.Function):
         integers = torch.floor(ratio + 0.5)
         coded = integers if base is None else integers - base
         rung = Ladder.rung(coded.abs().mean(1) if means is None else means)
-        scale = torch.exp2(-shift_of(rung).float())[:, None]
+        scale = torch.exp2(-shifts_of(rung).float())[:, None]
         place = (coded.abs() * scale).clamp_(max=REACH + 0.999)
         whole = place.long()
         ladder = costs[rung]

@@ -216,11 +216,13 @@ class GroupFit:
         state = {f"done.{k}.{name}": value for k, found in enumerate(self.done) for name, value in found.items()}
         cpu = self.earlier + time.process_time() - self.begun
         state |= {"segment": torch.tensor(number), "cpu": torch.tensor(cpu, dtype=torch.float64)}
-        self.store.save(self._key, {**state, **fit.state(schedule)})
+        state |= fit.state(schedule)
+        self.store.save(self._key, {name: tensor.cpu().numpy() for name, tensor in state.items()})
         self.saved = time.monotonic()
 
     def _load(self) -> dict[str, Tensor] | None:
-        return None if self.store is None else self.store.load(self._key)
+        kept = None if self.store is None else self.store.load(self._key)
+        return None if kept is None else {name: torch.from_numpy(array) for name, array in kept.items()}
 
 
 def _named(state: dict[str, Tensor], prefix: str) -> Integers:

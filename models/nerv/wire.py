@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..base.family import GroupSpec, SymbolPort
-from ..prior.exchange import LARGEST, exchange
-from ..prior.ladder import MAX_SHIFT, RUNGS, shift_of
+from ..prior import exchange
+from ..prior.exchange import LARGEST, Rungs
+from ..prior.fitted import shifts_of
+from ..prior.ladder import MAX_SHIFT, RUNGS
 from ..prior.ports import get_number, put_number
 from .config import CONTENT, FLAGS, MAX_EMBEDDING, MAX_STAGES, MAX_STRIDE, MAX_WIDTH, Config
 from .quantise import MAX_LEVEL, Part
@@ -43,8 +46,8 @@ class Writer:
         rungs = each.indices if varied else one.argmin()[None]
         self.number(int(rungs[0]), RUNGS - 1)
         if varied:
-            exchange(self.port, _trend(part.rows - 1), lambda: rungs.diff()[None, None].float())
-        exchange(self.port, _spread(rungs, rows.shape), lambda: rows.view(1, 1, -1).float())
+            exchange.put(self.port, rungs.diff().to(torch.int32).numpy(), _trend(part.rows - 1))
+        exchange.put(self.port, rows.to(torch.int32).flatten().numpy(), _spread(rungs, rows.shape))
         return integers
 
 
@@ -53,7 +56,7 @@ class Reader:
 
     def __init__(self, port: SymbolPort) -> None:
         self.port = port
-        self.rungs = torch.zeros(0)  # (1, 1, n) of the values read last
+        self.rungs = np.zeros(0, np.uint8)  # (n,) of the values read last
 
     def number(self, value: int, largest: int) -> int:
         value = 0
@@ -68,13 +71,13 @@ class Reader:
         varied = self.number(0, 1)
         rungs = torch.tensor([self.number(0, RUNGS - 1)])
         if varied and part.rows > 1:
-            steps = exchange(self.port, _trend(part.rows - 1), None)
-            rungs = torch.cat([rungs, rungs + steps.long().flatten().cumsum(0)])
+            steps = torch.from_numpy(exchange.get(self.port, _trend(part.rows - 1)))
+            rungs = torch.cat([rungs, rungs + steps.long().cumsum(0)])
             if int(rungs.min()) < 0 or int(rungs.max()) >= RUNGS:
                 raise ValueError("a rung of the stream is not on the ladder")
         shape = torch.Size((part.rows, part.size // part.rows))
         self.rungs = _spread(rungs, shape)
-        return exchange(self.port, self.rungs, None).to(torch.int32).view(part.shape)
+        return torch.from_numpy(exchange.get(self.port, self.rungs)).view(part.shape)
 
 
 def visit_config(coder: Writer | Reader, spec: GroupSpec, config: Config | None) -> Config:
@@ -103,19 +106,19 @@ def _digits(largest: int) -> list[tuple[int, int]]:
     return [(place, min(MAX_SHIFT, bits - place)) for place in range(0, bits, MAX_SHIFT)]
 
 
-def _trend(count: int) -> Tensor:
-    return torch.full((1, 1, count), TREND_RUNG)
+def _trend(count: int) -> Rungs:
+    return np.full(count, TREND_RUNG, np.uint8)
 
 
-def _spread(rungs: Tensor, shape: torch.Size) -> Tensor:
-    """(1, 1, rows * n): the rung of every value."""
-    return rungs[:, None].expand(shape).reshape(1, 1, -1)
+def _spread(rungs: Tensor, shape: torch.Size) -> Rungs:
+    """(rows * n,): the rung of every value."""
+    return rungs[:, None].expand(shape).reshape(-1).to(torch.uint8).numpy()
 
 
 def _row_costs(rows: Tensor, costs: Tensor) -> Tensor:
     """Bits of each row of integers (rows, n) on every rung: (rows, RUNGS), from histograms of the magnitudes."""
     reach = costs.shape[1] - 1
-    shifts = shift_of(torch.arange(RUNGS))
+    shifts = shifts_of(torch.arange(RUNGS))
     found = torch.empty(len(rows), RUNGS)
     for shift in range(int(shifts.max()) + 1):
         magnitudes = (rows >> shift).abs().clamp(max=reach).long()

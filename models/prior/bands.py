@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from .fitted import lookup
 from .fixed_point import FixedConv2d, QualityTable, bound, project, requantise, ste_round
-from .ladder import RUNGS, lookup
+from .ladder import RUNGS
 
 FEATURE_BITS = 3  # features are log2(1 + |q|) in eighths
 FEATURE_MAX = 64

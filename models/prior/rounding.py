@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from .bands import BandPrior, Slice, hard, interpolated_bits, parity_mask
-from .ladder import REACH, RUNGS, TABLES, cost_table, initial_pmf, lookup, refit
+from .fitted import cost_table, initial_pmf, lookup, refit
+from .ladder import REACH, RUNGS, TABLES
 
 
 class Ladder(nn.Module):

@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from .. import _kernels
-from ..base.family import GroupSpec, SymbolPort
+from ..base.family import GroupSpec, Pixels, SymbolPort
+from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Held, Nowhere
 from ..prior.native import Coded
 from ..prior.ports import put_number
-from ..wavelet.native import NativeWavelet
+from ..transform.levels import Levels
+from ..transform.steps import STEP_BITS, FrameSteps
+from ..wavelet.still import StillCoder
 from .group import BLOCKS, INTRA, NO_OFFSET, PREDICTED, FrameRead, Group, Prior, frame_quality, grid_of
 from .order import Place
-from .prediction import BOTH, Decoded, Modes, Prediction, no_surprise
-from .steps import STEP_BITS, FrameSteps
-from .transform import Integers, Levels, Planes, hints, residual, restore, symbols_of
-from .velocity import Field, Motion
+from .prediction import BOTH, Decoded, Prediction, no_surprise
+from .velocity import Motion
 
 LONG, SHORT = 5, 4  # depths of groups
 WORTH = 0.95
@@ -39,25 +36,25 @@ class Search:
     radius: int = 64
     motion_weight: float = 9.0  # error in 1/16 gray levels that a bit of motion is worth, in steps
     offsets: tuple[int, ...] = (-3, 0, 2, 3, 4, 5, 5)
-    effort: str = "medium"  # for frames on their own, see `NativeWavelet.bands_to_round`
+    effort: str = "medium"  # for frames on their own, see `StillCoder.bands_to_round`
 
     def offset(self, place: Place, intra: bool) -> int:
         return NO_OFFSET + self.offsets[0 if intra else place.level + 1]
 
 
 def put_group(
-    prior: Prior, native: NativeWavelet, search: Search, frames: Tensor, spec: GroupSpec, port: SymbolPort
+    prior: Prior, still: StillCoder, search: Search, frames: Pixels, spec: GroupSpec, port: SymbolPort
 ) -> None:
     """Put the symbols of uint8 `frames` (T, H, W, channels)."""
-    depth = span_of(prior, native, search, frames, spec) if search.depth is None else search.depth
+    depth = span_of(prior, still, search, frames, spec) if search.depth is None else search.depth
     put_number(port, depth, 3)
     put_number(port, BLOCKS.index(search.block), 1)
     group = Group(prior, spec, depth, search.block)
     for at, place in enumerate(group.places):
-        FrameEncoder(group, native, search, pixels_of(frames, place), port).put(at)
+        FrameEncoder(group, still, search, frames[place.number], port).put(at)
 
 
-def span_of(prior: Prior, native: NativeWavelet, search: Search, frames: Tensor, spec: GroupSpec) -> int:
+def span_of(prior: Prior, still: StillCoder, search: Search, frames: Pixels, spec: GroupSpec) -> int:
     """The depth for a group: how far apart key frames may stand before predicting them is worth little.
 
     On 33 training clips of 16 frames, depth 4 took 4 % fewer bits than 3 where the key frame's effort was below WORTH
@@ -68,23 +65,19 @@ def span_of(prior: Prior, native: NativeWavelet, search: Search, frames: Tensor,
     group = Group(prior, spec, LONG, search.block)
     keys = [place for place in group.places if place.level == 0 and place.references]
     found = [
-        FrameEncoder(group, native, search, pixels_of(frames, key), Nowhere()).efforts(key, frames) for key in keys
+        FrameEncoder(group, still, search, frames[key.number], Nowhere()).efforts(key, frames) for key in keys
     ]
     predicted, alone = (sum(part) for part in zip(*found, strict=True))
     return LONG if predicted < WORTH * alone else SHORT
-
-
-def pixels_of(frames: Tensor, place: Place) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(frames[place.number].cpu().numpy())
 
 
 class FrameEncoder:
     """One frame on its way into the port."""
 
     def __init__(
-        self, group: Group, native: NativeWavelet, search: Search, pixels: NDArray[np.uint8], port: SymbolPort
+        self, group: Group, still: StillCoder, search: Search, pixels: Pixels, port: SymbolPort
     ) -> None:
-        self.group, self.native, self.search, self.pixels, self.port = group, native, search, pixels, port
+        self.group, self.still, self.search, self.pixels, self.port = group, still, search, pixels, port
         self.prior = group.prior
 
     def put(self, at: int) -> None:
@@ -92,7 +85,7 @@ class FrameEncoder:
         if not place.references:
             self.put_intra(at)
             return
-        planes = self.prior.transform.planes(self.pixels)
+        planes = self.prior.transform.kernels.planes(self.pixels)
         latents = self.prior.transform.analyse(planes)
         offset = self.search.offset(place, False)
         steps = self.prior.steps.at(frame_quality(self.group.spec.quality, offset))
@@ -106,11 +99,11 @@ class FrameEncoder:
         else:
             self.put_predicted(at, offset, latents, prediction, fields, modes, held)
 
-    def efforts(self, place: Place, frames: Tensor) -> tuple[float, float]:
+    def efforts(self, place: Place, frames: Pixels) -> tuple[float, float]:
         """Of a key frame: predicted from the one before, as it is before coding, and without prediction."""
         transform, steps = self.prior.transform, self.prior.steps.at(self.group.spec.quality)
-        before = transform.planes(np.ascontiguousarray(frames[place.references[0]].cpu().numpy()))
-        planes = transform.planes(self.pixels)
+        before = transform.kernels.planes(frames[place.references[0]])
+        planes = transform.kernels.planes(self.pixels)
         latents = transform.analyse(planes)
         doubt = no_surprise(latents)
         self.group.kept = {place.references[0]: Decoded(before, doubt, Motion({}))}
@@ -123,8 +116,9 @@ class FrameEncoder:
         # a picture has the quality that was asked for; a frame that others are predicted from is worth more
         offset = NO_OFFSET if self.group.spec.frames == 1 else self.search.offset(place, True)
         spec = self.put_head(INTRA, offset)
-        bands = self.native.bands_to_round(torch.from_numpy(self.pixels), spec, self.search.effort)
-        coded = self.native.prior.code_kept(*bands, spec, self.port)
+        bands = self.still.bands_to_round(self.pixels, spec, self.search.effort)
+        coded = self.still.prior.code(*bands, spec, self.port)
+        assert coded is not None
         self.add(at, INTRA, spec.quality, coded, None, [], None, None)
 
     def put_predicted(
@@ -141,9 +135,11 @@ class FrameEncoder:
         spec = self.put_head(PREDICTED, offset)
         steps = self.prior.steps.at(spec.quality)
         motion.release(self.port)
-        heard = hints([prediction.latents, prediction.doubt], steps)
-        scaled, low = residual(latents, prediction.latents, steps)
-        coded = self.group.listener(place).code_kept(scaled, low, spec, self.port, heard)
+        transform = self.prior.transform
+        heard = transform.hints([prediction.latents, prediction.doubt], steps)
+        scaled, low = transform.residual(latents, prediction.latents, steps)
+        coded = self.group.listener(place).code(scaled, low, spec, self.port, heard)
+        assert coded is not None
         self.add(at, PREDICTED, spec.quality, coded, prediction, fields, modes, heard)
 
     def add(
@@ -160,7 +156,7 @@ class FrameEncoder:
         """Restore a frame as the decoder will, for frames predicted from it."""
         place, steps, group = self.group.places[at], self.prior.steps.at(quality), self.group
         predicted = None if prediction is None else prediction.latents
-        latents = restore(symbols_of(coded), steps, predicted)
+        latents = self.prior.transform.restore(coded.levels(), steps, predicted)
         planes = group.add(at, latents, predicted, fields)
         owner = group.prior.intra if kind == INTRA else group.listener(place)
         return FrameRead(
@@ -187,7 +183,7 @@ class FrameEncoder:
 
     def find_motion(self, place: Place, gray: Planes, steps: FrameSteps) -> tuple[list[Field], Modes | None]:
         """Fields towards each reference, and which of two each block is predicted from."""
-        search, threads, path = self.search, torch.get_num_threads(), self.prior.transform.path
+        search, kernels = self.search, self.prior.transform.kernels
         if search.radius == 0:
             grid = grid_of(self.group.spec, search.block)
             still = [np.zeros((*grid, 2), np.int16) for _ in place.references]
@@ -195,7 +191,7 @@ class FrameEncoder:
         price = search.motion_weight * step_of(steps)
         references = [np.ascontiguousarray(reference.planes[0]) for reference in self.group.references(place)]
         fields = [
-            _kernels.search(gray, reference, search.block, known, price, search.radius, threads, path)
+            kernels.search(gray, reference, search.block, known, price, search.radius)
             for reference, known in zip(references, self.group.guesses(place), strict=True)
         ]
         if len(fields) == 1:
@@ -203,7 +199,7 @@ class FrameEncoder:
         both = np.ascontiguousarray(np.stack(fields))
         known = [guess for guess in self.group.guesses(place) if guess is not None]
         guesses = np.ascontiguousarray(np.stack(known)) if len(known) == 2 else None
-        joint, modes = _kernels.decide(gray, references, both, search.block, guesses, price, threads, path)
+        joint, modes = kernels.decide(gray, references, both, search.block, guesses, price)
         return list(joint), modes
 
 

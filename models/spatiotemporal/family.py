@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...entropy import Tables
-from ..base.family import GroupSpec, SymbolPort, TokenGrid
+from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
+from ..base.kernels import Kernels
 from ..motion.field import TABLE_NAMES as MOTION_TABLE_NAMES
 from ..motion.field import MotionCoder
+from ..networks.painter import Painter
 from ..prior.ladder import TABLE_NAMES, costs_of
 from ..prior.native import NativePrior
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of
-from ..wavelet.analysis import MOVED_RATE_WEIGHT, rate_weight
-from ..wavelet.family import model_sizes
-from ..wavelet.native import NativeWavelet
+from ..transform.levels import ORDER, Levels
+from ..wavelet.still import MOVED_RATE_WEIGHT, StillCoder, part_of
 from .encoder import Search, put_group
 from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
-from .model import FIRST_MOTION_TABLE, FIRST_TABLE, PRIORS, SpatiotemporalModel, inter_sizes
 from .painting import FramePainter, GroupPainter
-from .steps import Steps
-from .transform import ExactTransform, Levels
+from .wire import FIRST_MOTION_TABLE, FIRST_TABLE, PRIORS
+
+Arrays = Mapping[str, NDArray[Any]]
 
 
 class SpatiotemporalFamily:
@@ -49,36 +49,29 @@ class SpatiotemporalFamily:
         "motion": "how far motion is sought, 0..128 pixels; 0 predicts from the same place (default 64)",
     }
 
-    def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-        self.tables = Tables.stack([*rows_of(tensors, TABLE_NAMES), *rows_of(tensors, MOTION_TABLE_NAMES)])
-        self.model = _model(tensors)
-        self.model.still.ladder.costs.copy_(costs_of(self.tables))
-        self.model.ladder.costs.copy_(costs_of(self.tables, FIRST_TABLE))
-        self.channels = 3 + len(self.model.still.order)
-        self.decoders = (*self.model.still.networks(),)
+    def __init__(self, arrays: Arrays, metadata: dict[str, str], kernels: Kernels | None = None) -> None:
+        self.arrays, kernels = arrays, kernels or Kernels()
+        self.tables = Tables.stack([*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, MOTION_TABLE_NAMES)])
+        self.channels = 3 + len(ORDER)
         self.search = Search()
-        self.motion, self.steps = MotionCoder(tensors, FIRST_MOTION_TABLE), Steps(tensors)
-        self._pack(None)
-
-    def _pack(self, path: str | None) -> None:
-        """Hand the integers to the kernels."""
-        self.native = NativeWavelet(self.model.still, rate_weight(self.model.still, self.search.effort), path)
-        transform = ExactTransform(self.model.still.order.numpy().astype(np.int32), path)
+        steps = {name: array for name, array in arrays.items() if name.startswith("steps.")}
+        still = StillCoder({**part_of(arrays, "still"), **steps}, self.tables, kernels)
+        self.still = still.weighing(still.usual_rate_weight(self.search.effort))
+        self.decoders = self.still.decoders
+        costs = costs_of(self.tables, FIRST_TABLE)
         one, two = (
-            NativePrior(self.model.prior(name), self.model.ladder.costs, RATE_WEIGHT, path, FIRST_TABLE)
-            for name in PRIORS
+            NativePrior(part_of(arrays, f"priors.{name}"), costs, RATE_WEIGHT, kernels, FIRST_TABLE) for name in PRIORS
         )
-        self.prior = Prior(self.native.prior, one, two, self.motion, self.steps, transform)
-        self.painter = FramePainter(self.native, transform, self.model.inter)
+        motion = MotionCoder(arrays, FIRST_MOTION_TABLE)
+        self.prior = Prior(self.still.prior, one, two, motion, self.still.steps, self.still.transform)
+        inter = part_of(arrays, "inter")
+        self.painter = FramePainter(self.still, Painter(inter, kernels.path) if inter else None)
 
     def using(self, path: str) -> SpatiotemporalFamily:
         """The same with the kernels of one instruction set, see `_kernels.cpu_path`."""
-        other = copy.copy(self)
-        other._pack(path)
+        other = SpatiotemporalFamily(self.arrays, {}, Kernels(path))
+        other.search = self.search
         return other
-
-    def to(self, device: torch.device) -> SpatiotemporalFamily:
-        return self
 
     def configure(self, effort: str, **options: object) -> SpatiotemporalFamily:
         """Effort fast seeks motion in a smaller window and asks no network; slow refines frames on their own."""
@@ -88,12 +81,12 @@ class SpatiotemporalFamily:
                 f"codec {self.name} has no option {', '.join(sorted(unknown))}; it has {', '.join(self.options)}"
             )
         configured = copy.copy(self)
-        alone = _number(options, "rate_weight", rate_weight(self.model.still, effort), 0.0, 1.0)
+        alone = _number(options, "rate_weight", self.still.usual_rate_weight(effort), 0.0, 1.0)
         predicted = _number(options, "rate_weight", RATE_WEIGHT, 0.0, 1.0)
-        configured.native = self.native.weighing(alone)
+        configured.still = self.still.weighing(alone)
         configured.prior = replace(
             self.prior,
-            intra=configured.native.prior,
+            intra=configured.still.prior,
             unidirectional=self.prior.unidirectional.weighing(predicted),
             bidirectional=self.prior.bidirectional.weighing(predicted),
         )
@@ -111,51 +104,47 @@ class SpatiotemporalFamily:
 
     # -- the three uses ----------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
-    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
-        put_group(self.prior, self.native, self.search, frames, spec, port)
+    def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
+        put_group(self.prior, self.still, self.search, frames, spec, port)
 
-    @torch.inference_mode()
-    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
-        frames = torch.empty(spec.frames, spec.height, spec.width, spec.channels, dtype=torch.uint8)
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
+        frames = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
         painter = GroupPainter(self.painter, spec, decoder)
         for read in read_group(self.prior, spec, port):
             frames[read.place.number] = painter.paint(read)
         return frames
 
-    @torch.inference_mode()
-    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """`frame_type` is 1 where latents were coded as a difference; they mean the same in every frame.
 
         `bits_prior` is what motion and prediction let expect; of a frame on its own it knows the place alone.
         """
         return self.first_latents(spec, port, self.channels)
 
-    @torch.inference_mode()
-    def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> TokenGrid:
+    def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> Latents:
         """Frames but the last in coding order are read to their ends: others follow, and are predicted from them."""
         h, w = -(-spec.height // CELL), -(-spec.width // CELL)
-        x = torch.empty(spec.frames, h, w, channels)
-        bits, expected = torch.empty(spec.frames, h, w), torch.empty(spec.frames, h, w)
-        kinds = torch.zeros(spec.frames, dtype=torch.int64)
+        cells = (spec.frames, h, w)
+        x = np.empty((*cells, channels), np.float32)
+        bits, expected = np.empty(cells, np.float32), np.empty(cells, np.float32)
+        kinds = np.zeros(spec.frames, np.int64)
         for read in read_group(self.prior, spec, port, self.tables, slices_of(channels)):
             at_spec = replace(spec, frames=1, quality=read.quality)
-            x[read.place.number] = self.painter.latents(read)[..., :channels]
+            x[read.place.number] = self.still.latents(read.latents)[..., :channels]
             bits[read.place.number] = read.prior.bits(read.coded, at_spec, self.tables) + read.side_bits / (h * w)
             most = slices_of(3 + len(read.coded.packet))  # that were read
             expected[read.place.number] = read.prior.expected_bits(at_spec, self.tables, read.hints, most)
             kinds[read.place.number] = int(read.kind != INTRA)
-        return TokenGrid(
+        return Latents(
             x=x,
             bits=bits,
             bits_prior=expected,
             codes=None,
-            times=torch.arange(spec.frames, dtype=torch.float64),
+            times=np.arange(spec.frames, dtype=np.float64),
             frame_type=kinds,
-            valid=torch.ones(bits.shape, dtype=torch.bool),
+            valid=np.ones(cells, np.bool_),
         )
 
-    @torch.inference_mode()
     def integers(self, spec: GroupSpec, port: SymbolPort) -> dict[int, Levels]:
         """The lifted-domain latents of every frame of a group, by its number."""
         return {read.place.number: read.latents for read in read_group(self.prior, spec, port)}
@@ -169,24 +158,7 @@ def _number(options: dict[str, object], name: str, default: float, least: float,
     return value
 
 
-def rows_of(tensors: dict[str, Tensor], names: tuple[str, str, str]) -> list[tuple[NDArray[np.uint16], int]]:
+def rows_of(arrays: Arrays, names: tuple[str, str, str]) -> list[tuple[NDArray[np.uint16], int]]:
     """The tables of those names in a weights file, as `Tables.stack` takes them."""
-    frequencies, lows, sizes = (tensors[name].numpy() for name in names)
+    frequencies, lows, sizes = (arrays[name] for name in names)
     return [(row[:size].astype(np.uint16), int(low)) for row, low, size in zip(frequencies, lows, sizes, strict=True)]
-
-
-def _model(tensors: dict[str, Tensor]) -> SpatiotemporalModel:
-    """The model with the weights of a file, ready to run."""
-    still = {name.removeprefix("still."): t for name, t in tensors.items() if name.startswith("still.")}
-    hidden = tensors["priors.unidirectional.packet.coarse.weight"].shape[0]
-    model = SpatiotemporalModel(**model_sizes(still), temporal_hidden=hidden, **inter_sizes(tensors))
-    model.still.prior.freeze()
-    for name in PRIORS:
-        model.prior(name).freeze()
-    model.load_state_dict({name: t.float() for name, t in tensors.items()}, strict=False)
-    model.eval().requires_grad_(False)
-    for weight in model.parameters():
-        if weight.dim() == 4:
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-    model.still.bf16 = True
-    return model

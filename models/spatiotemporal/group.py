@@ -15,15 +15,16 @@ from dataclasses import dataclass, replace
 
 from ...entropy import Tables
 from ..base.family import MAX_QUALITY, GroupSpec, SymbolPort
+from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Metered
 from ..motion.field import MotionCoder
 from ..prior.native import Coded, NativePrior
 from ..prior.ports import get_number
+from ..transform.levels import Levels, LevelTransform
+from ..transform.steps import FrameSteps, Steps
 from .order import Place, coding_order, last_uses
-from .prediction import Decoded, Modes, Prediction, no_surprise, predict, surprise
-from .steps import FrameSteps, Steps
-from .transform import ExactTransform, Integers, Levels, Planes, hints, restore, symbols_of
-from .velocity import Field, Motion, guess
+from .prediction import Decoded, Prediction, no_surprise, predict, surprise
+from .velocity import Motion, guess
 
 INTRA, PREDICTED = 0, 1
 OFFSET, NO_OFFSET = 164, 8  # a sixth of an octave of the step
@@ -40,7 +41,7 @@ class Prior:
     bidirectional: NativePrior
     motion: MotionCoder
     steps: Steps
-    transform: ExactTransform
+    transform: LevelTransform
 
 
 @dataclass
@@ -143,9 +144,9 @@ def read_group(
             count = len(place.references)
             fields, modes = prior.motion.get(side, rows, cols, count, group.guesses(place))
             owner, predicted = group.listener(place), group.predict(place, fields, modes)
-            heard = hints([predicted.latents, predicted.doubt], steps)
+            heard = prior.transform.hints([predicted.latents, predicted.doubt], steps)
             coded = owner.read(at_spec, port, heard, enough)
-        latents = restore(symbols_of(coded), steps, None if predicted is None else predicted.latents)
+        latents = prior.transform.restore(coded.levels(), steps, None if predicted is None else predicted.latents)
         planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0
         yield FrameRead(

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from .. import _kernels
-from .transform import ExactTransform, Levels, Planes
-from .velocity import Field, Motion
+from ..base.kernels import Field, Modes, Planes
+from ..transform.levels import Levels, LevelTransform
+from .velocity import Motion
 
-Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, BOTH
-BOTH = 2
+BOTH = 2  # of modes
 
 
 @dataclass(frozen=True)
@@ -39,14 +36,13 @@ def predict(
     fields: Sequence[Field],
     modes: Modes | None,
     block: int,
-    transform: ExactTransform,
+    transform: LevelTransform,
 ) -> Prediction:
     """Predict from one frame, doubting what surprised it, or from two, doubting what they do not agree on."""
-    threads, path = torch.get_num_threads(), transform.path
     planes = [reference.planes for reference in references]
 
     def compensate(used: list[Planes], vectors: Sequence[Field], chosen: Modes | None) -> Planes:
-        return _kernels.compensate(used, np.ascontiguousarray(np.stack(vectors)), chosen, block, threads, path)
+        return transform.kernels.compensate(used, np.ascontiguousarray(np.stack(vectors)), chosen, block)
 
     latents = transform.analyse(compensate(planes, fields, modes))
     if len(references) == 1:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..base.kernels import Field
 from .order import Place
-
-Field = NDArray[np.int16]  # (rows, cols, 2): dy, dx in quarter pixels
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from ..base.task import TrainingTask
 from ..networks.synthesis import SynthesisNetwork
+from ..prior.fitted import integer_tables, magnitude_counts
 from ..prior.fixed_point import ACCUMULATOR_LIMIT
-from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES, integer_tables, magnitude_counts
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES
 from ..prior.native import NativePrior
 from ..spatiotemporal.group import Prior
 from ..spatiotemporal.model import BANDS, FIRST_TABLE, LOWS, PLACE, PRIORS, SpatiotemporalModel
@@ -29,8 +30,7 @@ from ..spatiotemporal.steps import Steps, step_tensors
 from ..spatiotemporal.transform import ExactTransform
 from ..transform import packet as wp
 from ..transform.bands import RATE_WEIGHT
-from ..transform.gains import step_size
-from ..transform.gains import factors
+from ..transform.gains import factors, step_size
 from ..wavelet.family import model_sizes
 from ..wavelet.model import WaveletModel
 from ..wavelet.native import NativeWavelet

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from ..base.family import MAX_QUALITY
 from ..base.task import TrainingTask
 from ..prior.bands import BandPrior
+from ..prior.fitted import integer_tables, magnitude_counts
 from ..prior.fixed_point import ACCUMULATOR_LIMIT, FixedConv2d, QualityTable
-from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES, integer_tables, magnitude_counts
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES
 from ..transform.gains import step_size
 from ..wavelet.family import model_sizes
 from ..wavelet.model import WaveletModel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-
 LEVELS = 3  # packet levels: bands at 1/8 resolution
 CELL = 1 << LEVELS
 PYRAMID = 4  # further dyadic levels of the low bands

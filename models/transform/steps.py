@@ -1,30 +1,32 @@
-"""Quantisation steps in integers, for latents that later frames are predicted from.
+"""Quantisation steps in integers.
 
-The step of quality q is 320 * 2 ** (-13 q / 12800) gray levels (`bands.step_size`).  In the lifted domain of
-`reference.lifting` a band's step is that times a constant of the band, with STEP_BITS fraction bits.  The power of two
-is a product of two table entries, so that no mathematics library is asked.
+The step of fine quality q is 320 * 2 ** (-13 q / 12800) gray levels.  In the lifted domain (`lifted`) a band's step is
+that times a constant of the band, with STEP_BITS fraction bits.  The power of two is a product of two table entries, so
+that no mathematics library is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..base.family import MAX_QUALITY
-from ..transform.bands import LARGEST_STEP, PYRAMID
+from .bands import LARGEST_STEP, PYRAMID
+from .lifted import LOW_FACTOR
 
 STEP_BITS = 16
 TABLE_BITS = 20
 OCTAVE = 12800  # of the exponent 13 q
 COARSE, FINE = 100, 128  # OCTAVE = COARSE * FINE
 HINT_GAIN = 4  # hints are magnitudes in quarters of a step
-HINT_BITS = 32
+WORD_GAIN = 16  # words are made of magnitudes in sixteenths of a step
+HINT_BITS = 32  # fraction bits of reciprocals
+LOW_STEP = round(LARGEST_STEP / LOW_FACTOR * 2**STEP_BITS)  # of a low packet band at fine quality 0
 
 Integers = NDArray[np.int64]
 
@@ -40,38 +42,48 @@ class LevelSteps:
 
 @dataclass(frozen=True)
 class FrameSteps:
-    levels: list[LevelSteps]  # packet bands, then the pyramid's details from fine to coarse, then the low band
+    """levels: packet bands, then the pyramid's details from fine to coarse, then the low band.
 
+    every: of all 192 packet bands, low ones among them; words: WORD_GAIN / step of the kept packet bands; low_words:
+    the same of a low packet band over n cells, n = 0..9.
+    """
 
-def step_tensors(factors: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Integers of the weights file; factors: per level, unit-gain coefficient of one unit of the lifted domain (n,)."""
-    tensors = {
-        f"steps.{level}": (LARGEST_STEP / factor.double() * 2**STEP_BITS).round().to(torch.int64)
-        for level, factor in enumerate(factors)
-    }
-    for name, count, span in (("coarse", COARSE, FINE), ("fine", FINE, 1)):
-        exponents = torch.arange(count, dtype=torch.float64) * span / OCTAVE
-        tensors[f"steps.{name}"] = (2.0 ** (TABLE_BITS - exponents)).round().to(torch.int64)
-    return tensors
+    levels: list[LevelSteps]
+    every: Integers
+    words: Integers
+    low_words: Integers
+    size: float  # gray levels
 
 
 class Steps:
-    """The integers of a weights file at work."""
+    """The integers of a weights file at work: steps.LEVEL and steps.every, at fine quality 0."""
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self.bases = [tensors[f"steps.{level}"].numpy() for level in range(PYRAMID + 2)]
-        self.coarse, self.fine = tensors["steps.coarse"].numpy(), tensors["steps.fine"].numpy()
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.bases = [arrays[f"steps.{level}"] for level in range(PYRAMID + 2)]
+        self.every = arrays["steps.every"]
+        self.coarse, self.fine = arrays["steps.coarse"], arrays["steps.fine"]
         self.at = lru_cache(maxsize=128)(self._at)
 
     def _at(self, quality: int) -> FrameSteps:
-        """Quality 0..MAX_QUALITY."""
+        """Fine quality 0..MAX_QUALITY."""
         octaves, rest = divmod(13 * min(max(quality, 0), MAX_QUALITY), OCTAVE)
         power = int(self.coarse[rest // FINE]) * int(self.fine[rest % FINE]) >> TABLE_BITS
+
+        def scaled(bases: NDArray[Any]) -> Integers:
+            return np.array([max(1, int(base) * power >> TABLE_BITS + octaves) for base in bases], np.int64)
+
+        def reciprocals(steps: Integers, gain: int) -> Integers:
+            return np.array([(gain << HINT_BITS + STEP_BITS) // int(step) for step in steps], np.int64)
+
         levels = []
-        for base in self.bases:
-            steps = [max(1, int(b) * power >> TABLE_BITS + octaves) for b in base]
-            reciprocals = [(HINT_GAIN << HINT_BITS + STEP_BITS) // step for step in steps]
-            exact = np.array(steps, np.int64)
-            inverse = (2.0**STEP_BITS / exact).astype(np.float32)
-            levels.append(LevelSteps(exact, np.array(reciprocals, np.int64), inverse))
-        return FrameSteps(levels)
+        for bases in self.bases:
+            steps = scaled(bases)
+            levels.append(LevelSteps(steps, reciprocals(steps, HINT_GAIN), (2.0**STEP_BITS / steps).astype(np.float32)))
+        low = int(scaled(np.array([LOW_STEP]))[0])
+        return FrameSteps(
+            levels,
+            scaled(self.every),
+            reciprocals(levels[0].steps, WORD_GAIN),
+            reciprocals(low * np.arange(1, 11, dtype=np.int64), WORD_GAIN)[[0, *range(9)]],
+            LARGEST_STEP * power / 2.0 ** (TABLE_BITS + octaves),
+        )

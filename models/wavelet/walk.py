@@ -16,7 +16,6 @@ from ..base.family import GroupSpec, SymbolPort
 from ..prior.bands import BandPrior, Slice, hard, parity_mask
 from ..prior.exchange import exchange, share, spent_bits
 from ..prior.rounding import round_cheaply
-from ..transform import packet as wp
 from ..transform.bands import CELL, GRAY_SLICES, PYRAMID
 from ..transform.gains import Bands, step_size
 

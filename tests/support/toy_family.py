@@ -18,8 +18,8 @@ from torch import Tensor
 from tessera.codec.coding import weights
 from tessera.codec.errors import UnsupportedError
 from tessera.entropy import Tables
-from tessera.models.tokens.grid import TokenGrid
 from tessera.models.base.family import MAX_QUALITY, GroupSpec, SymbolPort
+from tessera.models.tokens.grid import TokenGrid
 
 Array = NDArray[Any]
 

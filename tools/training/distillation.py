@@ -29,7 +29,7 @@ from tessera.codec.coding import weights
 from tessera.codec.errors import ParameterError
 from tessera.models.base.task import TrainingTask
 from tessera.models.prior.bands import hard
-from tessera.models.prior.ladder import lookup
+from tessera.models.prior.fitted import lookup
 from tessera.models.prior.rounding import Rounded, round_along, round_cheaply
 from tessera.models.transform.bands import GRAY_SLICES, RATE_WEIGHT
 from tessera.models.transform.gains import Bands, step_size

@@ -13,8 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..grid import TokenGrid
 from ..cosine import Basis, dct
+from ..grid import TokenGrid
 from ..raster import whole, windows
 from ..types import Shape, TokenSet, regroup, start
 from .budget import Budget

@@ -18,9 +18,8 @@ from tessera.models.spatiotemporal.painting import LIFTED, GroupPainter, low_pla
 from tessera.models.spatiotemporal.transform import Planes
 from tessera.models.training.recording import lacking_bands
 from tessera.models.transform.bands import CELL
-from tessera.models.transform.gains import step_size
+from tessera.models.transform.gains import factors, step_size
 from tessera.models.transform.lifted import SAMPLE_LIMIT
-from tessera.models.transform.gains import factors
 
 from ...support.kernel_paths import available_paths
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tessera.data import shapes
-from tessera.models.tokens.grid import TokenGrid
 from tessera.models.tokens import reduce
+from tessera.models.tokens.grid import TokenGrid
 from tessera.tools import options
 from tessera.tools.measuring.reader import Sight, descend
 from tessera.tools.peers.peer import Peer

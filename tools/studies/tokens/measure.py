@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from tessera.data import shapes
-from tessera.models.tokens.grid import TokenGrid
 from tessera.models.tokens import RECIPES, TokenSet, list_methods, reduce
+from tessera.models.tokens.grid import TokenGrid
 from tessera.tools import options
 from tessera.tools.measuring import reader as reading
 from tessera.tools.measuring.job import Context, subject, version_text

@@ -1,0 +1,140 @@
+"""Frames on their own at work: pixels to symbols and back, in integers from end to end.
+
+    pixels -> planes -> lifted bands -> divided by their steps -> rounded along the prior's walk
+    symbols times steps -> lifted bands + what a network adds -> planes -> pixels
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...entropy import Tables
+from ..base.family import GroupSpec, Pixels, SymbolPort
+from ..base.kernels import Integers, Kernels, Planes
+from ..base.ports import Nowhere
+from ..networks.painter import Painter
+from ..prior.ladder import costs_of
+from ..prior.native import Coded, NativePrior, pass_order
+from ..transform.bands import LARGEST_STEP, RATE_WEIGHT
+from ..transform.levels import LevelTransform
+from ..transform.lifted import LOW_FACTOR
+from ..transform.steps import STEP_BITS, FrameSteps, Steps
+from .words import WORD_BITS, describe
+
+MOVED_RATE_WEIGHT = 0.11  # as RATE_WEIGHT, of coefficients that were moved: 0.10 to 0.12 were best on held-out pictures
+MOVE_REACH = 0.5  # steps that a coefficient may be moved
+SHARPNESS = 2.0  # of the remainders that the encoder's network reads
+FARTHEST = 4.0  # remainder that it can tell from larger ones, times SHARPNESS
+NETWORKS = ("standard", "fast", "perceptual")  # synthesis networks, best first, by the names of their decoders
+
+Arrays = Mapping[str, NDArray[Any]]
+Scaled = list[NDArray[np.float32]]  # of each level, packet first: (bands, cells) in steps, in the order of the passes
+
+
+def part_of(arrays: Arrays, owner: str) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with `owner` and a dot, without it."""
+    return {name[len(owner) + 1 :]: array for name, array in arrays.items() if name.startswith(owner + ".")}
+
+
+class StillCoder:
+    """Transform, prior and networks of a weights file.  Stateless between calls."""
+
+    def __init__(self, arrays: Arrays, tables: Tables, kernels: Kernels) -> None:
+        self.kernels, self.transform, self.steps = kernels, LevelTransform(kernels), Steps(arrays)
+        self.prior = NativePrior(part_of(arrays, "prior"), costs_of(tables), RATE_WEIGHT, kernels)
+        self.trial = self.prior
+        found = {name: part_of(arrays, name) for name in (*NETWORKS, "analysis")}
+        self.painters = {name: Painter(part, kernels.path) for name, part in found.items() if part}
+        self.analysis = self.painters.pop("analysis", None)
+        self.rate_weight = RATE_WEIGHT
+
+    @property
+    def decoders(self) -> tuple[str, ...]:
+        """Without a network of its own, decoder fast is the inverse transform alone."""
+        return (*self.painters, *(("fast",) if "fast" not in self.painters else ()))
+
+    def usual_rate_weight(self, effort: str) -> float:
+        """What a bit is worth in rounding with this effort, where nothing else is asked for."""
+        moved = effort == "slow" or (effort == "medium" and self.analysis is not None)
+        return MOVED_RATE_WEIGHT if moved else RATE_WEIGHT
+
+    def weighing(self, rate_weight: float) -> StillCoder:
+        """The same with another price of a bit in rounding."""
+        other = copy.copy(self)
+        other.rate_weight, other.prior = rate_weight, self.prior.weighing(rate_weight)
+        return other
+
+    # -- encoding ----------------------------------------------------------------------------------------------------
+
+    def bands_to_round(self, pixels: Pixels, spec: GroupSpec, effort: str) -> tuple[Scaled, Integers]:
+        """Bands of uint8 `pixels` (H, W, channels) as `NativePrior.code` takes them.
+
+        Effort medium moves packet coefficients by the encoder's network, where there is one.
+        """
+        steps = self.steps.at(spec.quality)
+        latents = self.transform.analyse(self.kernels.planes(pixels))
+        scaled, low = self.transform.residual(latents, None, steps)
+        if effort != "fast" and self.analysis is not None:
+            scaled[0] += self.moves(self.analysis, scaled, low, spec, steps)
+        return scaled, low
+
+    def moves(
+        self, network: Painter, scaled: Scaled, low: Integers, spec: GroupSpec, steps: FrameSteps
+    ) -> NDArray[np.float32]:
+        """Moves of the packet coefficients in steps, (125, cells) in the order of the passes."""
+        trial = self.trial.code(scaled, low, spec, Nowhere())
+        assert trial is not None
+        bands, h, w = trial.packet.shape
+        order = pass_order(h, w)
+        words = describe(self.kernels, trial.packet, trial.rungs, self.low_plane(trial, steps), steps, bands)
+        rest = scaled[0] - trial.packet.reshape(bands, -1)[:, order].astype(np.float32)
+        rest = np.clip(rest * np.float32(SHARPNESS), -FARTHEST, FARTHEST) * np.float32(1 << WORD_BITS)
+        words.reshape(h * w, -1)[order, -bands:] = np.floor(rest + np.float32(0.5)).astype(np.int16).T
+        moves = network(words, spec.quality).reshape(h * w, bands)[order].T.astype(np.float32)
+        return np.clip(moves * np.float32(2.0**-WORD_BITS), -MOVE_REACH, MOVE_REACH)
+
+    # -- decoding ----------------------------------------------------------------------------------------------------
+
+    def read(self, spec: GroupSpec, port: SymbolPort, most: int | None = None) -> Coded:
+        """Get the integers of one frame, see `NativePrior.read`."""
+        return self.prior.read(spec, port, most=most)
+
+    def planes(self, coded: Coded, quality: int, decoder: str) -> Planes:
+        """The planes of a frame; a decoder without a network is the inverse transform alone."""
+        steps = self.steps.at(quality)
+        latents = self.transform.restore(coded.levels(), steps, None)
+        if decoder not in self.painters:
+            return self.transform.synthesise(latents)
+        low = self.transform.low_plane(latents)
+        words = describe(self.kernels, coded.packet, coded.rungs, low, steps, 0)
+        return self.transform.corrected(latents[0], low, self.painters[decoder](words, quality), steps.every)
+
+    def paint(self, coded: Coded, spec: GroupSpec, decoder: str) -> Pixels:
+        """uint8 (H, W, channels)."""
+        planes = self.planes(coded, spec.quality, decoder)
+        return self.kernels.pixels(planes, spec.height, spec.width, spec.channels)
+
+    # -- latents -----------------------------------------------------------------------------------------------------
+
+    def low_plane(self, coded: Coded, steps: FrameSteps) -> Integers:
+        """The lifted low packet band of each axis (3, h, w), from the pyramid."""
+        levels = self.transform.restore(coded.levels(), steps, None)
+        return self.transform.low_plane(levels)
+
+    def latents(self, latents: list[Integers]) -> NDArray[np.float32]:
+        """Lifted levels -> (h, w, C): the low packet bands, then the others at unit synthesis gain.
+
+        Of a frame that was not read to its end the first of them.
+        """
+        packet, low = latents[0], self.transform.low_plane(latents)
+        count, h, w = packet.shape
+        x = np.empty((h, w, 3 + count), np.float32)
+        x[..., :3] = (low * np.float32(LOW_FACTOR)).transpose(1, 2, 0)
+        unit = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0][:count]).astype(np.float32)
+        x[..., 3:] = (packet * unit[:, None, None]).transpose(1, 2, 0)
+        return x
