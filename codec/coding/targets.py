@@ -27,7 +27,7 @@ from .ports import BitMeter
 from .stream import Encoded, Settings, decode_groups, encode_stream, frame_range, make_header
 
 if TYPE_CHECKING:
-    from ...models.base.family import Family, GroupSpec, SymbolPort
+    from ...models.base.family import Family, GroupSpec, Pixels, SymbolPort
     from ..media.types import Frame, Source
 
 SIZE_BAND = 0.99  # a file of at least this part of its size target is near enough; promised are 0.98

@@ -1,5 +1,1 @@
-<<<<<<< HEAD
-"""Networks of floats and how they are optimised: synthesis, the same folded for one quality, Muon."""
-=======
-"""Networks that run in integers."""
->>>>>>> engine
+"""Networks in integers for the engine, networks of floats that training sees, and how these are optimised."""

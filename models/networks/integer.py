@@ -5,8 +5,9 @@ kernels/network.hpp specifies the arithmetic and its bounds; `reference.integer_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,3 +90,52 @@ def fixed(factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple[ND
     if np.abs(multipliers).max(initial=0) >= SUM_LIMIT or np.abs(offsets).max(initial=0) > OFFSET_LIMIT:
         raise ValueError("a factor of a half or more, or an offset beyond 29 bits, fits no multiplier")
     return multipliers.astype(np.int32), offsets.astype(np.int64)
+
+
+# -- in a weights file -------------------------------------------------------------------------------------------------
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def arrays_of(network: IntegerNetwork, multipliers: NDArray[np.int32], offsets: NDArray[np.int64]) -> dict[str, Any]:
+    """A network with its multipliers and offsets at every anchor (anchors, outputs), as arrays by name.
+
+    plan   int32 (1 + layers, 7): of the input its channels, 0, low, high, zero, 0, 0; of a layer its source, what it
+           adds (-1: nothing), low, high, zero (-1: words), 1 if depthwise, the number of its table (-1: none)
+    """
+    tables: list[NDArray[np.int16]] = []
+    rows = [[network.channels, 0, *_range_row(network.range), 0, 0]]
+    for layer in network.layers:
+        found = -1
+        if layer.table is not None:
+            same = [k for k, table in enumerate(tables) if np.array_equal(table, layer.table)]
+            found = same[0] if same else len(tables)
+            if not same:
+                tables.append(layer.table)
+        add = -1 if layer.add is None else layer.add
+        rows.append([layer.source, add, *_range_row(layer.range), int(layer.depthwise), found])
+    arrays: dict[str, Any] = {"plan": np.array(rows, np.int32), "multipliers": multipliers, "offsets": offsets}
+    arrays |= {f"weights.{k}": layer.weights for k, layer in enumerate(network.layers)}
+    return arrays | {f"tables.{k}": table for k, table in enumerate(tables)}
+
+
+def network_of(arrays: Arrays) -> IntegerNetwork:
+    """The inverse of `arrays_of`, without multipliers and offsets."""
+    first, *rows = arrays["plan"].tolist()
+    layers = []
+    for k, (source, add, low, high, zero, _, table) in enumerate(rows):
+        layers.append(
+            Layer(
+                source,
+                arrays[f"weights.{k}"],
+                Range(low, high, None if zero < 0 else zero),
+                None if table < 0 else arrays[f"tables.{table}"],
+                None if add < 0 else add,
+            )
+        )
+    channels, _, low, high, zero, *_ = first
+    return IntegerNetwork(channels, Range(low, high, None if zero < 0 else zero), layers)
+
+
+def _range_row(found: Range) -> list[int]:
+    return [found.low, found.high, -1 if found.zero is None else found.zero]

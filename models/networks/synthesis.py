@@ -27,6 +27,11 @@ class Film(nn.Module):
         super().__init__()
         self.table = nn.Parameter(torch.zeros(QualityTable.ANCHORS, 2 * width))
 
+    @staticmethod
+    def anchors() -> int:
+        """Qualities that the table has rows for."""
+        return QualityTable.ANCHORS
+
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         position = quality.float() / QualityTable.SPACING
         anchor = position.floor().long().clamp(max=QualityTable.ANCHORS - 2)

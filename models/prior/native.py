@@ -191,7 +191,8 @@ class NativePrior:
         for first, some in ((0, planes[:1]), (1, planes[1:])):  # the small ones at once: calls are what costs there
             values, rungs = (np.concatenate([plane.ravel() for plane in same]) for same in zip(*some, strict=True))
             ends = np.cumsum([plane.size for plane, _ in some])[:-1]
-            for level, (spent, (plane, _)) in enumerate(zip(np.split(cost(values, rungs), ends), some, strict=True), first):
+            shares = zip(np.split(cost(values, rungs), ends), some, strict=True)
+            for level, (spent, (plane, _)) in enumerate(shares, first):
                 total += exchange.share(spent.reshape(plane.shape).sum(0), min(level, PYRAMID), size)
         return total
 

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import parity_mask
 from ..transform import packet as wp
-from ..transform.bands import CELL, LEVELS
+from ..transform.bands import CELL, LEVELS, band_frequencies
 from ..transform.gains import colour_matrix
 from .codebook import TreeCodebook
 from .prior import StagePrior, bits_of, path

@@ -16,7 +16,7 @@ from ..base.family import GroupSpec, SymbolPort
 from ..prior.bands import BandPrior, Slice, hard, parity_mask
 from ..prior.exchange import exchange, share, spent_bits
 from ..prior.rounding import round_cheaply
-from ..transform.bands import CELL, GRAY_SLICES, PYRAMID
+from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
 from ..transform.gains import Bands, step_size
 
 

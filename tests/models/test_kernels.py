@@ -16,7 +16,7 @@ from tessera.models.prior.fixed_point import QualityTable
 from tessera.models.prior.ladder import RUNGS, initial_pmf, integer_tables
 from tessera.models.prior.native import pass_order
 from tessera.models.transform import packet as wp
-from tessera.models.transform.bands import RATE_WEIGHT
+from tessera.models.transform.bands import RATE_WEIGHT, pyramid_sizes
 from tessera.models.transform.gains import Bands, step_size
 from tessera.models.wavelet.family import WaveletFamily
 from tessera.models.wavelet.model import WaveletModel

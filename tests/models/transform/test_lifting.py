@@ -16,7 +16,7 @@ from tessera.models import _kernels
 from tessera.models.prior.native import pass_order
 from tessera.models.reference import lifting as twin
 from tessera.models.transform import packet as wp
-from tessera.models.transform.bands import LEVELS, PYRAMID, slice_bands
+from tessera.models.transform.bands import LEVELS, PYRAMID, pyramid_sizes, slice_bands
 from tessera.models.transform.gains import factors
 from tessera.models.transform.lifted import BAND_LIMIT, LIFTING, LOW_FACTOR, SAMPLE_LIMIT
 from tessera.models.wavelet.model import WaveletModel

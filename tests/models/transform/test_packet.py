@@ -8,7 +8,7 @@ import pywt
 import torch
 
 from tessera.models.transform import packet as wp
-from tessera.models.transform.bands import CELL, LEVELS
+from tessera.models.transform.bands import CELL, LEVELS, band_frequencies, pyramid_sizes
 from tessera.models.wavelet.model import WaveletModel
 
 
