@@ -4,7 +4,7 @@
     encoder = Encoder(tables); encoder.put(symbols, indices); data = encoder.finish()
     decoder = Decoder(tables, data); symbols = decoder.get(indices); decoder.finish()
 
-Same bytes on every machine. The format is at the top of `coder.hpp`, and in plain Python in `reference.py`.
+Same bytes on every machine. The format is at the top of `kernels/coder.hpp`, and in plain Python in `reference.py`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,11 @@ def sources(folder: str) -> list[Path]:
     return [path for path in sorted((ROOT / folder).glob("*.cpp")) if not path.name.startswith("bindings")]
 
 
+def include(folder: str) -> list[str]:
+    """The folders of headers that setup.py gives the extension of `folder`."""
+    return [f"-I{ROOT / folder}", f"-I{ROOT / 'entropy' / 'kernels'}"]
+
+
 def compile_with(*arguments: str | Path) -> None:
     if COMPILER is None:
         pytest.skip("no C++ compiler")
@@ -30,13 +35,13 @@ def compile_with(*arguments: str | Path) -> None:
 def build(program: Path, target: str, folder: str, *flags: str, parts: list[Path] | None = None) -> Path:
     """Fuzz target `target`.cpp with its plain main and the sources of `folder`, or these object files of them."""
     files = [ROOT / "tests" / "fuzz" / f"{target}.cpp", *(sources(folder) if parts is None else parts)]
-    compile_with(*flags, f"-I{ROOT / folder}", *files, "-o", program)
+    compile_with(*flags, *include(folder), *files, "-o", program)
     return program
 
 
 @pytest.fixture(scope="module")
 def fuzz_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_coder", "fuzz_coder", "entropy", *CHECKED)
+    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_coder", "fuzz_coder", "entropy/kernels", *CHECKED)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,7 @@ def kernel_parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, parts = tmp_path_factory.mktemp("parts"), []
     for source in sources("models/kernels"):
         parts.append(folder / f"{source.stem}.o")
-        compile_with(*CHECKED, "-c", source, "-o", parts[-1])
+        compile_with(*CHECKED, *include("models/kernels"), "-c", source, "-o", parts[-1])
     return parts
 
 
@@ -91,7 +96,7 @@ def test_the_corpus(fuzz_coder: Path, tmp_path: Path) -> None:
 
 def test_without_vector_paths(tmp_path: Path) -> None:
     """The build of a processor or compiler that has none of them."""
-    program = build(tmp_path / "plain", "fuzz_coder", "entropy", *PLAIN, "-DTESSERA_X86=0")
+    program = build(tmp_path / "plain", "fuzz_coder", "entropy/kernels", *PLAIN, "-DTESSERA_X86=0")
     assert run(program, "--random", "200", "2").stdout == "ok\n"
 
 
