@@ -129,7 +129,7 @@ void symbol_bits(const Tables& tables, const int32_t* symbols, const uint8_t* in
         return table;
     }();
     check_indices(tables, indices, n);
-    const Kernels& kernels = find_kernels(nullptr);
+    const Kernels& kernels = dispatch().find(nullptr);
     uint32_t entries[256];
     uint16_t escapes[256];
     for (size_t first = 0; first < n; first += 256) {

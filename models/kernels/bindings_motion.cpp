@@ -26,7 +26,7 @@ void check_samples(const Array<int16_t>& plane) {
 
 Array<int16_t> compensate_planes(const std::vector<Array<int16_t>>& references, const Array<int16_t>& fields,
                                  const Optional<uint8_t>& modes, py::ssize_t block, py::ssize_t threads,
-                                 const std::optional<std::string>& path) {
+                                 const PathName& path) {
     Motion motion{};
     motion.references = references.size();
     if (motion.references != 1 && motion.references != 2)
@@ -82,7 +82,7 @@ MotionSearch search_of(const Array<int16_t>& current, const std::vector<const Ar
 
 Array<int16_t> search_field(const Array<int16_t>& current, const Array<int16_t>& reference, py::ssize_t block,
                             const Optional<int16_t>& guess, float price, py::ssize_t radius, py::ssize_t threads,
-                            const std::optional<std::string>& path) {
+                            const PathName& path) {
     const MotionSearch motion = search_of(current, {&reference}, block, price);
     if (guess) expect(*guess, {motion.rows(), motion.columns(), 2}, "guess");
     if (radius < 0 || radius > kLongestVector / 4) throw std::invalid_argument("radius is out of range");
@@ -98,7 +98,7 @@ Array<int16_t> search_field(const Array<int16_t>& current, const Array<int16_t>&
 // (fields, modes)
 py::tuple decide_modes(const Array<int16_t>& current, const std::vector<Array<int16_t>>& references,
                        const Array<int16_t>& fields, py::ssize_t block, const Optional<int16_t>& guesses, float price,
-                       py::ssize_t threads, const std::optional<std::string>& path) {
+                       py::ssize_t threads, const PathName& path) {
     if (references.size() != 2) throw std::invalid_argument("there must be two references");
     const MotionSearch motion = search_of(current, {&references[0], &references[1]}, block, price);
     expect(fields, {2, motion.rows(), motion.columns(), 2}, "fields");

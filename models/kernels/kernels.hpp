@@ -6,14 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-// -DTESSERA_X86=0 leaves the vector paths out, as on other processors and compilers.
-#if !defined(TESSERA_X86)
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#define TESSERA_X86 1
-#else
-#define TESSERA_X86 0
-#endif
-#endif
+#include "dispatch.hpp"
+#include "exact_loops.hpp"
+#include "motion_loops.hpp"
 
 namespace tessera {
 
@@ -38,11 +33,8 @@ struct Conv {
     std::vector<int32_t> weights;  // four bytes for each of the four outputs of each entry
 };
 
-struct ExactLoops;   // exact_loops.hpp
-struct MotionLoops;  // motion_loops.hpp
-
 struct Kernels {
-    const char* name;
+    Path path;
 
     // sums[o][i] += sum over inputs of weight * byte: x is (conv.inputs, kTile) words of four bytes, sums is
     // (4 * conv.outputs, kTile).
@@ -106,21 +98,16 @@ struct Kernels {
     void (*blend)(const int32_t* symbols, const uint16_t* correction, const float* plane, float scale, float gain,
                   size_t count, float* row);
 
-    const MotionLoops* motion;
-    const ExactLoops* exact;
+    MotionLoops motion;
+    ExactLoops exact;
 };
 
 const Kernels& scalar_kernels();
 #if TESSERA_X86
 const Kernels& avx2_kernels();
-const Kernels& avx512_kernels();
+const Kernels& avx512_vnni_kernels();
 #endif
 
-// nullptr names the fastest set that this processor runs; otherwise "scalar", "avx2" or "avx512". Throws
-// std::invalid_argument when the name is unknown or the processor lacks the set.
-const Kernels& find_kernels(const char* name);
-
-// Whether this processor multiplies bfloat16 without widening it.
-bool has_bfloat16_products();
+const Dispatch<Kernels>& dispatch();
 
 }  // namespace tessera

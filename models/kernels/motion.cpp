@@ -67,7 +67,7 @@ struct Scratch {
 class Compensation {
 public:
     Compensation(const Motion& motion, int16_t* out, const Kernels& kernels)
-        : motion_(motion), out_(out), loops_(*kernels.motion), block_(motion.block), rows_(motion.rows()),
+        : motion_(motion), out_(out), loops_(kernels.motion), block_(motion.block), rows_(motion.rows()),
           columns_(motion.columns()), choices_(choices_of(motion)) {}
 
     size_t cell_rows() const { return rows_ + 1; }

@@ -46,7 +46,7 @@ struct Overlap::Trial {
 
 Overlap::Overlap(const MotionSearch& motion, std::vector<Field> fields, std::vector<Field> guess, size_t threads,
                  const Kernels& kernels)
-    : motion_(motion), loops_(*kernels.motion), guess_(std::move(guess)), rows_(motion.rows()),
+    : motion_(motion), loops_(kernels.motion), guess_(std::move(guess)), rows_(motion.rows()),
       columns_(motion.columns()), pitch_(motion.width + kLargestWindow), fields_(std::move(fields)),
       modes_(rows_ * columns_, 0), rest_(motion.height * pitch_, 0) {
     for (size_t r = 0; r < motion.references; ++r)
