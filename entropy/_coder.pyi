@@ -1,6 +1,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+# by name, what Python has too: tests/test_constants.py
+CONSTANTS: dict[str, int]
+
 class CorruptStream(ValueError): ...
 
 class Tables:

@@ -1,7 +1,11 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# by part and name, what Python has too: tests/test_constants.py
+CONSTANTS: dict[str, dict[str, Any]]
 
 def cpu_path(path: str | None = None) -> str: ...
 def cpu_paths() -> list[str]: ...

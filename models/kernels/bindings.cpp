@@ -262,6 +262,7 @@ PYBIND11_MODULE(_kernels, module) {
             py::arg("slice"))
         .def_property_readonly("values", [](py::object self) { return plane(self, self.cast<Walk&>().values()); })
         .def_property_readonly("rungs", [](py::object self) { return plane(self, self.cast<Walk&>().rungs()); });
+    bind_constants(module);
     bind_exact(module);
     bind_motion(module);
 }

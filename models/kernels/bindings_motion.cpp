@@ -10,8 +10,9 @@ namespace tessera {
 namespace {
 
 size_t block_of(py::ssize_t block) {
-    if (block != 8 && block != 16) throw std::invalid_argument("block must be 8 or 16");
-    return static_cast<size_t>(block);
+    const auto side = static_cast<size_t>(block);
+    if (side != kSmallBlock && side != kLargeBlock) throw std::invalid_argument("block must be 8 or 16");
+    return side;
 }
 
 void check_samples(const Array<int16_t>& plane) {
@@ -44,7 +45,7 @@ Array<int16_t> compensate_planes(const std::vector<Array<int16_t>>& references, 
     motion.fields = fields.data();
     if (modes) {
         expect(*modes, {motion.rows(), motion.columns()}, "modes");
-        const uint8_t most = motion.references == 2 ? 2 : 0;
+        const uint8_t most = motion.references == 2 ? kBoth : uint8_t{0};
         if (std::any_of(modes->data(), modes->data() + modes->size(), [&](uint8_t mode) { return mode > most; }))
             throw std::invalid_argument("modes names a reference that does not exist");
         motion.modes = modes->data();

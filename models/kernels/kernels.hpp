@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "constants.hpp"
 #include "dispatch.hpp"
 #include "exact_loops.hpp"
 #include "motion_loops.hpp"
@@ -14,14 +15,6 @@ namespace tessera {
 
 constexpr size_t kTile = 128;     // cells of one parity that are worked on at once
 constexpr size_t kLanes = 16;     // columns that the vertical transform takes at once
-constexpr int kTables = 72;       // scale_tables.TABLES
-constexpr int kPerOctave = 8;     // scale_tables.PER_OCTAVE
-constexpr int kRungs = 120;       // scale_tables.RUNGS
-constexpr int kMargins = 130;     // scale_tables.REACH + 3: one entry per |v|, the last for everything larger
-constexpr int kNearTaps = 12;     // of the 5 x 5 neighbours, those of the other parity
-constexpr int kHiddenShift = 7;   // band_prior.ACTIVATION_SHIFT
-constexpr int kAnswerShift = 10;  // band_prior.ANSWER_SHIFT
-constexpr int32_t kLargest = 1 << 24;  // exchange.LARGEST: of |v|
 
 // Integer weights of a 1 x 1 convolution of bytes, for blocks of four outputs and groups of four inputs. A weight
 // beyond a signed byte is the sum of several: its group is then listed more than once, and groups of zeros never.

@@ -9,9 +9,6 @@
 
 namespace tessera {
 
-// Quarter-sample interpolation: the filter of each phase.
-extern const int16_t kFilters[4][8];
-
 struct Motion {
     size_t height, width;         // of each of the three planes
     size_t block;                 // 8 or 16

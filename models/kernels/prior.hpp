@@ -11,14 +11,7 @@
 
 namespace tessera {
 
-constexpr int kReach = 2;  // of the 5 x 5 neighbours
-
-// What keeps every sum within an int32, checked where numbers come in: a convolution's sum of |weight| * largest input
-// and every |bias| stay below fixed_point.ACCUMULATOR_LIMIT, and a level adds up few of them.
-constexpr int32_t kLargestSum = 1 << 20;
 constexpr size_t kMostSlices = 256;
-constexpr int32_t kLargestFeature = 64;  // band_prior.FEATURE_MAX
-constexpr int32_t kLargestActivation = 255;
 
 inline size_t groups_of(size_t n) { return (n + 3) / 4; }
 
