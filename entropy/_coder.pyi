@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-# by name, what Python has too: tests/test_constants.py
+# by name, what Python has too: tests/entropy/test_constants.py
 CONSTANTS: dict[str, int]
 
 class CorruptStream(ValueError): ...

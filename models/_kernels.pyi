@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# by part and name, what Python has too: tests/test_constants.py
+# by part and name, what Python has too: tests/models/test_constants.py
 CONSTANTS: dict[str, dict[str, Any]]
 
 def cpu_path(path: str | None = None) -> str: ...

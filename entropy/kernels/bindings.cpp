@@ -128,7 +128,7 @@ PYBIND11_MODULE(_coder, module) {
         .def("finish", [](const SharedDecoder& self) { self.coder.finish(); });
     module.def("crc32c", &checksum, py::arg("data").noconvert(), py::arg("value") = 0, py::arg("table") = false);
     bind_dispatch(module, dispatch());
-    // what Python has too; tests/test_constants.py compares
+    // what Python has too; tests/entropy/test_constants.py compares
     using namespace py::literals;
     module.attr("CONSTANTS") =
         py::dict("PRECISION"_a = kPrecision, "TOTAL"_a = kTotal, "MAX_TABLES"_a = kMaxTables, "MAX_SIZE"_a = kRow,

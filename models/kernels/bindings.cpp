@@ -223,7 +223,7 @@ py::array plane(const py::object& self, T* values) {
 
 PYBIND11_MODULE(_kernels, module) {
     module.doc() =
-        "The inner loops of family `wavelet` in C++; twins of models/wavelet_packet.py and models/band_prior.py.";
+        "The inner loops of family `wavelet` in C++; twins of models/transform/packet.py and models/prior/bands.py.";
     bind_dispatch(module, dispatch());
     module.def("has_bfloat16_products", &has_bfloat16_products);
     module.def("analyse", &analyse_frame, py::arg("pixels").noconvert(), py::arg("order").noconvert(),

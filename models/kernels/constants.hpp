@@ -1,5 +1,5 @@
 // The numbers that Python has too, because both sides of a stream rest on them. `_kernels.CONSTANTS` shows them all
-// (bindings_constants.cpp), and tests/test_constants.py compares each with its twin.
+// (bindings_constants.cpp), and tests/models/test_constants.py compares each with its twin.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Overlapped block motion compensation of sample planes, in integers: models/motion.py, cells of the dual grid at a
-// time.
+// Overlapped block motion compensation of sample planes, in integers: models/reference/motion.py, cells of the dual
+// grid at a time.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Pixels to packet bands and back: models/wavelet_packet.py and the colour axes, a row and a strip of columns at a
-// time.
+// Pixels to packet bands and back: models/transform/packet.py and the colour axes, a row and a strip of columns
+// at a time.
 #pragma once
 
 #include <cstdint>

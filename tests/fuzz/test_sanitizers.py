@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+from ..support.compiler import ROOT, compile_with, include
+
 PLAIN = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-DTESSERA_FUZZ_MAIN"]
 CHECKED = [*PLAIN, "-g", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
 
@@ -18,18 +16,6 @@ CHECKED = [*PLAIN, "-g", "-fsanitize=address,undefined,float-cast-overflow", "-f
 def sources(folder: str) -> list[Path]:
     """What a target links: no bindings, which need an interpreter."""
     return [path for path in sorted((ROOT / folder).glob("*.cpp")) if not path.name.startswith("bindings")]
-
-
-def include(folder: str) -> list[str]:
-    """The folders of headers that setup.py gives the extension of `folder`."""
-    return [f"-I{ROOT / folder}", f"-I{ROOT / 'entropy' / 'kernels'}"]
-
-
-def compile_with(*arguments: str | Path) -> None:
-    if COMPILER is None:
-        pytest.skip("no C++ compiler")
-    built = subprocess.run([COMPILER, *arguments], capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
 
 
 def build(program: Path, target: str, folder: str, *flags: str, parts: list[Path] | None = None) -> Path:
