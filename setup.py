@@ -10,6 +10,7 @@ from setuptools import setup
 
 HERE = Path(__file__).resolve().parent
 FOLDERS = ("codec", "entropy", "models", "data", "tools")
+SHARED = "entropy/kernels"  # whose headers every extension may include: the dispatch by processor
 NOT_SUBPACKAGES = {"codec/root"}  # the root package itself is mapped below
 
 
@@ -27,14 +28,16 @@ def packages() -> dict[str, str]:
 def extension(name: str, folder: str) -> Pybind11Extension:
     """Every .cpp of `folder`; nothing is contracted, so that floats are the same on every path."""
 
-    def files(suffix: str) -> list[str]:
-        return sorted(path.relative_to(HERE).as_posix() for path in (HERE / folder).glob("*" + suffix))
+    def files(where: str, *suffixes: str) -> list[str]:
+        found = (path for suffix in suffixes for path in (HERE / where).glob("*" + suffix))
+        return sorted(path.relative_to(HERE).as_posix() for path in found)
 
+    folders = [folder] if folder == SHARED else [folder, SHARED]
     return Pybind11Extension(
         name,
-        files(".cpp"),
-        depends=files(".hpp") + files(".inc"),
-        include_dirs=[folder],
+        files(folder, ".cpp"),
+        depends=[path for where in folders for path in files(where, ".hpp", ".inc")],
+        include_dirs=folders,
         extra_compile_args=["/O2"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-Wno-psabi"],
         cxx_std=17,
     )
@@ -55,7 +58,7 @@ setup(
     },
     include_package_data=False,
     ext_modules=[
-        extension("tessera.entropy._coder", "entropy"),
+        extension("tessera.entropy._coder", "entropy/kernels"),
         extension("tessera.models._kernels", "models/kernels"),
     ],
     cmdclass={"build_ext": build_ext},

@@ -4,12 +4,12 @@
     encoder = Encoder(tables); encoder.put(symbols, indices); data = encoder.finish()
     decoder = Decoder(tables, data); symbols = decoder.get(indices); decoder.finish()
 
-Same bytes on every machine. The format is at the top of `coder.hpp`, and in plain Python in `reference.py`.
+Same bytes on every machine. The format is at the top of `kernels/coder.hpp`, and in plain Python in `reference.py`.
 """
 
 from __future__ import annotations
 
-from .coder import CorruptStream, Decoder, Encoder, cpu_path, crc32c
+from .coder import CorruptStream, Decoder, Encoder, cpu_path, cpu_paths, crc32c
 from .tables import PRECISION, Tables, fit_table, quantize_pmf
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Encoder",
     "Tables",
     "cpu_path",
+    "cpu_paths",
     "crc32c",
     "fit_table",
     "quantize_pmf",

@@ -1,6 +1,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+# by name, what Python has too: tests/entropy/test_constants.py
+CONSTANTS: dict[str, int]
+
 class CorruptStream(ValueError): ...
 
 class Tables:
@@ -22,3 +25,4 @@ class Decoder:
 
 def crc32c(data: NDArray[np.uint8], value: int = 0, table: bool = False) -> int: ...
 def cpu_path(path: str | None = None) -> str: ...
+def cpu_paths() -> list[str]: ...

@@ -22,7 +22,7 @@ from ._coder import CorruptStream
 from .arrays import INT32, UINT8, integers, pair
 from .tables import Tables
 
-__all__ = ["CorruptStream", "Decoder", "Encoder", "cpu_path", "crc32c"]
+__all__ = ["CorruptStream", "Decoder", "Encoder", "cpu_path", "cpu_paths", "crc32c"]
 
 BytesLike = bytes | bytearray | memoryview | NDArray[np.uint8]
 
@@ -33,7 +33,7 @@ PATH: str | None = os.environ.get("TESSERA_CODER_PATH") or None
 class Encoder:
     """Collects symbols and writes them as one stream.
 
-    `path` forces "scalar", "avx2" or "avx512" (ValueError if the processor lacks it); None takes the fastest.
+    `path` is the most that may be used, one of `cpu_paths` (ValueError otherwise); None takes the fastest.
     `lanes` forces 1, 2, 4 .. 64; 0 takes one per 4 KiB of payload, so that they cost 0.07 %.
     """
 
@@ -100,5 +100,10 @@ def crc32c(data: BytesLike, value: int = 0, *, table: bool = False) -> int:
 
 
 def cpu_path(path: Any = None) -> str:
-    """The path that runs: "avx512", "avx2" or "scalar". ValueError when `path` is given and does not run here."""
+    """The path whose kernels run. ValueError when `path` is given and this processor does not run it."""
     return _coder.cpu_path(path or PATH)
+
+
+def cpu_paths() -> list[str]:
+    """The coder's paths that this processor runs, slowest first; "scalar" runs on every one."""
+    return _coder.cpu_paths()

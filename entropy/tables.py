@@ -57,7 +57,8 @@ class Tables:
 
     def bits(self, symbols: NDArray[np.int32], indices: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Cost of each symbol in bits, float32 in the shape of `symbols`: 12 - log2(frequency), for an escape plus its
-        1 + 2 floor(log2(distance + 1)) + 1 bypass bits. A stream is longer by about 3 bytes a lane (see coder.hpp).
+        1 + 2 floor(log2(distance + 1)) + 1 bypass bits. A stream is longer by about 3 bytes a lane: see
+        kernels/coder.hpp.
         """
         values, tables = pair(symbols, indices)
         bits: NDArray[np.float32] = self.core.bits(values, tables).reshape(values.shape)

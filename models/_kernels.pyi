@@ -1,9 +1,14 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+# by part and name, what Python has too: tests/models/test_constants.py
+CONSTANTS: dict[str, dict[str, Any]]
+
 def cpu_path(path: str | None = None) -> str: ...
+def cpu_paths() -> list[str]: ...
 def has_bfloat16_products() -> bool: ...
 def analyse(
     pixels: NDArray[np.uint8],

@@ -26,7 +26,7 @@ Frame frame_of(py::ssize_t height, py::ssize_t width, py::ssize_t channels) {
 }
 
 py::tuple analyse_frame(const Array<uint8_t>& pixels, const Array<int32_t>& order, const Array<float>& scales,
-                        py::ssize_t threads, const std::optional<std::string>& path) {
+                        py::ssize_t threads, const PathName& path) {
     if (pixels.ndim() != 3) throw std::invalid_argument("pixels must be (height, width, channels)");
     const Frame frame = frame_of(pixels.shape(0), pixels.shape(1), pixels.shape(2));
     expect(scales, {kBands}, "scales");
@@ -54,7 +54,7 @@ py::tuple analyse_frame(const Array<uint8_t>& pixels, const Array<int32_t>& orde
 Array<uint8_t> synthesise_frame(const Array<int32_t>& symbols, const Array<float>& low, const Array<int32_t>& order,
                                 const Array<float>& scales, const Optional<int16_t>& correction, py::ssize_t height,
                                 py::ssize_t width, py::ssize_t channels, py::ssize_t threads,
-                                const std::optional<std::string>& path) {
+                                const PathName& path) {
     const Frame frame = frame_of(height, width, channels);
     const size_t rows = frame.rows(), columns = frame.columns(), kept = static_cast<size_t>(order.size());
     expect(symbols, {kept, rows, columns}, "symbols");
@@ -84,7 +84,7 @@ Array<uint8_t> synthesise_frame(const Array<int32_t>& symbols, const Array<float
 
 // (2 * planes + extra, rows, columns) words of bfloat16, as int16; the extra planes are zero.
 Array<int16_t> describe_planes(const Array<int32_t>& values, const Array<uint8_t>& rungs, size_t extra,
-                               py::ssize_t threads, const std::optional<std::string>& path) {
+                               py::ssize_t threads, const PathName& path) {
     if (values.ndim() != 3) throw std::invalid_argument("values must be (planes, rows, columns)");
     const auto planes = static_cast<size_t>(values.shape(0)), rows = static_cast<size_t>(values.shape(1)),
                columns = static_cast<size_t>(values.shape(2));
@@ -144,7 +144,7 @@ void add_slice(Level& self, const Array<int32_t>& first, const Array<int32_t>& n
 
 std::unique_ptr<Walk> make_walk(std::shared_ptr<Level> level, py::ssize_t height, py::ssize_t width,
                                 const Array<int32_t>& bias, const Optional<int32_t>& coarser, bool keep,
-                                py::ssize_t threads, const std::optional<std::string>& path,
+                                py::ssize_t threads, const PathName& path,
                                 const Optional<int32_t>& hints) {
     const size_t h = side(height, "height"), w = side(width, "width");
     expect(bias, {level->hidden}, "bias");
@@ -223,10 +223,8 @@ py::array plane(const py::object& self, T* values) {
 
 PYBIND11_MODULE(_kernels, module) {
     module.doc() =
-        "The inner loops of family `wavelet` in C++; twins of models/wavelet_packet.py and models/band_prior.py.";
-    module.def(
-        "cpu_path", [](const std::optional<std::string>& path) { return kernels_of(path).name; },
-        py::arg("path") = py::none());
+        "The inner loops of family `wavelet` in C++; twins of models/transform/packet.py and models/prior/bands.py.";
+    bind_dispatch(module, dispatch());
     module.def("has_bfloat16_products", &has_bfloat16_products);
     module.def("analyse", &analyse_frame, py::arg("pixels").noconvert(), py::arg("order").noconvert(),
                py::arg("scales").noconvert(), py::arg("threads") = 1, py::arg("path") = py::none());
@@ -264,6 +262,7 @@ PYBIND11_MODULE(_kernels, module) {
             py::arg("slice"))
         .def_property_readonly("values", [](py::object self) { return plane(self, self.cast<Walk&>().values()); })
         .def_property_readonly("rungs", [](py::object self) { return plane(self, self.cast<Walk&>().rungs()); });
+    bind_constants(module);
     bind_exact(module);
     bind_motion(module);
     bind_words(module);

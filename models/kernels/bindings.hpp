@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings_dispatch.hpp"
 #include "kernels.hpp"
 #include "memory.hpp"
 
@@ -25,9 +26,7 @@ using Optional = std::optional<Array<T>>;
 constexpr size_t kLargestSide = size_t{1} << 24;
 constexpr size_t kMostLevels = 16;  // of a pyramid
 
-inline const Kernels& kernels_of(const std::optional<std::string>& path) {
-    return find_kernels(path ? path->c_str() : nullptr);
-}
+inline const Kernels& kernels_of(const PathName& path) { return find(dispatch(), path); }
 
 inline size_t threads_of(py::ssize_t threads) {
     return threads < 1 ? 1 : threads > 64 ? 64 : static_cast<size_t>(threads);
@@ -58,6 +57,7 @@ Array<T> kept_array(const std::vector<size_t>& shape) {
 }
 
 // The parts of the module in files of their own.
+void bind_constants(py::module_& module);
 void bind_exact(py::module_& module);
 void bind_motion(py::module_& module);
 void bind_words(py::module_& module);

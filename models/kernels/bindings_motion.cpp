@@ -10,8 +10,9 @@ namespace tessera {
 namespace {
 
 size_t block_of(py::ssize_t block) {
-    if (block != 8 && block != 16) throw std::invalid_argument("block must be 8 or 16");
-    return static_cast<size_t>(block);
+    const auto side = static_cast<size_t>(block);
+    if (side != kSmallBlock && side != kLargeBlock) throw std::invalid_argument("block must be 8 or 16");
+    return side;
 }
 
 void check_samples(const Array<int16_t>& plane) {
@@ -26,7 +27,7 @@ void check_samples(const Array<int16_t>& plane) {
 
 Array<int16_t> compensate_planes(const std::vector<Array<int16_t>>& references, const Array<int16_t>& fields,
                                  const Optional<uint8_t>& modes, py::ssize_t block, py::ssize_t threads,
-                                 const std::optional<std::string>& path) {
+                                 const PathName& path) {
     Motion motion{};
     motion.references = references.size();
     if (motion.references != 1 && motion.references != 2)
@@ -44,7 +45,7 @@ Array<int16_t> compensate_planes(const std::vector<Array<int16_t>>& references, 
     motion.fields = fields.data();
     if (modes) {
         expect(*modes, {motion.rows(), motion.columns()}, "modes");
-        const uint8_t most = motion.references == 2 ? 2 : 0;
+        const uint8_t most = motion.references == 2 ? kBoth : uint8_t{0};
         if (std::any_of(modes->data(), modes->data() + modes->size(), [&](uint8_t mode) { return mode > most; }))
             throw std::invalid_argument("modes names a reference that does not exist");
         motion.modes = modes->data();
@@ -82,7 +83,7 @@ MotionSearch search_of(const Array<int16_t>& current, const std::vector<const Ar
 
 Array<int16_t> search_field(const Array<int16_t>& current, const Array<int16_t>& reference, py::ssize_t block,
                             const Optional<int16_t>& guess, float price, py::ssize_t radius, py::ssize_t threads,
-                            const std::optional<std::string>& path) {
+                            const PathName& path) {
     const MotionSearch motion = search_of(current, {&reference}, block, price);
     if (guess) expect(*guess, {motion.rows(), motion.columns(), 2}, "guess");
     if (radius < 0 || radius > kLongestVector / 4) throw std::invalid_argument("radius is out of range");
@@ -98,7 +99,7 @@ Array<int16_t> search_field(const Array<int16_t>& current, const Array<int16_t>&
 // (fields, modes)
 py::tuple decide_modes(const Array<int16_t>& current, const std::vector<Array<int16_t>>& references,
                        const Array<int16_t>& fields, py::ssize_t block, const Optional<int16_t>& guesses, float price,
-                       py::ssize_t threads, const std::optional<std::string>& path) {
+                       py::ssize_t threads, const PathName& path) {
     if (references.size() != 2) throw std::invalid_argument("there must be two references");
     const MotionSearch motion = search_of(current, {&references[0], &references[1]}, block, price);
     expect(fields, {2, motion.rows(), motion.columns(), 2}, "fields");

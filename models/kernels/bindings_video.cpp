@@ -46,7 +46,7 @@ std::vector<T*> planes_of(const Array<int32_t>& order, T* packet, T* low, size_t
     return planes;
 }
 
-Array<int16_t> make_planes(const Array<uint8_t>& pixels, py::ssize_t threads, const std::optional<std::string>& path) {
+Array<int16_t> make_planes(const Array<uint8_t>& pixels, py::ssize_t threads, const PathName& path) {
     if (pixels.ndim() != 3) throw std::invalid_argument("pixels must be (height, width, channels)");
     const Frame frame = frame_of(pixels.shape(0), pixels.shape(1), pixels.shape(2));
     const Kernels& kernels = kernels_of(path);
@@ -58,7 +58,7 @@ Array<int16_t> make_planes(const Array<uint8_t>& pixels, py::ssize_t threads, co
 }
 
 Array<uint8_t> make_pixels(const Array<int16_t>& planes, py::ssize_t height, py::ssize_t width, py::ssize_t channels,
-                           py::ssize_t threads, const std::optional<std::string>& path) {
+                           py::ssize_t threads, const PathName& path) {
     const Frame frame = frame_of(height, width, channels);
     expect(planes, {3, 8 * frame.rows(), 8 * frame.columns()}, "planes");
     const Kernels& kernels = kernels_of(path);
@@ -70,7 +70,7 @@ Array<uint8_t> make_pixels(const Array<int16_t>& planes, py::ssize_t height, py:
 }
 
 py::tuple analyse_planes(const Array<int16_t>& planes, const Array<int32_t>& order, py::ssize_t threads,
-                         const std::optional<std::string>& path) {
+                         const PathName& path) {
     expect_bands(planes, "planes");
     const size_t rows = extent(planes, 1) / 8, columns = extent(planes, 2) / 8;
     expect(planes, {3, 8 * rows, 8 * columns}, "planes");
@@ -88,7 +88,7 @@ py::tuple analyse_planes(const Array<int16_t>& planes, const Array<int32_t>& ord
 }
 
 Array<int16_t> synthesise_planes(const Array<int32_t>& packet, const Array<int32_t>& low, const Array<int32_t>& order,
-                                 py::ssize_t threads, const std::optional<std::string>& path) {
+                                 py::ssize_t threads, const PathName& path) {
     expect_bands(packet, "packet");
     const size_t rows = extent(packet, 1), columns = extent(packet, 2);
     expect(low, {3, rows, columns}, "low");
@@ -103,7 +103,7 @@ Array<int16_t> synthesise_planes(const Array<int32_t>& packet, const Array<int32
 }
 
 // (details, low)
-py::tuple split_low(Array<int32_t> low, size_t levels, const std::optional<std::string>& path) {
+py::tuple split_low(Array<int32_t> low, size_t levels, const PathName& path) {
     expect_bands(low, "low");
     if (extent(low, 0) != 3) throw std::invalid_argument("low has the wrong shape");
     if (levels > kMostLevels) throw std::invalid_argument("levels is out of range");
@@ -128,7 +128,7 @@ py::tuple split_low(Array<int32_t> low, size_t levels, const std::optional<std::
 }
 
 Array<int32_t> merge_low(const std::vector<Array<int32_t>>& details, Array<int32_t> low, py::ssize_t height,
-                         py::ssize_t width, const std::optional<std::string>& path) {
+                         py::ssize_t width, const PathName& path) {
     if (details.size() > kMostLevels) throw std::invalid_argument("details has too many levels");
     const Kernels& kernels = kernels_of(path);
     std::vector<std::pair<size_t, size_t>> sizes{{side(height, "height"), side(width, "width")}};
@@ -166,7 +166,7 @@ void expect_numbers(const Array<int64_t>& numbers, size_t count, int64_t smalles
 
 Array<int32_t> restore_bands(const Array<int32_t>& symbols, const Array<int64_t>& steps,
                              const Optional<int32_t>& prediction, py::ssize_t threads,
-                             const std::optional<std::string>& path) {
+                             const PathName& path) {
     expect_bands(symbols, "symbols");
     expect_like(prediction, symbols, "prediction");
     const size_t count = extent(symbols, 0), rows = extent(symbols, 1), columns = extent(symbols, 2);
@@ -181,7 +181,7 @@ Array<int32_t> restore_bands(const Array<int32_t>& symbols, const Array<int64_t>
 }
 
 Array<int32_t> hint_bands(const Array<int32_t>& prediction, const Array<int64_t>& reciprocals, py::ssize_t threads,
-                          const std::optional<std::string>& path) {
+                          const PathName& path) {
     expect_bands(prediction, "prediction");
     const size_t count = extent(prediction, 0), rows = extent(prediction, 1), columns = extent(prediction, 2);
     expect_numbers(reciprocals, count, 0, int64_t{1} << 40, "reciprocals");
@@ -194,7 +194,7 @@ Array<int32_t> hint_bands(const Array<int32_t>& prediction, const Array<int64_t>
 }
 
 Array<float> scale_residual(const Array<int32_t>& bands, const Optional<int32_t>& prediction,
-                            const Array<float>& inverse, py::ssize_t threads, const std::optional<std::string>& path) {
+                            const Array<float>& inverse, py::ssize_t threads, const PathName& path) {
     expect_bands(bands, "bands");
     expect_like(prediction, bands, "prediction");
     const size_t count = extent(bands, 0), rows = extent(bands, 1), columns = extent(bands, 2);

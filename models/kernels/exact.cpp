@@ -41,7 +41,7 @@ void exact_planes(const Frame& frame, const uint8_t* pixels, int16_t* planes, si
     in_parts(8 * frame.rows(), threads, kSmallestRows, [&](size_t first, size_t last) {
         for (size_t y = first; y < last; ++y) {
             const uint8_t* row = pixels + std::min(y, frame.height - 1) * frame.width * frame.channels;
-            kernels.exact->colours(row, frame.width, frame.channels, cells, planes + y * 8 * cells, pitch);
+            kernels.exact.colours(row, frame.width, frame.channels, cells, planes + y * 8 * cells, pitch);
         }
     });
 }
@@ -50,7 +50,7 @@ void exact_pixels(const Frame& frame, const int16_t* planes, uint8_t* pixels, si
     const size_t cells = frame.columns(), pitch = 64 * frame.rows() * cells;
     in_parts(frame.height, threads, kSmallestRows, [&](size_t first, size_t last) {
         for (size_t y = first; y < last; ++y) {
-            kernels.exact->pixels(planes + y * 8 * cells, pitch, frame.width, frame.channels,
+            kernels.exact.pixels(planes + y * 8 * cells, pitch, frame.width, frame.channels,
                                   pixels + y * frame.width * frame.channels);
         }
     });
@@ -58,7 +58,7 @@ void exact_pixels(const Frame& frame, const int16_t* planes, uint8_t* pixels, si
 
 void exact_analyse(const int16_t* planes, size_t rows, size_t columns, int32_t* const* bands, size_t threads,
                    const Kernels& kernels) {
-    const ExactLoops& loops = *kernels.exact;
+    const ExactLoops& loops = kernels.exact;
     const Middle<int32_t> middle(rows, columns);
     in_parts(3 * middle.lines, threads, kSmallestRows, [&](size_t first, size_t last) {
         std::vector<int32_t> scratch(8 * columns);
@@ -86,7 +86,7 @@ void exact_analyse(const int16_t* planes, size_t rows, size_t columns, int32_t* 
 
 void exact_synthesise(const int32_t* const* bands, size_t rows, size_t columns, int16_t* planes, size_t threads,
                       const Kernels& kernels) {
-    const ExactLoops& loops = *kernels.exact;
+    const ExactLoops& loops = kernels.exact;
     const Middle<int32_t> middle(rows, columns);
     const std::vector<Strip> strips = strips_of(columns);
     in_parts(strips.size(), threads, kSmallestStrips, [&](size_t first, size_t last) {
@@ -119,7 +119,7 @@ void exact_synthesise(const int32_t* const* bands, size_t rows, size_t columns, 
 void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low, int32_t* details,
                  const Kernels& kernels) {
     const size_t h = (height + 1) / 2, w = (width + 1) / 2;
-    const ExactLifting with{*kernels.exact};
+    const ExactLifting with{kernels.exact};
     const Buffer<int32_t> buffer(4 * h * w);
     const auto row = [&](size_t y) { return buffer.get() + y * 2 * w; };
     for (size_t y = 0; y < height; ++y) {
@@ -153,7 +153,7 @@ void exact_merge(const int32_t* low, const int32_t* details, size_t height, size
         std::copy_n(details + (h + y) * w, w, row(2 * y + 1));
         std::copy_n(details + (2 * h + y) * w, w, row(2 * y + 1) + w);
     }
-    merge_rows(ExactLifting{*kernels.exact}, buffer.get(), height, width, plane);
+    merge_rows(ExactLifting{kernels.exact}, buffer.get(), height, width, plane);
 }
 
 void restore(const int32_t* symbols, const int64_t* steps, const int32_t* prediction, size_t bands, size_t cells,
@@ -161,7 +161,7 @@ void restore(const int32_t* symbols, const int64_t* steps, const int32_t* predic
     in_parts(bands, threads, kSmallestBands, [&](size_t first, size_t last) {
         for (size_t band = first; band < last; ++band) {
             const size_t at = band * cells;
-            kernels.exact->restore(symbols + at, steps[band], prediction ? prediction + at : nullptr, cells, out + at);
+            kernels.exact.restore(symbols + at, steps[band], prediction ? prediction + at : nullptr, cells, out + at);
         }
     });
 }
@@ -170,7 +170,7 @@ void hints(const int32_t* prediction, const int64_t* reciprocals, size_t bands, 
            size_t threads, const Kernels& kernels) {
     in_parts(bands, threads, kSmallestBands, [&](size_t first, size_t last) {
         for (size_t band = first; band < last; ++band) {
-            kernels.exact->hints(prediction + band * cells, reciprocals[band], cells, out + band * cells);
+            kernels.exact.hints(prediction + band * cells, reciprocals[band], cells, out + band * cells);
         }
     });
 }
@@ -185,7 +185,7 @@ void scaled_residual(const int32_t* bands, const int32_t* prediction, const floa
                 float* one = out + band * cells + (before + 1) / 2;
                 float* other = out + band * cells + (cells + 1) / 2 + before / 2;
                 if (y % 2 == 1) std::swap(one, other);
-                kernels.exact->residual(bands + at, prediction ? prediction + at : nullptr, inverse[band], columns,
+                kernels.exact.residual(bands + at, prediction ? prediction + at : nullptr, inverse[band], columns,
                                         one, other);
             }
         }

@@ -1,8 +1,8 @@
 // The integer wavelet transform that latents are predicted with: the same integers on every instruction set and number
-// of threads, and for whatever a forged stream holds. Twin: models/exact_transform.py.
+// of threads, and for whatever a forged stream holds. Twin: models/reference/lifting.py.
 //
 // Samples are int16 in 1/16 gray level along the colour axes, around 128. Bands stay as lifting leaves them, without
-// the gains of wavelet_packet; whoever quantises them brings the gains along.
+// the gains of models/transform/packet.py; whoever quantises them brings the gains along.
 #pragma once
 
 #include <cstdint>

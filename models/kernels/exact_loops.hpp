@@ -6,10 +6,6 @@
 
 namespace tessera {
 
-constexpr int32_t kSampleLimit = 4095;   // of a sample's magnitude
-constexpr int32_t kBandLimit = 65535;    // of what enters a one-dimensional split or merge: nothing passes 2^31 then
-constexpr int32_t kHintLimit = 1 << 20;  // of a magnitude that is hinted at, beyond all that analysis returns
-
 struct ExactLoops {
     // One row of pixels (columns, channels 1 or 3) to 8 * cells samples of three axes, `pitch` apart, the last pixel
     // repeated; and its inverse, rounded and clipped.

@@ -6,27 +6,15 @@
 #include <cstdint>
 #include <vector>
 
-// -DTESSERA_X86=0 leaves the vector paths out, as on other processors and compilers.
-#if !defined(TESSERA_X86)
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#define TESSERA_X86 1
-#else
-#define TESSERA_X86 0
-#endif
-#endif
+#include "constants.hpp"
+#include "dispatch.hpp"
+#include "exact_loops.hpp"
+#include "motion_loops.hpp"
 
 namespace tessera {
 
 constexpr size_t kTile = 128;     // cells of one parity that are worked on at once
 constexpr size_t kLanes = 16;     // columns that the vertical transform takes at once
-constexpr int kTables = 72;       // scale_tables.TABLES
-constexpr int kPerOctave = 8;     // scale_tables.PER_OCTAVE
-constexpr int kRungs = 120;       // scale_tables.RUNGS
-constexpr int kMargins = 130;     // scale_tables.REACH + 3: one entry per |v|, the last for everything larger
-constexpr int kNearTaps = 12;     // of the 5 x 5 neighbours, those of the other parity
-constexpr int kHiddenShift = 7;   // band_prior.ACTIVATION_SHIFT
-constexpr int kAnswerShift = 10;  // band_prior.ANSWER_SHIFT
-constexpr int32_t kLargest = 1 << 24;  // exchange.LARGEST: of |v|
 
 // Integer weights of a 1 x 1 convolution of bytes, for blocks of four outputs and groups of four inputs. A weight
 // beyond a signed byte is the sum of several: its group is then listed more than once, and groups of zeros never.
@@ -38,11 +26,8 @@ struct Conv {
     std::vector<int32_t> weights;  // four bytes for each of the four outputs of each entry
 };
 
-struct ExactLoops;   // exact_loops.hpp
-struct MotionLoops;  // motion_loops.hpp
-
 struct Kernels {
-    const char* name;
+    Path path;
 
     // sums[o][i] += sum over inputs of weight * byte: x is (conv.inputs, kTile) words of four bytes, sums is
     // (4 * conv.outputs, kTile).
@@ -106,21 +91,16 @@ struct Kernels {
     void (*blend)(const int32_t* symbols, const uint16_t* correction, const float* plane, float scale, float gain,
                   size_t count, float* row);
 
-    const MotionLoops* motion;
-    const ExactLoops* exact;
+    MotionLoops motion;
+    ExactLoops exact;
 };
 
 const Kernels& scalar_kernels();
 #if TESSERA_X86
 const Kernels& avx2_kernels();
-const Kernels& avx512_kernels();
+const Kernels& avx512_vnni_kernels();
 #endif
 
-// nullptr names the fastest set that this processor runs; otherwise "scalar", "avx2" or "avx512". Throws
-// std::invalid_argument when the name is unknown or the processor lacks the set.
-const Kernels& find_kernels(const char* name);
-
-// Whether this processor multiplies bfloat16 without widening it.
-bool has_bfloat16_products();
+const Dispatch<Kernels>& dispatch();
 
 }  // namespace tessera

@@ -1,7 +1,5 @@
 // Eight lanes a register. The target covers this file's own functions only: headers come before it.
-#include "exact_loops.hpp"
 #include "kernels.hpp"
-#include "motion_loops.hpp"
 
 #if TESSERA_X86
 #include <immintrin.h>
@@ -66,6 +64,7 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 #include "lifting.inc"
 #include "loops.inc"
 #include "exact_loops.inc"
+#include "table.inc"
 #undef TESSERA_WIDTH
 
 }  // namespace
@@ -78,12 +77,7 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 #endif
 
 const Kernels& avx2_kernels() {
-    using namespace avx2;
-    static const Kernels kernels{"avx2",        add_product, activate,    interleave, rungs,     indices,
-                                 round_symbols, clip,        features,    spread,     compand,   rescale,
-                                 add_near,      colours,     pixels,      split_row,  merge_row, split_column,
-                                 merge_column,  load_strip,  store_strip, deal,       blend,       &motion::loops,
-                                 &exact::loops};
+    static constexpr Kernels kernels = avx2::make_kernels(Path::avx2);
     return kernels;
 }
 

@@ -1,13 +1,8 @@
-// The plain set, for every processor, and the choice among the sets.
-#include "exact_loops.hpp"
+// The plain kernels, for every processor, and the list of all.
 #include "kernels.hpp"
-#include "motion_loops.hpp"
 
 #include <cmath>
 #include <cstring>
-
-#include <stdexcept>
-#include <string>
 
 namespace tessera {
 namespace scalar {
@@ -49,44 +44,24 @@ void to_samples(const T* phases, size_t cells, T* samples) {
 #include "lifting.inc"
 #include "loops.inc"
 #include "exact_loops.inc"
+#include "table.inc"
 #undef TESSERA_WIDTH
 
 }  // namespace
 }  // namespace scalar
 
 const Kernels& scalar_kernels() {
-    using namespace scalar;
-    static const Kernels kernels{"scalar",      add_product, activate,    interleave, rungs,     indices,
-                                 round_symbols, clip,        features,    spread,     compand,   rescale,
-                                 add_near,      colours,     pixels,      split_row,  merge_row, split_column,
-                                 merge_column,  load_strip,  store_strip, deal,       blend,       &motion::loops,
-                                 &exact::loops};
+    static constexpr Kernels kernels = scalar::make_kernels(Path::scalar);
     return kernels;
 }
 
-const Kernels& find_kernels(const char* name) {
-    const std::string wanted = name == nullptr ? "" : name;
+const Dispatch<Kernels>& dispatch() {
 #if TESSERA_X86
-    const bool avx2 = __builtin_cpu_supports("avx2");
-    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                        __builtin_cpu_supports("avx512vnni");
-    if (avx512 && (wanted.empty() || wanted == "avx512")) return avx512_kernels();
-    if (avx2 && (wanted.empty() || wanted == "avx2")) return avx2_kernels();
-#endif
-    if (wanted.empty() || wanted == "scalar") return scalar_kernels();
-    if (wanted == "avx2" || wanted == "avx512") {
-        throw std::invalid_argument("this processor does not run the " + wanted + " path");
-    }
-    throw std::invalid_argument("path must be scalar, avx2 or avx512, not " + wanted);
-}
-
-bool has_bfloat16_products() {
-#if TESSERA_X86
-    return __builtin_cpu_supports("avx512bf16");
+    static const Dispatch<Kernels> all{&scalar_kernels(), &avx2_kernels(), &avx512_vnni_kernels()};
 #else
-    return false;
+    static const Dispatch<Kernels> all{&scalar_kernels()};
 #endif
+    return all;
 }
 
 }  // namespace tessera

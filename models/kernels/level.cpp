@@ -114,14 +114,14 @@ void Level::listen(const Weights& weights) {
 }
 
 Maps::Maps(size_t channels, size_t height, size_t width)
-    : rows_(height + 2 * kReach), pitch_((width + 1) / 2 + 2), bytes_(channels * 2 * rows_ * pitch_, 0) {}
+    : rows_(height + 2 * kNearReach), pitch_((width + 1) / 2 + 2), bytes_(channels * 2 * rows_ * pitch_, 0) {}
 
 void Maps::clear() { std::fill(bytes_.begin(), bytes_.end(), uint8_t{0}); }
 
 const uint8_t* Maps::row(size_t channel, int parity, size_t y, int dy, int dx) const {
     const int first = (static_cast<int>(y & 1) + parity) & 1;  // x of place 0
     const int other = (parity + dy + dx) & 1;
-    const size_t line = y + static_cast<size_t>(kReach + dy);
+    const size_t line = y + static_cast<size_t>(kNearReach + dy);
     return bytes_.data() + ((2 * channel + static_cast<size_t>(other)) * rows_ + line) * pitch_ + 1 + half(first + dx);
 }
 

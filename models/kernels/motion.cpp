@@ -8,20 +8,12 @@
 #include "threads.hpp"
 
 namespace tessera {
-
-const int16_t kFilters[4][8] = {{0, 0, 0, 64, 0, 0, 0, 0},
-                                {-1, 4, -10, 58, 17, -5, 1, 0},
-                                {-1, 4, -11, 40, 40, -11, 4, -1},
-                                {0, 1, -5, 17, 58, -10, 4, -1}};
-
 namespace {
 
 constexpr size_t kMostCells = 8;     // of the dual grid, taken at once
-constexpr size_t kLargestBlock = 16;
-constexpr size_t kBefore = 3, kAfter = 4;  // neighbours that the filter reads
-constexpr size_t kPatchRows = kLargestBlock + kBefore + kAfter;
+constexpr size_t kPatchRows = kLargeBlock + kBefore + kAfter;
 constexpr size_t kSmallestCellRows = 4;
-static_assert((kMostCells + 1) * kLargestBlock + kBefore + kAfter + kStride <= kPatch, "a patch holds all that is read");
+static_assert((kMostCells + 1) * kLargeBlock + kBefore + kAfter + kStride <= kPatch, "a patch holds all that is read");
 
 // What a block predicts from; vectors that it does not use are zero, so that equal means the same prediction.
 struct Choice {
@@ -40,7 +32,7 @@ std::vector<Choice> choices_of(const Motion& motion) {
         Choice& choice = choices[i];
         choice.mode = motion.modes == nullptr ? uint8_t{0} : motion.modes[i];
         for (size_t r = 0; r < 2; ++r) {
-            const bool used = choice.mode == 2 || choice.mode == r;
+            const bool used = choice.mode == kBoth || choice.mode == r;
             choice.dy[r] = used ? motion.fields[2 * (r * blocks + i)] : int16_t{0};
             choice.dx[r] = used ? motion.fields[2 * (r * blocks + i) + 1] : int16_t{0};
         }
@@ -58,16 +50,16 @@ enum class Kind { one, column, mixed };  // one choice; the same ones above and 
 struct Scratch {
     int16_t edge[kPatchRows * kPatch] = {};     // with repeated samples
     int16_t across[kPatchRows * kPatch] = {};   // filtered along rows
-    int16_t patches[3][kLargestBlock * kPatch] = {};
-    int32_t sums[kLargestBlock * kPatch] = {};
+    int16_t patches[3][kLargeBlock * kPatch] = {};
+    int32_t sums[kLargeBlock * kPatch] = {};
     int16_t row_weights[kPatch] = {};
-    int16_t column_weights[kLargestBlock] = {};
+    int16_t column_weights[kLargeBlock] = {};
 };
 
 class Compensation {
 public:
     Compensation(const Motion& motion, int16_t* out, const Kernels& kernels)
-        : motion_(motion), out_(out), loops_(*kernels.motion), block_(motion.block), rows_(motion.rows()),
+        : motion_(motion), out_(out), loops_(kernels.motion), block_(motion.block), rows_(motion.rows()),
           columns_(motion.columns()), choices_(choices_of(motion)) {}
 
     size_t cell_rows() const { return rows_ + 1; }
@@ -157,7 +149,8 @@ private:
     }
 
     Samples predicted(const Choice& choice, size_t axis, const Area& area, Scratch& scratch) const {
-        if (choice.mode != 2) return displaced(choice, choice.mode, axis, area, scratch.patches[choice.mode], scratch);
+        if (choice.mode != kBoth)
+            return displaced(choice, choice.mode, axis, area, scratch.patches[choice.mode], scratch);
         Samples both[2];
         for (size_t r = 0; r < 2; ++r) {
             both[r] = displaced(choice, r, axis, area, scratch.patches[r], scratch);

@@ -1,5 +1,5 @@
-// Overlapped block motion compensation of sample planes, in integers: models/motion.py, cells of the dual grid at a
-// time.
+// Overlapped block motion compensation of sample planes, in integers: models/reference/motion.py, cells of the dual
+// grid at a time.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +8,6 @@
 #include "kernels.hpp"
 
 namespace tessera {
-
-// Quarter-sample interpolation: the filter of each phase.
-extern const int16_t kFilters[4][8];
 
 struct Motion {
     size_t height, width;         // of each of the three planes

@@ -11,7 +11,6 @@ namespace tessera {
 
 constexpr size_t kStride = 32;
 constexpr size_t kPatch = 192;  // samples a row of a patch, the widest piece that is predicted at once
-constexpr size_t kTaps = 8;
 constexpr size_t kLargestWindow = 32;  // rows or columns that are compared at once
 
 // A rectangle of samples: `pitch` from row to row.
@@ -61,7 +60,6 @@ struct MotionLoops {
                                    size_t columns, int16_t knee, float limit);
 };
 
-constexpr int16_t kLargestSample = 4095;
 constexpr int16_t kLargestKnee = 8000;  // sums of squares stay below 2^31
 constexpr float kBeyond = 0.8f;
 

@@ -11,19 +11,11 @@ namespace {
 
 constexpr size_t kSmallest = 8;  // tiles that are worth a thread
 
-// The least 1 + |q| whose feature is 1, 2 .. 64: features are integers by definition, no logarithm is taken here.
-constexpr int32_t kFeatureFrom[64] = {
-    2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4,
-    5, 5, 5, 6, 6, 7, 8, 8, 9, 10, 10, 11, 12, 13, 15, 16,
-    17, 19, 20, 22, 24, 26, 29, 31, 34, 37, 40, 44, 48, 52, 57, 62,
-    67, 73, 80, 87, 95, 104, 113, 123, 134, 146, 159, 174, 190, 207, 225, 246,
-};
-
 struct FeatureTable {
     int32_t at[256];
     FeatureTable() {
         for (int i = 0; i < 256; ++i) {
-            const int32_t* past = std::upper_bound(kFeatureFrom, kFeatureFrom + 64, i + 1);
+            const int32_t* past = std::upper_bound(kFeatureFrom, kFeatureFrom + kLargestFeature, i + 1);
             at[i] = static_cast<int32_t>(past - kFeatureFrom);
         }
     }
@@ -238,7 +230,7 @@ void Walk::near_groups(const Slice& slice, size_t tile, Scratch& scratch) const 
             for (const Run& run : runs_[1][tile]) {
                 for (int tap = 0; tap < kNearTaps; ++tap) {
                     const int place = 2 * tap + 1;
-                    rows[tap] = features_.row(c, 1, run.y, place / 5 - kReach, place % 5 - kReach) + run.j;
+                    rows[tap] = features_.row(c, 1, run.y, place / 5 - kNearReach, place % 5 - kNearReach) + run.j;
                 }
                 kernels_.add_near(rows, &slice.near[c * kNearTaps], run.count, scratch.near + k * kTile + run.at);
             }

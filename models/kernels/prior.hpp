@@ -1,4 +1,4 @@
-// The walk of models/band_prior.py in integers: which table codes each coefficient, for one frame.
+// The walk of models/prior/bands.py in integers: which table codes each coefficient, for one frame.
 #pragma once
 
 #include <atomic>
@@ -11,14 +11,7 @@
 
 namespace tessera {
 
-constexpr int kReach = 2;  // of the 5 x 5 neighbours
-
-// What keeps every sum within an int32, checked where numbers come in: a convolution's sum of |weight| * largest input
-// and every |bias| stay below fixed_point.ACCUMULATOR_LIMIT, and a level adds up few of them.
-constexpr int32_t kLargestSum = 1 << 20;
 constexpr size_t kMostSlices = 256;
-constexpr int32_t kLargestFeature = 64;  // band_prior.FEATURE_MAX
-constexpr int32_t kLargestActivation = 255;
 
 inline size_t groups_of(size_t n) { return (n + 3) / 4; }
 
@@ -37,7 +30,7 @@ struct Slice {
     std::vector<int32_t> near;  // (count, kNearTaps)
 };
 
-// The integers of one `band_prior.Level`.
+// The integers of one `prior.bands.Level`.
 class Level {
 public:
     // Throws std::invalid_argument when shapes do not fit or a sum could pass kLargestSum, as `add` does.
@@ -102,7 +95,7 @@ public:
     size_t pass_size() const { return pass_rungs_.size(); }
 
     // Symbols of the last pass as decoded, any int32, with the low parts (wide() of them) put back into `symbols`, and
-    // clipped: bit for bit what models/exchange.py makes of them. `symbols` is scratch afterwards.
+    // clipped: bit for bit what models/prior/exchange.py makes of them. `symbols` is scratch afterwards.
     void take(int32_t* symbols, const int32_t* low);
 
     // Adds what a finished slice tells the ones that follow.

@@ -1,15 +1,15 @@
 #include "pyramid.hpp"
 
+#include "constants.hpp"
+
 namespace tessera {
 namespace {
 
-constexpr float kLowGain = 1.149604398860241f;  // wavelet_packet.LOW_GAIN
+constexpr float kGain = static_cast<float>(kLowGain);
 
 struct FloatLifting {
-    static constexpr float kFactors[4] = {-1.586134342059924f, -0.052980118572961f, 0.882911075530934f,
-                                          0.443506852043971f};
     void lift(float* to, const float* left, const float* right, size_t count, int step, bool undo) const {
-        const float factor = undo ? -kFactors[step] : kFactors[step];
+        const float factor = undo ? -kLifting[step] : kLifting[step];
         for (size_t i = 0; i < count; ++i) to[i] += factor * (left[i] + right[i]);
     }
     void settle(float*, size_t) const {}
@@ -39,10 +39,10 @@ std::vector<float> unpyramid(const std::vector<Details>& details, const float* l
                 float* row = rows.data() + 4 * y * w;
                 const float* from = plane.data() + (axis * h + y) * w;
                 // a band is low or high along either side, each with its gain
-                for (size_t x = 0; x < w; ++x) row[x] = from[x] / (kLowGain * kLowGain);
+                for (size_t x = 0; x < w; ++x) row[x] = from[x] / (kGain * kGain);
                 scaled(symbols + y * w, scales[0], w, row + w);
                 scaled(symbols + (h + y) * w, scales[1], w, row + 2 * w);
-                scaled(symbols + (2 * h + y) * w, scales[2] * kLowGain * kLowGain, w, row + 3 * w);
+                scaled(symbols + (2 * h + y) * w, scales[2] * kGain * kGain, w, row + 3 * w);
             }
             merge_rows(FloatLifting{}, rows.data(), tall, wide, above.data() + axis * tall * wide);
         }

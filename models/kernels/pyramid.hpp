@@ -1,4 +1,5 @@
-// One level of the dyadic pyramid of low bands, for any arithmetic; and the whole pyramid of `wavelet_packet` in floats.
+// One level of the dyadic pyramid of low bands, for any arithmetic; and the whole pyramid of
+// models/transform/packet.py in floats.
 //
 // An arithmetic has lift(to, left, right, count, step, undo), one of the four lifting steps on `count` samples, and
 // settle(values, count), what is done to samples before they are lifted. A level is worked on as 2h rows, low and high
@@ -59,13 +60,13 @@ void merge_rows(const Arithmetic& with, T* rows, size_t height, size_t width, T*
     }
 }
 
-// A level of symbols (9, h, w), three bands an axis, as `wavelet_packet.pyramid` has them, and what each is times.
+// A level of symbols (9, h, w), three bands an axis, as `packet.pyramid` has them, and what each is times.
 struct Details {
     const int32_t* symbols;
     const float* scales;  // (9,)
 };
 
-// `wavelet_packet.unpyramid` of three axes: details from the finest level on, low (3, ., .) of the coarsest.
+// `packet.unpyramid` of three axes: details from the finest level on, low (3, ., .) of the coarsest.
 std::vector<float> unpyramid(const std::vector<Details>& details, const float* low, size_t height, size_t width);
 
 }  // namespace tessera

@@ -151,7 +151,7 @@ Field whole_samples(const MotionSearch& motion, const int16_t* guess, size_t rad
     }
     const Level* coarser = nullptr;
     for (auto level = levels.rbegin(); level != levels.rend(); ++level) {
-        LevelSearch search(*level, motion, guess, *kernels.motion);
+        LevelSearch search(*level, motion, guess, kernels.motion);
         if (coarser == nullptr) {
             search.try_all(radius, threads);
         } else {

@@ -9,7 +9,6 @@
 
 namespace tessera {
 
-constexpr int kLongestVector = 2047;  // of each component, in quarter samples
 constexpr float kKneesAPrice = 1.5f;
 
 struct MotionSearch {

@@ -18,7 +18,7 @@ constexpr size_t kArea = kLargestWindow * kLargestWindow;
 struct Overlap::Choice {
     uint8_t mode = 0;
     Vector vectors[2];
-    bool uses(size_t reference) const { return mode == 2 || mode == reference; }
+    bool uses(size_t reference) const { return mode == kBoth || mode == reference; }
     bool operator==(const Choice& other) const {
         return mode == other.mode && (!uses(0) || vectors[0] == other.vectors[0]) &&
                (!uses(1) || vectors[1] == other.vectors[1]);
@@ -46,7 +46,7 @@ struct Overlap::Trial {
 
 Overlap::Overlap(const MotionSearch& motion, std::vector<Field> fields, std::vector<Field> guess, size_t threads,
                  const Kernels& kernels)
-    : motion_(motion), loops_(*kernels.motion), guess_(std::move(guess)), rows_(motion.rows()),
+    : motion_(motion), loops_(kernels.motion), guess_(std::move(guess)), rows_(motion.rows()),
       columns_(motion.columns()), pitch_(motion.width + kLargestWindow), fields_(std::move(fields)),
       modes_(rows_ * columns_, 0), rest_(motion.height * pitch_, 0) {
     for (size_t r = 0; r < motion.references; ++r)
@@ -90,7 +90,7 @@ Samples Overlap::samples(const Choice& choice, const Window& window, int16_t* pa
     const auto of = [&](size_t r) {
         return phases_[r]->window(choice.vectors[r].y, choice.vectors[r].x, window.y, window.x, rows, columns);
     };
-    if (choice.mode != 2) return of(choice.mode);
+    if (choice.mode != kBoth) return of(choice.mode);
     loops_.average(of(0), of(1), rows, columns, patch);
     return {patch, kPatch};
 }
@@ -104,7 +104,7 @@ Overlap::Choice Overlap::choice_of(size_t r, size_t c) const {
 
 bool Overlap::uses(size_t r, size_t c, size_t reference) const {
     const uint8_t mode = modes_[r * columns_ + c];
-    return mode == 2 || mode == reference;
+    return mode == kBoth || mode == reference;
 }
 
 void Overlap::choose_modes() {
@@ -118,7 +118,7 @@ void Overlap::choose_modes() {
             window.rows = window.columns = side;
             Choice choice = choice_of(r, c);
             uint32_t least = UINT32_MAX;
-            for (const uint8_t mode : {uint8_t{2}, uint8_t{0}, uint8_t{1}}) {
+            for (const uint8_t mode : {kBoth, uint8_t{0}, uint8_t{1}}) {
                 choice.mode = mode;
                 const uint32_t error = loops_.difference(current.window(window.y, window.x, side, side),
                                                          samples(choice, window, patch), side, side);
@@ -216,7 +216,7 @@ Few<Overlap::Choice, 9> Overlap::look_around(size_t r, size_t c, Trial& trial) c
     for (size_t mode = 0; mode < 3 && fields_.size() == 2; ++mode)
         trial.mode_bits[mode] = std::log2((neighbours + 1.5f) / (static_cast<float>(same[mode]) + 0.5f));
     Choice guess;
-    guess.mode = fields_.size() == 2 ? 2 : 0;
+    guess.mode = fields_.size() == 2 ? kBoth : uint8_t{0};
     for (size_t i = 0; i < fields_.size(); ++i) {
         Median median;
         around(rows_, columns_, r, c, [&](size_t y, size_t x) {
@@ -233,7 +233,7 @@ Few<Overlap::Choice, 9> Overlap::look_around(size_t r, size_t c, Trial& trial) c
 
 void Overlap::consider_others(const Choice& own, const Few<Choice, 9>& others, Trial& trial) const {
     if (fields_.size() == 2) {
-        for (const uint8_t mode : {uint8_t{0}, uint8_t{1}, uint8_t{2}}) {
+        for (const uint8_t mode : {uint8_t{0}, uint8_t{1}, kBoth}) {
             Choice choice = own;
             choice.mode = mode;
             if (mode != own.mode) consider(trial, choice);

@@ -68,7 +68,7 @@ Phases::Phases(const int16_t* samples, size_t height, size_t width, size_t threa
     : planes_(planes_of(height, width, std::make_index_sequence<16>())) {
     fill(planes_[0], samples);
     const size_t lines = planes_[0].lines(), pitch = planes_[0].pitch(), columns = pitch - 2 * kMargin;
-    const MotionLoops& loops = *kernels.motion;
+    const MotionLoops& loops = kernels.motion;
     // A row is left out at neither side: the filters read kMargin at most.
     in_parts(lines, threads, kSmallestLines, [&](size_t first, size_t last) {
         for (size_t phase = 1; phase < 4; ++phase) {

@@ -13,7 +13,6 @@ namespace {
 
 // What scaling each level by LOW_GAIN and 1 / LOW_GAIN makes of a band: lifting leaves it out.
 float gain_of(size_t vertical, size_t horizontal) {
-    constexpr double kLowGain = 1.4142135623730951 / 1.230174104914001;
     double gain = 1.0;
     for (size_t place : {vertical, horizontal}) {
         for (size_t level = 0; level < 3; ++level) gain *= place >> level & 1 ? 1.0 / kLowGain : kLowGain;

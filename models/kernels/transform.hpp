@@ -1,5 +1,5 @@
-// Pixels to packet bands and back: models/wavelet_packet.py and the colour axes, a row and a strip of columns at a
-// time.
+// Pixels to packet bands and back: models/transform/packet.py and the colour axes, a row and a strip of columns
+// at a time.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,10 @@
 
 namespace tessera {
 
-constexpr size_t kBands = 192;  // 64 of each colour axis
-
 struct Frame {
     size_t height, width, channels;  // pixels; channels 1 or 3
-    size_t rows() const { return (height + 7) / 8; }
-    size_t columns() const { return (width + 7) / 8; }
+    size_t rows() const { return (height + kCell - 1) / kCell; }
+    size_t columns() const { return (width + kCell - 1) / kCell; }
 };
 
 // pixels (height, width, channels) -> bands[i] times scales[i], i < kBands; bands whose pointer is null are left out.

@@ -10,20 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tessera.entropy import CorruptStream, Decoder, Encoder, Tables, cpu_path, crc32c, fit_table
+from tessera.entropy import CorruptStream, Decoder, Encoder, Tables, cpu_path, cpu_paths, crc32c, fit_table
 from tessera.entropy.reference import ReferenceDecoder, ReferenceEncoder, reference_crc32c
 
 Call = tuple[NDArray[np.int32], NDArray[np.uint8]]
 
-
-def available(path: str) -> bool:
-    try:
-        return cpu_path(path) == path
-    except ValueError:
-        return False
-
-
-PATHS = [path for path in ("scalar", "avx2", "avx512") if available(path)]
+PATHS = cpu_paths()
 LANES = [1, 2, 4, 8, 16, 32, 64]
 INT32 = np.iinfo(np.int32)
 

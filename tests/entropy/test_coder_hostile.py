@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tessera.entropy import CorruptStream, Decoder, Encoder, Tables, cpu_path
+from tessera.entropy import CorruptStream, Decoder, Encoder, Tables, cpu_paths
 from tessera.entropy.reference import ReferenceDecoder
 
 TABLES = Tables.stack(
@@ -17,16 +17,7 @@ TABLES = Tables.stack(
     ]
 )
 CALLS = (40, 700, 3, 0, 257)
-
-
-def available(path: str) -> bool:
-    try:
-        return cpu_path(path) == path
-    except ValueError:
-        return False
-
-
-PATHS = [path for path in ("scalar", "avx2", "avx512") if available(path)]
+PATHS = cpu_paths()
 
 
 def make(lanes: int, seed: int = 0) -> tuple[bytes, list[NDArray[np.uint8]]]:

@@ -1,5 +1,5 @@
 // What the fuzz targets share: chance, the paths of this processor, and a plain main where libFuzzer brings none.
-// Comes after the header that declares the `Kernels` and `find_kernels` of the target.
+// Comes after the header that declares the `Kernels` and the `dispatch` of the target.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,6 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <stdexcept>
 #include <vector>
 
 namespace {
@@ -27,15 +26,7 @@ struct Random {
 }
 
 const std::vector<const tessera::Kernels*>& all_kernels() {
-    static std::vector<const tessera::Kernels*> found;
-    if (!found.empty()) return found;
-    for (const char* name : {"scalar", "avx2", "avx512"}) {
-        try {
-            found.push_back(&tessera::find_kernels(name));
-        } catch (const std::invalid_argument&) {
-            continue;  // not on this processor
-        }
-    }
+    static const std::vector<const tessera::Kernels*> found = tessera::dispatch().available();
     return found;
 }
 

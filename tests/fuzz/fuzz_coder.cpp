@@ -2,12 +2,12 @@
 // whatever is encoded must come back. Aborts otherwise; memory errors are the sanitizers' business.
 //
 // With libFuzzer (coverage-guided; clang):
-//     clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -I entropy tests/fuzz_coder.cpp
-//         $(ls entropy/*.cpp | grep -v bindings) -o fuzz_coder
+//     clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -I entropy/kernels
+//         tests/fuzz/fuzz_coder.cpp $(ls entropy/kernels/*.cpp | grep -v bindings) -o fuzz_coder
 //     ./fuzz_coder -max_len=4096 CORPUS_FOLDER
 // Without (any compiler), the same target on files, and on a number of streams made and damaged at random:
-//     g++ -std=c++17 -g -O1 -fsanitize=address,undefined -DTESSERA_FUZZ_MAIN -I entropy tests/fuzz_coder.cpp
-//         $(ls entropy/*.cpp | grep -v bindings) -o fuzz_coder
+//     g++ -std=c++17 -g -O1 -fsanitize=address,undefined -DTESSERA_FUZZ_MAIN -I entropy/kernels
+//         tests/fuzz/fuzz_coder.cpp $(ls entropy/kernels/*.cpp | grep -v bindings) -o fuzz_coder
 //     ./fuzz_coder FILE...          ./fuzz_coder --random COUNT SEED
 //
 // Input: byte 0: bits 0-1: 0 decode the rest, 1 encode the rest and decode, 2 or 3 the same with damage between; bit 2:

@@ -4,7 +4,8 @@
 //
 // With libFuzzer (coverage-guided; clang):
 //     clang++ -std=c++17 -g -O1 -ffp-contract=off -fsanitize=fuzzer,address,undefined,float-cast-overflow
-//         -I models/kernels tests/fuzz_kernels.cpp $(ls models/kernels/*.cpp | grep -v bindings) -o fuzz_kernels
+//         -I models/kernels -I entropy/kernels tests/fuzz/fuzz_kernels.cpp
+//         $(ls models/kernels/*.cpp | grep -v bindings) -o fuzz_kernels
 //     ./fuzz_kernels -max_len=4096 CORPUS_FOLDER
 // Without (any compiler), see fuzz.hpp, with -DTESSERA_FUZZ_MAIN -pthread and without `fuzzer`.
 //

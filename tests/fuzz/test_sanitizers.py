@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+from ..support.compiler import ROOT, compile_with, include
+
 PLAIN = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-DTESSERA_FUZZ_MAIN"]
 CHECKED = [*PLAIN, "-g", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
 
@@ -20,23 +18,16 @@ def sources(folder: str) -> list[Path]:
     return [path for path in sorted((ROOT / folder).glob("*.cpp")) if not path.name.startswith("bindings")]
 
 
-def compile_with(*arguments: str | Path) -> None:
-    if COMPILER is None:
-        pytest.skip("no C++ compiler")
-    built = subprocess.run([COMPILER, *arguments], capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-
-
 def build(program: Path, target: str, folder: str, *flags: str, parts: list[Path] | None = None) -> Path:
     """Fuzz target `target`.cpp with its plain main and the sources of `folder`, or these object files of them."""
     files = [ROOT / "tests" / "fuzz" / f"{target}.cpp", *(sources(folder) if parts is None else parts)]
-    compile_with(*flags, f"-I{ROOT / folder}", *files, "-o", program)
+    compile_with(*flags, *include(folder), *files, "-o", program)
     return program
 
 
 @pytest.fixture(scope="module")
 def fuzz_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_coder", "fuzz_coder", "entropy", *CHECKED)
+    return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_coder", "fuzz_coder", "entropy/kernels", *CHECKED)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +36,7 @@ def kernel_parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, parts = tmp_path_factory.mktemp("parts"), []
     for source in sources("models/kernels"):
         parts.append(folder / f"{source.stem}.o")
-        compile_with(*CHECKED, "-c", source, "-o", parts[-1])
+        compile_with(*CHECKED, *include("models/kernels"), "-c", source, "-o", parts[-1])
     return parts
 
 
@@ -91,7 +82,7 @@ def test_the_corpus(fuzz_coder: Path, tmp_path: Path) -> None:
 
 def test_without_vector_paths(tmp_path: Path) -> None:
     """The build of a processor or compiler that has none of them."""
-    program = build(tmp_path / "plain", "fuzz_coder", "entropy", *PLAIN, "-DTESSERA_X86=0")
+    program = build(tmp_path / "plain", "fuzz_coder", "entropy/kernels", *PLAIN, "-DTESSERA_X86=0")
     assert run(program, "--random", "200", "2").stdout == "ok\n"
 
 

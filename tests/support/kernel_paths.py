@@ -12,11 +12,7 @@ from tessera.models import _kernels
 
 def available_paths() -> list[str]:
     """Names of the paths, plain first."""
-    paths: list[str] = []
-    for name in ("scalar", "avx2", "avx512"):
-        with contextlib.suppress(ValueError):
-            paths.append(_kernels.cpu_path(name))
-    return paths
+    return _kernels.cpu_paths()
 
 
 @contextlib.contextmanager

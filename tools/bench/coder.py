@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tessera.entropy import Decoder, Encoder, Tables, cpu_path, fit_table
+from tessera.entropy import Decoder, Encoder, Tables, cpu_path, cpu_paths, fit_table
 
 SCALES = np.geomspace(0.11, 32, 64)
 SKEW = 0.049  # weight of scale k is exp(-SKEW * k)
@@ -210,8 +210,8 @@ def ratio(mine: Speeds, theirs: Speeds) -> Speeds:
 
 
 def slower_paths() -> list[str]:
-    order = ["avx512", "avx2", "scalar"]
-    return order[order.index(cpu_path()) + 1 :]
+    paths = cpu_paths()
+    return paths[: paths.index(cpu_path())][::-1]
 
 
 def measure(n: int = 4_000_000, rounds: int = 5) -> dict[str, Any]:

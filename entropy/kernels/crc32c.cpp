@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "kernels.hpp"
+#include "dispatch.hpp"
 
 #if TESSERA_X86
 #include <nmmintrin.h>
@@ -48,7 +48,7 @@ uint32_t crc32c_table(const uint8_t* data, size_t size, uint32_t value) {
 
 uint32_t crc32c(const uint8_t* data, size_t size, uint32_t value) {
 #if TESSERA_X86
-    static const bool hardware = __builtin_cpu_supports("sse4.2");
+    static const bool hardware = has_crc32c();
     if (hardware) return crc32c_hardware(data, size, value);
 #endif
     return crc32c_table(data, size, value);

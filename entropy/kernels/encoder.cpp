@@ -77,7 +77,7 @@ void Encoder::put(const int32_t* symbols, const uint8_t* indices, size_t n) {
 
 unsigned Encoder::choose_lanes() const {
     if (lanes_ != 0) return lanes_;
-    const uint64_t bytes = cost_ >> (12 + 3);
+    const uint64_t bytes = cost_ >> (kPrecision + 3);
     unsigned lanes = 1;
     while (lanes < kMaxLanes && bytes >= uint64_t{lanes} * 2 * kLaneBytes) lanes *= 2;
     return lanes;
@@ -129,7 +129,7 @@ void symbol_bits(const Tables& tables, const int32_t* symbols, const uint8_t* in
         return table;
     }();
     check_indices(tables, indices, n);
-    const Kernels& kernels = find_kernels(nullptr);
+    const Kernels& kernels = dispatch().find(nullptr);
     uint32_t entries[256];
     uint16_t escapes[256];
     for (size_t first = 0; first < n; first += 256) {

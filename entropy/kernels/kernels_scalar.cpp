@@ -1,7 +1,5 @@
-// The plain loops, and the choice of the loops at run time.
+// The plain loops, and the list of all.
 #include <cstring>
-#include <stdexcept>
-#include <string>
 
 #include "kernels.hpp"
 
@@ -56,27 +54,28 @@ int32_t decode(const uint32_t* decoding, uint32_t* states, unsigned lanes, const
     return smallest;
 }
 
-}  // namespace
-
-const Kernels& scalar_kernels() {
-    static const Kernels kernels{"scalar", resolve, encode, decode};
+constexpr Kernels make_kernels() {
+    Kernels kernels{};
+    kernels.path = Path::scalar;
+    TESSERA_SET(kernels, resolve);
+    TESSERA_SET(kernels, encode);
+    TESSERA_SET(kernels, decode);
     return kernels;
 }
 
-const Kernels& find_kernels(const char* name) {
-    const std::string wanted = name == nullptr ? "" : name;
+constexpr Kernels kKernels = make_kernels();
+
+}  // namespace
+
+const Kernels& scalar_kernels() { return kKernels; }
+
+const Dispatch<Kernels>& dispatch() {
 #if TESSERA_X86
-    const bool avx2 = __builtin_cpu_supports("avx2");
-    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512vl");
-    if (avx512 && (wanted.empty() || wanted == "avx512")) return avx512_kernels();
-    if (avx2 && (wanted.empty() || wanted == "avx2")) return avx2_kernels();
+    static const Dispatch<Kernels> all{&scalar_kernels(), &avx2_kernels(), &avx512_kernels()};
+#else
+    static const Dispatch<Kernels> all{&scalar_kernels()};
 #endif
-    if (wanted.empty() || wanted == "scalar") return scalar_kernels();
-    if (wanted == "avx2" || wanted == "avx512") {
-        throw std::invalid_argument("this processor does not run the " + wanted + " path");
-    }
-    throw std::invalid_argument("path must be scalar, avx2 or avx512, not " + wanted);
+    return all;
 }
 
 }  // namespace tessera

@@ -1,5 +1,5 @@
 // Sixteen lanes a register (AVX-512 F, BW, VL). Every function carries its own target: the file is compiled like any
-// other, and find_kernels() calls it only where the processor has the instructions.
+// other, and dispatch.hpp calls it only where the processor has the instructions.
 #include "kernels.hpp"
 
 #if TESSERA_X86
@@ -162,12 +162,20 @@ int32_t decode(const uint32_t* decoding, uint32_t* states, unsigned lanes, const
     }
 }
 
-}  // namespace
-
-const Kernels& avx512_kernels() {
-    static const Kernels kernels{"avx512", resolve, encode, decode};
+constexpr Kernels make_kernels() {
+    Kernels kernels{};
+    kernels.path = Path::avx512;
+    TESSERA_SET(kernels, resolve);
+    TESSERA_SET(kernels, encode);
+    TESSERA_SET(kernels, decode);
     return kernels;
 }
+
+constexpr Kernels kKernels = make_kernels();
+
+}  // namespace
+
+const Kernels& avx512_kernels() { return kKernels; }
 
 }  // namespace tessera
 #endif

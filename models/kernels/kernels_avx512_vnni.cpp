@@ -1,7 +1,5 @@
 // Sixteen lanes a register and byte products (AVX-512 F, BW, DQ, VL, VNNI).
-#include "exact_loops.hpp"
 #include "kernels.hpp"
-#include "motion_loops.hpp"
 
 #if TESSERA_X86
 #include <immintrin.h>
@@ -18,7 +16,7 @@
 #endif
 
 namespace tessera {
-namespace avx512 {
+namespace avx512_vnni {
 namespace {
 
 void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
@@ -53,10 +51,11 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 #include "lifting.inc"
 #include "loops.inc"
 #include "exact_loops.inc"
+#include "table.inc"
 #undef TESSERA_WIDTH
 
 }  // namespace
-}  // namespace avx512
+}  // namespace avx512_vnni
 
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -64,13 +63,8 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 #pragma GCC pop_options
 #endif
 
-const Kernels& avx512_kernels() {
-    using namespace avx512;
-    static const Kernels kernels{"avx512",      add_product, activate,    interleave, rungs,     indices,
-                                 round_symbols, clip,        features,    spread,     compand,   rescale,
-                                 add_near,      colours,     pixels,      split_row,  merge_row, split_column,
-                                 merge_column,  load_strip,  store_strip, deal,       blend,       &motion::loops,
-                                 &exact::loops};
+const Kernels& avx512_vnni_kernels() {
+    static constexpr Kernels kernels = avx512_vnni::make_kernels(Path::avx512_vnni);
     return kernels;
 }
 

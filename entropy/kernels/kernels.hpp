@@ -4,16 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "dispatch.hpp"
 #include "tables.hpp"
-
-// -DTESSERA_X86=0 leaves the vector paths out, as on other processors and compilers.
-#if !defined(TESSERA_X86)
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-#define TESSERA_X86 1
-#else
-#define TESSERA_X86 0
-#endif
-#endif
 
 namespace tessera {
 
@@ -35,7 +27,7 @@ struct Words {
 };
 
 struct Kernels {
-    const char* name;
+    Path path;
 
     // n <= kBlock symbols to encoding entries; `escapes` (room for n) gets the places of those with kEscapeFlag, in
     // order. REQUIRES indices < tables.count().
@@ -84,8 +76,6 @@ inline Resolved resolve_rest(const Tables& tables, const int32_t* symbols, const
     return {first.cost + rest.cost, first.escapes + rest.escapes};
 }
 
-// nullptr names the fastest set that this processor runs; otherwise "scalar", "avx2" or "avx512". Throws
-// std::invalid_argument when the name is unknown or the processor lacks the set.
-const Kernels& find_kernels(const char* name);
+const Dispatch<Kernels>& dispatch();
 
 }  // namespace tessera

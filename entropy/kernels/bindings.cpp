@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "bindings_dispatch.hpp"
 #include "coder.hpp"
 #include "crc32c.hpp"
 
@@ -41,17 +42,6 @@ struct Shared {
 
 using SharedEncoder = Shared<Encoder>;
 using SharedDecoder = Shared<Decoder>;
-
-const char* name_of(const py::object& path, std::string& storage) {
-    if (path.is_none()) return nullptr;
-    storage = py::cast<std::string>(path);
-    return storage.c_str();
-}
-
-const Kernels& kernels_of(const py::object& path) {
-    std::string storage;
-    return find_kernels(name_of(path, storage));
-}
 
 std::shared_ptr<Tables> make_tables(const Array<uint16_t>& frequencies, const Array<int32_t>& lows,
                                     const Array<int32_t>& sizes) {
@@ -95,9 +85,9 @@ py::bytes finish_encoder(SharedEncoder& self) {
 }
 
 std::unique_ptr<SharedDecoder> make_decoder(std::shared_ptr<Tables> tables, const Array<uint8_t>& data,
-                                            const py::object& path) {
+                                            const PathName& path) {
     return std::make_unique<SharedDecoder>(std::move(tables), data.data(), static_cast<size_t>(data.size()),
-                                           kernels_of(path));
+                                           find(dispatch(), path));
 }
 
 void get(SharedDecoder& self, const Array<uint8_t>& indices, Array<int32_t>& out) {
@@ -126,8 +116,8 @@ PYBIND11_MODULE(_coder, module) {
         .def_property_readonly("narrow", &Tables::narrow)
         .def("bits", &bits, py::arg("symbols").noconvert(), py::arg("indices").noconvert());
     py::class_<SharedEncoder>(module, "Encoder")
-        .def(py::init([](std::shared_ptr<Tables> tables, const py::object& path, unsigned lanes) {
-                 return std::make_unique<SharedEncoder>(std::move(tables), kernels_of(path), lanes);
+        .def(py::init([](std::shared_ptr<Tables> tables, const PathName& path, unsigned lanes) {
+                 return std::make_unique<SharedEncoder>(std::move(tables), find(dispatch(), path), lanes);
              }),
              py::arg("tables"), py::arg("path") = py::none(), py::arg("lanes") = 0)
         .def("put", &put, py::arg("symbols").noconvert(), py::arg("indices").noconvert())
@@ -137,7 +127,12 @@ PYBIND11_MODULE(_coder, module) {
         .def("get", &get, py::arg("indices").noconvert(), py::arg("out").noconvert())
         .def("finish", [](const SharedDecoder& self) { self.coder.finish(); });
     module.def("crc32c", &checksum, py::arg("data").noconvert(), py::arg("value") = 0, py::arg("table") = false);
-    module.def("cpu_path", [](const py::object& path) { return kernels_of(path).name; }, py::arg("path") = py::none());
+    bind_dispatch(module, dispatch());
+    // what Python has too; tests/entropy/test_constants.py compares
+    using namespace py::literals;
+    module.attr("CONSTANTS") =
+        py::dict("PRECISION"_a = kPrecision, "TOTAL"_a = kTotal, "MAX_TABLES"_a = kMaxTables, "MAX_SIZE"_a = kRow,
+                 "LOWEST"_a = kLowest, "MAX_LANES"_a = kMaxLanes, "LANE_BYTES"_a = kLaneBytes);
 }
 
 }  // namespace tessera

@@ -1,0 +1,81 @@
+// The numbers that Python has too, because both sides of a stream rest on them. `_kernels.CONSTANTS` shows them all
+// (bindings_constants.cpp), and tests/models/test_constants.py compares each with its twin.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tessera {
+
+// -- the ladder of tables and what it codes ---------------------------------------------------------------------------
+
+constexpr int kTables = 72;
+constexpr int kOctaveBits = 3;
+constexpr int kPerOctave = 1 << kOctaveBits;
+constexpr int kRungs = 120;
+constexpr int kMargins = 130;          // REACH + 3: one entry per |v|, the last for everything larger
+constexpr int32_t kLargest = 1 << 24;  // of |v|
+
+// -- the prior --------------------------------------------------------------------------------------------------------
+
+constexpr int kNearReach = 2;  // of the neighbours in a band
+constexpr int kNearSide = 2 * kNearReach + 1;
+constexpr int kNearTaps = (kNearSide * kNearSide - 1) / 2;  // of them, those of the other parity
+constexpr int kHiddenShift = 7;
+constexpr int kAnswerShift = 10;
+constexpr int32_t kLargestActivation = 255;
+constexpr int32_t kLargestFeature = 64;
+
+// What keeps every sum within an int32, checked where numbers come in: a convolution's sum of |weight| * largest input
+// and every |bias| stay below it, and a level adds up few of them.
+constexpr int32_t kLargestSum = 1 << 20;
+
+// The least 1 + |q| whose feature is 1, 2 .. 64: features are integers by definition, no logarithm is taken here.
+constexpr int32_t kFeatureFrom[kLargestFeature] = {
+    2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4,
+    5, 5, 5, 6, 6, 7, 8, 8, 9, 10, 10, 11, 12, 13, 15, 16,
+    17, 19, 20, 22, 24, 26, 29, 31, 34, 37, 40, 44, 48, 52, 57, 62,
+    67, 73, 80, 87, 95, 104, 113, 123, 134, 146, 159, 174, 190, 207, 225, 246,
+};
+
+// -- the transform ----------------------------------------------------------------------------------------------------
+
+constexpr size_t kCell = 8;                  // pixels a side; the loops have its three levels and 8 phases written out
+constexpr size_t kBands = 3 * kCell * kCell;  // of three colour axes
+
+// Daubechies and Sweldens's factors.
+constexpr float kLifting[4] = {-1.586134342059924f, -0.052980118572961f, 0.882911075530934f, 0.443506852043971f};
+constexpr double kLowGain = 1.4142135623730951 / 1.230174104914001;
+
+// The colour axes are (1, 1, 1), (1, 0, -1) and (-1, 2, -1), normalised.
+constexpr float kOverRoot3 = 0.57735026918962576f, kOverRoot2 = 0.70710678118654752f, kOverRoot6 = 0.40824829046386302f;
+
+// -- the transform in integers ----------------------------------------------------------------------------------------
+
+constexpr int kFractionBits = 12;
+constexpr int32_t kExactLifting[4] = {-6496, -217, 3616, 1817};
+constexpr int kUnitBits = 4;  // samples are in 1/16 gray level
+constexpr int kMatrixBits = 14;
+// the axes times 2^(kUnitBits + kMatrixBits): 2^18 / sqrt(3), 2^18 / sqrt(2) and 2^18 / sqrt(6)
+constexpr int32_t kGray = 151349, kOne = 185364, kTwo = 107020;
+constexpr int32_t kSampleLimit = 4095;   // of a sample's magnitude
+constexpr int32_t kBandLimit = 65535;    // of what enters a one-dimensional split or merge: nothing passes 2^31 then
+constexpr int kStepBits = 16;            // of fraction
+constexpr int kHintBits = 32;            // of fraction
+constexpr int32_t kHintLimit = 1 << 20;  // of a magnitude that is hinted at, beyond all that analysis returns
+
+// -- motion -----------------------------------------------------------------------------------------------------------
+
+// Quarter-sample interpolation: the filter of each phase, for the samples kBefore before to kAfter after.
+constexpr size_t kTaps = 8;
+constexpr size_t kBefore = 3, kAfter = kTaps - 1 - kBefore;
+constexpr int16_t kFilters[4][kTaps] = {{0, 0, 0, 64, 0, 0, 0, 0},
+                                        {-1, 4, -10, 58, 17, -5, 1, 0},
+                                        {-1, 4, -11, 40, 40, -11, 4, -1},
+                                        {0, 1, -5, 17, 58, -10, 4, -1}};
+constexpr int16_t kLargestSample = 4095;  // |sample|
+constexpr size_t kSmallBlock = 8, kLargeBlock = 16;
+constexpr int kLongestVector = 2047;  // of each component, in quarter samples
+constexpr uint8_t kBoth = 2;          // the mode of a block that both references predict
+
+}  // namespace tessera
