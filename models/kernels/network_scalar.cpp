@@ -3,6 +3,7 @@
 #include <string>
 
 #include "kernels.hpp"
+#include "dispatch.hpp"
 #include "network_loops.hpp"
 
 namespace tessera {
@@ -43,10 +44,10 @@ const NetworkLoops& scalar_network() {
 }
 
 const NetworkLoops& find_network(const char* name) {
-    const std::string found = find_kernels(name).name;
+    const Path found = path_of(name);
 #if TESSERA_X86
-    if (found == "avx512") return avx512_network();
-    if (found == "avx2") return avx2_network();
+    if (found == Path::avx512_vnni) return avx512_network();
+    if (found == Path::avx2) return avx2_network();
 #endif
 #if TESSERA_NEON
     if (name == nullptr) return neon_network();

@@ -99,7 +99,8 @@ def _rounded(conv: nn.Conv2d) -> tuple[NDArray[np.int8], Wide]:
     """Weights (outputs, side, side, inputs), and what one unit of each output's weights stands for (outputs,)."""
     weights = conv.weight.detach().double().permute(0, 2, 3, 1).numpy()
     scales = np.maximum(np.abs(weights).max((1, 2, 3)), 1e-12) / 127
-    return np.floor(weights / scales[:, None, None, None] + 0.5).astype(np.int8), scales
+    rounded = np.floor(weights / scales[:, None, None, None] + 0.5)
+    return np.ascontiguousarray(rounded.astype(np.int8)), scales
 
 
 def _scaled(conv: nn.Conv2d, scales: Wide, unit: float, film: Film | None = None) -> tuple[Wide, Wide]:

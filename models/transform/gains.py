@@ -5,6 +5,7 @@ Bands are scaled so that a unit error in any of them costs the same squared erro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -71,14 +72,13 @@ def synthesis_gains() -> tuple[Tensor, Tensor, Tensor]:
     return packet.repeat(3), torch.stack(details).view(PYRAMID, 1, 9, 1, 1), torch.full((1, 3, 1, 1), lows)
 
 
-@cache
-def factors() -> tuple[Tensor, ...]:
+def factors(bands: Sequence[int] | None = None) -> tuple[Tensor, ...]:
     """What brings lifted integers to coefficients at unit synthesis gain (`Bands`), float64, a number a band.
 
-    Of the packet in the order of coding, of each level of details from fine to coarse (9,), and of the low band (3,).
+    Of the packet `bands`, by default the kept ones in the order of coding, of each level of details from fine to coarse (9,), and of the low band (3,).
     """
     packet_gain, detail_gain, low_gain = synthesis_gains()
-    order = [band for part in slice_bands() for band in part]
+    order = [band for part in slice_bands() for band in part] if bands is None else bands
     gain = LOW_GAIN
     splits = [2 * LEVELS - 2 * bin(band % 64).count("1") for band in order]  # low less high ones
     packet = torch.tensor([gain**power / UNITS for power in splits], dtype=torch.float64)
