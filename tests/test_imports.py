@@ -17,7 +17,7 @@ HEAVY = ("torch", "av", "matplotlib", "compressai", "lpips", "rich", "tessera.co
 # Rooms inside a floor, lowest first; a loose file is a room of its own.  A room imports only from lines above its own:
 # rooms of one line do not know each other.
 ROOMS = {
-    "entropy": ("arrays", "tables", "coder", "prefix reference __init__"),
+    "entropy": ("arrays leb128", "tables", "coder", "prefix reference __init__"),
     "models": (
         "base transform",
         "motion prior tokens",
@@ -28,7 +28,15 @@ ROOMS = {
         "registry",
     ),
     "models/tokens": ("prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
-    "codec": ("defaults errors", "atomic limits media", "format", "coding", "reading", "api files", "pillow_plugin"),
+    "codec": (
+        "defaults errors spool",
+        "atomic limits media",
+        "format",
+        "coding",
+        "reading",
+        "api files",
+        "pillow_plugin",
+    ),
     "tools": (
         "cli docs options",
         "__main__ peers",
