@@ -72,8 +72,8 @@ def test_defaults_of_the_command_are_those_of_the_settings(name: str) -> None:
 
 
 def test_options_reach_the_settings() -> None:
-    words = "extreme a.png set.tar --out r --rates 0.2,0.1 --qualities 9,3 --images 7 --epochs 2 --codecs a,b,a --jobs 3"
-    args = _parser(evaluate).parse_args(words.split())
+    words = "extreme a.png set.tar --out r --rates 0.2,0.1 --qualities 9,3 --images 7 --epochs 2 --codecs a,b,a"
+    args = _parser(evaluate).parse_args([*words.split(), "--jobs", "3"])
     expected = ExtremeSettings(codecs=("a", "b"), targets=(0.1, 0.2), qualities=(3, 9), images=7, epochs=2)
     assert settings_of(args.study.SETTINGS, args) == expected and args.jobs == 3
     words = "tokens --out r --codecs vqgan --qualities 30 --clips 5 --images 4 --budgets 1,0.5"

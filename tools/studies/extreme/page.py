@@ -97,7 +97,7 @@ def render(
 def mean_table(result: ExtremeResult, kind: str, target: float) -> tuple[list[str], list[list[str]]]:
     """One line per codec."""
     found = [_mean_cells(mean) for mean in result.means if (mean.kind, mean.target) == (kind, target)]
-    return _filled(_MEAN_HEAD, found)
+    return parts.without_empty_columns(_MEAN_HEAD, found)
 
 
 def lost_table(result: ExtremeResult) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -110,18 +110,13 @@ def usage_table(result: ExtremeResult) -> tuple[tuple[str, ...], list[tuple[str,
     return _USAGE_HEAD, list(map(_usage_cells, result.usage))
 
 
-def _filled(head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> tuple[list[str], list[list[str]]]:
-    """The table without the columns that are empty in every row."""
-    kept = [place for place in range(len(head)) if any(row[place] for row in rows)]
-    return [head[place] for place in kept], [[row[place] for place in kept] for row in rows]
-
-
 def lost_rate(result: ExtremeResult) -> str:
     return f"files of {result.restoration[0].bpp:.3f} bpp." if result.restoration else "not measured."
 
 
 def _mean_cells(mean: ExtremeMean) -> tuple[str, ...]:
-    quality = (_number(mean.msssim, 4), _number(mean.msssim_db, 2), f"{mean.psnr:.2f}", _number(mean.lpips, 4))
+    msssim = (parts.number(mean.msssim, 4), parts.number(mean.msssim_db, 2))
+    quality = (*msssim, f"{mean.psnr:.2f}", parts.number(mean.lpips, 4))
     accuracy = "" if mean.accuracy is None else f"{mean.accuracy:.1%}"
     return (mean.codec, mean.setting, f"{mean.bytes:,.0f}", f"{mean.bpp:.4f}", *quality, f"{mean.distance:.4f}",
             accuracy, _said(mean))  # fmt: skip
@@ -137,7 +132,7 @@ def _said(mean: ExtremeMean) -> str:
 
 def _lost_cells(mean: RestorationMean) -> tuple[str, ...]:
     db = None if mean.msssim is None else metrics.ms_ssim_db(mean.msssim)
-    return (f"{mean.lost:.0%}", mean.method, f"{mean.psnr:.2f}", _number(mean.msssim, 4), _number(db, 2))
+    return (f"{mean.lost:.0%}", mean.method, f"{mean.psnr:.2f}", parts.number(mean.msssim, 4), parts.number(db, 2))
 
 
 def _usage_cells(row: UsageRow) -> tuple[str, ...]:
@@ -145,7 +140,3 @@ def _usage_cells(row: UsageRow) -> tuple[str, ...]:
     shares = (f"{row.used:.1%}", f"{row.perplexity:.0f}", f"{row.used_near:.1%}", f"{row.running:.1%}")
     gain = f"{1 - row.bits / row.raw_bits:.1%}"
     return (str(row.full), str(row.stage), f"{row.cells:,}", str(row.depth), f"{row.bits:,.0f}", gain, *shares, *whole)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tessera.tools.peers import families
@@ -61,12 +61,12 @@ _RANK_HEAD = ("codecs", "points", "bpp", "PSNR", "SSIM", "MS-SSIM", "LPIPS")
 
 def all_rows(rows: Sequence[MachineRow]) -> tuple[list[str], list[list[str]]]:
     """One line for each codec and setting."""
-    return _filled(_ROW_HEAD, map(_row_cells, rows))
+    return parts.without_empty_columns(_ROW_HEAD, map(_row_cells, rows))
 
 
 def ranks(correlations: Sequence[Correlation]) -> tuple[list[str], list[list[str]]]:
     """One line for all codecs together, then one for each."""
-    return _filled(_RANK_HEAD, map(_rank_cells, correlations))
+    return parts.without_empty_columns(_RANK_HEAD, map(_rank_cells, correlations))
 
 
 def write(folder: Path, study: MachineStudy, result: MachineResult) -> None:
@@ -114,26 +114,15 @@ def at_rate(points: Sequence[tuple[float, float]], rate: float) -> float | None:
     return None
 
 
-def _filled(head: Sequence[str], rows: Iterable[tuple[str, ...]]) -> tuple[list[str], list[list[str]]]:
-    """The table without the columns that are empty in every row."""
-    listed = list(rows)
-    kept = [place for place in range(len(head)) if any(row[place] for row in listed)]
-    return [head[place] for place in kept], [[row[place] for place in kept] for row in listed]
-
-
 def _percent(value: float | None, whole: float = 1.0) -> str:
     return "" if value is None else f"{value / whole:.1%}"
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
 def _row_cells(row: MachineRow) -> tuple[str, ...]:
-    quality = (f"{row.psnr:.2f}", f"{row.ssim_db:.2f}", _number(row.msssim_db, 2), _number(row.lpips, 4))
+    quality = (f"{row.psnr:.2f}", f"{row.ssim_db:.2f}", parts.number(row.msssim_db, 2), parts.number(row.lpips, 4))
     return (row.codec, row.setting, f"{row.bpp:.3f}", *quality, *(_percent(getattr(row, kind)) for kind in _KINDS))
 
 
 def _rank_cells(entry: Correlation) -> tuple[str, ...]:
     values = (entry.bpp, entry.psnr, entry.ssim_db, entry.msssim_db, entry.lpips)
-    return (entry.codecs, str(entry.points), *(_number(value, 3) for value in values))
+    return (entry.codecs, str(entry.points), *(parts.number(value, 3) for value in values))
