@@ -18,6 +18,7 @@ import struct
 from collections.abc import Sequence
 from math import log2
 
+from . import leb128
 from .coder import CorruptStream
 from .tables import PRECISION, TOTAL, Tables
 
@@ -111,18 +112,8 @@ class ReferenceEncoder:
         else:
             head = struct.pack(f"<{len(states)}I", *states)
         first = len(states).bit_length() - 1 | bool(bypass) << 3 | (len(head) << 4 if len(states) == 1 else 0)
-        length = leb128(len(bypass)) if bypass else b""
+        length = leb128.pack(len(bypass)) if bypass else b""
         return bytes([first]) + length + head + struct.pack(f"<{len(words)}H", *words) + bypass
-
-
-def leb128(number: int) -> bytes:
-    """Seven bits a byte, lowest first; bit 7 says that more follow."""
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 class ReferenceDecoder:
@@ -197,15 +188,14 @@ def _split(data: bytes, size: int) -> tuple[bytes, bytes]:
 
 
 def _length(data: bytes) -> tuple[int, bytes]:
-    """An unsigned LEB128 number >= 1 of at most 9 bytes in its shortest form, and what follows it."""
-    value = 0
-    for i in range(min(9, len(data))):
-        value |= (data[i] & 0x7F) << 7 * i
-        if data[i] < 0x80:
-            if data[i] == 0:
-                break
-            return value, data[i + 1 :]
-    raise CorruptStream("the length of the bypass section is malformed")
+    """A length of at least 1, and what follows it."""
+    try:
+        length, at = leb128.unpack(data)
+    except leb128.NumberError:
+        length = at = 0
+    if length == 0:
+        raise CorruptStream("the length of the bypass section is malformed")
+    return length, data[at:]
 
 
 def reference_bits(tables: Tables, symbol: int, table: int) -> float:

@@ -17,7 +17,7 @@ HEAVY = ("torch", "av", "matplotlib", "compressai", "lpips", "rich", "tessera.co
 # Rooms inside a floor, lowest first; a loose file is a room of its own.  A room imports only from lines above its own:
 # rooms of one line do not know each other.
 ROOMS = {
-    "entropy": ("arrays", "tables", "coder", "prefix reference __init__"),
+    "entropy": ("arrays leb128", "tables", "coder", "prefix reference __init__"),
     "models": (
         "base transform",
         "motion prior tokens",
@@ -28,7 +28,15 @@ ROOMS = {
         "registry",
     ),
     "models/tokens": ("prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
-    "codec": ("defaults errors", "atomic limits media", "format", "coding", "reading", "api files", "pillow_plugin"),
+    "codec": (
+        "defaults errors spool",
+        "atomic limits media",
+        "format",
+        "coding",
+        "reading",
+        "api files",
+        "pillow_plugin",
+    ),
     "tools": (
         "cli docs options",
         "__main__ peers",
@@ -143,7 +151,28 @@ def _loaded_by(code: str) -> set[str]:
     return set(output.rpartition("LOADED")[2].split())
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["encode", "--help"], ["evaluate", "--help"]])
+def test_private_names_stay_in_their_module() -> None:
+    """No module imports `_name` from another one; compiled modules, which have a wrapper, begin with `_` as a whole."""
+    compiled = {"_coder", "_kernels"}
+    for path in _modules():
+        for name in _imports(path):
+            last = name.rpartition(".")[2]
+            public = not last.startswith("_") or last.startswith("__") or last in compiled
+            assert public or not name.startswith("tessera."), f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_command_lines_are_read_by_commands_alone() -> None:
+    """Studies, training and measuring are called with settings, from Python as from the command line."""
+    for path in sorted((ROOT / "tools").rglob("*.py")):
+        if path.relative_to(ROOT).parts[1] not in ("commands", "cli.py", "options.py"):
+            assert "argparse" not in _imports(path), path.relative_to(ROOT)
+
+
+STUDIES = ("images", "video", "machine", "latents", "tokens", "retrieval", "extreme")
+HELPS = [["--help"], ["--version"], ["encode", "--help"], ["train", "--help"], ["evaluate", "--help"]]
+
+
+@pytest.mark.parametrize("words", [*HELPS, *(["evaluate", study, "--help"] for study in STUDIES)])
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = f"from tessera.tools.cli import main\ntry: main({words})\nexcept SystemExit: pass"
     assert not _loaded_by(code) & set(HEAVY)

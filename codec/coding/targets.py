@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import math
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,6 +21,7 @@ from ...models.base.fitted import Fits, quality_of
 from ..errors import ParameterError
 from ..format.header import MAX_QUALITY
 from ..format.pipe import PipeReader
+from ..spool import open_spool
 from .groups import Group, group_length
 from .ports import BitMeter
 from .stream import Encoded, Settings, decode_groups, encode_stream, frame_range, make_header
@@ -37,7 +37,6 @@ SAMPLE_BYTES = 128 << 20  # of frames held in memory for the search
 SAMPLE_GROUPS = 6
 LENGTH_BYTES = 8  # by which the lengths of a group grow with its symbols, at most
 _PASSES = 16  # encodes of the whole source at most
-_SPOOL = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ class _Attempts:
 
     def encode(self, quality: int, better: Callable[[Encoded, BinaryIO], float]) -> float:
         """Encode at `quality` and return `better(...)`'s value; kept by `keep`."""
-        file: BinaryIO = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # type: ignore[assignment]
+        file = open_spool()
         encoded = encode_stream(self._source, file, self._settings.at(quality))
         value = better(encoded, file)
         self._last = (quality, encoded, file)

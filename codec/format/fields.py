@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ...entropy import leb128
 from ..errors import FormatError, ParameterError
 
-MAX_UINT = (1 << 63) - 1
+MAX_UINT = leb128.LARGEST
 MAX_SINT = (1 << 62) - 1
 
 
@@ -18,27 +19,15 @@ def pack_uint(value: int) -> bytes:
     """`value` 0..MAX_UINT as unsigned LEB128, 1 to 9 bytes."""
     if not 0 <= value <= MAX_UINT:
         raise ParameterError(f"{value} does not fit the format's integers")
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return leb128.pack(value)
 
 
 def unpack_uint(data: bytes | memoryview, at: int, where: str) -> tuple[int, int]:
     """The integer that starts at `data[at]` and the place after it.  FormatError names `where`."""
-    value = 0
-    for count in range(9):
-        if at + count >= len(data):
-            raise FormatError(f"{where}: ends inside a number")
-        byte = data[at + count]
-        value |= (byte & 0x7F) << (7 * count)
-        if byte < 0x80:
-            if byte == 0 and count:
-                raise FormatError(f"{where}: a number is not in its shortest form")
-            return value, at + count + 1
-    raise FormatError(f"{where}: a number has more than 9 bytes")
+    try:
+        return leb128.unpack(data, at)
+    except leb128.NumberError as error:
+        raise FormatError(f"{where}: {error}") from None
 
 
 def zigzag(value: int) -> int:

@@ -1,19 +1,18 @@
 """Where bytes come from: a path, a file object or a pipe, all read through independent positions.
 
 Every pass over the input opens its own handle, so two iterations never disturb each other.  A pipe is kept in a
-temporary file while it is read (in memory below `SPOOL` bytes), unless it is to be read only once.
+spool while it is read, unless it is to be read only once.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import tempfile
-from typing import IO, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from ..errors import ParameterError
+from ..spool import open_spool
 
-SPOOL = 64 << 20  # bytes of a pipe that stay in memory
 HEAD = 1 << 12  # bytes at the start of a pipe that can always be read again
 BLOCK = 1 << 20
 
@@ -81,7 +80,7 @@ class PipeInput:
     def __init__(self, file: BinaryIO, name: str, replay: bool = True) -> None:
         self.name = name
         self._file = file
-        self._spool: IO[bytes] | None = tempfile.SpooledTemporaryFile(SPOOL) if replay else None
+        self._spool: BinaryIO | None = open_spool() if replay else None
         self._head = b""
         self._read = 0  # bytes taken from the pipe
         self._ended = False
@@ -125,7 +124,7 @@ class PipeInput:
         if self._spool is None:
             if self._read > len(self._head):
                 raise ParameterError(f"{self.name}: a stream read without replay cannot seek; write it to a file")
-            self._spool = tempfile.SpooledTemporaryFile(SPOOL)
+            self._spool = open_spool()
             self._spool.write(self._head)
         while not self._ended:
             self._pull(BLOCK)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from ..errors import ParameterError
+from ..spool import open_spool
 from .arrays import write_npy
 from .folders import write_folder
-from .inputs import SPOOL
 from .picture_write import PICTURE_SUFFIXES, write_pictures
 from .types import Frame, MediaInfo, describe
 from .video_write import VIDEO_SUFFIXES, write_video
@@ -85,8 +83,8 @@ def _target(target: str | BinaryIO, seeks: bool) -> Iterator[BinaryIO]:
     if stream.seekable() or not seeks:
         yield stream
     else:
-        with tempfile.SpooledTemporaryFile(SPOOL) as spool:
-            yield spool  # type: ignore[misc]
-            spool.seek(0, os.SEEK_SET)
+        with open_spool() as spool:
+            yield spool
+            spool.seek(0)
             shutil.copyfileobj(spool, stream)
     stream.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
@@ -18,6 +17,7 @@ from ..coding.stream import cut, load_family
 from ..errors import ParameterError, need_torch
 from ..format.seekable import FileReader
 from ..limits import DEFAULT_LIMITS, Limits
+from ..spool import spool
 from .info import Info, describe
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ...models.tokens.ids import IdTokens
 
 Pixels = NDArray[np.uint8]
-
-_SPOOL = 64 << 20  # bytes of a pipe that are kept in memory, the rest on disk
 
 
 def open_path(path: str | os.PathLike[str]) -> BinaryIO:
@@ -52,11 +50,7 @@ def as_file(data: Any) -> tuple[BinaryIO, bool]:
         raise ParameterError(f"expected a path, bytes or a binary file, got {type(data).__name__}")
     if data.seekable():
         return data, False
-    spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115, closed by Clip
-    while piece := data.read(1 << 20):
-        spool.write(piece)
-    spool.seek(0)
-    return spool, True  # type: ignore[return-value]
+    return spool(data), True
 
 
 class Clip:

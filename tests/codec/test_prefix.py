@@ -13,6 +13,7 @@ from tessera.codec.reading.prefix import preview
 from tessera.data import procedural
 from tessera.entropy import CorruptStream, Decoder, Encoder
 from tessera.entropy.prefix import HEAD_BYTES, sections, shortened
+from tessera.models.tokens import reduce
 
 from ..support.media_samples import make_video, save
 from ..support.toy_family import make_tables
@@ -68,7 +69,7 @@ def test_row_17_visionthink(path: Path, share: float) -> None:
         seen = clip.bytes_read - begun
         assert seen <= max(share * size, 4 * 300) and (seen < size or share == 1)
         assert found.grid.x.shape == full.x.shape
-        small = tessera.models.tokens.reduce(found.grid, "pool", (4, 6, 10))
+        small = reduce(found.grid, "pool", (4, 6, 10))
         assert len(small) == len(full.x.flatten(0, 2)) // 4
         assert torch.equal(found.upgrade().x, full.x)
         assert clip.bytes_read - begun == size, "nothing is read twice"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tessera.codec.errors import ParameterError
-from tessera.tools.bench.subjects import _peer, alternate
+from tessera.tools.bench.subjects import alternate, peer_work
 
 PICTURE = (512, 768)  # height, width: multiples of 64, as the peer wants
 FRAME = (1080, 1920)
@@ -41,7 +41,7 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
         "encode_clip": lambda: tessera.encode(clip, codec=codec, fps=25),
         "decode_clip": lambda: tessera.decode(coded_clip),
     }
-    peer, theirs = _peer(pixels)
+    peer, theirs = peer_work(pixels)
     seconds = alternate({**{("ours", name): work for name, work in ours.items()}, **theirs}, runs)
     result: dict[str, Any] = {
         "codec": codec,

@@ -29,7 +29,7 @@ def functions(who: str, codec: str) -> tuple[Callable[[Any], Any], Callable[[Any
     return lambda pixels: tessera.encode(pixels, codec=codec), tessera.decode
 
 
-def _peer(pixels: Any) -> tuple[str, dict[tuple[str, str], Callable[[], Any]]]:
+def peer_work(pixels: Any) -> tuple[str, dict[tuple[str, str], Callable[[], Any]]]:
     """The peer's name and work; the reason and nothing where it is not installed."""
     from tessera.tools.peers.learned import CompressAI
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from tessera.codec.errors import ParameterError
     from tessera.data import packs
     from tessera.models.registry import task
+    from tessera.tools.training.provenance import provenance
 
     folder = Path(args.folder)
     state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
@@ -50,31 +49,3 @@ def thinned(samples: list[Any], count: int) -> list[Any]:
     """Roughly `count` pictures (3 dimensions) and as many clips (4), evenly spread."""
     kinds = [[sample for sample in samples if sample.dim() == dimensions] for dimensions in (3, 4)]
     return [sample for kind in kinds for sample in kind[:: max(1, len(kind) // count)]]
-
-
-def provenance(state: dict[str, Any], folder: Path) -> dict[str, str]:
-    """What made the weights: packs, steps, seconds, device, seed, commit and the last validation."""
-    lines = (folder / "validation.jsonl").read_text().splitlines() if (folder / "validation.jsonl").exists() else []
-    last = json.loads(lines[-1]) if lines else {}
-    return {
-        "family": state["name"],
-        "data": ", ".join(state["data"]),
-        "steps": str(state["step"]),
-        "seconds": str(round(state["spent"])),
-        "device": state["device"],
-        "seed": str(state["seed"]),
-        "batch": f"{state['batch']} x {state['crop']} x {state['crop']}",
-        "commit": commit(),
-        "validation": json.dumps(last),
-    }
-
-
-def commit() -> str:
-    """The working tree's commit, or "unknown" outside a checkout."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return found.stdout.strip()

@@ -1,1 +1,1 @@
-"""What studies share: jobs, workers, rows, metrics, figures, small classifiers and readers."""
+"""What studies share: jobs, workers, rows, metrics, figures, small classifiers and answering models."""

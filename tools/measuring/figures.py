@@ -8,6 +8,7 @@ from typing import Any
 from tessera.codec.media.types import Pixels
 from tessera.tools.measuring import metrics
 from tessera.tools.measuring.job import Job, setting_text, version_text
+from tessera.tools.measuring.mean import mean_of_all
 from tessera.tools.measuring.rows import Row
 from tessera.tools.peers.peer import Peer
 
@@ -55,14 +56,8 @@ class Figures:
             bpp=round(8 * size / (width * height * self.frames), 6),
             psnr=round(fmean(self.psnr), 5),
             psnr_yuv=round(fmean(self.psnr_yuv), 5) if self.psnr_yuv else None,
-            msssim=_mean(self.msssim),
-            lpips=_mean(self.lpips),
+            msssim=mean_of_all(self.msssim, 6),
+            lpips=mean_of_all(self.lpips, 6),
             encode_s=round(encode_s, 4),
             decode_s=round(decode_s, 4),
         )
-
-
-def _mean(values: list[float | None]) -> float | None:
-    """None if any value is."""
-    known = [value for value in values if value is not None]
-    return round(fmean(known), 6) if known and len(known) == len(values) else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -18,22 +16,10 @@ from tessera.tools.measuring.rows import Row
 from tessera.tools.peers.video import ClipPeer
 
 SUFFIXES = {".mkv", ".mp4", ".mov", ".webm", ".avi", ".y4m"}
-SMALLEST = 16  # a side of scaled clips, pixels
 DISTORTION = 0.05  # of the proportions of scaled clips; even sides need some
 _BT709 = 1  # of H.273
 
 Size = tuple[int, int]  # width, height
-
-
-def size(text: str) -> Size:
-    """(width, height) from `320x180`; even, because clips are stored as 4:2:0."""
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 320x180")
-    width, height = int(match[1]), int(match[2])
-    if width % 2 or height % 2 or min(width, height) < SMALLEST:
-        raise argparse.ArgumentTypeError(f"{text}: sides are even numbers from {SMALLEST} on")
-    return width, height
 
 
 def scaled(path: Path, to: Size, folder: Path) -> Path:

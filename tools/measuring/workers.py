@@ -8,17 +8,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any
 
 from tessera.codec.errors import CodecError
 from tessera.tools.measuring.job import Failure, Job, reason, setting_text, subject
-from tessera.tools.measuring.rows import AnyRow, Row, RowFile
+from tessera.tools.measuring.rows import AnyRow, RowFile
 from tessera.tools.options import Progress
 from tessera.tools.peers.peer import Peer
 
@@ -40,13 +39,6 @@ def collect(jobs: Sequence[Job], work: Callable[[Any, Peer[Any, Any]], AnyRow], 
         if progress:
             progress(done + len(rows) + len(failures), done + len(jobs))
     return rows, failures
-
-
-def _in_order(rows: Iterable[Row], peers: Sequence[Peer[Any, Any]], digests: Mapping[Path, str]) -> list[Row]:
-    """By codec, setting and source as they were asked for."""
-    codecs = asked_order(peers)
-    sources = {digest: index for index, digest in enumerate(digests.values())}
-    return sorted(rows, key=lambda row: (*codecs[row.codec, row.setting], sources[row.sha256]))
 
 
 def asked_order(peers: Sequence[Peer[Any, Any]]) -> dict[tuple[str, str], tuple[int, int]]:

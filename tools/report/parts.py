@@ -73,6 +73,20 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "<div class=scroll><table>" + line("th", head) + "".join(line("td", row) for row in rows) + "</table></div>"
 
 
+def without_empty_columns(
+    head: Sequence[str], rows: Iterable[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """The table without the columns that are empty in every row."""
+    listed = list(rows)
+    kept = [place for place in range(len(head)) if any(row[place] for row in listed)]
+    return [head[place] for place in kept], [[row[place] for place in kept] for row in listed]
+
+
+def number(value: float | None, digits: int) -> str:
+    """A cell; empty where there is no figure."""
+    return "" if value is None else f"{value:.{digits}f}"
+
+
 def folded(summary: str, inside: str) -> str:
     return f"<details><summary>{html.escape(summary)}</summary>{inside}</details>"
 

@@ -7,8 +7,7 @@ RUN/NAME.KIND.safetensors, which names the weights that it belongs to and works 
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
@@ -20,6 +19,7 @@ from tessera.models.base.task import TrainingTask
 from tessera.models.training.analysis import AnalysisTraining
 from tessera.models.training.perceptual import PerceptualTuning
 from tessera.models.training.similarity import SMALLEST
+from tessera.tools.training.settings import TrainingSettings
 
 KINDS: dict[str, tuple[Callable[..., TrainingTask], frozenset[str]]] = {  # tasks, and the options that they take
     "perceptual": (PerceptualTuning, frozenset()),
@@ -27,24 +27,22 @@ KINDS: dict[str, tuple[Callable[..., TrainingTask], frozenset[str]]] = {  # task
 }
 
 
-def prepare(
-    args: argparse.Namespace, options: Mapping[str, float]
-) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:
+def prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:
     """The task and its averaged copy, pictures to train on and held-out ones."""
-    kind, known = KINDS[args.objective]
-    if args.name not in ("wavelet", "spatiotemporal"):
-        raise ParameterError(f"--objective {args.objective} is for the families wavelet and spatiotemporal")
-    unknown = sorted(options.keys() - known)
+    kind, known = KINDS[settings.objective]
+    if settings.name not in ("wavelet", "spatiotemporal"):
+        raise ParameterError(f"--objective {settings.objective} is for the families wavelet and spatiotemporal")
+    unknown = sorted(settings.options.keys() - known)
     if unknown:
         has = f"it has {', '.join(sorted(known))}" if known else "its network has the shape of decoder standard"
-        raise ParameterError(f"--objective {args.objective} has no option {', '.join(unknown)}: {has}")
-    if args.objective == "perceptual" and args.crop < SMALLEST:
-        raise ParameterError(f"--crop {args.crop}: MS-SSIM needs at least {SMALLEST} pixels a side")
-    tensors = weights.read(weights.files(args.name)[0])[0]
-    if args.objective == "perceptual":  # what it paints was coded with the encoder's network
-        tensors |= weights.companions(args.name, weights.identify(tensors)).get("analysis", {})
-    tasks = [kind(tensors, **options) for _ in range(2)]
-    return tasks, *packs.hold_out(packs.load(args.data))
+        raise ParameterError(f"--objective {settings.objective} has no option {', '.join(unknown)}: {has}")
+    if settings.objective == "perceptual" and settings.crop < SMALLEST:
+        raise ParameterError(f"--crop {settings.crop}: MS-SSIM needs at least {SMALLEST} pixels a side")
+    tensors = weights.read(weights.files(settings.name)[0])[0]
+    if settings.objective == "perceptual":  # what it paints was coded with the encoder's network
+        tensors |= weights.companions(settings.name, weights.identify(tensors)).get("analysis", {})
+    tasks = [kind(tensors, **settings.options) for _ in range(2)]
+    return tasks, *packs.hold_out(packs.load(settings.data))
 
 
 def write(trained: TrainingTask, name: str, kind: str, folder: Path, notes: dict[str, str]) -> Path:

@@ -14,7 +14,6 @@ a little larger and smaller: the secants of integers and bits are the derivative
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +36,7 @@ from tessera.models.wavelet.family import WaveletFamily
 from tessera.models.wavelet.model import WaveletModel
 from tessera.models.wavelet.task_gains import NAME, TaskGains
 from tessera.tools.measuring import bdrate, perception
+from tessera.tools.training.settings import TrainingSettings
 
 RESULT = "task.safetensors"  # in the run's folder
 HELD_OUT = 30  # every so manieth training picture is for validation
@@ -170,21 +170,20 @@ class TaskTuning(TrainingTask):
         return F.log_softmax(self.teacher(perception.scaled(pixels.clamp(0, 255))), 1)
 
 
-def prepare(args: argparse.Namespace, options: dict[str, float]
-            ) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:  # fmt: skip
+def prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:
     """The task and its averaged copy, pictures to train on and held-out ones; trains the teacher if there is none."""
-    if args.name != "wavelet" or len(args.data) != 1:
+    if settings.name != "wavelet" or len(settings.data) != 1:
         raise ParameterError("--objective task is for the family wavelet, with one tar file train/CLASS/NAME as --data")
-    if options.keys() - {"weight"}:
+    if settings.options.keys() - {"weight"}:
         raise ParameterError("--objective task has one option, -o weight=X of the divergence")
-    shown = perception.read_set(Path(args.data[0]), "train")
+    shown = perception.read_set(Path(settings.data[0]), "train")
     pixels = torch.from_numpy(shown.pixels).permute(0, 3, 1, 2).contiguous()
     training = [picture for i, picture in enumerate(pixels) if i % HELD_OUT]
     validation = list(pixels[::HELD_OUT])
-    teacher = _teacher(shown, Path(args.out) / "teacher.safetensors", args.epochs)
-    family = weights.load("wavelet", device=args.device)[0]
+    teacher = _teacher(shown, settings.out / "teacher.safetensors", settings.epochs)
+    family = weights.load("wavelet", device=settings.device)[0]
     assert isinstance(family, WaveletFamily)
-    tasks = [TaskTuning(family.model, teacher, **options).to(args.device) for _ in range(2)]
+    tasks = [TaskTuning(family.model, teacher, **settings.options).to(settings.device) for _ in range(2)]
     plain = tasks[0].curve(validation)
     for task in tasks:
         task.plain = plain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -20,6 +19,8 @@ from tessera.models.base.task import TrainingTask
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.registry import task
 from tessera.tools.training import companions, distillation
+from tessera.tools.training.provenance import provenance
+from tessera.tools.training.settings import TrainingSettings
 from tessera.tools.training.validation import Validation
 
 QUALITIES = (600, 1600, 2600, 3600, 4600, 5600)  # validation, integer qualities of 1/64
@@ -33,45 +34,62 @@ def join_group() -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
-def _options(args: argparse.Namespace) -> dict[str, float]:
-    """Of the model: sizes; of `--objective task`: what `distillation` says."""
-    kind: type[float] = float if args.objective == "task" else int
-    return {key: kind(value) for key, value in (pair.split("=", 1) for pair in args.options)}
+def train(settings: TrainingSettings) -> Path | None:
+    """Train from end to end; in a process that torchrun started, one of several.
+
+    The run's folder holds checkpoint.pt, validation.jsonl and TensorBoard's logs.
+
+    Returns:
+        The weights file that the run made beside them; None for objective "pixels", which `tessera export` makes a file
+        of, and in every process but the first.
+
+    Raises:
+        ParameterError: the objective does not suit the family, the options or the data.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    trainer = Trainer(settings, *join_group())
+    trainer.train()
+    if trainer.rank or settings.objective == "pixels":
+        return None
+    notes = provenance(trainer.state(), settings.out)
+    if settings.objective == "task":
+        notes = {**notes, "batch": f"{settings.batch} whole pictures"}
+        return distillation.write(trainer.average, settings.out, notes)
+    return companions.write(trainer.average, settings.name, settings.objective, settings.out, notes)
 
 
-def _prepare(args: argparse.Namespace, options: dict[str, float]
-             ) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:  # fmt: skip
+def _prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:
     """The task twice, the second for the average, the samples to train on and the held-out ones."""
-    if args.objective == "task":
-        return distillation.prepare(args, options)
-    if args.objective in companions.KINDS:
-        return companions.prepare(args, options)
-    tasks = [task(args.name, **options) for _ in range(2)]
-    return tasks, *packs.hold_out(packs.load(args.data))
+    if settings.objective == "task":
+        return distillation.prepare(settings)
+    if settings.objective in companions.KINDS:
+        return companions.prepare(settings)
+    tasks = [task(settings.name, **settings.options) for _ in range(2)]
+    return tasks, *packs.hold_out(packs.load(settings.data))
 
 
 class Trainer:
     """Model, averaged copy, data and clock of one run."""
 
-    def __init__(self, args: argparse.Namespace, rank: int, world: int) -> None:
-        self.args, self.rank, self.world = args, rank, world
-        self.out = Path(args.out)
+    def __init__(self, settings: TrainingSettings, rank: int, world: int) -> None:
+        self.settings, self.rank, self.world = settings, rank, world
+        self.out = settings.out
         self.out.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(args.seed)
-        self.options = _options(args)
-        tasks, self.training, self.validation = _prepare(args, self.options)
-        self.task, self.average = (one.to(args.device) for one in tasks)
-        self.generator = torch.Generator().manual_seed(args.seed * world + rank)
-        self.batches = self.task.batches(self.training, args.batch, self.generator) or packs.crops(
-            self.training, args.batch, args.crop, self.generator
+        torch.manual_seed(settings.seed)
+        tasks, self.training, self.validation = _prepare(settings)
+        self.task, self.average = (one.to(settings.device) for one in tasks)
+        self.generator = torch.Generator().manual_seed(settings.seed * world + rank)
+        self.batches = self.task.batches(self.training, settings.batch, self.generator) or packs.crops(
+            self.training, settings.batch, settings.crop, self.generator
         )
         self.task.initialise(self.training[::25])
         self.optimiser = MuonAdam(self.task.groups())
         self.step, self.spent, self.skipped = 0, 0.0, 0
         self.checker: Any = None  # made at the first validation, with the peers' curves
-        if args.init:
-            self.task.restore(weights.read(Path(args.init))[0])
-        if args.resume and (self.out / "checkpoint.pt").exists():
+        if settings.init:
+            self.task.restore(weights.read(settings.init)[0])
+        if settings.resume and (self.out / "checkpoint.pt").exists():
             self.load()
         else:
             self.average.load_state_dict(self.task.state_dict())
@@ -87,28 +105,28 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
         return {
-            "name": self.args.name,
-            "objective": self.args.objective,
-            "options": self.options,
+            "name": self.settings.name,
+            "objective": self.settings.objective,
+            "options": dict(self.settings.options),
             "task": self.task.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "spent": self.spent,
-            "seed": self.args.seed,
-            "batch": self.args.batch,
-            "crop": self.args.crop,
-            "data": [Path(p).name for p in self.args.data],
-            "device": self.args.device,
+            "seed": self.settings.seed,
+            "batch": self.settings.batch,
+            "crop": self.settings.crop,
+            "data": [Path(pack).name for pack in self.settings.data],
+            "device": self.settings.device,
         }
 
     def load(self) -> None:
-        state = torch.load(self.out / "checkpoint.pt", map_location=self.args.device, weights_only=True)
+        state = torch.load(self.out / "checkpoint.pt", map_location=self.settings.device, weights_only=True)
         self.task.load_state_dict(state["task"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.spent = state["step"], state["spent"]
-        self.generator.manual_seed(self.args.seed * self.world + self.rank + 7919 * self.step)
+        self.generator.manual_seed(self.settings.seed * self.world + self.rank + 7919 * self.step)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -116,7 +134,7 @@ class Trainer:
         from torch.utils.tensorboard import SummaryWriter
 
         log = SummaryWriter(str(self.out)) if self.rank == 0 else None
-        total, began = self.args.minutes * 60.0, time.monotonic() - self.spent
+        total, began = self.settings.minutes * 60.0, time.monotonic() - self.spent
         checked = saved = began
         progress = 0.0
         while progress < 1.0:
@@ -131,7 +149,7 @@ class Trainer:
             if now - saved > 180:
                 self.save()
                 saved = now
-            if log and now - checked > self.args.validate * 60 and progress < 0.97:
+            if log and now - checked > self.settings.validate * 60 and progress < 0.97:
                 self.validate(log)
                 checked = time.monotonic()
         self.save()
@@ -149,9 +167,9 @@ class Trainer:
 
     def one_step(self, progress: float) -> dict[str, float]:
         warm = min(1.0, (self.step + 1) / 100)
-        self.optimiser.schedule(self.args.lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        self.optimiser.schedule(self.settings.lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
         batch = next(self.batches)
-        batch = batch.to(self.args.device) if isinstance(batch, torch.Tensor) else batch
+        batch = batch.to(self.settings.device) if isinstance(batch, torch.Tensor) else batch
         self.optimiser.zero_grad(set_to_none=True)
         loss, scalars = self.task.loss(batch, self.generator)
         loss.backward()
@@ -187,7 +205,7 @@ class Trainer:
         scalars: dict[str, Any] | None = self.average.examine(self.validation)
         if scalars is None:
             self.checker = self.checker or Validation(self.validation, QUALITIES)
-            report = self.checker.measure(self.average.rate_distortion, self.args.device)
+            report = self.checker.measure(self.average.rate_distortion, self.settings.device)
             log.add_image("validation/reconstruction", report.sample, self.step)
             scalars = {**report.scalars, "curve": report.curve}
         for key, value in scalars.items():

@@ -18,7 +18,7 @@ from tessera.tools.measuring.bdrate import BdRate
 from tessera.tools.measuring.rows import Row
 from tessera.tools.peers.pictures import PEERS
 from tessera.tools.report import slider
-from tessera.tools.studies.rate.curves import Study
+from tessera.tools.studies.rate.rows import Study
 from tessera.tools.studies.rate.study import write
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -6,6 +6,7 @@ import csv
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from tessera.tools.peers.peer import PicturePeer
 from tessera.tools.peers.pictures import picture_peer
 from tessera.tools.studies.machine import measure as machine
 from tessera.tools.studies.machine.page import at_rate
+from tessera.tools.studies.machine.rows import MachineRow
+from tessera.tools.studies.machine.settings import MachineSettings
 
 SIDE = 32
 
@@ -114,11 +117,15 @@ def test_only_what_is_new_is_measured(
 
 
 def test_only_some_settings_are_learned_from() -> None:
-    asked = machine.Asked(Path("set.tar"), 0, 6, True, True, (10.0,))
-    assert asked.of("jpeg", 10).retrain and not asked.of("jpeg", 30).retrain and not asked.of("jpeg", 10).latents
-    assert asked.of("wavelet@task=x", 30).latents
-    everywhere = machine.Asked(Path("set.tar"), 0, 6, True, False)
-    assert everywhere.of("wavelet", 30).retrain and not everywhere.of("wavelet", 30).latents
+    def jobs(**more: Any) -> dict[tuple[str, float], tuple[bool, bool]]:
+        settings = MachineSettings(codecs=("jpeg", "wavelet"), qualities=(10, 30), **more)
+        found = machine.jobs_of(settings, Path("set.tar"), "digest", Path("model"))
+        return {(job.codec, job.setting): (job.retrain, job.latents) for job in found}
+
+    some = jobs(latents=True, retrain_at=(10.0,))
+    assert some["jpeg", 10] == (True, False) and some["jpeg", 30] == (False, False)
+    assert some["wavelet", 10] == (True, True) and some["wavelet", 30] == (False, True)
+    assert jobs(retrain=True)["wavelet", 30] == (True, False) and jobs()["wavelet", 30] == (False, False)
 
 
 def test_a_codec_that_fails_does_not_lose_the_run(
@@ -126,7 +133,7 @@ def test_a_codec_that_fails_does_not_lose_the_run(
 ) -> None:
     whole = machine.measure_set
 
-    def failing(job: machine.MachineJob, codec: PicturePeer) -> machine.MachineRow:
+    def failing(job: machine.MachineJob, codec: PicturePeer) -> MachineRow:
         if codec.name == "webp" or job.setting == 2:
             raise ValueError("no luck <today>")
         return whole(job, codec)

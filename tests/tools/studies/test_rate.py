@@ -28,7 +28,8 @@ from tessera.tools.peers.pictures import PEERS, picture_peer
 from tessera.tools.report import slider
 from tessera.tools.studies.rate import measure as rate
 from tessera.tools.studies.rate import scenes
-from tessera.tools.studies.rate.curves import Study, comparable, published, read_curves
+from tessera.tools.studies.rate.curves import published, read_curves
+from tessera.tools.studies.rate.rows import Study, comparable
 from tessera.tools.studies.rate.study import check_references, write
 
 CONTEXT = jobs.Context("images", (20.0, 60.0))
@@ -281,7 +282,7 @@ def test_a_codec_that_fails_in_the_slider_leaves_a_note(pictures: Path, monkeypa
 _WORK = """
 import sys, time
 from pathlib import Path
-from tessera.tools.evaluation.jobs import run
+from tessera.tools.measuring.workers import run
 
 def work(file):
     for _ in range(2400):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import tessera
+from tessera.codec.errors import ParameterError
 from tessera.data import shapes
 from tessera.tools.cli import main
 from tessera.tools.studies.retrieval.measure import (
@@ -23,6 +24,8 @@ from tessera.tools.studies.retrieval.measure import (
     some_frames,
     train,
 )
+from tessera.tools.studies.retrieval.settings import RetrievalSettings
+from tessera.tools.studies.retrieval.study import evaluate
 
 
 def test_descriptions_are_in_the_order_of_appearance() -> None:
@@ -89,4 +92,5 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [(row["frames"], row["way"]) for row in rows[:2]] == [(1, "clips by words"), (1, "words by clips")]
     assert all(row["clips"] == 12 and row["r1"] <= row["r5"] <= row["r10"] <= 1 for row in rows)
     assert {path.name for path in tmp_path.iterdir()} == {"retrieval.csv", "recall.png", "index.html"}
-    assert main([*command[:2], "x.png", *command[2:]]) == 2 and "takes no PATH" in capsys.readouterr().err
+    with pytest.raises(ParameterError, match="takes no PATH"):
+        evaluate(RetrievalSettings(), [Path("x.png")], tmp_path)

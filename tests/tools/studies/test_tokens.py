@@ -22,7 +22,7 @@ from tessera.models.tokens import list_methods
 from tessera.models.tokens.modules.projector import Projector
 from tessera.tools.bench import tokens as bench
 from tessera.tools.cli import main
-from tessera.tools.measuring import reader as reading
+from tessera.tools.measuring import answering
 from tessera.tools.studies.latents import classifier
 from tessera.tools.studies.latents import rows as latents_rows
 from tessera.tools.studies.latents import sources as tokens_sources
@@ -32,31 +32,31 @@ from tessera.tools.studies.tokens import measure as tokens
 
 
 @pytest.fixture(scope="module")
-def reader() -> reading.Reader:
+def reader() -> answering.AnsweringModel:
     torch.manual_seed(0)
-    return reading.Reader(6, 32, 2).eval()
+    return answering.AnsweringModel(6, 32, 2).eval()
 
 
-def batch(tokens: int = 5, questions: int = 3) -> reading.Batch:
+def batch(tokens: int = 5, questions: int = 3) -> answering.Batch:
     generator = torch.Generator().manual_seed(tokens)
-    return reading.Batch(
+    return answering.Batch(
         torch.randn(2, tokens, 6, generator=generator),
         torch.rand(2, tokens, 3, generator=generator) * 5,
         torch.ones(2, tokens),
-        torch.randint(len(reading.WORDS), (2, questions, reading.QUESTION), generator=generator),
+        torch.randint(len(answering.WORDS), (2, questions, answering.QUESTION), generator=generator),
         torch.zeros(2, questions, dtype=torch.int64),
     )
 
 
 @torch.inference_mode()
-def test_a_question_does_not_hear_the_others(reader: reading.Reader) -> None:
+def test_a_question_does_not_hear_the_others(reader: answering.AnsweringModel) -> None:
     given = batch()
     alone = reader(replace(given, words=given.words[:, 1:2]))
     torch.testing.assert_close(reader(given)[:, 1:2], alone)
 
 
 @torch.inference_mode()
-def test_padding_changes_nothing(reader: reading.Reader) -> None:
+def test_padding_changes_nothing(reader: answering.AnsweringModel) -> None:
     given = batch()
     x, pos = (torch.cat([part, torch.full_like(part[:, :2], 7.0)], 1) for part in (given.x, given.pos))
     longer = replace(given, x=x, pos=pos, size=torch.cat([given.size, torch.zeros(2, 2)], 1))
@@ -64,7 +64,7 @@ def test_padding_changes_nothing(reader: reading.Reader) -> None:
 
 
 @torch.inference_mode()
-def test_a_token_of_size_two_is_two_equal_tokens(reader: reading.Reader) -> None:
+def test_a_token_of_size_two_is_two_equal_tokens(reader: answering.AnsweringModel) -> None:
     given = batch()
     double = replace(given, size=given.size + torch.eye(5)[0])
     twice = replace(given, **{name: torch.cat([getattr(given, name), getattr(given, name)[:, :1]], 1)
@@ -73,7 +73,7 @@ def test_a_token_of_size_two_is_two_equal_tokens(reader: reading.Reader) -> None
 
 
 @torch.inference_mode()
-def test_attention_received_sums_to_one(reader: reading.Reader) -> None:
+def test_attention_received_sums_to_one(reader: answering.AnsweringModel) -> None:
     given = batch()
     found = reader.attention(given.x[0], given.pos[0])
     assert found.shape == (2, 2, 5)
@@ -81,9 +81,9 @@ def test_attention_received_sums_to_one(reader: reading.Reader) -> None:
 
 
 @torch.inference_mode()
-def test_the_reader_and_its_projector_come_back_from_files(reader: reading.Reader, tmp_path: Path) -> None:
-    reading.save(reader, tmp_path)
-    again = reading.load(tmp_path / "reader.safetensors")
+def test_the_reader_and_its_projector_come_back_from_files(reader: answering.AnsweringModel, tmp_path: Path) -> None:
+    answering.save(reader, tmp_path)
+    again = answering.load(tmp_path / "reader.safetensors")
     torch.testing.assert_close(again(batch()), reader(batch()))
     projector = Projector.load(tmp_path / "projector.safetensors")
     torch.testing.assert_close(projector(batch().x), reader.projector(batch().x))
@@ -95,13 +95,13 @@ def test_the_reader_learns_and_repeats_itself() -> None:
     answers = torch.randint(4, (256, 1), generator=generator)
     x = torch.randn(256, 6, 4, generator=generator) * 0.1
     x[:, :, 0] += answers
-    asked = [reading.encode_questions([shapes.Question("count", ("red",), str(int(a)))]) for a in answers]
-    words, right = reading.padded(asked)
-    lessons = reading.Lessons(x.half(), torch.rand(6, 3, generator=generator), words, right)
-    first, again = (reading.train(lessons, epochs=15, batch=16, thin=0.2, width=16, layers=1) for _ in range(2))
+    asked = [answering.encode_questions([shapes.Question("count", ("red",), str(int(a)))]) for a in answers]
+    words, right = answering.padded(asked)
+    lessons = answering.Lessons(x.half(), torch.rand(6, 3, generator=generator), words, right)
+    first, again = (answering.train(lessons, epochs=15, batch=16, thin=0.2, width=16, layers=1) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
-    given = reading.Batch(x, lessons.pos.expand(256, -1, -1), torch.ones(256, 6), words, right)
-    assert float(reading.answer(first, given).float().mean()) > 0.9
+    given = answering.Batch(x, lessons.pos.expand(256, -1, -1), torch.ones(256, 6), words, right)
+    assert float(answering.answer(first, given).float().mean()) > 0.9
 
 
 # -- every method at one budget ----------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_the_report_is_there_and_the_model_is_kept(report: Path, capsys: pytest.
 def test_pairs_know_their_spread() -> None:
     """Ten clips of two questions: bits right in all, random in the first of each."""
     asked = torch.zeros(2, 3, dtype=torch.int64)
-    sample = tokens.Sample(None, asked, torch.zeros(2), [])  # type: ignore[arg-type]
+    sample = tokens.QuestionedClip(None, asked, torch.zeros(2), [])  # type: ignore[arg-type]
     ours, theirs = torch.ones(20, dtype=torch.bool), torch.tensor([True, False] * 10)
     (pair,) = tokens.compare({("bits", 0.5): ours, ("random", 0.5): theirs}, [sample] * 10)
     assert pair.difference == 0.5 and pair.low == pair.high == 0.5, "every clip says the same"
@@ -268,10 +268,22 @@ def test_row_68_latents_beside_pixels_of_as_many_values(tmp_path: Path, capsys: 
     assert (out / "latents.png").exists() and "rgb:24" in (out / "index.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("words", [["latents"], ["tokens", "set.tar"], ["images"]])
-def test_paths_are_asked_for(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", *words, "--out", str(tmp_path)]) == 2
-    assert "PATH" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["latents"], "required: SET.tar"),
+        (["images"], "required: PATH"),
+        (["tokens", "set.tar"], "unrecognized arguments: set.tar"),
+        (["tokens", "--codecs", "wavelet,vqgan"], "'wavelet,vqgan': give one, not 2"),
+        (["latents", "set.tar", "--codecs", "jpeg"], "unrecognized arguments: --codecs jpeg"),
+    ],
+)
+def test_a_study_has_its_own_arguments_alone(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", *words, "--out", str(tmp_path)])
+    assert message in capsys.readouterr().err
 
 
 # -- speed -------------------------------------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from PIL import Image
 
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
+from tessera.codec.errors import ParameterError
 from tessera.data import packs, procedural
 from tessera.models.base.family import GroupSpec
 from tessera.models.networks.optim import HALF_FROM, MuonAdam, orthogonalise
@@ -24,7 +25,7 @@ from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT
 from tessera.models.registry import build, task
 from tessera.models.wavelet.family import WaveletFamily
 from tessera.tools import cli
-from tessera.tools.commands import train
+from tessera.tools.training.settings import TrainingSettings
 from tessera.tools.training.trainer import Trainer
 
 from ...support.small_wavelet import small_weights
@@ -49,10 +50,9 @@ def words(pack: Path, out: Path, *more: str) -> list[str]:
     return ["train", "wavelet", "--data", str(pack), "--out", str(out), "--minutes", "0.05", *small, *more]
 
 
-def arguments(pack: Path, out: Path) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    train.configure(parser)
-    return parser.parse_args(words(pack, out)[1:])
+def settings(pack: Path, out: Path) -> TrainingSettings:
+    small = {"width": 16, "blocks": 1, "hidden": 16}
+    return TrainingSettings(name="wavelet", data=(pack,), out=out, minutes=0.05, options=small, batch=2, crop=64)
 
 
 def test_pack_is_read_whole_and_split(pack: Path) -> None:
@@ -114,8 +114,20 @@ def test_loss_is_deterministic_and_falls() -> None:
     assert first[-1] < first[0] - 0.1
 
 
+def test_settings_are_checked_at_once(pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong, message in (
+        ({"objective": "sound"}, "objective 'sound': there are pixels, task"),
+        ({"batch": 0}, "batch 0: at least 1"),
+        ({"minutes": 0.0}, "minutes 0: more than 0"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            replace(settings(pack, tmp_path), **wrong)
+    assert cli.main(words(pack, tmp_path, "-o", "width=1.5")) == 2
+    assert "-o width=1.5: give KEY=VALUE, VALUE a whole number" in capsys.readouterr().err
+
+
 def test_a_step_that_is_not_finite_changes_nothing(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = Trainer(arguments(pack, tmp_path), 0, 1)
+    trainer = Trainer(settings(pack, tmp_path), 0, 1)
 
     def broken(pixels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         loss, scalars = task_type.loss(trainer.task, pixels, generator)
@@ -157,10 +169,7 @@ def test_training_goes_on_from_the_shipped_weights(pack: Path, tmp_path: Path) -
     """Restored weights export to the same prior and decoder, and code as well before any further step."""
     path = weights.FOLDER / "wavelet.safetensors"
     tensors, _ = weights.read(path)
-    args = argparse.ArgumentParser()
-    train.configure(args)
-    given = ["wavelet", "--data", str(pack), "--out", str(tmp_path), "--init", str(path)]
-    trainer = Trainer(args.parse_args(given), 0, 1)
+    trainer = Trainer(TrainingSettings(name="wavelet", data=(pack,), out=tmp_path, init=path), 0, 1)
     picture = torch.from_numpy(procedural.picture(128, 160)).permute(2, 0, 1)[None].float()
     rate, back = trainer.average.rate_distortion(picture, 3200)
     frames = picture[0].permute(1, 2, 0).to(torch.uint8)[None]

@@ -14,7 +14,7 @@ from tessera.tools.measuring import pictures
 from tessera.tools.measuring.job import Context, subject
 from tessera.tools.peers.peer import PicturePeer
 from tessera.tools.report.sheet import BACKGROUND, FAINT, GAP, INK, MARGIN
-from tessera.tools.studies.extreme.measure import PICTURES, ExtremeRow
+from tessera.tools.studies.extreme.rows import PICTURES, ExtremeRow
 
 COUNT = 6  # pictures
 WIDTH, HEIGHT = 384, 288  # of a crop, pixels

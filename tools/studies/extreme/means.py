@@ -1,68 +1,13 @@
-"""Means of what `tessera evaluate extreme` measures, and the whole of a report's figures."""
+"""Means of what `tessera evaluate extreme` measures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import fmean, median
 
 from tessera.tools.measuring import metrics
-from tessera.tools.measuring.job import Failure
-from tessera.tools.studies.extreme.measure import KINDS, ExtremeRow
-from tessera.tools.studies.extreme.restoration import RestorationRow, UsageRow
-
-
-@dataclass(frozen=True)
-class ExtremeMean:
-    """Means over the sources of one kind, at a target or (target 0) at a setting of the ladder.
-
-    setting   at a target, the median
-    lacking   sources on which the codec cannot go as low as the target, of `sources`
-    """
-
-    kind: str
-    target: float
-    codec: str
-    setting: str
-    sources: int
-    lacking: int
-    bytes: float
-    bpp: float
-    psnr: float
-    msssim: float | None
-    msssim_db: float | None
-    lpips: float | None
-    distance: float
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class RestorationMean:
-    """Means over the pictures."""
-
-    lost: float
-    method: str
-    bpp: float
-    psnr: float
-    msssim: float | None
-
-
-@dataclass
-class ExtremeResult:
-    """The figures of a report.
-
-    decode_ms   medians of one picture's decoding on `threads` threads, wall clock
-    """
-
-    clean_accuracy: float
-    means: list[ExtremeMean]
-    restoration: list[RestorationMean]
-    usage: list[UsageRow]
-    picture: str
-    threads: int
-    decode_ms: dict[str, float]
-    failures: list[Failure]
-    notes: list[str]
+from tessera.tools.measuring.mean import mean_of_all
+from tessera.tools.studies.extreme.rows import KINDS, ExtremeMean, ExtremeRow, RestorationMean, RestorationRow
 
 
 def means(rows: Sequence[ExtremeRow]) -> list[ExtremeMean]:
@@ -78,7 +23,7 @@ def means(rows: Sequence[ExtremeRow]) -> list[ExtremeMean]:
 
 def _mean(rows: Sequence[ExtremeRow]) -> ExtremeMean:
     first, name = rows[0], rows[0].setting.partition("=")[0]
-    msssim = _known(row.msssim for row in rows)
+    msssim = mean_of_all(row.msssim for row in rows)
     return ExtremeMean(
         kind=first.kind,
         target=first.target,
@@ -91,9 +36,9 @@ def _mean(rows: Sequence[ExtremeRow]) -> ExtremeMean:
         psnr=fmean(row.psnr for row in rows),
         msssim=msssim,
         msssim_db=None if msssim is None else metrics.ms_ssim_db(msssim),
-        lpips=_known(row.lpips for row in rows),
+        lpips=mean_of_all(row.lpips for row in rows),
         distance=fmean(row.distance for row in rows),
-        accuracy=_known(row.accuracy for row in rows),
+        accuracy=mean_of_all(row.accuracy for row in rows),
     )
 
 
@@ -104,13 +49,6 @@ def restoration_means(rows: Sequence[RestorationRow]) -> list[RestorationMean]:
         groups.setdefault((row.lost, row.method), []).append(row)
     return [
         RestorationMean(lost, method, fmean(row.bpp for row in group), fmean(row.psnr for row in group),
-                        _known(row.msssim for row in group))
+                        mean_of_all(row.msssim for row in group))
         for (lost, method), group in groups.items()
     ]  # fmt: skip
-
-
-def _known(values: Iterable[float | None]) -> float | None:
-    """The mean, None if any value is."""
-    listed = list(values)
-    known = [value for value in listed if value is not None]
-    return fmean(known) if len(known) == len(listed) else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
@@ -22,18 +22,19 @@ from tessera.codec.errors import ParameterError
 from tessera.codec.media.types import Pixels
 from tessera.tools.measuring import features, metrics, perception
 from tessera.tools.measuring.job import Context, Failure, Job, digest_of, reason, setting_text, subject, version_text
+from tessera.tools.measuring.mean import mean_of_all
 from tessera.tools.measuring.pictures import read
-from tessera.tools.measuring.rows import Measured, RowFile, rewrite
+from tessera.tools.measuring.rows import RowFile, rewrite
 from tessera.tools.measuring.workers import run
 from tessera.tools.options import Progress
 from tessera.tools.peers import families
 from tessera.tools.peers.peer import PicturePeer, parse
+from tessera.tools.studies.extreme.rows import MOSAICS, PICTURES, SINGLES, ExtremeRow, Outcome, Sources
+from tessera.tools.studies.extreme.settings import ExtremeSettings
 from tessera.tools.studies.machine import measure as machine
 
-PICTURES, MOSAICS, SINGLES = KINDS = ("pictures", "mosaics", "singles")
 COLUMNS, ROWS = 10, 4  # of a mosaic
 CLOSE = 0.01  # a size this near is near enough
-SLACK = 1.15  # a codec whose least file is larger than so many targets cannot reach it
 TRIALS = 8  # encodings in search of a size, beside those known
 SAMPLE = 10  # sizes of singles are searched for on every tenth
 LADDERS: dict[str, tuple[float, ...]] = {  # settings that are measured, from the one that makes the smallest files
@@ -47,79 +48,22 @@ FAMILY_LADDER = (0, 5, 10, 20, 30)
 
 
 @dataclass(frozen=True)
-class ExtremeRow(Measured):
+class ExtremeJob(Job):
     """One codec on one source, at a setting of its ladder or at the size nearest to a target.
 
-    sha256      of the source's file, first 12 digits; of parts of a set, with the number of its pictures
-    judge       the set and the epochs that the classifier was trained with
-    target      bits a pixel asked for; 0 on the ladder
-    files       made; `bytes` is their sum, headers included
-    least_bpp   at the setting that makes the smallest files; None on the ladder
-    psnr        mean over the files, as msssim and lpips (None below 161 pixels a side, and where it is not measured)
-    distance    mean over tiles of a picture, pictures of a set; see `features.distances`
-    accuracy    of the classifier, 0..1; None for pictures without labels
+    place      the number of a mosaic
+    labelled   the labelled set;  images  of its test pictures, 0 for all
+    least      the setting that makes the codec's smallest files
+    model      file of the classifier;  judge  the set and the epochs that it was trained with
+    known      (setting, bytes) of this codec on this source
     """
-
-    kind: str
-    source: str
-    sha256: str
-    judge: str
-    target: float
-    files: int
-    bytes: int
-    bpp: float
-    least_bpp: float | None
-    psnr: float
-    msssim: float | None
-    lpips: float | None
-    distance: float
-    accuracy: float | None
-
-    @property
-    def subject(self) -> tuple[object, ...]:
-        return (self.kind, self.source, self.sha256, self.judge, self.target)
-
-    @property
-    def order(self) -> tuple[str, float]:
-        return f"{self.kind} {self.source} {self.target > 0}", self.bpp
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """At a target the setting is found, not asked for."""
-        return (self.codec, self.version, "" if self.target else self.setting, *self.subject)
-
-    @property
-    def lacking(self) -> bool:
-        """The codec cannot make files as small as the target."""
-        return self.least_bpp is not None and self.least_bpp > SLACK * self.target
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What to measure.
-
-    pictures   files without labels;  labelled  a tar file of train/CLASS/NAME and test/CLASS/NAME
-    targets    bits a pixel
-    size       test pictures of the labelled set, 0 for all;  epochs  of training the classifier
-    qualities  the ladder of families; None for `LADDERS`
-    """
-
-    pictures: tuple[Path, ...]
-    labelled: Path
-    targets: tuple[float, ...]
-    size: int = 0
-    epochs: int = perception.EPOCHS
-    qualities: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class ExtremeJob(Job):
-    """`known`: (setting, bytes) of this codec on this source; `place`: the number of a mosaic."""
 
     kind: str
     source: str
     place: int
-    asked: Asked
+    labelled: Path
+    images: int
+    least: float
     model: Path
     judge: str
     target: float = 0.0
@@ -133,19 +77,7 @@ class ExtremeJob(Job):
         return (self.codec, version_text(codec), setting, self.kind, self.source, self.digest, self.judge, self.target)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """clean: the classifier's accuracy on pictures that were not coded; over: test pictures in no mosaic."""
-
-    clean: float
-    model: Path
-    pictures: int
-    over: int
-    rows: list[ExtremeRow]
-    failures: list[Failure]
-
-
-def ladder(codec: str, qualities: tuple[float, ...] | None = None) -> tuple[float, ...]:
+def ladder(codec: str, qualities: tuple[float, ...] = ()) -> tuple[float, ...]:
     """Settings of a codec for low rates; the first makes its smallest files."""
     name = parse(codec)[0]
     if families.known(codec):
@@ -163,70 +95,70 @@ def ladder(codec: str, qualities: tuple[float, ...] | None = None) -> tuple[floa
 # -- everything --------------------------------------------------------------------------------------------------------
 
 
-def measure(context: Context, codecs: Sequence[str], asked: Asked, folder: Path, *, workers: int = 1,
+def measure(settings: ExtremeSettings, sources: Sources, folder: Path, *, workers: int = 1,
             progress: Progress | None = None) -> Outcome:  # fmt: skip
     """A row for each codec, source, and setting of the ladder or target, as results.csv in `folder` keeps them.
 
     What that file or the classifier's holds already is neither measured nor trained again.
     """
-    digest = digest_of(asked.labelled)
-    wanted = machine.Asked(asked.labelled, asked.size, asked.epochs, False, False)
-    model, clean = machine.classifier_of(wanted, digest, folder)
-    jobs = _rungs(context, codecs, asked, model, f"{digest}-{asked.epochs}")
+    digest, path = digest_of(sources.labelled), sources.labelled
+    model, clean = machine.classifier_of(path, digest, settings.images, settings.epochs, folder)
+    jobs = _rungs(settings, sources, model, f"{digest}-{settings.epochs}")
     file = folder / "results.csv"
     with RowFile(file, ExtremeRow) as store:
         rows, failures = _collect(jobs, store, workers, progress)
-        aims = _aims(codecs, asked, jobs, rows)
+        aims = _aims(settings, jobs, rows)
         more, failed = _collect(aims, store, workers, progress)
     latest = {(row.codec, row.subject): row for row in store.rows if row.target}
     rewrite(file, [row for row in store.rows if not row.target] + list(latest.values()), ExtremeRow)
-    test = _test(asked.labelled, asked.size)
+    test = _test(path, settings.images)
     return Outcome(clean, model, len(test.labels), len(test.labels) % COLUMNS, [*rows, *more], [*failures, *failed])
 
 
-def _rungs(context: Context, codecs: Sequence[str], asked: Asked, model: Path, judge: str) -> list[ExtremeJob]:
+def context_of(settings: ExtremeSettings) -> Context:
+    """What all jobs have in common."""
+    return Context("images", (0, 100), settings.device)
+
+
+def _rungs(settings: ExtremeSettings, sources: Sources, model: Path, judge: str) -> list[ExtremeJob]:
     """The ladder of every codec on every picture and mosaic."""
-    side = _test(asked.labelled, asked.size).pixels.shape[1]
-    for path in asked.pictures:
+    labelled, images = sources.labelled, settings.images
+    side = _test(labelled, images).pixels.shape[1]
+    for path in sources.pictures:
         if min(read(path).shape[:2]) < side:
             raise ParameterError(f"{path} is smaller than the labelled pictures, {side}x{side}")
-    part = f"{judge.partition('-')[0]}/{asked.size}"
-    places = [(PICTURES, path.name, path, digest_of(path), 0) for path in asked.pictures]
-    count = len(mosaics(asked.labelled, asked.size))
-    places += [(MOSAICS, f"mosaic{place:02}", asked.labelled, part, place) for place in range(count)]
+    part = f"{judge.partition('-')[0]}/{images}"
+    places = [(PICTURES, path.name, path, digest_of(path), 0) for path in sources.pictures]
+    count = len(mosaics(labelled, images))
+    places += [(MOSAICS, f"mosaic{place:02}", labelled, part, place) for place in range(count)]
+    context = context_of(settings)
+    rungs = {codec: ladder(codec, settings.qualities) for codec in settings.codecs}
     return [
-        ExtremeJob(context, codec, setting, path, digest, kind, source, place, asked, model, judge)
+        ExtremeJob(context, codec, setting, path, digest, kind, source, place, labelled, images, rungs[codec][0],
+                   model, judge)
         for kind, source, path, digest, place in places
-        for codec in codecs
-        for setting in ladder(codec, asked.qualities)
-    ]
+        for codec in settings.codecs
+        for setting in rungs[codec]
+    ]  # fmt: skip
 
 
-def _aims(
-    codecs: Sequence[str], asked: Asked, rungs: Sequence[ExtremeJob], rows: Sequence[ExtremeRow]
-) -> list[ExtremeJob]:
+def _aims(settings: ExtremeSettings, rungs: Sequence[ExtremeJob], rows: Sequence[ExtremeRow]) -> list[ExtremeJob]:
     """Every codec at every target: on the sources of its ladder, which tells where to search, and on all singles."""
     sizes: dict[tuple[str, str, str], list[tuple[float, int]]] = {}
     for row in rows:
         sizes.setdefault((row.codec, row.kind, row.source), []).append((row.value, row.bytes))
-    places = {(job.kind, job.source): job for job in rungs}
+    places: dict[tuple[str, str], dict[str, ExtremeJob]] = {}
+    for job in rungs:
+        places.setdefault((job.kind, job.source), {})[job.codec] = job
     found = []
-    for job in places.values():
-        for codec in codecs:
+    for jobs in places.values():
+        for codec, job in jobs.items():
             known = tuple(sizes.get((codec, job.kind, job.source), ()))
-            found += [_aim(job, codec, target, known) for target in asked.targets]
-    last = next(job for job in places.values() if job.kind == MOSAICS)
-    for codec in codecs:
-        found += [_aim(last, codec, target, (), SINGLES) for target in asked.targets]
+            found += [replace(job, setting=0.0, target=target, known=known) for target in settings.targets]
+    last = next(jobs for (kind, _), jobs in places.items() if kind == MOSAICS)
+    for job in last.values():
+        found += [replace(job, setting=0.0, target=target, kind=SINGLES, source=SINGLES) for target in settings.targets]
     return found
-
-
-def _aim(
-    job: ExtremeJob, codec: str, target: float, known: tuple[tuple[float, int], ...], kind: str = ""
-) -> ExtremeJob:
-    source = kind or job.source
-    return ExtremeJob(job.context, codec, 0.0, job.path, job.digest, kind or job.kind, source, job.place, job.asked,
-                      job.model, job.judge, target, known)  # fmt: skip
 
 
 def _collect(jobs: Sequence[ExtremeJob], store: RowFile[ExtremeRow], workers: int, progress: Progress | None
@@ -275,35 +207,29 @@ def measure_job(job: ExtremeJob) -> ExtremeRow:
         bpp=round(8 * size / area, 6),
         least_bpp=least,
         psnr=round(fmean(metrics.psnr(*pair) for pair in pairs), 5),
-        msssim=_mean([metrics.ms_ssim(*pair) for pair in pairs]),
-        lpips=_mean([metrics.lpips(*pair) for pair in pairs]),
+        msssim=mean_of_all((metrics.ms_ssim(*pair) for pair in pairs), 6),
+        lpips=mean_of_all((metrics.lpips(*pair) for pair in pairs), 6),
         distance=round(distance, 6),
         accuracy=accuracy,
     )
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    """None if any value is."""
-    known = [value for value in values if value is not None]
-    return round(fmean(known), 6) if len(known) == len(values) else None
-
-
 def _judged(job: ExtremeJob, pairs: Sequence[tuple[Pixels, Pixels]]) -> tuple[float, float | None]:
     """Feature distance and accuracy."""
-    model, side = _judge(job.model, job.asked)
+    model, side = _judge(job.model, job.labelled, job.images)
     first, second = (np.concatenate([features.tiles(pair[at], side) for pair in pairs]) for at in (0, 1))
     distance = float(features.distances(model, first, second).mean())
     if job.kind == PICTURES:
         return distance, None
-    labels = _test(job.asked.labelled, job.asked.size).labels
-    shown = labels if job.kind == SINGLES else labels[mosaics(job.asked.labelled, job.asked.size)[job.place]]
+    labels = _test(job.labelled, job.images).labels
+    shown = labels if job.kind == SINGLES else labels[mosaics(job.labelled, job.images)[job.place]]
     return distance, perception.accuracy(model, perception.as_input(second), torch.from_numpy(shown))
 
 
 @lru_cache(maxsize=2)
-def _judge(file: Path, asked: Asked) -> tuple[torch.nn.Sequential, int]:
+def _judge(file: Path, labelled: Path, images: int) -> tuple[torch.nn.Sequential, int]:
     """The classifier and the side of its pictures."""
-    test = _test(asked.labelled, asked.size)
+    test = _test(labelled, images)
     return machine.load_classifier(file, test), test.pixels.shape[1]
 
 
@@ -326,10 +252,10 @@ def sources(job: ExtremeJob) -> list[Pixels]:
     """What is coded, a file each."""
     if job.kind == PICTURES:
         return [_held(job.path, job.digest)]
-    test = _test(job.asked.labelled, job.asked.size)
+    test = _test(job.labelled, job.images)
     if job.kind == SINGLES:
         return list(test.pixels)
-    return [features.mosaic(test.pixels[mosaics(job.asked.labelled, job.asked.size)[job.place]], COLUMNS)]
+    return [features.mosaic(test.pixels[mosaics(job.labelled, job.images)[job.place]], COLUMNS)]
 
 
 @lru_cache(maxsize=2)
@@ -345,7 +271,7 @@ def nearest(codec: PicturePeer, pictures: Sequence[Pixels], job: ExtremeJob) -> 
     """The setting whose files come nearest to the job's target, and the bits a pixel of the smallest files."""
     shown = pictures[::SAMPLE] if job.kind == SINGLES else pictures
     area = sum(pixels[..., 0].size for pixels in shown)
-    settings = choices(codec, ladder(codec.name, job.asked.qualities)[0])
+    settings = choices(codec, job.least)
     places = {setting: place for place, setting in enumerate(settings)}
     known = {places[round(setting, 6)]: size for setting, size in job.known if round(setting, 6) in places}
 

@@ -1,9 +1,7 @@
-"""The page and the text tables of `tessera evaluate extreme`."""
+"""The page and tables of `tessera evaluate extreme`."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,19 @@ from tessera.tools import options
 from tessera.tools.measuring import metrics
 from tessera.tools.peers.peer import Peer
 from tessera.tools.report import parts
-from tessera.tools.studies.extreme.means import ExtremeMean, ExtremeResult, RestorationMean
-from tessera.tools.studies.extreme.measure import KINDS, MOSAICS, PICTURES, SINGLES, Asked, Outcome
-from tessera.tools.studies.extreme.restoration import UsageRow
-from tessera.tools.studies.rate.study import print_failures
+from tessera.tools.studies.extreme.rows import (
+    KINDS,
+    MOSAICS,
+    PICTURES,
+    SINGLES,
+    ExtremeMean,
+    ExtremeResult,
+    Outcome,
+    RestorationMean,
+    Sources,
+    UsageRow,
+)
+from tessera.tools.studies.extreme.settings import ExtremeSettings
 
 _METHOD = (
     "Rate: bytes of the whole file over the pixels. At a target each file is the one nearest to the target's size that "
@@ -38,18 +45,21 @@ _TITLES = {PICTURES: "Pictures", MOSAICS: "Mosaics of labelled pictures", SINGLE
 
 
 def render(
-    asked: Asked,
+    settings: ExtremeSettings,
+    sources: Sources,
     outcome: Outcome,
     peers: Sequence[Peer[Any, Any]],
     result: ExtremeResult,
     drawn: Sequence[tuple[Path, str]],
     sheet: Path,
+    command: str,
 ) -> str:
-    rates = " and ".join(f"{target:g}" for target in asked.targets)
+    """The whole page; `drawn` are plots with what they show, `sheet` is the contact sheet."""
+    rates = " and ".join(f"{target:g}" for target in settings.targets)
     title = f"Pictures at {rates} bits per pixel"
     lead = (
-        f"{options.count(len(asked.pictures), 'picture')}, and {options.count(outcome.pictures, 'test picture')} of "
-        f"{asked.labelled.name}; accuracy on clean pixels {outcome.clean:.1%}. "
+        f"{options.count(len(sources.pictures), 'picture')}, and {options.count(outcome.pictures, 'test picture')} of "
+        f"{sources.labelled.name}; accuracy on clean pixels {outcome.clean:.1%}. "
         f"Codecs: {', '.join(peer.name for peer in peers)}."
     )
     links = [(kind, _TITLES[kind]) for kind in KINDS]
@@ -57,50 +67,56 @@ def render(
     body = [parts.head(title, lead, [*links, ("times", "Decoding"), ("how", "Commands")], result.notes)]
     for kind in KINDS:
         body.append(f"<h2 id={kind}>{_TITLES[kind]}</h2>")
-        body += [f"<p class=note>Target: {target:g} bpp.</p>{_mean_table(result, kind, target)}"
-                 for target in asked.targets]  # fmt: skip
+        body += [f"<p class=note>Target: {target:g} bpp.</p>{parts.table(*mean_table(result, kind, target))}"
+                 for target in settings.targets]  # fmt: skip
     times = [(name, f"{value:.1f}") for name, value in result.decode_ms.items()]
     body += [
         "<h2 id=plots>Curves</h2><div class=plots>",
         *(parts.image(file, text) for file, text in drawn),
-        f"</div><h2 id=crops>Crops at {asked.targets[0]:g} bpp</h2>",
+        f"</div><h2 id=crops>Crops at {settings.targets[0]:g} bpp</h2>",
         f"<div class=plots>{parts.image(sheet, 'crops of pictures')}</div>",
         "<h2 id=lost>Lost indices of vqgan, filled in</h2>",
-        f"<p class=note>A share of the indices of every stage, drawn by seed, is lost; {_rate(result)}</p>",
-        parts.table(_LOST_HEAD, map(_lost_cells, result.restoration)),
+        f"<p class=note>A share of the indices of every stage, drawn by seed, is lost; {lost_rate(result)}</p>",
+        parts.table(*lost_table(result)),
         "<h2 id=usage>Codebooks and prior of vqgan</h2>",
         "<p class=note>All pictures, at the qualities where a stage is the last one and coded in full. Words used: "
         "chosen against their bits, as the encoder does; beside it with the nearest word. Gain of the prior: bits "
         "saved of log2 K. Running use: share of words that training did not leave dead, by the weights file.</p>",
-        parts.table(_USAGE_HEAD, map(_usage_cells, result.usage)),
+        parts.table(*usage_table(result)),
         f"<h2 id=times>Decoding {result.picture}</h2>",
         f"<p class=note>Median of several runs, wall clock, {result.threads} threads of torch.</p>",
         parts.table(("codec", "ms"), times),
         "<h2 id=how>Commands and versions</h2>",
-        parts.commands(shlex.join(["tessera", *sys.argv[1:]]), peers, (), _METHOD),
+        parts.commands(command, peers, (), _METHOD),
         parts.folded("All means", parts.table(_MEAN_HEAD, map(_mean_cells, result.means))),
         parts.failed(result.failures),
     ]
     return parts.document(title, "".join(body))
 
 
-def _mean_table(result: ExtremeResult, kind: str, target: float) -> str:
-    return parts.table(*_filled(_MEAN_HEAD, [_mean_cells(mean) for mean in result.means
-                                             if (mean.kind, mean.target) == (kind, target)]))  # fmt: skip
+def mean_table(result: ExtremeResult, kind: str, target: float) -> tuple[list[str], list[list[str]]]:
+    """One line per codec."""
+    found = [_mean_cells(mean) for mean in result.means if (mean.kind, mean.target) == (kind, target)]
+    return parts.without_empty_columns(_MEAN_HEAD, found)
 
 
-def _filled(head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> tuple[list[str], list[list[str]]]:
-    """The table without the columns that are empty in every row."""
-    kept = [place for place in range(len(head)) if any(row[place] for row in rows)]
-    return [head[place] for place in kept], [[row[place] for place in kept] for row in rows]
+def lost_table(result: ExtremeResult) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """One line for each share of lost indices and way to fill them in."""
+    return _LOST_HEAD, list(map(_lost_cells, result.restoration))
 
 
-def _rate(result: ExtremeResult) -> str:
+def usage_table(result: ExtremeResult) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """One line per stage."""
+    return _USAGE_HEAD, list(map(_usage_cells, result.usage))
+
+
+def lost_rate(result: ExtremeResult) -> str:
     return f"files of {result.restoration[0].bpp:.3f} bpp." if result.restoration else "not measured."
 
 
 def _mean_cells(mean: ExtremeMean) -> tuple[str, ...]:
-    quality = (_number(mean.msssim, 4), _number(mean.msssim_db, 2), f"{mean.psnr:.2f}", _number(mean.lpips, 4))
+    msssim = (parts.number(mean.msssim, 4), parts.number(mean.msssim_db, 2))
+    quality = (*msssim, f"{mean.psnr:.2f}", parts.number(mean.lpips, 4))
     accuracy = "" if mean.accuracy is None else f"{mean.accuracy:.1%}"
     return (mean.codec, mean.setting, f"{mean.bytes:,.0f}", f"{mean.bpp:.4f}", *quality, f"{mean.distance:.4f}",
             accuracy, _said(mean))  # fmt: skip
@@ -116,7 +132,7 @@ def _said(mean: ExtremeMean) -> str:
 
 def _lost_cells(mean: RestorationMean) -> tuple[str, ...]:
     db = None if mean.msssim is None else metrics.ms_ssim_db(mean.msssim)
-    return (f"{mean.lost:.0%}", mean.method, f"{mean.psnr:.2f}", _number(mean.msssim, 4), _number(db, 2))
+    return (f"{mean.lost:.0%}", mean.method, f"{mean.psnr:.2f}", parts.number(mean.msssim, 4), parts.number(db, 2))
 
 
 def _usage_cells(row: UsageRow) -> tuple[str, ...]:
@@ -124,28 +140,3 @@ def _usage_cells(row: UsageRow) -> tuple[str, ...]:
     shares = (f"{row.used:.1%}", f"{row.perplexity:.0f}", f"{row.used_near:.1%}", f"{row.running:.1%}")
     gain = f"{1 - row.bits / row.raw_bits:.1%}"
     return (str(row.full), str(row.stage), f"{row.cells:,}", str(row.depth), f"{row.bits:,.0f}", gain, *shares, *whole)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-# -- as text -----------------------------------------------------------------------------------------------------------
-
-
-def print_tables(result: ExtremeResult) -> None:
-    """Every table as text."""
-    for kind in KINDS:
-        for target in sorted({mean.target for mean in result.means if mean.target}):
-            rows = [_mean_cells(mean) for mean in result.means if (mean.kind, mean.target) == (kind, target)]
-            if rows:
-                print(f"{kind} at {target:g} bpp\n{options.text_table(*_filled(_MEAN_HEAD, rows), left=2)}\n")
-    if result.usage:
-        print(f"lost indices: {_rate(result)}")
-        print(options.text_table(_LOST_HEAD, map(_lost_cells, result.restoration), left=2))
-        print("\n" + options.text_table(_USAGE_HEAD, map(_usage_cells, result.usage), left=2))
-    for name, value in result.decode_ms.items():
-        print(f"decode {result.picture} on {result.threads} threads: {name} {value:.1f} ms")
-    for note in result.notes:
-        print(note)
-    print_failures(result.failures)

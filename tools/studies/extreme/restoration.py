@@ -29,9 +29,10 @@ from tessera.models.vqgan.walk import Reading, walk_frame
 from tessera.tools.measuring import metrics
 from tessera.tools.measuring.job import Context, Failure, Job, digest_of, reason, setting_text, subject, version_text
 from tessera.tools.measuring.pictures import read
-from tessera.tools.measuring.rows import AnyRow, Measured, RowFile, rewrite
+from tessera.tools.measuring.rows import AnyRow, RowFile, rewrite
 from tessera.tools.measuring.workers import run
 from tessera.tools.options import Progress
+from tessera.tools.studies.extreme.rows import RestorationRow, UsageRow
 
 CODEC = "vqgan"
 LOST = (0.05, 0.1, 0.2, 0.4)  # shares of the indices
@@ -41,65 +42,7 @@ Fill = Callable[[Tensor, Tensor], Tensor]  # nodes (h, w), lost (h, w) bool -> n
 
 
 @dataclass(frozen=True)
-class RestorationRow(Measured):
-    """One picture with a share of the indices of each stage lost, filled in by a `method`."""
-
-    source: str
-    sha256: str
-    lost: float
-    method: str
-    bpp: float
-    psnr: float
-    msssim: float | None
-
-    @property
-    def subject(self) -> tuple[object, ...]:
-        return (self.source, self.sha256, self.lost, self.method)
-
-    @property
-    def order(self) -> tuple[str, float]:
-        return f"{self.source} {self.method}", self.lost
-
-
-@dataclass(frozen=True)
-class UsageRow(Measured):
-    """One stage on all pictures, at the quality where stage `full` is the last one and coded in full.
-
-    pictures      a digest of theirs
-    cells, depth  vectors of the stage in all pictures, and bits of an index: log2 of the number of words
-    raw_bits, bits   cells times depth; what the prior made of them
-    payload, files   bytes of symbols and of whole files, all stages, all pictures
-    used          share of the stage's words that some picture uses, chosen against their bits as the encoder does
-    perplexity    2 to the entropy of the words' frequencies
-    used_near     as `used`, where the encoder takes the nearest word whatever it costs
-    running       share of words whose running use in the weights file is not that of a dead one
-    """
-
-    pictures: str
-    full: int
-    stage: int
-    cells: int
-    depth: int
-    raw_bits: float
-    bits: float
-    payload: int
-    files: int
-    used: float
-    perplexity: float
-    used_near: float
-    running: float
-
-    @property
-    def subject(self) -> tuple[object, ...]:
-        return (self.pictures, self.full, self.stage)
-
-    @property
-    def order(self) -> tuple[str, float]:
-        return f"{self.full} {self.stage}", self.bits
-
-
-@dataclass(frozen=True)
-class Coded:
+class CodedPicture:
     """The file of a picture, opened.  nodes, bits: of each stage (1, h, w), (h, w)."""
 
     family: VqganFamily
@@ -110,7 +53,7 @@ class Coded:
     bits: list[Tensor]
 
 
-def coded(pixels: Pixels, quality: float, **options: object) -> Coded:
+def coded(pixels: Pixels, quality: float, **options: object) -> CodedPicture:
     """Encode a picture and read its indices back from the file."""
     data = tessera.encode(pixels, codec=CODEC, quality=quality, **options)  # type: ignore[arg-type]
     with tessera.open(data) as clip:
@@ -120,7 +63,7 @@ def coded(pixels: Pixels, quality: float, **options: object) -> Coded:
     reading = Reading(family.model, DecoderPort(family.tables, group.symbols), family.tables, spec)
     with torch.inference_mode():
         nodes = walk_frame(family.model, spec, None, reading)
-    return Coded(family, spec, len(data), bytes(group.symbols), nodes, reading.bits)
+    return CodedPicture(family, spec, len(data), bytes(group.symbols), nodes, reading.bits)
 
 
 # -- lost indices ------------------------------------------------------------------------------------------------------
@@ -157,7 +100,7 @@ FILLS: dict[str, Fill] = {FREQUENT: most_frequent, NEAREST: nearest_known}
 
 
 @torch.inference_mode()
-def restored(file: Coded, lost: list[Tensor], method: str) -> Pixels:
+def restored(file: CodedPicture, lost: list[Tensor], method: str) -> Pixels:
     """The picture uint8 (H, W, 3) without the lost indices (1, h, w) of every stage.  Some of each must be left."""
     family, spec = file.family, file.spec
     if method == PRIOR:

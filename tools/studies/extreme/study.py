@@ -1,17 +1,15 @@
-"""`tessera evaluate extreme PICTURES... SET.tar`: codecs at a few hundredths of a bit a pixel.
+"""The study of the lowest rates from end to end: a few hundredths of a bit per pixel.
 
-Written to the report's folder: `results.csv` (a row a codec and source), `restoration.csv` and `usage.csv` (of family
-`vqgan`), `summary.csv`, `report.json`, plots, the contact sheet `sheet.png` and `index.html`.  What the first three
-hold already is not measured again.
+Written to the report's folder: `results.csv` (a row for each codec and source), `restoration.csv` and `usage.csv` (of
+family `vqgan`), `summary.csv`, `report.json`, plots, the contact sheet `sheet.png` and `index.html`.  What the first
+three hold already is not measured again.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,91 +20,116 @@ from tessera.codec.errors import CodecError, ParameterError
 from tessera.tools import options
 from tessera.tools.bench.subjects import alternate
 from tessera.tools.measuring import metrics
-from tessera.tools.measuring.job import Context, Failure, subject
+from tessera.tools.measuring.job import Failure, subject
 from tessera.tools.measuring.pictures import find_files, read
+from tessera.tools.measuring.settings import DEFAULT_RUN, Run
 from tessera.tools.peers import families
 from tessera.tools.peers.peer import Peer, PicturePeer, parse
 from tessera.tools.report import plots
-from tessera.tools.studies.extreme import contact, restoration
-from tessera.tools.studies.extreme import measure as extreme
-from tessera.tools.studies.extreme import page as extreme_page
-from tessera.tools.studies.extreme.means import ExtremeMean, ExtremeResult, means, restoration_means
-from tessera.tools.studies.extreme.measure import MOSAICS, PICTURES, SINGLES, Asked, ExtremeRow, Outcome
-from tessera.tools.studies.extreme.page import print_tables
-from tessera.tools.studies.extreme.restoration import RestorationRow, UsageRow
-from tessera.tools.studies.rate.study import write_csv, write_failures
+from tessera.tools.report.tables import print_failures, write_csv, write_failures
+from tessera.tools.studies.extreme import contact, page, restoration
+from tessera.tools.studies.extreme.means import means, restoration_means
+from tessera.tools.studies.extreme.measure import COLUMNS, context_of, ladder, measure
+from tessera.tools.studies.extreme.rows import (
+    KINDS,
+    MOSAICS,
+    PICTURES,
+    SINGLES,
+    ExtremeMean,
+    ExtremeResult,
+    ExtremeRow,
+    Outcome,
+    RestorationRow,
+    Sources,
+    UsageRow,
+)
+from tessera.tools.studies.extreme.settings import ExtremeSettings
 
-CODECS = ("vqgan", "spatiotemporal", "wavelet", "jpeg", "webp", "avif", "jpegxl")
-TARGETS = (0.04, 0.1)  # bpp; the contact sheet is of the first, lost indices are at the last
 DECODED = ("vqgan", "spatiotemporal", "avif")  # whose decoding is timed
 THREADS, RUNS = 2, 7
 _PLOTS = {"msssim_db": "MS-SSIM (dB)", "distance": "feature distance", "accuracy": "accuracy of the classifier (%)"}
 
 
-def evaluate(args: argparse.Namespace) -> ExtremeResult:
-    """Measure what the command line asks for and write the report."""
-    found = find_files(args.paths)
+def evaluate(settings: ExtremeSettings, paths: Sequence[Path], out: Path, run: Run = DEFAULT_RUN) -> ExtremeResult:
+    """Measure codecs at the sizes nearest to the targets, and write the report to `out`.
+
+    Args:
+        paths: pictures or folders of them, and one tar file of pictures train/CLASS/NAME and test/CLASS/NAME.
+        out: folder of the report, made if there is none.
+
+    Raises:
+        ParameterError: a path or a codec that there is not.
+        CodecError: nothing could be measured.
+    """
+    sources = _sources(paths)
+    context = context_of(settings)
+    peers = [
+        dataclasses.replace(subject(context, name), settings=ladder(name, settings.qualities))
+        for name in settings.codecs
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    with options.progress_bar("measuring", quiet=run.quiet) as progress:
+        told: dict[str, Any] = {"workers": run.workers, "progress": progress}
+        outcome = measure(settings, sources, out, **told)
+        lost, used, failed = _indices(settings, sources, outcome.rows, out, told)
+    failures = [*outcome.failures, *failed]
+    write_failures(out, failures)
+    if not outcome.rows:
+        raise CodecError(f"nothing could be measured: {failures[0].reason}")
+    times = _times(settings, sources.pictures[0], outcome.rows)
+    result = ExtremeResult(
+        outcome.clean, means(outcome.rows), restoration_means(lost), used, sources.pictures[0].name, THREADS, times,
+        failures, _notes(outcome),
+    )  # fmt: skip
+    _write(out, settings, sources, outcome, peers, result, run)
+    return result
+
+
+def _sources(paths: Sequence[Path]) -> Sources:
+    found = find_files(paths)
     labelled = [path for path in found if path.suffix == ".tar"]
     pictures = [path for path in found if path.suffix != ".tar"]
     if len(labelled) != 1 or not pictures or len({path.name for path in pictures}) < len(pictures):
         raise ParameterError(
             "evaluate extreme takes pictures of different names, and a tar file of train/CLASS/NAME and test/CLASS/NAME"
         )
-    codecs, targets = args.codecs or list(CODECS), sorted(args.rates or TARGETS)
-    qualities = tuple(sorted(args.qualities)) if args.qualities else None
-    asked = Asked(tuple(pictures), labelled[0], tuple(targets), args.images, args.epochs, qualities)
-    context = Context("images", (0, 100), args.device)
-    peers = [replace(subject(context, name), settings=extreme.ladder(name, qualities)) for name in codecs]
-    with options.progress_bar("measuring", quiet=args.json) as progress:
-        told: dict[str, Any] = {"workers": args.jobs, "progress": progress}
-        outcome = extreme.measure(context, codecs, asked, args.out, **told)
-        lost, used, failed = _indices(context, codecs, asked, outcome.rows, args.out, told)
-    failures = [*outcome.failures, *failed]
-    write_failures(args.out, failures)
-    if not outcome.rows:
-        raise CodecError(f"nothing could be measured: {failures[0].reason}")
-    times = _times(context, codecs, asked, outcome.rows)
-    result = ExtremeResult(
-        outcome.clean, means(outcome.rows), restoration_means(lost), used, pictures[0].name, THREADS, times, failures,
-        _notes(asked, outcome),
-    )  # fmt: skip
-    _write(args.out, asked, outcome, context, peers, result)
-    return result
+    return Sources(tuple(pictures), labelled[0])
 
 
 def _indices(
-    context: Context,
-    codecs: Sequence[str],
-    asked: Asked,
+    settings: ExtremeSettings,
+    sources: Sources,
     rows: Sequence[ExtremeRow],
     folder: Path,
     told: dict[str, Any],
 ) -> tuple[list[RestorationRow], list[UsageRow], list[Failure]]:
     """Lost indices and the use of words, where family `vqgan` is among the codecs."""
-    at = [row for row in rows if (row.kind, row.codec, row.target) == (PICTURES, restoration.CODEC, asked.targets[-1])]
-    if restoration.CODEC not in codecs or not at:
+    wanted = (PICTURES, restoration.CODEC, settings.targets[-1])
+    at = [row for row in rows if (row.kind, row.codec, row.target) == wanted]
+    if restoration.CODEC not in settings.codecs or not at:
         return [], [], []
     quality = round(64 * median(row.value for row in at)) / 64
-    return restoration.measure(context, asked.pictures, quality, folder, **told)
+    return restoration.measure(context_of(settings), sources.pictures, quality, folder, **told)
 
 
-def _notes(asked: Asked, outcome: Outcome) -> list[str]:
+def _notes(outcome: Outcome) -> list[str]:
     notes = [metrics.why_no_lpips()]
     if outcome.over:
-        notes.append(f"{options.count(outcome.over, 'test picture')} in no mosaic: a row takes {extreme.COLUMNS}")
+        notes.append(f"{options.count(outcome.over, 'test picture')} in no mosaic: a row takes {COLUMNS}")
     if any(row.msssim is None for row in outcome.rows if row.kind != SINGLES):
         notes.append(f"MS-SSIM needs {metrics.MS_SSIM_SIDE} pixels a side: some sources have fewer")
     return [note for note in notes if note]
 
 
-def _times(context: Context, codecs: Sequence[str], asked: Asked, rows: Sequence[ExtremeRow]) -> dict[str, float]:
-    """Milliseconds of decoding the first picture at the last target."""
+def _times(settings: ExtremeSettings, picture: Path, rows: Sequence[ExtremeRow]) -> dict[str, float]:
+    """Milliseconds of decoding `picture` at the last target."""
+    context = context_of(settings)
     work: dict[str, Callable[[], Any]] = {}
-    for name in codecs:
-        row = _row(rows, name, asked.pictures[0], asked.targets[-1])
+    for name in settings.codecs:
+        row = _row(rows, name, picture, settings.targets[-1])
         if parse(name)[0] in DECODED and row is not None:
             codec: PicturePeer = subject(context, name)
-            data = codec.encode(read(asked.pictures[0]), row.value)
+            data = codec.encode(read(picture), row.value)
             work[name] = lambda codec=codec, data=data: codec.decode(data)  # type: ignore[misc]
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
@@ -123,11 +146,12 @@ def _row(rows: Sequence[ExtremeRow], codec: str, path: Path, target: float) -> E
 
 def _write(
     folder: Path,
-    asked: Asked,
+    settings: ExtremeSettings,
+    sources: Sources,
     outcome: Outcome,
-    context: Context,
     peers: Sequence[Peer[Any, Any]],
     result: ExtremeResult,
+    run: Run,
 ) -> None:
     """summary.csv, report.json, plots, the contact sheet and the page."""
     write_csv(folder / "summary.csv", ExtremeMean, result.means)
@@ -137,23 +161,23 @@ def _write(
     sheet = folder / "sheet.png"
     names = [peer.name for peer in peers]
     columns = [names[0], *(name for name in names[1:] if parse(name)[0] == "avif")][:2]
-    contact.write(sheet, contact.scenes(context, columns, asked.pictures, outcome.rows, asked.targets[0]))
-    (folder / "index.html").write_text(
-        extreme_page.render(asked, outcome, peers, result, drawn, sheet), encoding="utf-8"
-    )
+    scenes = contact.scenes(context_of(settings), columns, sources.pictures, outcome.rows, settings.targets[0])
+    contact.write(sheet, scenes)
+    text = page.render(settings, sources, outcome, peers, result, drawn, sheet, run.described(settings))
+    (folder / "index.html").write_text(text, encoding="utf-8")
 
 
 def _draw(folder: Path, result: ExtremeResult) -> list[tuple[Path, str]]:
     """Over the rate, on the ladder: pictures, and accuracy on the mosaics."""
     made = []
-    for measure, label in _PLOTS.items():
-        kind, times = (MOSAICS, 100) if measure == "accuracy" else (PICTURES, 1)
+    for metric, label in _PLOTS.items():
+        kind, times = (MOSAICS, 100) if metric == "accuracy" else (PICTURES, 1)
         lines: dict[str, list[tuple[float, float]]] = {}
         for mean in result.means:
-            value = getattr(mean, measure)
+            value = getattr(mean, metric)
             if mean.kind == kind and not mean.target and value is not None:
                 lines.setdefault(mean.codec, []).append((mean.bpp, times * value))
-        file = folder / f"{measure.removesuffix('_db')}.png"
+        file = folder / f"{metric.removesuffix('_db')}.png"
         file.unlink(missing_ok=True)
         if lines:
             ours = [name for name in lines if families.known(name)]
@@ -162,4 +186,19 @@ def _draw(folder: Path, result: ExtremeResult) -> list[tuple[Path, str]]:
     return made
 
 
-__all__ = ["evaluate", "print_tables"]
+def print_tables(result: ExtremeResult) -> None:
+    """Every table as text."""
+    for kind in KINDS:
+        for target in sorted({mean.target for mean in result.means if mean.target}):
+            head, rows = page.mean_table(result, kind, target)
+            if rows:
+                print(f"{kind} at {target:g} bpp\n{options.text_table(head, rows, left=2)}\n")
+    if result.usage:
+        print(f"lost indices: {page.lost_rate(result)}")
+        print(options.text_table(*page.lost_table(result), left=2))
+        print("\n" + options.text_table(*page.usage_table(result), left=2))
+    for name, value in result.decode_ms.items():
+        print(f"decode {result.picture} on {result.threads} threads: {name} {value:.1f} ms")
+    for note in result.notes:
+        print(note)
+    print_failures(result.failures)

@@ -16,7 +16,6 @@ values (Jacobellis et al., 2024); `verdicts` says what comes out here.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,19 +25,12 @@ from tessera.tools.measuring import perception
 from tessera.tools.measuring.rows import RowFile
 from tessera.tools.studies.latents.classifier import accuracy, learn
 from tessera.tools.studies.latents.rows import LatentsRow
+from tessera.tools.studies.latents.settings import LatentsSettings
 from tessera.tools.studies.latents.sources import Known, Material, Source, material
-
-SOURCES = (
-    "latents:wavelet,latents:wavelet:12,latents:spatiotemporal,latents:spatiotemporal:12,"
-    "latents:vqgan:108@100,ids:vqgan@100,rgb,rgb:78,rgb:36,rgb:24"
-)
-
-
-# -- the command -------------------------------------------------------------------------------------------------------
 
 
 @dataclass
-class _Found:
+class KnownRows:
     """What a run knows: the set, rows measured before, files and grids of the source before."""
 
     digest: str
@@ -46,23 +38,23 @@ class _Found:
     before: Known
 
 
-def _rows(origin: Source, train: perception.LabelledSet, test: perception.LabelledSet, args: argparse.Namespace,
-          found: _Found) -> Iterator[LatentsRow]:  # fmt: skip
-    """One row a seed, those that are there already not measured again."""
+def measure(settings: LatentsSettings, origin: Source, train: perception.LabelledSet, test: perception.LabelledSet,
+            found: KnownRows) -> Iterator[LatentsRow]:  # fmt: skip
+    """One row per seed; those that are there already are not measured again."""
     labels, wanted = torch.from_numpy(train.labels), torch.from_numpy(test.labels)
     given: Material | None = None
-    for seed in range(args.seeds):
-        key = (origin.name, origin.version, origin.setting, found.digest, args.epochs, args.side**2, seed)
+    head = (origin.name, origin.version, origin.setting, found.digest, settings.epochs)
+    for seed in range(settings.seeds):
+        key = (*head, settings.side**2, seed)
         known = next((row for row in found.there.rows if row.key == key), None)
         if known is not None:
             yield known
             continue
         if given is None:
-            given = material(origin, train.pixels, test.pixels, args.side, found.before)
+            given = material(origin, train.pixels, test.pixels, settings.side, found.before)
         tokens, channels = given.test.shape[1:]
-        model, rate = learn(given, labels, len(train.classes), epochs=args.epochs, seed=seed)
+        model, rate = learn(given, labels, len(train.classes), epochs=settings.epochs, seed=seed)
         right = accuracy(model, given.test, wanted)
-        row = LatentsRow(origin.name, origin.version, origin.setting, found.digest, args.epochs, seed, tokens, channels,
-                         tokens * channels, given.bytes, right, given.read_rate, rate)  # fmt: skip
+        row = LatentsRow(*head, seed, tokens, channels, tokens * channels, given.bytes, right, given.read_rate, rate)
         found.there.add(row)
         yield row

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from tessera.tools.report import parts, plots
 from tessera.tools.studies.latents.classifier import KEPT, LAYERS, NARROW, WIDTH
-from tessera.tools.studies.latents.rows import means
-
-if TYPE_CHECKING:
-    from tessera.tools.studies.latents.rows import LatentsRow, Verdict
+from tessera.tools.studies.latents.rows import LatentsResult, LatentsRow, Verdict, means
 
 _METHOD = (
     f"Every source gives the same number of tokens a picture. One linear layer to width {WIDTH}, {LAYERS} transformer "
@@ -44,9 +38,9 @@ def verdict_table(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str
     return head, [[v.latents, v.pixels, f"{100 * v.difference:+.1f}", f"{100 * v.error:.1f}", v.says] for v in verdicts]
 
 
-def write(folder: Path, result: dict[str, Any]) -> None:
+def write(folder: Path, result: LatentsResult, command: str) -> None:
     """latents.png, reading.png and index.html."""
-    rows: Sequence[LatentsRow] = result["rows"]
+    rows = result.rows
     known = means(rows)
     pictures = [
         (_draw(folder / "latents.png", "accuracy (%), mean over seeds", rows,
@@ -54,19 +48,19 @@ def write(folder: Path, result: dict[str, Any]) -> None:
         (_draw(folder / "reading.png", "pictures read a CPU second", rows, {row.codec: row.read_rate for row in rows}),
          "pictures read a second over values a picture"),
     ]  # fmt: skip
-    title = f"The same transformer on latents and on pixels: {result['set']}"
+    title = f"The same transformer on latents and on pixels: {result.set}"
     lead = (
-        f"{result['train']} training and {result['test']} test pictures, {result['epochs']} epochs, "
-        f"{result['side'] ** 2} tokens a picture, files of quality {result['quality']:g} where no @ says otherwise."
+        f"{result.train} training and {result.test} test pictures, {result.epochs} epochs, "
+        f"{result.side**2} tokens a picture, files of quality {result.quality:g} where no @ says otherwise."
     )
     links = [("sources", "Sources"), ("claim", "Claim"), ("plots", "Curves"), ("how", "Command")]
     body = [
         parts.head(title, lead, links, []),
         "<h2 id=sources>Accuracy (%) by source</h2>", parts.table(*by_source(rows)),
-        "<h2 id=claim>Latents beside pixels of as many values</h2>", parts.table(*verdict_table(result["verdicts"])),
+        "<h2 id=claim>Latents beside pixels of as many values</h2>", parts.table(*verdict_table(result.verdicts)),
         "<h2 id=plots>Curves</h2><div class=plots>", *(parts.image(*picture) for picture in pictures), "</div>",
         "<h2 id=how>Command and versions</h2>",
-        parts.commands(shlex.join(["tessera", *sys.argv[1:]]), [], [], _METHOD),
+        parts.commands(command, [], [], _METHOD),
     ]  # fmt: skip
     (folder / "index.html").write_text(parts.document(title, "".join(body)), encoding="utf-8")
 

@@ -51,6 +51,20 @@ class Verdict:
     says: str
 
 
+@dataclass(frozen=True)
+class LatentsResult:
+    """The figures of a report.  set: the file's name; train, test: its pictures; the settings; rows and verdicts."""
+
+    set: str
+    train: int
+    test: int
+    epochs: int
+    quality: float
+    side: int
+    rows: list[LatentsRow]
+    verdicts: list[Verdict]
+
+
 def means(rows: Sequence[LatentsRow]) -> dict[str, tuple[float, float]]:
     """Source -> mean accuracy and its standard error over seeds."""
     groups: dict[str, list[float]] = {}

@@ -1,50 +1,65 @@
-"""The study from end to end: sources, trainings, report."""
+"""The study from end to end: sources, trainings, report.
+
+Written to the report's folder: `latents.csv` (a row for each source and seed), two plots and `index.html`.
+"""
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 from tessera.codec.errors import ParameterError
 from tessera.tools import options
 from tessera.tools.measuring import perception
 from tessera.tools.measuring.job import digest_of
 from tessera.tools.measuring.rows import RowFile, rewrite
-from tessera.tools.studies.latents.measure import SOURCES, _Found, _rows
-from tessera.tools.studies.latents.rows import LatentsRow, verdicts
+from tessera.tools.measuring.settings import DEFAULT_RUN, Run
+from tessera.tools.studies.latents import page
+from tessera.tools.studies.latents.measure import KnownRows, measure
+from tessera.tools.studies.latents.rows import LatentsResult, LatentsRow, verdicts
+from tessera.tools.studies.latents.settings import LatentsSettings
 from tessera.tools.studies.latents.sources import Known, source
 
 
-def evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure, write latents.csv, two plots and index.html to `args.out`; return what they hold."""
-    from tessera.tools.studies.latents import page as tokens_study_page
+def evaluate(settings: LatentsSettings, paths: Sequence[Path], out: Path, run: Run = DEFAULT_RUN) -> LatentsResult:
+    """Train one model on every source, and write the report to `out`.
 
-    if len(args.paths) != 1 or not args.paths[0].is_file():
+    Args:
+        paths: one tar file of pictures train/CLASS/NAME and test/CLASS/NAME.
+        out: folder of the report, made if there is none.
+    """
+    if len(paths) != 1 or not paths[0].is_file():
         raise ParameterError("evaluate latents takes one tar file of pictures train/CLASS/NAME and test/CLASS/NAME")
-    quality = args.qualities[0] if args.qualities else 50.0
-    origins = [source(name, quality, args.side) for name in args.sources or SOURCES.split(",")]
-    train, test = (perception.read_set(args.paths[0], split) for split in ("train", "test"))
-    digest = digest_of(args.paths[0])
+    origins = [source(name, settings.quality, settings.side) for name in settings.sources]
+    train, test = (perception.read_set(paths[0], split) for split in ("train", "test"))
+    digest = digest_of(paths[0])
+    out.mkdir(parents=True, exist_ok=True)
     rows: list[LatentsRow] = []
     known = Known()
-    file = args.out / "latents.csv"
-    with options.progress_bar("training", quiet=args.json) as progress, RowFile(file, LatentsRow) as there:
+    file = out / "latents.csv"
+    with options.progress_bar("training", quiet=run.quiet) as progress, RowFile(file, LatentsRow) as there:
         for origin in origins:
-            for row in _rows(origin, train, test, args, _Found(digest, there, known)):
+            for row in measure(settings, origin, train, test, KnownRows(digest, there, known)):
                 rows.append(row)
                 if progress:
-                    progress(len(rows), len(origins) * args.seeds)
+                    progress(len(rows), len(origins) * settings.seeds)
     rewrite(file, there.rows, LatentsRow)
-    result = {"set": args.paths[0].name, "train": len(train.labels), "test": len(test.labels), "epochs": args.epochs,
-              "quality": quality, "side": args.side, "rows": rows, "verdicts": verdicts(rows)}  # fmt: skip
-    tokens_study_page.write(args.out, result)
+    result = LatentsResult(
+        paths[0].name,
+        len(train.labels),
+        len(test.labels),
+        settings.epochs,
+        settings.quality,
+        settings.side,
+        rows,
+        verdicts(rows),
+    )
+    page.write(out, result, run.described(settings))
     return result
 
 
-def print_tables(result: dict[str, Any]) -> None:
+def print_tables(result: LatentsResult) -> None:
     """One line a source, then the verdicts."""
-    from tessera.tools.studies.latents import page as tokens_study_page
-
-    print(options.text_table(*tokens_study_page.by_source(result["rows"])))
+    print(options.text_table(*page.by_source(result.rows)))
     print("\nlatents beside pixels of as many values")
-    print(options.text_table(*tokens_study_page.verdict_table(result["verdicts"]), left=2))
+    print(options.text_table(*page.verdict_table(result.verdicts), left=2))

@@ -19,125 +19,106 @@ from numpy.typing import NDArray
 
 from tessera.tools.measuring import metrics, perception
 from tessera.tools.measuring.job import Context, Failure, Job, digest_of, setting_text, subject, version_text
-from tessera.tools.measuring.rows import Measured, RowFile, rewrite
+from tessera.tools.measuring.mean import mean_of_all
+from tessera.tools.measuring.rows import RowFile, rewrite
 from tessera.tools.measuring.workers import asked_order, collect
 from tessera.tools.options import Progress
 from tessera.tools.peers import families
 from tessera.tools.peers.peer import PicturePeer
+from tessera.tools.studies.machine.rows import MachineRow
+from tessera.tools.studies.machine.settings import MachineSettings
 
 LPIPS_PICTURES = 100  # of the test pictures, spread evenly: it is slow
 
 
 @dataclass(frozen=True)
-class MachineRow(Measured):
-    """Means over the test pictures of one codec and setting.
+class MachineJob(Job):
+    """One codec at one setting on the set at `path`.
 
-    set, size, epochs   the pictures, their number (0: all) and the training that the accuracies depend on
-    ssim_db     -10 log10(1 - SSIM)
-    msssim_db   the same of MS-SSIM; None where the pictures are too small for it
-    lpips       over `LPIPS_PICTURES` of the pictures; None where it is not measured
-    accuracy    0..1, of the classifier trained on clean pixels
-    retrained   of one trained on pictures coded like this; None where that was not asked for
-    latents     of one trained on the latents; None for other codecs and where that was not asked for
-    """
-
-    set: str
-    size: int
-    epochs: int
-    bpp: float
-    psnr: float
-    ssim_db: float
-    msssim_db: float | None
-    lpips: float | None
-    accuracy: float
-    retrained: float | None
-    latents: float | None
-
-    @property
-    def subject(self) -> tuple[object, ...]:
-        return (self.set, self.size, self.epochs)
-
-    @property
-    def order(self) -> tuple[str, float]:
-        return self.set, self.bpp
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What to measure on the set at `path`: train/CLASS/NAME and test/CLASS/NAME in a tar file.
-
-    size        test pictures, 0 for all
-    epochs      of training each classifier
+    images   test pictures, 0 for all;  epochs  of training each classifier
     retrain, latents   also train on coded pictures, on latents
-    retrain_at  settings at which coded pictures are trained on; empty: all
+    model    file of the classifier that was trained on clean pictures
+    known    the row that is there already and lacks what is wanted
     """
 
-    path: Path
-    size: int
+    images: int
     epochs: int
     retrain: bool
     latents: bool
-    retrain_at: tuple[float, ...] = ()
-
-    def of(self, codec: str, setting: float) -> Asked:
-        """The same for one codec at one setting: only families have latents, only some settings are trained on."""
-        retrain = self.retrain and (not self.retrain_at or setting in self.retrain_at)
-        return dataclasses.replace(self, retrain=retrain, latents=self.latents and families.known(codec))
-
-
-@dataclass(frozen=True)
-class MachineJob(Job):
-    """`model` is the file of the clean classifier; `known` the row that is there and lacks what `asked` wants."""
-
-    asked: Asked
     model: Path
-    known: MachineRow | None
+    known: MachineRow | None = None
+
+    @property
+    def lacking(self) -> bool:
+        """Whether there is something to measure."""
+        row = self.known
+        return row is None or (self.retrain and row.retrained is None) or (self.latents and row.latents is None)
 
 
-def measure(context: Context, codecs: Sequence[str], asked: Asked, folder: Path, *, workers: int = 1,
+def measure(settings: MachineSettings, path: Path, folder: Path, *, workers: int = 1,
             progress: Progress | None = None) -> tuple[float, list[MachineRow], list[Failure]]:  # fmt: skip
-    """The accuracy on clean pixels, a row a codec and setting, and what failed.
+    """The accuracy on clean pixels, a row for each codec and setting, and what failed.
 
-    `folder` keeps machine.csv and the classifier: what they hold already is neither measured nor trained again.
+    `path` is a tar file of train/CLASS/NAME and test/CLASS/NAME.  `folder` keeps machine.csv and the classifier: what
+    they hold already is neither measured nor trained again.
     """
-    peers = [subject(context, name) for name in codecs]
-    digest = digest_of(asked.path)
-    model, clean = classifier_of(asked, digest, folder)
+    context = context_of(settings)
+    peers = [subject(context, name) for name in settings.codecs]
+    digest = digest_of(path)
+    model, clean = classifier_of(path, digest, settings.images, settings.epochs, folder)
     rows: list[MachineRow] = []
     jobs: list[MachineJob] = []
     with RowFile(folder / "machine.csv", MachineRow) as store:
         known = {row.key: row for row in store.rows}
-        for peer in peers:
-            for setting in peer.settings:
-                wanted = asked.of(peer.name, setting)
-                key = (peer.name, version_text(peer), setting_text(peer, setting), digest, asked.size, asked.epochs)
-                row = known.get(key)
-                if row is not None and not _lacks(row, wanted):
-                    rows.append(row)
-                else:
-                    jobs.append(MachineJob(context, peer.name, setting, asked.path, digest, wanted, model, row))
+        for job in jobs_of(settings, path, digest, model):
+            codec = subject(context, job.codec)
+            setting = setting_text(codec, job.setting)
+            row = known.get((codec.name, version_text(codec), setting, digest, job.images, job.epochs))
+            job = dataclasses.replace(job, known=row)
+            if row is not None and not job.lacking:
+                rows.append(row)
+            else:
+                jobs.append(job)
         new, failures = collect(jobs, measure_set, store, workers, progress, done=len(rows))
     rewrite(folder / "machine.csv", store.rows, MachineRow)
     order = asked_order(peers)
     return clean, sorted([*rows, *new], key=lambda row: order[row.codec, row.setting]), failures
 
 
-def _lacks(row: MachineRow, asked: Asked) -> bool:
-    return (asked.retrain and row.retrained is None) or (asked.latents and row.latents is None)
+def context_of(settings: MachineSettings) -> Context:
+    """What all jobs have in common."""
+    return Context("images", settings.qualities, settings.device)
 
 
-def classifier_of(asked: Asked, digest: str, folder: Path) -> tuple[Path, float]:
-    """The file of the classifier trained on clean pixels, made if there is none, and its accuracy on clean pixels."""
+def jobs_of(settings: MachineSettings, path: Path, digest: str, model: Path) -> list[MachineJob]:
+    """A job for each codec and setting: only families have latents, only some settings are trained on."""
+    context = context_of(settings)
+    jobs = []
+    for name in settings.codecs:
+        codec = subject(context, name)
+        latents = settings.latents and families.known(codec.name)
+        for at in codec.settings:
+            retrain = settings.retrains(at)
+            jobs.append(MachineJob(context, codec.name, at, path, digest, settings.images, settings.epochs, retrain,
+                                   latents, model))  # fmt: skip
+    return jobs
+
+
+def classifier_of(path: Path, digest: str, images: int, epochs: int, folder: Path) -> tuple[Path, float]:
+    """The file of the classifier trained on clean pixels, made if there is none, and its accuracy on clean pixels.
+
+    `path` is the set and `digest` its own; `images` of its test pictures are looked at, all for 0.
+    """
     from safetensors.torch import save_file
 
-    file = folder / f"classifier-{digest}-{asked.epochs}.safetensors"
-    test = first_of(perception.read_set(asked.path, "test"), asked.size)
+    file = folder / f"classifier-{digest}-{epochs}.safetensors"
+    test = first_of(perception.read_set(path, "test"), images)
     if file.exists():
         model = load_classifier(file, test)
     else:
-        clean = perception.read_set(asked.path, "train")
+        clean = perception.read_set(path, "train")
         model = perception.train(perception.as_input(clean.pixels), torch.from_numpy(clean.labels), len(clean.classes),
-                                 epochs=asked.epochs)  # fmt: skip
+                                 epochs=epochs)  # fmt: skip
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, file)
     return file, perception.accuracy(model, perception.as_input(test.pixels), torch.from_numpy(test.labels))
 
@@ -161,14 +142,14 @@ def first_of(whole: perception.LabelledSet, size: int) -> perception.LabelledSet
 
 def measure_set(job: MachineJob, codec: PicturePeer) -> MachineRow:
     """Everything about one codec at one setting that `job.known` does not tell."""
-    test = first_of(perception.read_set(job.path, "test"), job.asked.size)
+    test = first_of(perception.read_set(job.path, "test"), job.images)
     files = [codec.encode(pixels, job.setting) for pixels in test.pixels]
     decoded = np.stack([codec.decode(data) for data in files])
     row = job.known or _coded(job, codec, test, files, decoded)
     labels = torch.from_numpy(test.labels)
-    if job.asked.retrain and row.retrained is None:
+    if job.retrain and row.retrained is None:
         row = dataclasses.replace(row, retrained=_retrained(job, codec, decoded, labels))
-    if job.asked.latents and row.latents is None:
+    if job.latents and row.latents is None:
         row = dataclasses.replace(row, latents=_from_latents(job, codec, files, labels))
     return row
 
@@ -177,8 +158,8 @@ def _coded(job: MachineJob, codec: PicturePeer, test: perception.LabelledSet, fi
            decoded: NDArray[np.uint8]) -> MachineRow:  # fmt: skip
     """Rate, quality, and what the classifier of clean pixels sees."""
     pairs = list(zip(test.pixels, decoded, strict=True))
-    msssim = _mean([metrics.ms_ssim(*pair) for pair in pairs])
-    lpips = _mean([metrics.lpips(*pair) for pair in pairs[:: max(1, len(pairs) // LPIPS_PICTURES)]])
+    msssim = mean_of_all([metrics.ms_ssim(*pair) for pair in pairs])
+    lpips = mean_of_all([metrics.lpips(*pair) for pair in pairs[:: max(1, len(pairs) // LPIPS_PICTURES)]])
     model, labels = load_classifier(job.model, test), torch.from_numpy(test.labels)
     accuracy = perception.accuracy(model, perception.as_input(decoded), labels)
     return MachineRow(
@@ -186,8 +167,8 @@ def _coded(job: MachineJob, codec: PicturePeer, test: perception.LabelledSet, fi
         version=version_text(codec),
         setting=setting_text(codec, job.setting),
         set=job.digest,
-        size=job.asked.size,
-        epochs=job.asked.epochs,
+        size=job.images,
+        epochs=job.epochs,
         bpp=round(8 * sum(map(len, files)) / (decoded.size / 3), 6),
         psnr=round(fmean(metrics.psnr(*pair) for pair in pairs), 4),
         ssim_db=round(metrics.ms_ssim_db(_ssim(test.pixels, decoded)), 4),
@@ -197,12 +178,6 @@ def _coded(job: MachineJob, codec: PicturePeer, test: perception.LabelledSet, fi
         retrained=None,
         latents=None,
     )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """None if any value is."""
-    known = [value for value in values if value is not None]
-    return fmean(known) if len(known) == len(values) else None
 
 
 def _ssim(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
@@ -218,7 +193,7 @@ def _retrained(job: MachineJob, codec: PicturePeer, decoded: NDArray[np.uint8], 
     clean = perception.read_set(job.path, "train")
     coded = np.stack([codec.decode(codec.encode(pixels, job.setting)) for pixels in clean.pixels])
     inputs, wanted = perception.as_input(coded), torch.from_numpy(clean.labels)
-    model = perception.train(inputs, wanted, len(clean.classes), epochs=job.asked.epochs)
+    model = perception.train(inputs, wanted, len(clean.classes), epochs=job.epochs)
     return perception.accuracy(model, perception.as_input(decoded), labels)
 
 
@@ -228,7 +203,7 @@ def _from_latents(job: MachineJob, codec: PicturePeer, files: Sequence[bytes], l
     inputs = torch.stack([_latents(codec.encode(pixels, job.setting)) for pixels in clean.pixels])
     scale = inputs.square().mean((0, 2, 3), keepdim=True).sqrt().clamp_min(1e-3)
     wanted = torch.from_numpy(clean.labels)
-    model = perception.train((inputs / scale).clamp_(-8, 8), wanted, len(clean.classes), epochs=job.asked.epochs)
+    model = perception.train((inputs / scale).clamp_(-8, 8), wanted, len(clean.classes), epochs=job.epochs)
     shown = torch.stack([_latents(data) for data in files])
     return perception.accuracy(model, (shown / scale).clamp_(-8, 8), labels)
 

@@ -1,22 +1,14 @@
-"""From rows about classifiers to a report: rank correlations, CSV files, plots and one HTML page."""
+"""The page, plots and tables of `tessera evaluate machine`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tessera.codec.errors import CodecError
-from tessera.tools import options
-from tessera.tools.measuring.job import Failure
-from tessera.tools.measuring.perception import spearman
 from tessera.tools.peers import families
-from tessera.tools.peers.peer import Peer
 from tessera.tools.report import parts, plots
-from tessera.tools.studies.machine.measure import MachineRow
-from tessera.tools.studies.rate.study import print_failures, write_csv, write_failures
+from tessera.tools.studies.machine.rows import Correlation, MachineResult, MachineRow, MachineStudy
 
 RATES = (0.25, 0.5, 1.0, 2.0)  # bpp of the table
 _KINDS = {"accuracy": "", "retrained": ", retrained", "latents": ", latents"}  # of curves: field -> suffix of the name
@@ -27,83 +19,6 @@ _METHOD = (
     "tessera.open(file).latents() reads, no pixels being made. PSNR: mean of the pictures'. SSIM, MS-SSIM: "
     "pytorch-msssim on RGB, in dB -10 log10(1 - mean)."
 )
-
-
-@dataclass
-class MachineStudy:
-    """One evaluation: what was asked for and what was measured.
-
-    clean     accuracy on pictures that were not coded
-    pictures  of the test; chance  the accuracy of guessing
-    notes     lines for the reader, such as why a metric is absent
-    """
-
-    command: str
-    name: str
-    pictures: int
-    chance: float
-    clean: float
-    peers: Sequence[Peer[Any, Any]]
-    rows: Sequence[MachineRow]
-    failures: Sequence[Failure] = ()
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """Spearman's rank correlation of accuracy with the rate and each measure of quality, over `points` rows.
-
-    None where a measure is absent from a row or does not vary.
-    """
-
-    codecs: str
-    points: int
-    bpp: float | None
-    psnr: float | None
-    ssim_db: float | None
-    msssim_db: float | None
-    lpips: float | None
-
-
-@dataclass(frozen=True)
-class MachineResult:
-    """The figures of a report."""
-
-    clean_accuracy: float
-    rows: list[MachineRow]
-    correlations: list[Correlation]
-    failures: list[Failure]
-
-
-def correlations(rows: Sequence[MachineRow]) -> list[Correlation]:
-    """Over all rows, and over each codec's."""
-    groups = {"all": list(rows)}
-    for row in rows:
-        groups.setdefault(row.codec, []).append(row)
-    return [_correlation(name, group) for name, group in groups.items()]
-
-
-def _correlation(name: str, rows: Sequence[MachineRow]) -> Correlation:
-    accuracy = [row.accuracy for row in rows]
-
-    def with_accuracy(measure: str) -> float | None:
-        values = [getattr(row, measure) for row in rows]
-        found = math.nan if None in values else spearman(accuracy, values)
-        return None if math.isnan(found) else round(found, 4)
-
-    return Correlation(name, len(rows), *map(with_accuracy, ("bpp", "psnr", "ssim_db", "msssim_db", "lpips")))
-
-
-def write(folder: Path, study: MachineStudy) -> MachineResult:
-    """Write correlations.csv, the plots and index.html to `folder`.  CodecError where nothing could be measured."""
-    write_failures(folder, study.failures)
-    if not study.rows:
-        raise CodecError(f"nothing could be measured: {study.failures[0].reason}")
-    result = MachineResult(study.clean, list(study.rows), correlations(study.rows), list(study.failures))
-    write_csv(folder / "correlations.csv", Correlation, result.correlations)
-    page = _page(study, result, _draw(folder, study))
-    (folder / "index.html").write_text(page, encoding="utf-8")
-    return result
 
 
 def _curves(rows: Sequence[MachineRow], measure: str = "bpp") -> dict[str, list[tuple[float, float]]]:
@@ -144,6 +59,22 @@ _ROW_HEAD = ("codec", "setting", "bpp", "PSNR", "SSIM dB", "MS-SSIM dB", "LPIPS"
 _RANK_HEAD = ("codecs", "points", "bpp", "PSNR", "SSIM", "MS-SSIM", "LPIPS")
 
 
+def all_rows(rows: Sequence[MachineRow]) -> tuple[list[str], list[list[str]]]:
+    """One line for each codec and setting."""
+    return parts.without_empty_columns(_ROW_HEAD, map(_row_cells, rows))
+
+
+def ranks(correlations: Sequence[Correlation]) -> tuple[list[str], list[list[str]]]:
+    """One line for all codecs together, then one for each."""
+    return parts.without_empty_columns(_RANK_HEAD, map(_rank_cells, correlations))
+
+
+def write(folder: Path, study: MachineStudy, result: MachineResult) -> None:
+    """accuracy.png, accuracy_psnr.png and index.html."""
+    page = _page(study, result, _draw(folder, study))
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
 def _page(study: MachineStudy, result: MachineResult, drawn: Sequence[tuple[Path, str]]) -> str:
     title = f"What a classifier sees in {study.pictures:,} coded pictures"
     lead = (
@@ -161,9 +92,9 @@ def _page(study: MachineStudy, result: MachineResult, drawn: Sequence[tuple[Path
         "<h2 id=ranks>Rank correlation of accuracy</h2>",
         "<p class=note>Spearman's, of the accuracy of the classifier trained on clean pixels with each measure: 1 where"
         " a better figure always means a better accuracy (-1 for LPIPS, where lower is closer).</p>",
-        parts.table(*_filled(_RANK_HEAD, map(_rank_cells, result.correlations))),
+        parts.table(*ranks(result.correlations)),
         f"<h2 id=how>Commands and versions</h2>{parts.commands(study.command, study.peers, (), _METHOD)}",
-        parts.folded("All rows", parts.table(*_filled(_ROW_HEAD, map(_row_cells, study.rows)))),
+        parts.folded("All rows", parts.table(*all_rows(study.rows))),
         parts.failed(study.failures),
     ]
     return parts.document(title, "".join(body))
@@ -183,38 +114,15 @@ def at_rate(points: Sequence[tuple[float, float]], rate: float) -> float | None:
     return None
 
 
-def _filled(head: Sequence[str], rows: Iterable[tuple[str, ...]]) -> tuple[list[str], list[list[str]]]:
-    """The table without the columns that are empty in every row."""
-    listed = list(rows)
-    kept = [place for place in range(len(head)) if any(row[place] for row in listed)]
-    return [head[place] for place in kept], [[row[place] for place in kept] for row in listed]
-
-
 def _percent(value: float | None, whole: float = 1.0) -> str:
     return "" if value is None else f"{value / whole:.1%}"
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
 def _row_cells(row: MachineRow) -> tuple[str, ...]:
-    quality = (f"{row.psnr:.2f}", f"{row.ssim_db:.2f}", _number(row.msssim_db, 2), _number(row.lpips, 4))
+    quality = (f"{row.psnr:.2f}", f"{row.ssim_db:.2f}", parts.number(row.msssim_db, 2), parts.number(row.lpips, 4))
     return (row.codec, row.setting, f"{row.bpp:.3f}", *quality, *(_percent(getattr(row, kind)) for kind in _KINDS))
 
 
 def _rank_cells(entry: Correlation) -> tuple[str, ...]:
     values = (entry.bpp, entry.psnr, entry.ssim_db, entry.msssim_db, entry.lpips)
-    return (entry.codecs, str(entry.points), *(_number(value, 3) for value in values))
-
-
-# -- as text -----------------------------------------------------------------------------------------------------------
-
-
-def print_tables(result: MachineResult) -> None:
-    """The rows and correlations as text."""
-    print(f"clean pixels: {result.clean_accuracy:.1%}")
-    print(options.text_table(*_filled(_ROW_HEAD, map(_row_cells, result.rows)), left=2))
-    print("\nrank correlation of accuracy")
-    print(options.text_table(*_filled(_RANK_HEAD, map(_rank_cells, result.correlations))))
-    print_failures(result.failures)
+    return (entry.codecs, str(entry.points), *(parts.number(value, 3) for value in values))

@@ -7,13 +7,13 @@ however that one ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tessera.tools.measuring.job import Context, Failure, Job, digest_of, setting_text, subject, version_text
 from tessera.tools.measuring.rows import Row, RowFile, rewrite
-from tessera.tools.measuring.workers import _in_order, collect
+from tessera.tools.measuring.workers import asked_order, collect
 from tessera.tools.options import Progress
 from tessera.tools.peers.peer import Peer
 
@@ -34,7 +34,14 @@ def measure(context: Context, codecs: Sequence[str], paths: Sequence[Path], file
         todo = [job for key, job in jobs.items() if key not in known]
         new, failures = collect(todo, _measure_source, store, workers, progress, done=len(rows))
     rewrite(file, store.rows, Row)
-    return _in_order([*rows, *new], peers, digests), failures
+    return in_order([*rows, *new], peers, digests), failures
+
+
+def in_order(rows: Iterable[Row], peers: Sequence[Peer[Any, Any]], digests: Mapping[Path, str]) -> list[Row]:
+    """By codec, setting and source as they were asked for."""
+    codecs = asked_order(peers)
+    sources = {digest: index for index, digest in enumerate(digests.values())}
+    return sorted(rows, key=lambda row: (*codecs[row.codec, row.setting], sources[row.sha256]))
 
 
 def _measure_source(job: Job, codec: Peer[Any, Any]) -> Row:

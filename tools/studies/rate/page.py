@@ -9,7 +9,7 @@ from pathlib import Path
 from tessera.tools.measuring.bdrate import PUBLISHED, BdRate
 from tessera.tools.report import parts, slider
 from tessera.tools.report.plots import draw, palette
-from tessera.tools.studies.rate.curves import METRICS, Curve, Result, Study, mean_cells
+from tessera.tools.studies.rate.rows import METRICS, Curve, Result, Study, mean_cells
 
 _COMMON = (
     "Rate: bytes of the whole file. PSNR: 10 log10(255&sup2; / MSE) over RGB of 8 bits, on the decoded file. YUV 6:1:1:"

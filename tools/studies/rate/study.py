@@ -1,30 +1,123 @@
-"""From measured rows to a report: means, BD-rates, CSV files, plots and one HTML page."""
+"""The study of rate and quality from end to end: sources, measurements, BD-rates, report.
+
+Written to the report's folder: `results.csv` (a row per source and setting), `summary.csv` (means over the sources),
+`bdrate.csv`, `failures.csv` where something failed, a plot per metric, and `index.html`, which shows them all and
+compares pictures with a slider.  Rows that are there already, of the same file and the same version of the codec, are
+not measured again, so an interrupted run goes on where it stopped.
+"""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tessera.codec.errors import ParameterError
 from tessera.tools import options
-from tessera.tools.measuring import bdrate, metrics
-from tessera.tools.measuring.job import Failure
+from tessera.tools.measuring import bdrate, metrics, pictures, video
+from tessera.tools.measuring.bdrate import PUBLISHED
+from tessera.tools.measuring.job import Context, subject
 from tessera.tools.measuring.rows import Row
-from tessera.tools.studies.rate.curves import (
+from tessera.tools.measuring.settings import DEFAULT_RUN, Run
+from tessera.tools.report.slider import Scene
+from tessera.tools.report.tables import print_failures, write_csv, write_failures
+from tessera.tools.studies.rate import page
+from tessera.tools.studies.rate import scenes as sliders
+from tessera.tools.studies.rate.curves import curves, published, read_curves
+from tessera.tools.studies.rate.measure import measure
+from tessera.tools.studies.rate.rows import (
     METRICS,
     Curve,
     Mean,
     Result,
     Study,
     comparable,
-    curves,
     mean_cells,
     means,
     rate_cells,
 )
+from tessera.tools.studies.rate.settings import ImagesSettings, RateSettings, VideoSettings
+
+
+def evaluate(settings: RateSettings, paths: Sequence[Path], out: Path, run: Run = DEFAULT_RUN) -> Result:
+    """Measure `settings.codecs` on pictures or clips, and write the report to `out`.
+
+    Args:
+        settings: ImagesSettings or VideoSettings.
+        paths: files, or folders of them.
+        out: folder of the report, made if there is none.
+
+    Raises:
+        ParameterError: a path or a codec that there is not.
+        CodecError: no source could be measured with every codec.
+    """
+    with _sources(settings, paths) as files:
+        return _evaluate(settings, files, out, run)
+
+
+def _evaluate(settings: RateSettings, files: list[Path], out: Path, run: Run) -> Result:
+    context = context_of(settings)
+    codecs = [name for name in settings.codecs if not name.startswith(PUBLISHED)]
+    peers = [subject(context, name) for name in codecs]
+    references = settings.references or settings.codecs
+    extra = read_curves(settings.curves, references) | published([*settings.codecs, *references], files)
+    check_references(references, [*codecs, *extra])
+    out.mkdir(parents=True, exist_ok=True)
+    with options.progress_bar("measuring", quiet=run.quiet) as progress:
+        rows, failures = measure(context, codecs, files, out / "results.csv", workers=run.workers, progress=progress)
+    scenes, absent = _scenes(settings, context, codecs, rows, files, run.workers)
+    notes = [*_notes(settings), *absent]
+    study = Study(context.kind, run.described(settings), peers, rows, failures, extra, references, notes)
+    return write(out, study, scenes)
+
+
+def context_of(settings: RateSettings) -> Context:
+    """What all jobs have in common."""
+    if isinstance(settings, VideoSettings):
+        return Context("video", settings.qualities, settings.device, settings.msssim_every, settings.checkpoint)
+    if isinstance(settings, ImagesSettings):
+        return Context("images", settings.qualities, settings.device)
+    raise ParameterError(f"{type(settings).__name__}: give ImagesSettings or VideoSettings")
+
+
+@contextmanager
+def _sources(settings: RateSettings, paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """The files to measure; those that are scaled down are copies that live as long as the measurement."""
+    if not isinstance(settings, VideoSettings):
+        yield pictures.find_files(paths)
+        return
+    clips = pictures.find_files(paths, video.SUFFIXES, "clip")
+    if settings.resize is None:
+        yield clips
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [video.scaled(path, settings.resize, Path(folder)) for path in clips]
+
+
+def _notes(settings: RateSettings) -> list[str]:
+    """Lines that a reader must know beside the figures."""
+    notes = [metrics.why_no_lpips()]
+    if isinstance(settings, VideoSettings):
+        every = settings.msssim_every
+        if settings.resize:
+            width, height = settings.resize
+            notes.append(f"Clips are scaled down to {width}x{height} first; this is what all codecs are given")
+        if every > 1:
+            notes.append(f"MS-SSIM of a clip is the mean over frames 0, {every}, {2 * every}, ...")
+    return [note for note in notes if note]
+
+
+def _scenes(settings: RateSettings, context: Context, codecs: list[str], measured: list[Row], paths: list[Path],
+            workers: int) -> tuple[list[Scene], list[str]]:  # fmt: skip
+    """For the slider: `settings.pictures` sources, spread over those measured with every codec; and what is absent."""
+    rows, left_out = comparable(measured)
+    whole = [path for path in paths if path.name not in left_out]
+    count = min(settings.pictures, len(whole))
+    chosen = [whole[(2 * index + 1) * len(whole) // (2 * count)] for index in range(count)]
+    if not chosen:
+        return [], []
+    return sliders.make(context, codecs, rows, chosen, settings.rates, workers)
 
 
 def check_references(references: Sequence[str], known: Sequence[str]) -> None:
@@ -57,10 +150,8 @@ def _bd_rates(study: Study, drawn: Mapping[str, Curve]) -> list[bdrate.BdRate]:
     ]
 
 
-def write(folder: Path, study: Study, scenes: Sequence[Any] = ()) -> Result:
+def write(folder: Path, study: Study, scenes: Sequence[Scene] = ()) -> Result:
     """Write the CSV files, the plots and index.html to `folder`; `scenes` are for the slider."""
-    from tessera.tools.studies.rate import page
-
     rows, left_out = comparable(study.rows)
     notes = list(study.notes)
     if left_out:
@@ -79,24 +170,6 @@ def write(folder: Path, study: Study, scenes: Sequence[Any] = ()) -> Result:
     return result
 
 
-def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
-    """failures.csv, or none where nothing failed."""
-    if failures:
-        write_csv(folder / "failures.csv", Failure, failures)
-    else:
-        (folder / "failures.csv").unlink(missing_ok=True)
-
-
-def write_csv(file: Path, kind: type, rows: Sequence[Any]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(item.name for item in dataclasses.fields(kind))
-        for row in rows:
-            writer.writerow(
-                round(value, 6) if isinstance(value, float) else value for value in dataclasses.astuple(row)
-            )
-
-
 # -- as text -----------------------------------------------------------------------------------------------------------
 
 _MEAN_HEAD = ("codec", "setting", "bpp", "PSNR", "YUV 6:1:1", "MS-SSIM dB", "enc s", "dec s")
@@ -112,8 +185,3 @@ def print_tables(result: Result) -> None:
     for note in result.notes:
         print(note)
     print_failures(result.failures)
-
-
-def print_failures(failures: Sequence[Failure]) -> None:
-    for failure in failures:
-        print(f"failed: {failure.codec} {failure.setting} on {failure.source}: {failure.reason}")

@@ -21,8 +21,11 @@ from tessera.data import shapes
 from tessera.models.tokens import reduce
 from tessera.models.tokens.grid import TokenGrid
 from tessera.tools import options
-from tessera.tools.measuring.reader import Sight, descend
+from tessera.tools.measuring.answering import Sight, descend
+from tessera.tools.measuring.job import version_text
 from tessera.tools.peers.peer import Peer
+from tessera.tools.studies.retrieval.rows import RANKS, RetrievalRow
+from tessera.tools.studies.retrieval.settings import RetrievalSettings
 from tessera.tools.studies.tokens.measure import FIRST_TEST_SEED
 
 FRAMES = (1, 4, shapes.FRAMES)  # of the curriculum, a third of the steps each
@@ -116,10 +119,24 @@ def ranks(model: DualEncoder, library: Library, frames: int) -> dict[str, Tensor
     }
 
 
-# -- the command -------------------------------------------------------------------------------------------------------
+def measure(
+    settings: RetrievalSettings, peer: Peer[Any, Any], model: DualEncoder, searched: Library
+) -> list[RetrievalRow]:
+    """One row for each number of frames and way of search; `peer` made the files."""
+    quality = f"quality={settings.quality:g}"
+    head = (settings.codec, version_text(peer), quality, settings.training, len(searched.x))
+    rows = []
+    for frames in FRAMES:
+        for way, found in ranks(model, searched, frames).items():
+            first, fifth, tenth = (float((found <= rank).float().mean()) for rank in RANKS)
+            rows.append(RetrievalRow(*head, frames, way, first, fifth, tenth, float(found.median())))
+    return rows
 
 
-def _different(count: int) -> list[int]:
+# -- clips -------------------------------------------------------------------------------------------------------------
+
+
+def different_clips(count: int) -> list[int]:
     """Seeds of `count` clips, each of another description."""
     found: dict[tuple[tuple[str, ...], ...], int] = {}
     for seed in itertools.count(FIRST_TEST_SEED):
@@ -129,7 +146,7 @@ def _different(count: int) -> list[int]:
     return list(found.values())
 
 
-def _library(seeds: Sequence[int], peer: Peer[Any, Any], progress: options.Progress | None = None) -> Library:
+def make_library(seeds: Sequence[int], peer: Peer[Any, Any], progress: options.Progress | None = None) -> Library:
     """The clips of these seeds by way of files."""
     import tessera
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from tessera.tools.report import parts, plots
-
-if TYPE_CHECKING:
-    from tessera.tools.studies.retrieval.rows import RetrievalRow
+from tessera.tools.studies.retrieval.rows import RetrievalResult, RetrievalRow
 
 _METHOD = (
     "Procedural clips (data/shapes.py) as .tsr files; no pixel is decoded. One tower sees latents, one reads colour, "
@@ -29,9 +24,9 @@ def by_frames(rows: Sequence[RetrievalRow]) -> tuple[list[str], list[list[str]]]
     ]
 
 
-def write(folder: Path, result: dict[str, Any]) -> None:
+def write(folder: Path, result: RetrievalResult, command: str) -> None:
     """recall.png and index.html."""
-    rows: Sequence[RetrievalRow] = result["rows"]
+    rows = result.rows
     lines = {
         f"{row.way}, R@{rank}": [
             (float(other.frames), 100 * getattr(other, f"r{rank}")) for other in rows if other.way == row.way
@@ -44,7 +39,7 @@ def write(folder: Path, result: dict[str, Any]) -> None:
     first = rows[0]
     title = "Clips found by words, from latents"
     lead = (
-        f"{first.codec} at {first.setting}, {first.training} of training in {result['training_seconds']:.0f} CPU s; "
+        f"{first.codec} at {first.setting}, {first.training} of training in {result.training_seconds:.0f} CPU s; "
         f"{first.clips} clips to search, so that chance is right in {100 / first.clips:.1f} %."
     )
     body = [
@@ -52,6 +47,6 @@ def write(folder: Path, result: dict[str, Any]) -> None:
         "<h2 id=recall>Recall (%)</h2>", parts.table(*by_frames(rows)),
         "<div class=plots>", parts.image(plot, "recall over the number of frames"), "</div>",
         "<h2 id=how>Command and versions</h2>",
-        parts.commands(shlex.join(["tessera", *sys.argv[1:]]), [], [], _METHOD),
+        parts.commands(command, [], [], _METHOD),
     ]  # fmt: skip
     (folder / "index.html").write_text(parts.document(title, "".join(body)), encoding="utf-8")

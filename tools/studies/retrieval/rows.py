@@ -34,3 +34,11 @@ class RetrievalRow(Measured):
     @property
     def order(self) -> tuple[str, float]:
         return self.way, self.frames
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """The figures of a report; `training_seconds` are CPU seconds."""
+
+    rows: list[RetrievalRow]
+    training_seconds: float

@@ -1,45 +1,53 @@
-"""The study from end to end: training, search, report."""
+"""The study from end to end: training, search, report.
+
+Written to the report's folder: `retrieval.csv` (a row for each way of search and number of frames), a plot and
+`index.html`.
+"""
 
 from __future__ import annotations
 
-import argparse
 import time
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
+from tessera.codec.errors import ParameterError
 from tessera.tools import options
-from tessera.tools.measuring.job import Context, subject, version_text
+from tessera.tools.measuring.job import Context, subject
 from tessera.tools.measuring.rows import rewrite
-from tessera.tools.studies.retrieval.measure import FRAMES, _different, _library, ranks, train
-from tessera.tools.studies.retrieval.rows import RANKS, RetrievalRow
+from tessera.tools.measuring.settings import DEFAULT_RUN, Run
+from tessera.tools.studies.retrieval import page
+from tessera.tools.studies.retrieval.measure import different_clips, make_library, measure, train
+from tessera.tools.studies.retrieval.rows import RetrievalResult, RetrievalRow
+from tessera.tools.studies.retrieval.settings import RetrievalSettings
 from tessera.tools.studies.tokens.measure import FIRST_TRAINING_SEED
 
 
-def evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    """Train, search, write retrieval.csv, a plot and index.html to `args.out`; return what they hold."""
-    from tessera.tools.studies.retrieval import page as retrieval_page
+def evaluate(settings: RetrievalSettings, paths: Sequence[Path], out: Path, run: Run = DEFAULT_RUN) -> RetrievalResult:
+    """Train two towers, search with them, and write the report to `out`.
 
-    codec, quality = args.codecs[0] if args.codecs else "wavelet", args.qualities[0] if args.qualities else 50.0
-    peer = subject(Context("images", (quality,)), codec)
-    with options.progress_bar("coding clips", quiet=args.json) as progress:
-        lessons = _library(range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + args.clips), peer, progress)
-    searched = _library(_different(args.images or 200), peer)
+    Args:
+        paths: none; the study makes its clips.
+        out: folder of the report, made if there is none.
+    """
+    if paths:
+        raise ParameterError("evaluate retrieval makes its clips: it takes no PATH")
+    peer = subject(Context("images", (settings.quality,)), settings.codec)
+    out.mkdir(parents=True, exist_ok=True)
+    with options.progress_bar("coding clips", quiet=run.quiet) as progress:
+        seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + settings.training_clips)
+        lessons = make_library(seeds, peer, progress)
+    searched = make_library(different_clips(settings.clips), peer)
     begun = time.process_time()
-    with options.progress_bar("training", quiet=args.json) as progress:
-        model = train(lessons, epochs=args.epochs, progress=progress)
+    with options.progress_bar("training", quiet=run.quiet) as progress:
+        model = train(lessons, epochs=settings.epochs, progress=progress)
     seconds = time.process_time() - begun
-    head = (codec, version_text(peer), f"quality={quality:g}", f"{args.clips} clips x {args.epochs}", len(searched.x))
-    rows = []
-    for frames in FRAMES:
-        for way, found in ranks(model, searched, frames).items():
-            first, fifth, tenth = (float((found <= rank).float().mean()) for rank in RANKS)
-            rows.append(RetrievalRow(*head, frames, way, first, fifth, tenth, float(found.median())))
-    rewrite(args.out / "retrieval.csv", rows, RetrievalRow)
-    result = {"rows": rows, "training_seconds": seconds}
-    retrieval_page.write(args.out, result)
+    rows = measure(settings, peer, model, searched)
+    rewrite(out / "retrieval.csv", rows, RetrievalRow)
+    result = RetrievalResult(rows, seconds)
+    page.write(out, result, run.described(settings))
     return result
 
 
-def print_tables(result: dict[str, Any]) -> None:
-    from tessera.tools.studies.retrieval import page as retrieval_page
-
-    print(options.text_table(*retrieval_page.by_frames(result["rows"]), left=2))
+def print_tables(result: RetrievalResult) -> None:
+    """Recall by way of search and number of frames."""
+    print(options.text_table(*page.by_frames(result.rows), left=2))

@@ -1,1 +1,1 @@
-"""How well a small reader answers questions about clips at each budget of tokens."""
+"""How well a small model answers questions about clips at each budget of tokens."""

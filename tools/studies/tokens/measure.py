@@ -9,7 +9,6 @@ latent of the cells that the named colours covered in training clips.  Nothing i
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
 from collections.abc import Sequence
@@ -25,13 +24,14 @@ from tessera.data import shapes
 from tessera.models.tokens import RECIPES, TokenSet, list_methods, reduce
 from tessera.models.tokens.grid import TokenGrid
 from tessera.tools import options
-from tessera.tools.measuring import reader as reading
+from tessera.tools.measuring import answering
+from tessera.tools.measuring.answering import AnsweringModel
 from tessera.tools.measuring.job import Context, subject, version_text
 from tessera.tools.measuring.rows import RowFile, rewrite
 from tessera.tools.peers.peer import Peer
-from tessera.tools.studies.tokens.rows import Asked, Paired, TokensRow
+from tessera.tools.studies.tokens.rows import Paired, TokensRow
+from tessera.tools.studies.tokens.settings import TokensSettings
 
-BUDGETS = (1.0, 0.5, 0.25, 0.1, 0.05)
 FIRST_TEST_SEED, FIRST_TRAINING_SEED = 0, 1_000_000
 PART = 50  # clips that the model answers at a time
 OURS = ("bits", "novelty")  # selections by bits: of the clip, and of each frame above its mean
@@ -39,7 +39,7 @@ RIVALS = ("random", "uniform", "l2", "temporal")  # of these
 
 
 @dataclass
-class Sample:
+class QuestionedClip:
     """One test clip: its latents, what is asked and the queries (1 or 2, C) that go with the questions."""
 
     grid: TokenGrid
@@ -52,58 +52,58 @@ class Sample:
 # -- the model ---------------------------------------------------------------------------------------------------------
 
 
-def latents(clip: shapes.ShapeClip, asked: Asked) -> TokenGrid:
+def latents(clip: shapes.ShapeClip, settings: TokensSettings) -> TokenGrid:
     """The latents of a clip by way of a file."""
     import tessera
 
-    with tessera.open(_peer(asked).encode(clip.pixels, asked.quality)) as opened:
+    with tessera.open(_peer(settings).encode(clip.pixels, settings.quality)) as opened:
         return opened.latents()
 
 
-def _peer(asked: Asked) -> Peer[Any, Any]:
+def _peer(settings: TokensSettings) -> Peer[Any, Any]:
     """The codec that is named, with its options."""
-    return subject(Context("images", (asked.quality,)), asked.codec)
+    return subject(Context("images", (settings.quality,)), settings.codec)
 
 
-def _reader(asked: Asked, out: Path, quiet: bool) -> tuple[reading.Reader, Tensor, float]:
+def answering_model(settings: TokensSettings, out: Path, quiet: bool) -> tuple[AnsweringModel, Tensor, float]:
     """The model, the mean latent of each colour (colours, C), CPU seconds of training; made unless `out` has them."""
     from safetensors.torch import load_file, save_file
 
-    folder = out / f"reader-{asked.codec}-{asked.quality:g}-{asked.training_clips}-{asked.epochs}"
+    folder = out / f"reader-{settings.codec}-{settings.quality:g}-{settings.training_clips}-{settings.epochs}"
     file = folder / "prototypes.safetensors"
     if file.exists():
         tensors = load_file(file)
-        return reading.load(folder / "reader.safetensors"), tensors["prototypes"], float(tensors["seconds"])
-    lessons, prototypes = _lessons(asked, quiet)
+        return answering.load(folder / "reader.safetensors"), tensors["prototypes"], float(tensors["seconds"])
+    lessons, prototypes = _lessons(settings, quiet)
     begun = time.process_time()
     with options.progress_bar("training", quiet=quiet) as progress:
-        reader = reading.train(lessons, epochs=asked.epochs, progress=progress)
+        model = answering.train(lessons, epochs=settings.epochs, progress=progress)
     seconds = time.process_time() - begun
     folder.mkdir(parents=True, exist_ok=True)
-    reading.save(reader, folder)
+    answering.save(model, folder)
     save_file({"prototypes": prototypes, "seconds": torch.tensor(seconds)}, file)
-    return reader, prototypes, seconds
+    return model, prototypes, seconds
 
 
-def _lessons(asked: Asked, quiet: bool) -> tuple[reading.Lessons, Tensor]:
+def _lessons(settings: TokensSettings, quiet: bool) -> tuple[answering.Lessons, Tensor]:
     """Training clips as tensors, and the mean latent of the cells that each colour covers by more than half."""
     found: list[Tensor] = []
     questions: list[tuple[Tensor, Tensor]] = []
     places = tuple(shapes.COLOURS)
     total, cells = torch.zeros(len(places), 1), torch.zeros(len(places), 1)
     with options.progress_bar("coding clips", quiet=quiet) as progress:
-        for number in range(asked.training_clips):
+        for number in range(settings.training_clips):
             clip = shapes.clip(FIRST_TRAINING_SEED + number, every=True)
-            grid = latents(clip, asked)
+            grid = latents(clip, settings)
             total = total.expand(-1, grid.x.shape[3]).clone() if number == 0 else total
             for shape, mask in zip(clip.shapes, _covered(clip.masks, grid.x.shape[1:3]), strict=True):
                 total[places.index(shape.colour)] += grid.x[mask].sum(0)
                 cells[places.index(shape.colour)] += mask.sum()
             found.append(grid.x.flatten(0, 2).half())
-            questions.append(reading.encode_questions(clip.questions))
+            questions.append(answering.encode_questions(clip.questions))
             if progress:
-                progress(number + 1, asked.training_clips)
-    lessons = reading.Lessons(torch.stack(found), reduce(grid, "uniform", 1.0).pos, *reading.padded(questions))
+                progress(number + 1, settings.training_clips)
+    lessons = answering.Lessons(torch.stack(found), reduce(grid, "uniform", 1.0).pos, *answering.padded(questions))
     return lessons, total / cells.clamp_min(1)
 
 
@@ -113,20 +113,21 @@ def _covered(masks: Any, raster: torch.Size) -> Tensor:
     return pooled > 0.5
 
 
-def _sample(seed: int, asked: Asked, prototypes: Tensor, reader: reading.Reader) -> Sample:
+def questioned_clip(seed: int, settings: TokensSettings, prototypes: Tensor, model: AnsweringModel) -> QuestionedClip:
+    """The clip of a seed by way of a file, and what the model is asked about it."""
     clip = shapes.clip(seed)
-    grid = latents(clip, asked)
-    words, answers = reading.encode_questions(clip.questions)
+    grid = latents(clip, settings)
+    words, answers = answering.encode_questions(clip.questions)
     names = list(shapes.COLOURS)
     queries = [prototypes[[names.index(name) for name in question.colours]] for question in clip.questions]
     whole = reduce(grid, "uniform", 1.0)
-    return Sample(grid, words, answers, queries, reader.attention(whole.x, whole.pos))
+    return QuestionedClip(grid, words, answers, queries, model.attention(whole.x, whole.pos))
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------------
 
 
-def methods(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def methods(samples: Sequence[QuestionedClip]) -> list[dict[str, Any]]:
     """Registry entries that can run on these samples; recipes that are one method by another name are left out."""
     grid = samples[0].grid
     there = {"bits": grid.bits is not None, "bits_prior": grid.bits_prior is not None, "attn": True, "query": True}
@@ -135,20 +136,22 @@ def methods(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     return [entry for entry in entries if all(there[need] for need in entry["needs"]) and entry["name"] != "select"]
 
 
-def _measure_all(samples: Sequence[Sample], reader: reading.Reader, asked: Asked, args: argparse.Namespace
-                 ) -> tuple[list[TokensRow], dict[tuple[str, float], Tensor]]:  # fmt: skip
+def measure(
+    settings: TokensSettings, samples: Sequence[QuestionedClip], model: AnsweringModel, out: Path, quiet: bool = True
+) -> tuple[list[TokensRow], dict[tuple[str, float], Tensor]]:
     """One row a method and budget, those that are there already not measured again; and whether each question was
     answered right by method and budget, of the methods that are compared question by question."""
     rows, right = [], {}
-    head = (asked.codec, version_text(_peer(asked)), f"quality={asked.quality:g}", asked.training, asked.clips)
-    work = [(entry, budget) for entry in methods(samples) for budget in asked.budgets]
-    file = args.out / "tokens.csv"
-    with options.progress_bar("reducing", quiet=args.json) as progress, RowFile(file, TokensRow) as there:
+    quality = f"quality={settings.quality:g}"
+    head = (settings.codec, version_text(_peer(settings)), quality, settings.training, settings.clips)
+    work = [(entry, budget) for entry in methods(samples) for budget in settings.budgets]
+    file = out / "tokens.csv"
+    with options.progress_bar("reducing", quiet=quiet) as progress, RowFile(file, TokensRow) as there:
         known = {row.key: row for row in there.rows}
         for number, (entry, budget) in enumerate(work):
             row = known.get((*head, entry["name"], budget))
             if row is None or entry["name"] in (*OURS, *RIVALS):
-                measured, right[entry["name"], budget] = measure(samples, reader, entry, budget)
+                measured, right[entry["name"], budget] = measure_method(samples, model, entry, budget)
                 if row is None:
                     row = TokensRow(*head, entry["name"], budget, *measured)
                     there.add(row)
@@ -159,8 +162,9 @@ def _measure_all(samples: Sequence[Sample], reader: reading.Reader, asked: Asked
     return rows, right
 
 
-def measure(samples: Sequence[Sample], reader: reading.Reader, entry: dict[str, Any], budget: float
-            ) -> tuple[tuple[Any, ...], Tensor]:  # fmt: skip
+def measure_method(
+    samples: Sequence[QuestionedClip], model: AnsweringModel, entry: dict[str, Any], budget: float
+) -> tuple[tuple[Any, ...], Tensor]:
     """One method at one budget: the fields of its row from `primitive` on, and (questions,) bool right answers in the
     order of the samples."""
     sets: list[TokenSet] = []
@@ -175,7 +179,7 @@ def measure(samples: Sequence[Sample], reader: reading.Reader, entry: dict[str, 
             asked.append((sample.words[part], sample.answers[part]))
         times.append((time.process_time() - begun) / len(parts))
     begun = time.process_time()
-    answered = torch.cat([_answers(reader, sets[k : k + PART], asked[k : k + PART]) for k in range(0, len(sets), PART)])
+    answered = torch.cat([_answers(model, sets[k : k + PART], asked[k : k + PART]) for k in range(0, len(sets), PART)])
     seconds = time.process_time() - begun
     kinds = torch.cat([words[:, 0] for words, _ in asked])
     by_kind = [round(float(answered[kinds == k].float().mean()), 6) for k in range(len(shapes.KINDS))]
@@ -184,7 +188,7 @@ def measure(samples: Sequence[Sample], reader: reading.Reader, entry: dict[str, 
     return (*said, round(fmean(map(len, sets)), 2), *by_kind, round(fmean(by_kind), 6), *spent), answered
 
 
-def _answers(reader: reading.Reader, sets: Sequence[TokenSet], asked: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def _answers(model: AnsweringModel, sets: Sequence[TokenSet], asked: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """(questions,) bool."""
     most = max(map(len, sets))
     x = torch.zeros(len(sets), most, sets[0].x.shape[1])
@@ -192,12 +196,12 @@ def _answers(reader: reading.Reader, sets: Sequence[TokenSet], asked: Sequence[t
     for number, tokens in enumerate(sets):
         x[number, : len(tokens)], pos[number, : len(tokens)] = tokens.x, tokens.pos
         size[number, : len(tokens)] = tokens.size
-    words, answers = reading.padded(asked)
-    found = reading.answer(reader, reading.Batch(x, pos, size, words, answers))
+    words, answers = answering.padded(asked)
+    found = answering.answer(model, answering.Batch(x, pos, size, words, answers))
     return found[answers >= 0]
 
 
-def blind(samples: Sequence[Sample]) -> dict[str, float]:
+def blind(samples: Sequence[QuestionedClip]) -> dict[str, float]:
     """Accuracy of the commonest answer to each kind of question: what nobody should be praised for."""
     kinds = torch.cat([sample.words[:, 0] for sample in samples])
     answers = torch.cat([sample.answers for sample in samples])
@@ -208,7 +212,7 @@ def blind(samples: Sequence[Sample]) -> dict[str, float]:
     return {**found, "accuracy": fmean(found.values())}
 
 
-def compare(right: dict[tuple[str, float], Tensor], samples: Sequence[Sample]) -> list[Paired]:
+def compare(right: dict[tuple[str, float], Tensor], samples: Sequence[QuestionedClip]) -> list[Paired]:
     """Each of OURS beside RIVALS, question by question; the interval comes from the spread over clips."""
     found = []
     clips = torch.repeat_interleave(torch.arange(len(samples)), torch.tensor([len(s.words) for s in samples]))

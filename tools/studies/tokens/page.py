@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from tessera.data import shapes
 from tessera.tools.report import parts, plots
-
-if TYPE_CHECKING:
-    from tessera.tools.studies.tokens.rows import Paired, TokensRow
+from tessera.tools.studies.tokens.rows import Paired, TokensResult, TokensRow
 
 SCORES = ("bits", "novelty", "random", "uniform", "l2", "temporal", "change", "kcenter")
 _METHOD = (
@@ -70,30 +65,30 @@ def paired(pairs: Sequence[Paired]) -> tuple[list[str], list[list[str]]]:
     return head, cells
 
 
-def write(folder: Path, result: dict[str, Any]) -> None:
+def write(folder: Path, result: TokensResult, command: str) -> None:
     """accuracy.png (selection by one score), methods.png (the best of each mechanism) and index.html."""
-    rows: Sequence[TokensRow] = result["rows"]
+    rows = result.rows
     pictures = [
-        (_draw(folder / "accuracy.png", "accuracy by what selects (%)", rows, SCORES, result["blind"]),
+        (_draw(folder / "accuracy.png", "accuracy by what selects (%)", rows, SCORES, result.blind),
          "accuracy over the share of tokens that is kept, by score"),
-        (_draw(folder / "methods.png", "best of each mechanism (%)", rows, _best(rows), result["blind"]),
+        (_draw(folder / "methods.png", "best of each mechanism (%)", rows, _best(rows), result.blind),
          "accuracy over the share of tokens that is kept, best method of each mechanism"),
     ]  # fmt: skip
-    title = f"Token reduction on {result['clips']} clips of moving shapes"
+    title = f"Token reduction on {result.clips} clips of moving shapes"
     lead = (
-        f"Latents of {result['codec']} at quality {result['quality']:g}; a model of three layers trained on "
-        f"{result['training_clips']} clips, {result['epochs']} epochs, {result['training_seconds']:.0f} CPU seconds."
+        f"Latents of {result.codec} at quality {result.quality:g}; a model of three layers trained on "
+        f"{result.training_clips} clips, {result.epochs} epochs, {result.training_seconds:.0f} CPU seconds."
     )
-    nothing = ", ".join(f"{kind} {100 * result['blind'][kind]:.1f} %" for kind in shapes.KINDS)
+    nothing = ", ".join(f"{kind} {100 * result.blind[kind]:.1f} %" for kind in shapes.KINDS)
     notes = [f"Without looking, the commonest answer of each kind is right in: {nothing}."]
     links = [("budgets", "Budgets"), ("bits", "Bits"), ("plots", "Curves"), ("how", "Command")]
     body = [
         parts.head(title, lead, links, notes),
         "<h2 id=budgets>Accuracy (%) at equal budgets</h2>", parts.table(*by_budget(rows)),
-        "<h2 id=bits>Selection by bits beside others</h2>", parts.table(*paired(result["paired"])),
+        "<h2 id=bits>Selection by bits beside others</h2>", parts.table(*paired(result.paired)),
         "<h2 id=plots>Curves</h2><div class=plots>", *(parts.image(*picture) for picture in pictures), "</div>",
         "<h2 id=how>Command and versions</h2>",
-        parts.commands(shlex.join(["tessera", *sys.argv[1:]]), [], [], _METHOD),
+        parts.commands(command, [], [], _METHOD),
         parts.folded("Every figure", parts.table(*every(rows))),
     ]  # fmt: skip
     (folder / "index.html").write_text(parts.document(title, "".join(body)), encoding="utf-8")

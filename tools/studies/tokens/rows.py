@@ -56,8 +56,11 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is measured: see the options of the command."""
+class TokensResult:
+    """The figures of a report: the settings, CPU seconds of training, and the rows.
+
+    blind   accuracy of the commonest answer, by kind of question and as their mean (`accuracy`)
+    """
 
     codec: str
     quality: float
@@ -65,7 +68,7 @@ class Asked:
     epochs: int
     clips: int
     budgets: tuple[float, ...]
-
-    @property
-    def training(self) -> str:
-        return f"{self.training_clips} clips x {self.epochs}"
+    training_seconds: float
+    blind: dict[str, float]
+    rows: list[TokensRow]
+    paired: list[Paired]

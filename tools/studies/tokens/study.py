@@ -1,41 +1,51 @@
-"""The study from end to end: training, questions at every budget, report."""
+"""The study from end to end: training, questions at every budget, report.
+
+Written to the report's folder: the trained model, `tokens.csv` (a row for each method and budget), `paired.csv`, two
+plots and `index.html`.
+"""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from tessera.codec.errors import ParameterError
 from tessera.tools import options
+from tessera.tools.measuring.settings import DEFAULT_RUN, Run
+from tessera.tools.studies.tokens import page
 from tessera.tools.studies.tokens.measure import (
-    BUDGETS,
     FIRST_TEST_SEED,
-    _measure_all,
-    _reader,
-    _sample,
+    answering_model,
     blind,
     compare,
+    measure,
+    questioned_clip,
 )
-from tessera.tools.studies.tokens.rows import Asked, Paired
+from tessera.tools.studies.tokens.rows import Paired, TokensResult
+from tessera.tools.studies.tokens.settings import TokensSettings
 
 
-def evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    """Train or load the reader, measure, write tokens.csv, paired.csv, two plots and index.html to `args.out`."""
-    from tessera.tools.studies.tokens import page as tokens_page
+def evaluate(settings: TokensSettings, paths: Sequence[Path], out: Path, run: Run = DEFAULT_RUN) -> TokensResult:
+    """Train the model or load it from `out`, ask it at every budget, and write the report to `out`.
 
-    asked = Asked(args.codecs[0] if args.codecs else "wavelet", args.qualities[0] if args.qualities else 50.0,
-                  args.clips, args.epochs, args.images or 100, tuple(args.budgets or BUDGETS))  # fmt: skip
-    reader, prototypes, seconds = _reader(asked, args.out, quiet=args.json)
-    samples = [_sample(FIRST_TEST_SEED + k, asked, prototypes, reader) for k in range(asked.clips)]
-    rows, right = _measure_all(samples, reader, asked, args)
+    Args:
+        paths: none; the study makes its clips.
+        out: folder of the report, made if there is none.
+    """
+    if paths:
+        raise ParameterError("evaluate tokens makes its clips: it takes no PATH")
+    out.mkdir(parents=True, exist_ok=True)
+    model, prototypes, seconds = answering_model(settings, out, run.quiet)
+    samples = [questioned_clip(FIRST_TEST_SEED + k, settings, prototypes, model) for k in range(settings.clips)]
+    rows, right = measure(settings, samples, model, out, run.quiet)
     pairs = compare(right, samples)
-    _write(args.out / "paired.csv", pairs)
-    result = {**dataclasses.asdict(asked), "training_seconds": seconds, "blind": blind(samples), "rows": rows,
-              "paired": pairs}  # fmt: skip
-    tokens_page.write(args.out, result)
+    _write(out / "paired.csv", pairs)
+    result = TokensResult(
+        **dataclasses.asdict(settings), training_seconds=seconds, blind=blind(samples), rows=rows, paired=pairs
+    )
+    page.write(out, result, run.described(settings))
     return result
 
 
@@ -50,12 +60,9 @@ def _write(file: Path, rows: Sequence[Paired]) -> None:
             writer.writerow(f"{value:.4g}" if isinstance(value, float) else value for value in values)
 
 
-def print_tables(result: dict[str, Any]) -> None:
+def print_tables(result: TokensResult) -> None:
     """Accuracy of every method by budget, and the selection by bits beside its rivals."""
-    from tessera.tools.studies.tokens import page as tokens_page
-
-    head, cells = tokens_page.by_budget(result["rows"])
-    print(f"without looking: {result['blind']['accuracy']:.1%}")
-    print(options.text_table(head, cells))
+    print(f"without looking: {result.blind['accuracy']:.1%}")
+    print(options.text_table(*page.by_budget(result.rows)))
     print("\nselection by bits beside others, difference of accuracy with its 95 % interval")
-    print(options.text_table(*tokens_page.paired(result["paired"]), left=3))
+    print(options.text_table(*page.paired(result.paired), left=3))

@@ -35,7 +35,7 @@ EXTENT = (shapes.FRAMES, shapes.SIDE / 8, shapes.SIDE / 8)  # positions are take
 
 @dataclass
 class Batch:
-    """What the reader takes.
+    """What the model takes.
 
     x (B, N, C); pos (B, N, 3); size (B, N), 0 for padding; words (B, Q, 3) int64; answers (B, Q) int64, -1 for none
     """
@@ -119,7 +119,7 @@ class Sight(nn.Module):
         ]
 
 
-class Reader(Sight):
+class AnsweringModel(Sight):
     """The model; `logits` are over CHOICES."""
 
     def __init__(self, channels: int, width: int = 64, layers: int = 3) -> None:
@@ -196,21 +196,21 @@ class Lessons:
 def train(
     lessons: Lessons, *, epochs: int, batch: int = 32, rate: float = 3e-3, thin: float = 0.85, seed: int = 0,
     width: int = 64, layers: int = 3, progress: options.Progress | None = None,
-) -> Reader:  # fmt: skip
-    """A reader; the same for equal arguments.
+) -> AnsweringModel:  # fmt: skip
+    """A model; the same for equal arguments.
 
     thin   share of batches that see a random part of the tokens, LEAST to MOST: a model that has only ever seen whole
            clips counts attention shares and fails on any reduced set, so a reduction could not be judged with it
     """
     torch.manual_seed(seed)
-    reader = Reader(lessons.x.shape[2], width, layers=layers)
-    reader.fit_scale(lessons.x)
+    model = AnsweringModel(lessons.x.shape[2], width, layers=layers)
+    model.fit_scale(lessons.x)
 
     def loss(chosen: Tensor, _: float) -> Tensor:
-        return _loss(reader, lessons, chosen, thin)
+        return _loss(model, lessons, chosen, thin)
 
-    descend(reader, loss, len(lessons.x), batch, epochs, rate, progress)
-    return reader.eval()
+    descend(model, loss, len(lessons.x), batch, epochs, rate, progress)
+    return model.eval()
 
 
 def descend(
@@ -233,7 +233,7 @@ def descend(
                 progress(step, steps)
 
 
-def _loss(reader: Reader, lessons: Lessons, chosen: Tensor, thin: float) -> Tensor:
+def _loss(model: AnsweringModel, lessons: Lessons, chosen: Tensor, thin: float) -> Tensor:
     cells = lessons.x.shape[1]
     x, pos = lessons.x[chosen], lessons.pos.expand(len(chosen), -1, -1)
     if torch.rand(()) < thin:
@@ -243,14 +243,14 @@ def _loss(reader: Reader, lessons: Lessons, chosen: Tensor, thin: float) -> Tens
         pos = pos.gather(1, rows[..., None].expand(-1, -1, 3))
     ones = torch.ones(x.shape[:2])
     answers = lessons.answers[chosen]
-    logits = reader(Batch(x.float(), pos, ones, lessons.words[chosen], answers))
+    logits = model(Batch(x.float(), pos, ones, lessons.words[chosen], answers))
     return F.cross_entropy(logits.flatten(0, 1), answers.flatten(), ignore_index=-1)
 
 
 @torch.inference_mode()
-def answer(reader: Reader, batch: Batch) -> Tensor:
+def answer(model: AnsweringModel, batch: Batch) -> Tensor:
     """(B, Q) bool: the likeliest answer among those of the question's kind is right; False where nothing is asked."""
-    logits = reader(batch)
+    logits = model(batch)
     start, allowed = 0, torch.full((len(shapes.KINDS), len(CHOICES)), -torch.inf)
     for number, kind in enumerate(shapes.KINDS):
         allowed[number, start : start + len(shapes.ANSWERS[kind])] = 0
@@ -259,21 +259,21 @@ def answer(reader: Reader, batch: Batch) -> Tensor:
     return right
 
 
-def save(reader: Reader, folder: Path) -> None:
+def save(model: AnsweringModel, folder: Path) -> None:
     """`reader.safetensors`, and the projector alone as `projector.safetensors`."""
     from safetensors.torch import save_file
 
-    save_file({name: value.contiguous() for name, value in reader.state_dict().items()}, folder / "reader.safetensors")
-    reader.projector.save(folder / "projector.safetensors")
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "reader.safetensors")
+    model.projector.save(folder / "projector.safetensors")
 
 
-def load(path: Path) -> Reader:
-    """The reader of a file that `save` wrote; its sizes are those of the tensors."""
+def load(path: Path) -> AnsweringModel:
+    """The model of a file that `save` wrote; its sizes are those of the tensors."""
     from safetensors.torch import load_file
 
     tensors = load_file(path)
     width, channels = tensors["slot"].shape[1], tensors["projector.mean"].shape[0]
     layers = len({name.split(".")[1] for name in tensors if name.startswith("blocks.")})
-    reader = Reader(channels, width, layers=layers)
-    reader.load_state_dict(tensors)
-    return reader.eval()
+    model = AnsweringModel(channels, width, layers=layers)
+    model.load_state_dict(tensors)
+    return model.eval()

@@ -1,0 +1,31 @@
+"""What the study of retrieval is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tessera.tools.measuring.settings import check_least, check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalSettings:
+    """What is measured on clips that the study makes.
+
+    codec, quality   of the clips' files; quality 0..100
+    training_clips   the model is trained on;  epochs  of its training
+    clips            that are searched, each of another description
+    """
+
+    codec: str = "wavelet"
+    quality: float = 50.0
+    training_clips: int = 3000
+    epochs: int = 14
+    clips: int = 200
+
+    def __post_init__(self) -> None:
+        check_range(self, 0, 100, "quality")
+        check_least(self, 1, "training_clips", "epochs", "clips")
+
+    @property
+    def training(self) -> str:
+        return f"{self.training_clips} clips x {self.epochs}"
