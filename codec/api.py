@@ -92,7 +92,7 @@ def open_any(source: Any, fps: float | Fraction | None = None, limits: Limits = 
         return media.open_source(os.fspath(source), fps=rate, max_pixels=limits.pixels), True
     if isinstance(source, (bytes, bytearray, memoryview)):
         return media.open_source(io.BytesIO(source), fps=rate, max_pixels=limits.pixels), True
-    if hasattr(source, "detach"):  # a tensor
+    if hasattr(source, "detach") and hasattr(source, "cpu"):  # a tensor
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
         return media.from_array(source, rate), True

@@ -83,7 +83,7 @@ def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     try:
         with safe_open(path, framework="np") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
-    except SafetensorError as error:
+    except (SafetensorError, TypeError) as error:  # a TypeError: numbers of a type that numpy lacks
         raise FormatError(f"{path}: {error}") from error
 
 

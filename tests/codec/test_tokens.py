@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
-from torch import Tensor
 
 import tessera
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.codec.reading.tokens import TokenProcessor, description, group_bits, richest, search
 from tessera.data import procedural
-from tessera.models.base.family import QUALITY_STEPS, GroupSpec
+from tessera.models.base.family import QUALITY_STEPS, GroupSpec, Symbols, TableIndices
 from tessera.models.tokens import Bits, reduce
 from tessera.models.tokens.modules.projector import Projector
 from tessera.tools.cli import main
@@ -51,7 +51,7 @@ def test_clip_tokens_and_only_the_groups_needed(clip_file: Path) -> None:
 def test_row_29_s2lic(size: tuple[int, int]) -> None:
     """Slices by a checkerboard: as many passes for every size, the latents come back, and context saves bits."""
     family, _ = weights.load("wavelet")
-    pixels = torch.from_numpy(procedural.picture(*size))[None]
+    pixels = procedural.picture(*size)[None]
     spec = GroupSpec(1, *size, 3, 50 * QUALITY_STEPS)
     encoder = EncoderPort(family.tables)
     family.encode(pixels, spec, encoder)
@@ -71,16 +71,16 @@ def test_row_29_s2lic(size: tuple[int, int]) -> None:
 class _Counting(DecoderPort):
     calls = symbols = empty = 0
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         self.calls, self.symbols = self.calls + 1, self.symbols + len(indices)
         self.empty += len(indices) == 0
         return super().get(indices)
 
 
-def _entropy(band: Tensor) -> float:
+def _entropy(band: NDArray[np.int32]) -> float:
     """Bits of a band coded by its own histogram, which comes free."""
-    _, counts = torch.unique(band, return_counts=True)
-    return float(-(counts * torch.log2(counts / counts.sum())).sum())
+    _, counts = np.unique(band, return_counts=True)
+    return float(-(counts * np.log2(counts / counts.sum())).sum())
 
 
 def test_row_68_walloc_tokens_are_the_latents(clip_file: Path) -> None:

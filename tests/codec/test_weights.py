@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 import tessera
 from tessera.codec.coding import weights
@@ -14,14 +15,14 @@ from tessera.codec.coding.ports import BitMeter, DecoderPort, EncoderPort
 
 from ..support import toy_family
 
-TENSORS = {"b": torch.arange(6, dtype=torch.int16).reshape(2, 3), "a": torch.tensor(1.5, dtype=torch.bfloat16)}
+TENSORS = {"b": np.arange(6, dtype=np.int16).reshape(2, 3), "a": np.array(1.5, np.float16)}
 
 
 def test_id_is_that_of_the_format() -> None:
     """The hash of FORMAT.md section 9, written out once more."""
     from hashlib import sha256
 
-    a = b"\1\0\0\0" + b"a" + b"BF16\0" + bytes(4) + b"\xc0\x3f"
+    a = b"\1\0\0\0" + b"a" + b"F16\0" + bytes(4) + b"\x00\x3e"
     b = b"\1\0\0\0" + b"b" + b"I16\0" + b"\2\0\0\0" + b"\2" + bytes(7) + b"\3" + bytes(7)
     b += b"".join(k.to_bytes(2, "little") for k in range(6))
     assert weights.identify(TENSORS) == sha256(a + b).digest()[:8]
@@ -30,13 +31,13 @@ def test_id_is_that_of_the_format() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"b": torch.arange(6, dtype=torch.int16)},
-        {"b": torch.arange(6, dtype=torch.int32).reshape(2, 3)},
-        {"b": torch.arange(1, 7, dtype=torch.int16).reshape(2, 3)},
-        {"c": torch.zeros(0)},
+        {"b": np.arange(6, dtype=np.int16)},
+        {"b": np.arange(6, dtype=np.int32).reshape(2, 3)},
+        {"b": np.arange(1, 7, dtype=np.int16).reshape(2, 3)},
+        {"c": np.zeros(0, np.float32)},
     ],
 )
-def test_id_sees_every_change(change: dict[str, torch.Tensor]) -> None:
+def test_id_sees_every_change(change: dict[str, NDArray[np.generic]]) -> None:
     assert weights.identify({**TENSORS, **change}) != weights.identify(TENSORS)
 
 
@@ -77,9 +78,9 @@ def test_a_companion_adds_tensors_and_replaces_none(weights_folder: Path) -> Non
 def test_ports_agree() -> None:
     """What the meter says is what the encoder makes, and the decoder gives it back."""
     tables = toy_family.make_tables()
-    torch.manual_seed(0)
+    random = np.random.default_rng(0)
     calls = [
-        (torch.randint(-9, 9, (n,), dtype=torch.int32), torch.randint(0, len(tables), (n,), dtype=torch.uint8))
+        (random.integers(-9, 9, n, dtype=np.int32), random.integers(0, len(tables), n, dtype=np.uint8))
         for n in (5000, 1, 0, 3000)
     ]
     encoder, meter = EncoderPort(tables), BitMeter(tables)
@@ -90,23 +91,21 @@ def test_ports_agree() -> None:
     assert abs(len(data) - meter.bits / 8) <= 0.01 * len(data) + 4
     assert abs(len(meter.finish()) - meter.bits / 8) < 1
     decoder = DecoderPort(tables, data)
-    assert all(torch.equal(decoder.get(indices), symbols) for symbols, indices in calls)
+    assert all(np.array_equal(decoder.get(indices), symbols) for symbols, indices in calls)
     decoder.finish()
     with pytest.raises(TypeError, match="only takes"):
         encoder.get(calls[0][1])
     with pytest.raises(TypeError, match="only gives"):
         decoder.put(*calls[0])
-    with pytest.raises(TypeError, match="int32"):
-        encoder.put(calls[0][0].long(), calls[0][1])
 
 
 def test_damaged_symbols_are_a_format_error() -> None:
     tables = toy_family.make_tables()
     encoder = EncoderPort(tables)
-    encoder.put(torch.ones(100, dtype=torch.int32), torch.zeros(100, dtype=torch.uint8))
+    encoder.put(np.ones(100, np.int32), np.zeros(100, np.uint8))
     data = encoder.finish()
     for damaged in (b"", data[:-2], data + b"\0", b"\xff" + data[1:]):
         with pytest.raises(tessera.FormatError):
             decoder = DecoderPort(tables, damaged)
-            decoder.get(torch.zeros(100, dtype=torch.uint8))
+            decoder.get(np.zeros(100, np.uint8))
             decoder.finish()

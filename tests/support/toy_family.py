@@ -11,15 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tessera.codec.coding import weights
 from tessera.codec.errors import UnsupportedError
 from tessera.entropy import Tables
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, SymbolPort
-from tessera.models.tokens.grid import TokenGrid
+from tessera.models.base.family import MAX_QUALITY, GroupSpec, Latents, Pixels, SymbolPort
 
 Array = NDArray[Any]
 
@@ -59,8 +56,8 @@ class ToyFamily:
     def __init__(self) -> None:
         self.tables = make_tables()
 
-    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
-        means, residuals = _analyse(frames.cpu().numpy(), _steps(spec))
+    def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
+        means, residuals = _analyse(frames, _steps(spec))
         deltas = np.diff(means, axis=2, prepend=128)
         _put(port, deltas, np.zeros(deltas.shape))
         peak = np.abs(residuals).max(axis=-1)
@@ -69,37 +66,34 @@ class ToyFamily:
         active = classes > 0
         _put(port, residuals[active], np.repeat(classes[active], SIDE * SIDE))
 
-    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
         means, _, residuals = self._read(spec, port)
         blocks = means[..., None] + (0 if decoder == "fast" else residuals * _steps(spec))
         painted = np.clip(np.floor(blocks + 0.5), 0, 255).astype(np.uint8)
         painted = np.broadcast_to(painted, residuals.shape)
         t, h, w, c, _ = painted.shape
         plane = painted.reshape(t, h, w, c, SIDE, SIDE).transpose(0, 1, 4, 2, 5, 3).reshape(t, h * SIDE, w * SIDE, c)
-        return torch.from_numpy(np.ascontiguousarray(plane[:, : spec.height, : spec.width]))
+        return np.ascontiguousarray(plane[:, : spec.height, : spec.width])
 
-    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         means, classes, residuals = self._read(spec, port)
         bits = self._bits(np.diff(means, axis=2, prepend=128), MEANS) + self._bits(classes, CLASSES)
         for k in (1, 2, 3):
             bits += np.where(classes == k, self._bits(residuals, k).sum(axis=-1), 0)
         t, h, w, _ = means.shape
-        return TokenGrid(
-            x=torch.from_numpy(means.astype(np.float32)),
-            bits=torch.from_numpy(bits.sum(axis=-1).astype(np.float32)),
+        return Latents(
+            x=means.astype(np.float32),
+            bits=bits.sum(axis=-1).astype(np.float32),
             bits_prior=None,
             codes=None,
-            times=torch.arange(t, dtype=torch.float64),
-            frame_type=torch.zeros(t, dtype=torch.int64),
-            valid=torch.ones(t, h, w, dtype=torch.bool),
+            times=np.arange(t, dtype=np.float64),
+            frame_type=np.zeros(t, np.int64),
+            valid=np.ones((t, h, w), np.bool_),
         )
 
     def configure(self, effort: str, **options: object) -> ToyFamily:
         if options:
             raise ValueError(f"codec toy has no option {', '.join(sorted(options))}")
-        return self
-
-    def to(self, device: torch.device) -> ToyFamily:
         return self
 
     def _bits(self, symbols: Array, table: int) -> Array:
@@ -138,14 +132,14 @@ def _analyse(frames: Array, steps: Array) -> tuple[Array, Array]:
 
 def _put(port: SymbolPort, symbols: Array, indices: Array) -> None:
     port.put(
-        torch.from_numpy(np.ascontiguousarray(symbols).reshape(-1).astype(np.int32)),
-        torch.from_numpy(np.ascontiguousarray(indices).reshape(-1).astype(np.uint8)),
+        np.ascontiguousarray(symbols).reshape(-1).astype(np.int32),
+        np.ascontiguousarray(indices).reshape(-1).astype(np.uint8),
     )
 
 
 def _get(port: SymbolPort, indices: Array) -> Array:
-    symbols = port.get(torch.from_numpy(indices.reshape(-1).astype(np.uint8)))
-    return symbols.numpy().reshape(indices.shape).astype(np.int64)
+    symbols = port.get(indices.reshape(-1).astype(np.uint8))
+    return symbols.reshape(indices.shape).astype(np.int64)
 
 
 FAMILY = ToyFamily()
