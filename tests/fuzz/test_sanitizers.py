@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ..support.compiler import ROOT, compile_with, include
 
+pytestmark = pytest.mark.slow  # the compiler is
+
 PLAIN = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-DTESSERA_FUZZ_MAIN"]
-CHECKED = [*PLAIN, "-g", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
+CHECKED = [*PLAIN, "-g1", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
 
 
 def sources(folder: str) -> list[Path]:
@@ -30,14 +33,27 @@ def fuzz_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("sanitizers") / "fuzz_coder", "fuzz_coder", "entropy/kernels", *CHECKED)
 
 
+def compile_parts(folder: Path, *flags: str) -> list[Path]:
+    """Object files of the kernels, which their targets share: two compilers at a time."""
+    parts = {source: folder / f"{source.stem}.o" for source in sources("models/kernels")}
+    with ThreadPoolExecutor(2) as pool:
+        compiled = [
+            pool.submit(compile_with, *flags, *include("models/kernels"), "-c", source, "-o", target)
+            for source, target in parts.items()
+        ]
+    for one in compiled:
+        one.result()
+    return list(parts.values())
+
+
 @pytest.fixture(scope="module")
 def kernel_parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Object files that the targets of the kernels share."""
-    folder, parts = tmp_path_factory.mktemp("parts"), []
-    for source in sources("models/kernels"):
-        parts.append(folder / f"{source.stem}.o")
-        compile_with(*CHECKED, *include("models/kernels"), "-c", source, "-o", parts[-1])
-    return parts
+    return compile_parts(tmp_path_factory.mktemp("parts"), *CHECKED)
+
+
+@pytest.fixture(scope="module")
+def scalar_parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return compile_parts(tmp_path_factory.mktemp("scalar"), *PLAIN, "-DTESSERA_X86=0")
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +155,8 @@ def test_motion_on_one_block(fuzz_motion: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_exact"])
-def test_kernels_without_vector_paths(tmp_path: Path, target: str) -> None:
-    program = build(tmp_path / "plain", target, "models/kernels", *PLAIN, "-DTESSERA_X86=0")
+def test_kernels_without_vector_paths(tmp_path: Path, scalar_parts: list[Path], target: str) -> None:
+    program = build(tmp_path / "plain", target, "models/kernels", *PLAIN, "-DTESSERA_X86=0", parts=scalar_parts)
     assert run(program, "--random", "16", "4").stdout == "ok\n"
 
 

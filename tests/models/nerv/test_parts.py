@@ -219,16 +219,23 @@ def fit(ladder: Ladder, plan: Plan, watch: object = None, store: Memory | None =
     return {f"{k}.{name}": value for k, found in enumerate(coded.segments) for name, value in found.items()}
 
 
+TWO_SEGMENTS = Plan(60e3, 12, length=3)
+
+
+@pytest.fixture(scope="module")
+def whole(ladder: Ladder) -> dict[str, Tensor]:
+    """A fit that nothing stops."""
+    return fit(ladder, TWO_SEGMENTS)
+
+
 @pytest.mark.parametrize("after", [7, 30, 43])  # before rounding, while rounding, in the second segment
-def test_a_stopped_fit_goes_on_where_it_was(ladder: Ladder, after: int) -> None:
-    plan = Plan(60e3, 12, length=3)
-    whole = fit(ladder, plan)
+def test_a_stopped_fit_goes_on_where_it_was(ladder: Ladder, whole: dict[str, Tensor], after: int) -> None:
     memory = Memory()
     _, watch = stopping(after)
     with pytest.raises(KeyboardInterrupt):
-        fit(ladder, plan, watch, memory)
+        fit(ladder, TWO_SEGMENTS, watch, memory)
     seen, watch = stopping(-1)
-    again = fit(ladder, plan, watch, memory)
+    again = fit(ladder, TWO_SEGMENTS, watch, memory)
     assert len(seen) < 54 - after + 2
     assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
 

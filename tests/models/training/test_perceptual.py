@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pytorch_msssim import ms_ssim as library
 
 import tessera
 from tessera.codec.coding import weights
@@ -19,6 +18,7 @@ from ...support.small_wavelet import pictures, small_weights, train
 
 @pytest.mark.parametrize("size", [(161, 200), (176, 161), (203, 187)])
 def test_similarity_is_the_library_s(size: tuple[int, int]) -> None:
+    library = pytest.importorskip("pytorch_msssim").ms_ssim
     generator = torch.Generator().manual_seed(0)
     a = torch.nn.functional.interpolate(torch.rand(2, 3, 20, 20, generator=generator) * 255, size, mode="bicubic")
     b = a + 12 * torch.randn(a.shape, generator=generator)

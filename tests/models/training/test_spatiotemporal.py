@@ -20,9 +20,12 @@ SIZES = {"width": 8, "blocks": 1, "hidden": 8, "fast_width": 8, "fast_blocks": 1
 INTER = {"temporal_hidden": 8, "inter_width": 8, "inter_blocks": 1}
 
 
-def samples() -> tuple[torch.Tensor, list[torch.Tensor]]:
+SIDE = 128  # of clips, in pixels: the squares that the parts are trained on
+
+
+def samples(side: int = SIDE) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """A picture and clips."""
-    clips = [torch.from_numpy(procedural.clip(6, 256, 256, seed=seed)) for seed in (1, 2)]
+    clips = [torch.from_numpy(procedural.clip(6, side, side, seed=seed)) for seed in (1, 2)]
     return torch.from_numpy(procedural.picture(64, 96)).permute(2, 0, 1).contiguous(), clips
 
 
@@ -54,6 +57,7 @@ def exported() -> Pair:
     task.restore(still_tensors)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "CLIPS", 2)
+        patch.setattr(training, "CELLS", SIDE // 8)
         batches = task.batches([*clips, picture], 2, torch.Generator().manual_seed(0))
         rounds = run(task, [next(batches) for _ in range(4)], 10)
     assert rounds[-1] < rounds[0] - 0.1
@@ -65,7 +69,7 @@ def test_a_trained_task_exports_a_family_that_codes(exported: Pair) -> None:
     _, clips = samples()
     assert int(options["largest_accumulator"]) < 1 << 20
     family = build("spatiotemporal", tensors, options)
-    spec = GroupSpec(6, 256, 256, 3, 2600)
+    spec = GroupSpec(6, SIDE, SIDE, 3, 2600)
     port = EncoderPort(family.tables)
     family.encode(clips[0], spec, port)
     decoded = family.decode(spec, DecoderPort(family.tables, port.finish()), "fast")
@@ -88,9 +92,9 @@ def test_networks_are_trained_on_what_the_priors_code(
     exported: Pair, priors: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "CLIPS", 4)
-    monkeypatch.setattr(training, "CELLS", 16)
+    monkeypatch.setattr(training, "CELLS", SIDE // 8)
     torch.manual_seed(1)
-    picture, clips = samples()
+    picture, clips = samples(2 * SIDE)  # squares lie anywhere in them
     task = SpatiotemporalTask(priors=priors, **SIZES, **INTER)
     task.restore(exported[0])
     inter, fast = task.model.inter, task.model.still.fast
@@ -131,7 +135,7 @@ def test_networks_alone_leave_the_stream_as_it_is(exported: Pair) -> None:
         != set()
     )
     assert all(torch.equal(added[name], tensor) for name, tensor in tensors.items())
-    spec = GroupSpec(6, 256, 256, 3, 2600)
+    spec = GroupSpec(6, SIDE, SIDE, 3, 2600)
     streams = []
     for weights in (tensors, added):
         family = build("spatiotemporal", weights, options)

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 import tessera
 from tessera.data import procedural
 
-TRAINING, HELD_OUT = 160, 40
-STEPS, BATCH, RATE = 120, 32, 3e-3
+TRAINING, HELD_OUT = 96, 32
+STEPS, BATCH, RATE = 80, 32, 5e-3
 BEGIN = 256
 
 

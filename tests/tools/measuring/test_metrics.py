@@ -94,6 +94,7 @@ def test_yuv_planes_are_ffmpegs(matrix: str, number: int) -> None:
     assert u.shape == v.shape == (3, 4)
 
 
+@pytest.mark.needs("pytorch_msssim")
 def test_ms_ssim_needs_161_pixels() -> None:
     pixels = procedural.picture(161, 170)
     assert metrics.ms_ssim(pixels, pixels) == pytest.approx(1)
@@ -123,6 +124,7 @@ def _ms_ssim_plane(a: Array, b: Array) -> float:
     return result
 
 
+@pytest.mark.needs("pytorch_msssim")
 def test_ms_ssim_is_the_papers() -> None:
     first = procedural.picture(192, 224)
     noise = np.random.default_rng(1).normal(0, 12, first.shape)
@@ -134,8 +136,8 @@ def test_ms_ssim_is_the_papers() -> None:
 def test_ssim_of_the_same_package_is_scikit_images(pair: tuple[Pixels, Pixels]) -> None:
     """The single-scale measure that MS-SSIM is built of."""
     measure = pytest.importorskip("skimage.metrics")
+    ssim = pytest.importorskip("pytorch_msssim").ssim
     import torch
-    from pytorch_msssim import ssim
 
     first, second = (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() for pixels in pair)
     _, full = measure.structural_similarity(
@@ -172,12 +174,14 @@ def _polynomial_bd_rate(test: list[bdrate.Point], anchor: list[bdrate.Point]) ->
     return (math.exp((area(test) - area(anchor)) / (high - low)) - 1) * 100
 
 
+@pytest.mark.needs("bjontegaard")
 def test_bd_rate_is_near_the_first_form_of_bjontegaard() -> None:
     found = bdrate.compare("test", _TEST, "anchor", _ANCHOR, "psnr")
     assert found.akima == pytest.approx(_polynomial_bd_rate(_TEST, _ANCHOR), abs=0.5)
     assert found.pchip == pytest.approx(_polynomial_bd_rate(_TEST, _ANCHOR), abs=0.5)
 
 
+@pytest.mark.needs("bjontegaard")
 def test_bd_rate_of_a_scaled_curve_is_the_scale() -> None:
     anchor = [(0.1 * 2**i, 28 + 2.5 * i) for i in range(6)]
     saved = [(0.8 * rate, quality) for rate, quality in anchor]
@@ -186,6 +190,7 @@ def test_bd_rate_of_a_scaled_curve_is_the_scale() -> None:
     assert (found.low, found.high, found.overlap) == (28, 40.5, 1)
 
 
+@pytest.mark.needs("bjontegaard")
 def test_bd_rate_says_why_there_is_none() -> None:
     anchor = [(0.1 * 2**i, 28 + 2.5 * i) for i in range(6)]
     apart = [(rate, quality + 30) for rate, quality in anchor]
@@ -199,6 +204,7 @@ def test_bd_rate_says_why_there_is_none() -> None:
     assert found.akima == pytest.approx(0, abs=1e-9) and found.note == "1 points left out, not rising"
 
 
+@pytest.mark.needs("bjontegaard")
 def test_mean_of_bd_rates_counts_the_refused() -> None:
     anchor = [(0.1 * 2**i, 28 + 2.5 * i) for i in range(6)]
     half, more = ([(factor * r, q) for r, q in anchor] for factor in (0.5, 1.1))

@@ -89,6 +89,7 @@ def report(tmp_path: Path) -> Path:
     return tmp_path / "index.html"
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib")
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_slider_moves(report: Path, width: int) -> None:
@@ -105,6 +106,7 @@ def test_the_slider_moves(report: Path, width: int) -> None:
     assert said[-1] == "drawn"
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib")
 @needs_browser
 def test_pages_are_drawn(report: Path) -> None:
     picture = report.with_name("page.png")
@@ -114,6 +116,7 @@ def test_pages_are_drawn(report: Path) -> None:
         assert image.size == (800, 1000) and len(image.convert("RGB").getcolors(1 << 24) or []) > 200
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib")
 def test_the_page_needs_no_other_file(report: Path) -> None:
     page = report.read_text(encoding="utf-8")
     for reference in re.findall(r'(?:src|href)="([^"]+)"', page):

@@ -133,6 +133,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 @pytest.mark.skipif(not weights.files("vqgan"), reason="this install has no weights of codec vqgan")
 def test_the_report_and_its_resumption(
     sources: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -167,6 +168,7 @@ def test_the_report_and_its_resumption(
     assert main(command) == 0 and capsys.readouterr().out.split("decode ")[0] == shown.split("decode ")[0]
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_what_it_cannot_do_is_said(sources: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "extreme", sources[0], "--out", str(tmp_path)]) == 2
     assert "a tar file of train" in capsys.readouterr().err

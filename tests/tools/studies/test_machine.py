@@ -85,6 +85,7 @@ def report(stripes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_rows_for_machines(report: Path) -> None:
     rows = _rows(report)
     high, low = rows["wavelet", "quality=60"], rows["wavelet", "quality=2"]
@@ -99,6 +100,7 @@ def test_rows_for_machines(report: Path) -> None:
     assert -1 <= float(entries["all"]["psnr"]) <= 1 and not entries["all"]["lpips"]
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_only_what_is_new_is_measured(
     report: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,6 +130,7 @@ def test_only_some_settings_are_learned_from() -> None:
     assert jobs(retrain=True)["wavelet", 30] == (True, False) and jobs()["wavelet", 30] == (False, False)
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_a_codec_that_fails_does_not_lose_the_run(
     stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -107,6 +107,7 @@ def _measure(paths: list[Path], codecs: list[str], file: Path, workers: int = 1)
     return rows
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_a_report_of_three_codecs(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report"
     command = ["evaluate", "images", str(pictures), "--codecs", "wavelet,jpeg,webp", "--out", str(out), "--json",
@@ -128,6 +129,7 @@ def test_a_report_of_three_codecs(pictures: Path, tmp_path: Path, capsys: pytest
     assert "src=\"http" not in page and "quality=Q, subsampling=&#x27;4:2:0&#x27;" in page
 
 
+@pytest.mark.needs("pytorch_msssim")
 def test_an_interrupted_measurement_goes_on(pictures: Path, tmp_path: Path) -> None:
     file = tmp_path / "results.csv"
     paths = find_files([pictures])
@@ -142,6 +144,7 @@ def test_an_interrupted_measurement_goes_on(pictures: Path, tmp_path: Path) -> N
     assert len(read_rows(file, Row)) == len(whole) == 20
 
 
+@pytest.mark.needs("pytorch_msssim")
 def test_workers_measure_the_same(pictures: Path, tmp_path: Path) -> None:
     paths = find_files([pictures])
     alone = _measure(paths, ["webp"], tmp_path / "alone.csv")
@@ -149,6 +152,7 @@ def test_workers_measure_the_same(pictures: Path, tmp_path: Path) -> None:
     assert [(r.key, r.bytes, r.psnr, r.msssim) for r in alone] == [(r.key, r.bytes, r.psnr, r.msssim) for r in together]
 
 
+@pytest.mark.needs("pytorch_msssim")
 def test_a_changed_picture_is_measured_again_and_replaces_nothing_else(pictures: Path, tmp_path: Path) -> None:
     file = tmp_path / "results.csv"
     first = _measure([pictures / "0.png"], ["jpeg"], file)
@@ -169,6 +173,7 @@ def _row(codec: str, version: str = "1", psnr: float = 30.0, source: str = "a", 
                psnr + 3 * setting, 35.0, 0.9, None, 0.1, 0.2)  # fmt: skip
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_one_broken_file_does_not_lose_the_run(pictures: Path, tmp_path: Path) -> None:
     (pictures / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     out = tmp_path / "report"
@@ -190,6 +195,7 @@ def test_means_are_over_the_sources_that_all_codecs_have() -> None:
         comparable([_row("jpeg", source="a"), _row("webp", source="b")])
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib")
 def test_small_pictures_are_reported_without_ms_ssim(tmp_path: Path) -> None:
     Image.fromarray(procedural.picture(40, 50)).save(tmp_path / "small.png")
     rows = _measure([tmp_path / "small.png"], ["jpeg", "webp"], tmp_path / "results.csv")
@@ -264,6 +270,7 @@ def test_one_failing_job_loses_no_other() -> None:
     assert isinstance(outcomes.pop(1), CodecError) and outcomes == {0: None, 2: None, 3: None}
 
 
+@pytest.mark.needs("pytorch_msssim")
 def test_a_codec_that_fails_in_the_slider_leaves_a_note(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = _measure([pictures / "0.png"], ["jpeg", "webp"], pictures / "results.csv")
     taken = scenes.take

@@ -39,8 +39,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("spec", ["x264@preset=ultrafast", "x265@preset=ultrafast@tune=psnr", "svtav1@preset=12",
-                                  "svtav1@preset=12@tune=vq", "vvc@preset=faster"])  # fmt: skip
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "x264@preset=ultrafast",
+        "x265@preset=ultrafast@tune=psnr",
+        "svtav1@preset=12",
+        "svtav1@preset=12@tune=vq",
+        pytest.param("vvc@preset=faster", marks=pytest.mark.needs("imageio_ffmpeg")),
+    ],
+)
 def test_clip_codecs_keep_every_frame_in_order(clip: Path, spec: str) -> None:
     codec = clip_peer(spec)
     with media.open_source(str(clip)) as source:
@@ -63,6 +71,7 @@ def test_a_gop_of_one_makes_key_frames_alone(clip: Path) -> None:
             assert sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size) == keys
 
 
+@pytest.mark.needs("pytorch_msssim")
 def test_a_row_is_the_mean_over_frames(clip: Path) -> None:
     codec = jobs.subject(CONTEXT, "x264@preset=ultrafast")
     row = measure_clip(jobs.Job(CONTEXT, codec.name, 30.0, clip, "digest"), codec)
@@ -125,6 +134,7 @@ def test_sizes_that_do_not_suit_the_clip_are_refused(
         video.scaled(clip, to, tmp_path)
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_rows_of_other_sizes_do_not_mix(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", "video", str(clip), "--codecs", "x264@preset=ultrafast", "--jobs", "1", "--pictures", "0",
                "--out", str(tmp_path)]  # fmt: skip
@@ -142,6 +152,7 @@ def test_rows_of_other_sizes_do_not_mix(clip: Path, tmp_path: Path, capsys: pyte
         main(["evaluate", "images", str(clip), "--resize", "96x88", "--out", str(tmp_path)])
 
 
+@pytest.mark.needs("pytorch_msssim")
 def test_a_fit_that_was_interrupted_goes_on(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the same file, and its time is that of both runs."""
     spec, step, steps = "nerv@arch=nerv@epochs=4", Fit._step, iter(range(25))
@@ -165,6 +176,7 @@ def test_a_fit_that_was_interrupted_goes_on(clip: Path, tmp_path: Path, monkeypa
     assert nothing == 0 < earlier < row.encode_s
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_a_report_of_a_clip(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (clip.parent / "notes.txt").write_text("not a clip")
     command = ["evaluate", "video", str(clip.parent), "--codecs", "wavelet,x264@preset=ultrafast", "--jobs", "1",

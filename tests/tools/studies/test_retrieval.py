@@ -85,6 +85,7 @@ def test_ranks_are_counted_from_one() -> None:
     assert ranks(model, given, 4)["clips by words"].tolist() == expected
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", "retrieval", "--clips", "20", "--epochs", "1", "--images", "12", "--out", str(tmp_path)]
     assert main([*command, "--json"]) == 0

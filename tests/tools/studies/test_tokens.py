@@ -121,6 +121,7 @@ def read(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_row_5_every_method_at_equal_budgets(report: Path) -> None:
     rows = {(row["method"], f"{float(row['budget']):g}"): row for row in read(report / "tokens.csv")}
     methods = {name for name, _ in rows}
@@ -136,6 +137,7 @@ def test_row_5_every_method_at_equal_budgets(report: Path) -> None:
     assert all(float(row["reduce_ms"]) > 0 and float(row["model_ms"]) > 0 for row in rows.values())
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_the_report_is_there_and_the_model_is_kept(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = (report / "index.html").read_text(encoding="utf-8")
     assert "Selection by bits beside others" in page and page.count("data:image/png") == 2
@@ -241,6 +243,7 @@ def test_verdicts_need_two_errors() -> None:
     assert says((0.50, 0.55, 0.60), (0.51, 0.54, 0.59)) == "undecided"
 
 
+@pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
 def test_row_68_latents_beside_pixels_of_as_many_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole command on stripes across and down."""
     stripes = tmp_path / "set.tar"

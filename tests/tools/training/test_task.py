@@ -128,6 +128,7 @@ def test_only_gains_get_a_gradient(labelled: Path) -> None:
     ]
 
 
+@pytest.mark.needs("bjontegaard", "tensorboard")
 def test_train_task_and_code_with_it(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     words = ["train", "wavelet", "--objective", "task", "--data", str(labelled), "--out", str(run)]

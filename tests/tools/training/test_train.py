@@ -33,6 +33,7 @@ from ...support.small_wavelet import small_weights
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("webdataset")
     path = tmp_path_factory.mktemp("pack") / "images.tar"
     with tarfile.open(path, "w") as tar:
         for i in range(6):
@@ -140,6 +141,7 @@ def test_a_step_that_is_not_finite_changes_nothing(pack: Path, tmp_path: Path, m
     assert all(torch.equal(v, before[k]) for k, v in trainer.task.named_parameters())
 
 
+@pytest.mark.needs("bjontegaard", "tensorboard")
 def test_train_resume_export_and_code(pack: Path, tmp_path: Path) -> None:
     """The whole way: train, go on, export with proven bounds, code a picture with the result."""
     run = tmp_path / "run"
@@ -185,6 +187,7 @@ def test_training_goes_on_from_the_shipped_weights(pack: Path, tmp_path: Path) -
     assert all(torch.equal(exported[name], t) for name, t in tensors.items() if not name.startswith("tables."))
 
 
+@pytest.mark.needs("bjontegaard", "tensorboard")
 @pytest.mark.parametrize("kind", ["perceptual", "analysis"])
 def test_companions_of_weights(
     kind: str, pack: Path, tmp_path: Path, weights_folder: Path, capsys: pytest.CaptureFixture[str]
@@ -219,6 +222,7 @@ def test_companions_of_weights(
     assert "is for the families wavelet and spatiotemporal" in capsys.readouterr().err
 
 
+@pytest.mark.needs("bjontegaard", "tensorboard")
 @pytest.mark.slow
 def test_two_processes_train_one_model(pack: Path, tmp_path: Path) -> None:
     script = tmp_path / "go.py"
