@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..networks.integer import IntegerNetwork, Layer, Range
+from ..engine.network import IntegerNetwork, Layer, Range
 
 Tensor = NDArray[np.int16]  # (height, width, channels)
 Wide = NDArray[np.int64]

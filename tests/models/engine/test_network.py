@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tessera.models import _kernels
-from tessera.models.networks.integer import LIMIT, ONE, IntegerNetwork, Layer, Range, fixed
+from tessera.models.engine.network import LIMIT, ONE, IntegerNetwork, Layer, Range, fixed
 from tessera.models.reference import integer_network as twin
 
 from ...support.kernel_paths import available_paths
