@@ -144,3 +144,32 @@ class Walk:
     def values(self) -> NDArray[np.int32]: ...
     @property
     def rungs(self) -> NDArray[np.uint8]: ...
+
+class Network:
+    def __init__(self, channels: int, low: int, high: int) -> None: ...
+    def convolve(
+        self,
+        source: int,
+        weights: NDArray[np.int8],
+        table: NDArray[np.int16] | None,
+        add: int | None,
+        low: int,
+        high: int,
+    ) -> int: ...
+    def depthwise(
+        self,
+        source: int,
+        weights: NDArray[np.int8],
+        table: NDArray[np.int16] | None,
+        add: int | None,
+        low: int,
+        high: int,
+    ) -> int: ...
+    def run(
+        self,
+        x: NDArray[np.int16],
+        multipliers: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        threads: int = 1,
+        path: str | None = None,
+    ) -> NDArray[np.int16]: ...

@@ -19,7 +19,7 @@ HEAVY = ("torch", "av", "matplotlib", "compressai", "lpips", "rich", "tessera.co
 ROOMS = {
     "entropy": ("arrays leb128", "tables", "coder", "prefix reference __init__"),
     "models": (
-        "base transform",
+        "base engine transform",
         "motion prior tokens",
         "networks reference",
         "nerv vqgan wavelet",

@@ -265,6 +265,7 @@ PYBIND11_MODULE(_kernels, module) {
     bind_constants(module);
     bind_exact(module);
     bind_motion(module);
+    bind_network(module);
 }
 
 }  // namespace tessera

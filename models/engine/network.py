@@ -1,0 +1,82 @@
+"""What a network in integers is, layer by layer, and its way into the engine (`_kernels.Network`).
+
+kernels/network.hpp specifies the arithmetic and its bounds; `reference.integer_network` computes the same in numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _kernels
+
+LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
+ONE = 1 << 32  # a multiplier of 1, an offset of 1
+OFFSET_LIMIT = 1 << 61
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a tensor may hold, within int16."""
+
+    low: int = -LIMIT
+    high: int = LIMIT
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer reads tensor `source` (0 is the input) and makes the next tensor.
+
+    weights    int8 (outputs, side, side, inputs), or (side, side, channels) of a depthwise layer
+    range      of the tensor that it makes
+    table      int16 (entries,), or None
+    add        number of the tensor that is added at the end, not the input, or None
+    """
+
+    source: int
+    weights: NDArray[np.int8]
+    range: Range = Range()
+    table: NDArray[np.int16] | None = None
+    add: int | None = None
+
+    @property
+    def depthwise(self) -> bool:
+        return self.weights.ndim == 3
+
+    @property
+    def outputs(self) -> int:
+        return self.weights.shape[2 if self.depthwise else 0]
+
+
+@dataclass(frozen=True)
+class IntegerNetwork:
+    """Input (height, width, channels) within `range`, and layers; the last layer's tensor is the answer."""
+
+    channels: int
+    range: Range
+    layers: Sequence[Layer]
+
+    @property
+    def outputs(self) -> int:
+        """Of all layers together: the length of multipliers and offsets."""
+        return sum(layer.outputs for layer in self.layers)
+
+    def native(self) -> _kernels.Network:
+        """Packed for the engine; ValueError where a bound does not hold."""
+        network = _kernels.Network(self.channels, self.range.low, self.range.high)
+        for layer in self.layers:
+            put = network.depthwise if layer.depthwise else network.convolve
+            put(layer.source, layer.weights, layer.table, layer.add, layer.range.low, layer.range.high)
+        return network
+
+
+def fixed(factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Multipliers and offsets that scale a sum by `factors`, below a half in magnitude, and add `shifts`, rounded."""
+    multipliers = np.floor(factors * ONE + 0.5)
+    offsets = np.floor(shifts * ONE + 0.5) + ONE // 2
+    if np.abs(multipliers).max(initial=0) >= ONE // 2 or np.abs(offsets).max(initial=0) > OFFSET_LIMIT:
+        raise ValueError("a factor of a half or more, or an offset beyond 29 bits, fits no multiplier")
+    return multipliers.astype(np.int32), offsets.astype(np.int64)
