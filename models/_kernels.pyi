@@ -176,7 +176,7 @@ class Walk:
     def rungs(self) -> NDArray[np.uint8]: ...
 
 class Network:
-    def __init__(self, channels: int, low: int, high: int, zero: int | None = None) -> None: ...
+    def __init__(self, channels: int, low: int, high: int) -> None: ...
     def convolve(
         self,
         source: int,
@@ -185,7 +185,6 @@ class Network:
         add: int | None,
         low: int,
         high: int,
-        zero: int | None = None,
     ) -> int: ...
     def depthwise(
         self,
@@ -195,13 +194,12 @@ class Network:
         add: int | None,
         low: int,
         high: int,
-        zero: int | None = None,
     ) -> int: ...
     def run(
         self,
-        x: NDArray[np.int16] | NDArray[np.uint8],
+        x: NDArray[np.int16],
         multipliers: NDArray[np.int32],
         offsets: NDArray[np.int64],
         threads: int = 1,
         path: str | None = None,
-    ) -> NDArray[np.int16] | NDArray[np.uint8]: ...
+    ) -> NDArray[np.int16]: ...

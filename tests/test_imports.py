@@ -19,9 +19,10 @@ HEAVY = ("torch", "av", "matplotlib", "compressai", "lpips", "rich", "tessera.co
 ROOMS = {
     "entropy": ("arrays leb128", "tables", "coder", "prefix reference __init__"),
     "models": (
-        "base transform",
-        "motion prior tokens",
-        "networks reference",
+        "base",
+        "engine transform tokens",
+        "motion prior reference",
+        "networks",
         "nerv vqgan wavelet",
         "spatiotemporal",
         "training",

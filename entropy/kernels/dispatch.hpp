@@ -26,6 +26,14 @@
 #endif
 #endif
 
+#if !defined(TESSERA_NEON)
+#if defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+#define TESSERA_NEON 1
+#else
+#define TESSERA_NEON 0
+#endif
+#endif
+
 // Sets the field of a table to the function of the same name: two of one type cannot be mistaken for each other.
 #define TESSERA_SET(table, name) (table).name = name
 
@@ -33,9 +41,9 @@ namespace tessera {
 
 // Slowest first; of one kind of processors, a path has the instructions of those before it. As large as a pointer and
 // never 0, so that `Dispatch` sees whether it is set.
-enum class Path : uintptr_t { scalar = 1, avx2, avx512, avx512_vnni };
+enum class Path : uintptr_t { scalar = 1, avx2, avx512, avx512_vnni, neon };
 
-constexpr const char* kPathNames[] = {"scalar", "avx2", "avx512", "avx512-vnni"};
+constexpr const char* kPathNames[] = {"scalar", "avx2", "avx512", "avx512-vnni", "neon"};
 constexpr size_t kPaths = sizeof kPathNames / sizeof *kPathNames;
 
 constexpr Path path_at(size_t place) { return static_cast<Path>(place + 1); }
@@ -53,6 +61,9 @@ inline bool runs(Path path) {
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                    __builtin_cpu_supports("bmi2");
         case Path::avx512_vnni: return runs(Path::avx512) && __builtin_cpu_supports("avx512vnni");
+#endif
+#if TESSERA_NEON
+        case Path::neon: return true;  // part of AArch64
 #endif
         default: return false;
     }

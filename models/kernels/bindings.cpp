@@ -265,8 +265,8 @@ PYBIND11_MODULE(_kernels, module) {
     bind_constants(module);
     bind_exact(module);
     bind_motion(module);
-    bind_words(module);
     bind_network(module);
+    bind_words(module);
 }
 
 }  // namespace tessera

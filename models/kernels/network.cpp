@@ -16,24 +16,18 @@ size_t rounded_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; 
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
 
 void check(const Range& range) {
-    const bool fits = range.bytes ? range.low >= 0 && range.high <= 255 && range.zero >= 0 && range.zero <= 255
-                                  : range.low >= -32768 && range.high <= 32767 && range.zero == 0;
-    if (!fits || range.low > range.high) refuse("a range does not fit its kind of tensor");
+    if (range.low > range.high || range.low < -32768 || range.high > 32767) refuse("a range must fit 16 bits");
 }
 
-// weight(output, position of the window, input)
-template <typename T, typename Weight>
-std::vector<T> panels(size_t outputs, size_t positions, size_t inputs, size_t unit, const Weight& weight) {
-    const size_t depth = rounded_up(inputs, unit);
-    std::vector<T> out(rounded_up(outputs, kPanel) * positions * depth, 0);
-    for (size_t o = 0; o < outputs; ++o) {
-        T* panel = out.data() + o / kPanel * kPanel * positions * depth;
-        for (size_t p = 0; p < positions; ++p) {
-            for (size_t k = 0; k < inputs; ++k) {
-                panel[((p * depth + k) / unit * kPanel + o % kPanel) * unit + k % unit] =
-                    static_cast<T>(weight(o, p, k));
-            }
-        }
+// The weight of output o for input k in a panel of `depth` inputs.
+size_t in_panel(size_t o, size_t k) { return (k / 2 * kPanel + o % kPanel) * 2 + k % 2; }
+
+std::vector<int16_t> plain_panels(const Layer& layer) {
+    const size_t size = kPanel * rounded_up(layer.inputs, 2);
+    std::vector<int16_t> out(rounded_up(layer.outputs, kPanel) / kPanel * size, 0);
+    for (size_t o = 0; o < layer.outputs; ++o) {
+        for (size_t k = 0; k < layer.inputs; ++k)
+            out[o / kPanel * size + in_panel(o, k)] = layer.weights[o * layer.inputs + k];
     }
     return out;
 }
@@ -53,36 +47,19 @@ void transformed(const int8_t* g, size_t step, int16_t* out) {
     }
 }
 
-// All panels of frequency 0, then those of 1, ...: panel p of frequency f is at (f * panels + p) * kPanel * depth.
+// The frequencies of panel 0, then those of panel 1, ...
 std::vector<int16_t> winograd_panels(const Layer& layer) {
-    std::vector<int16_t> cells(layer.outputs * layer.inputs * kFrequencies), out;
+    const size_t size = kPanel * rounded_up(layer.inputs, 2);
+    std::vector<int16_t> out(rounded_up(layer.outputs, kPanel) / kPanel * kFrequencies * size, 0);
     for (size_t o = 0; o < layer.outputs; ++o) {
+        int16_t* panel = out.data() + o / kPanel * kFrequencies * size;
         for (size_t k = 0; k < layer.inputs; ++k) {
-            transformed(layer.weights.data() + o * 9 * layer.inputs + k, layer.inputs,
-                        &cells[(o * layer.inputs + k) * kFrequencies]);
+            int16_t cells[kFrequencies];
+            transformed(layer.weights.data() + o * 9 * layer.inputs + k, layer.inputs, cells);
+            for (size_t f = 0; f < kFrequencies; ++f) panel[f * size + in_panel(o, k)] = cells[f];
         }
     }
-    for (size_t f = 0; f < kFrequencies; ++f) {
-        const auto weight = [&](size_t o, size_t, size_t k) { return cells[(o * layer.inputs + k) * kFrequencies + f]; };
-        const std::vector<int16_t> part = panels<int16_t>(layer.outputs, 1, layer.inputs, 2, weight);
-        out.insert(out.end(), part.begin(), part.end());
-    }
     return out;
-}
-
-void pack_dense(Layer& layer, const Range& source) {
-    const size_t positions = layer.side * layer.side;
-    const int8_t* w = layer.weights.data();
-    const auto weight = [&](size_t o, size_t p, size_t k) { return w[(o * positions + p) * layer.inputs + k]; };
-    layer.panels = panels<int16_t>(layer.outputs, positions, layer.inputs, 2, weight);
-    if (layer.is_winograd()) layer.winograd = winograd_panels(layer);
-    if (!source.bytes) return;
-    layer.byte_panels = panels<int8_t>(layer.outputs, positions, layer.inputs, 4, weight);
-    layer.byte_start.assign(rounded_up(layer.outputs, kPanel), 0);
-    for (size_t o = 0; o < layer.outputs; ++o) {
-        for (size_t i = 0; i < positions * layer.inputs; ++i)
-            layer.byte_start[o] -= source.zero * w[o * positions * layer.inputs + i];
-    }
 }
 
 // For each panel and position of the window, the weights of its outputs.
@@ -112,8 +89,6 @@ int64_t largest_mass(const Layer& layer) {
 
 }  // namespace
 
-int32_t Range::reach() const { return std::max(std::abs(low - zero), std::abs(high - zero)); }
-
 Network::Network(size_t channels, const Range& range) : inputs_(channels), input_(range), last_use_{0} {
     if (channels < 1 || channels > kMostChannels) refuse("channels is out of range");
     check(range);
@@ -130,7 +105,7 @@ size_t Network::convolve(size_t source, const int8_t* weights, size_t outputs, s
     if (source > layers_.size()) refuse("source names a tensor that does not exist");
     if (outputs < 1 || outputs > kMostChannels) refuse("outputs is out of range");
     if (side != 1 && side != 3) refuse("side must be 1 or 3");
-    Layer layer{source, add, side, false, channels(source), outputs, range, std::move(table), {}, {}, {}, {}, {}};
+    Layer layer{source, add, side, false, channels(source), outputs, range, std::move(table), {}, {}};
     layer.weights.assign(weights, weights + outputs * side * side * layer.inputs);
     return push(std::move(layer));
 }
@@ -140,7 +115,7 @@ size_t Network::depthwise(size_t source, const int8_t* weights, size_t side, siz
     if (source > layers_.size()) refuse("source names a tensor that does not exist");
     if (side != 1 && side != 3) refuse("side must be 1 or 3");
     const size_t count = channels(source);
-    Layer layer{source, add, side, true, count, count, range, std::move(table), {}, {}, {}, {}, {}};
+    Layer layer{source, add, side, true, count, count, range, std::move(table), {}, {}};
     layer.weights.assign(weights, weights + side * side * count);
     return push(std::move(layer));
 }
@@ -151,19 +126,20 @@ size_t Network::push(Layer layer) {
     if (layer.table.size() > kMostEntries) refuse("a table has too many entries");
     if (layer.add != 0) {
         if (layer.add > layers_.size()) refuse("add names a tensor that does not exist");
-        if (range(layer.add).bytes || channels(layer.add) != layer.outputs)
-            refuse("what is added must be words and have as many channels");
+        if (channels(layer.add) != layer.outputs) refuse("what is added must have as many channels");
     }
     const Range& source = range(layer.source);
-    const bool dense = layer.is_winograd();
-    if (dense && source.reach() > kWinogradReach) refuse("a 3 x 3 layer reads numbers beyond 14 bits");
-    if (largest_mass(layer) * source.reach() >= (dense ? kWinogradSumLimit : kSumLimit))
+    const bool winograd = layer.is_winograd();
+    if (winograd && source.reach() > kWinogradReach) refuse("a 3 x 3 layer reads numbers beyond 14 bits");
+    if (largest_mass(layer) * source.reach() >= (winograd ? kWinogradSumLimit : kSumLimit))
         refuse("sums of layer " + std::to_string(layers_.size() + 1) + " may overflow: use smaller weights or ranges");
     if (layer.depthwise) {
         pack_depthwise(layer);
     } else {
-        pack_dense(layer, source);
+        layer.panels = layer.is_winograd() ? winograd_panels(layer) : plain_panels(layer);
+        layer.weights.clear();
     }
+    if (!layer.table.empty()) layer.table.push_back(0);  // vector paths read entries in pairs
     const size_t made = layers_.size() + 1;
     last_use_[layer.source] = made;
     if (layer.add != 0) last_use_[layer.add] = made;

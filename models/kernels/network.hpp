@@ -3,25 +3,24 @@
 //
 // THE ARITHMETIC, from which a second implementation can be written.
 //
-// A tensor is (height, width, channels) of integers in low..high, known for each tensor: 16-bit signed (kind `words`),
-// or 8-bit unsigned with a zero point z, 0..255, that stands for 0 (kind `bytes`). Below, a' = a of words, a - z of
-// bytes. Tensor 0 is the input, clamped to its range; each layer reads one earlier tensor and makes the next; the last
-// is the answer. All tensors of a network have the same height and width.
+// A tensor is (height, width, channels) of 16-bit signed integers in low..high, known for each tensor. Tensor 0 is the
+// input, clamped to its range; each layer reads one earlier tensor and makes the next; the last is the answer. All
+// tensors of a network have the same height and width.
 //
 // A layer with C outputs computes, for every cell (y, x) and output c:
 //
-//   sum    dense:      sum over the S x S window (S = 1 or 3) and all inputs k of w[c][dy][dx][k] * a'[y+dy][x+dx][k]
-//          depthwise:  sum over the window of w[dy][dx][c] * a'[y+dy][x+dx][c]
+//   sum    dense:      sum over the S x S window (S = 1 or 3) and all inputs k of w[c][dy][dx][k] * a[y+dy][x+dx][k]
+//          depthwise:  sum over the window of w[dy][dx][c] * a[y+dy][x+dx][c]
 //          The window is centred, what lies outside of the picture counts as 0, weights are 8-bit signed.
 //   scale  y = (sum * m[c] + b[c]) >> 32         64-bit signed product and sum, arithmetic shift (rounds down)
 //          m, 32-bit signed, and b, 64-bit signed, |b| <= 2^61, come with each run: they hold what depends on the
 //          quality (gain and offset of a film, folded). m is the factor times 2^32, b is the offset times 2^32 plus
 //          2^31, which makes the shift round to nearest, halves up.
 //   curve  where the layer has a table of N entries (16-bit signed, N <= 4096):   y = table[clamp(y, 0, N - 1)]
-//   add    where the layer names an earlier tensor, of kind words and as many channels:  y = y + that[.][.][c]
+//   add    where the layer names an earlier tensor of as many channels, not the input:   y = y + that[.][.][c]
 //   clamp  y = clamp(y, low, high) of the layer's tensor
 //
-// What is checked when a network is built, so that no step overflows, with reach = largest |a'| that the source allows:
+// What is checked when a network is built, so that no step overflows, with reach = largest |a| that the source allows:
 //   dense 3 x 3     sum of |w| of each output * reach < 2^29, and reach <= 8191 (14 bits)
 //   all others      sum of |w| of each output * reach < 2^31
 // Then |sum * m| <= 2^62, |y| < 2^31 - 2^16 before adding, and y fits 32 bits in every step.
@@ -52,24 +51,19 @@ constexpr size_t kMostLayers = 256;
 // What a tensor may hold.
 struct Range {
     int32_t low, high;
-    int32_t zero;  // of bytes; 0 of words
-    bool bytes;
-    int32_t reach() const;
+    int32_t reach() const { return -low > high ? -low : high; }
 };
 
 struct Layer {
-    size_t source;             // tensors are counted from 0, the input
-    size_t add;                // 0 for none: the input is never added
-    size_t side;               // of the window
+    size_t source;  // tensors are counted from 0, the input
+    size_t add;     // 0 for none: the input is never added
+    size_t side;    // of the window
     bool depthwise;
     size_t inputs, outputs;
-    Range range;               // of the tensor that it makes
-    std::vector<int16_t> table;
-    std::vector<int8_t> weights;     // as given: (outputs, side, side, inputs), depthwise (side, side, outputs)
-    std::vector<int16_t> panels;     // of dense layers, for products of words: see network_loops.hpp
-    std::vector<int8_t> byte_panels;  // for products of bytes with signed bytes
-    std::vector<int16_t> winograd;   // of 3 x 3 layers
-    std::vector<int32_t> byte_start;  // -zero * sum of weights of each output: where sums of bytes start
+    Range range;                 // of the tensor that it makes
+    std::vector<int16_t> table;  // and one entry more, for paths that read entries in pairs
+    std::vector<int8_t> weights;  // as given: (outputs, side, side, inputs), depthwise (side, side, outputs)
+    std::vector<int16_t> panels;  // of dense layers, transformed where the side is 3: see network_loops.hpp
     bool is_winograd() const { return !depthwise && side == 3; }
 };
 
@@ -89,10 +83,10 @@ public:
     size_t layers() const { return layers_.size(); }
     size_t outputs() const;  // of all layers together: entries of m and b
 
-    // x (height, width, channels(0)), int16 or uint8 as the input's kind -> out (height, width, channels(layers())).
-    // multipliers and offsets: m and b of all layers in a row.
-    void run(const void* x, size_t height, size_t width, const int32_t* multipliers, const int64_t* offsets, void* out,
-             size_t threads, const NetworkLoops& loops) const;
+    // x (height, width, channels(0)) -> out (height, width, channels(layers())). multipliers and offsets: m and b of all
+    // layers in a row.
+    void run(const int16_t* x, size_t height, size_t width, const int32_t* multipliers, const int64_t* offsets,
+             int16_t* out, size_t threads, const NetworkLoops& loops) const;
 
 private:
     size_t push(Layer layer);

@@ -19,6 +19,7 @@ from .. import _kernels
 from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Kernels
 from ..base.ports import Zeros
+from ..base.quality import at_quality
 from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
 from . import exchange
 from .ladder import PER_OCTAVE, REACH, RUNGS, SHIFTS
@@ -28,7 +29,6 @@ Integers = NDArray[np.int32]
 Rungs = NDArray[np.uint8]
 Arrays = Mapping[str, NDArray[Any]]
 
-QUALITY_SPACING = 512  # fine quality steps between the anchors of a bias
 ANSWER_SHIFT = 10  # answers are in 1/1024 of a rung
 
 
@@ -225,15 +225,6 @@ class LevelBiases:
 class Biases:
     levels: list[LevelBiases]  # packet, then the pyramid from fine to coarse
     low_rungs: Rungs  # (3,)
-
-
-def at_quality(anchors: NDArray[np.int64], quality: int) -> NDArray[np.int64]:
-    """A vector of integers for a fine quality, between its anchors (ANCHORS, n): rounded to nearest, halves up."""
-    anchor, part = divmod(quality, QUALITY_SPACING)
-    after = min(anchor + 1, len(anchors) - 1)
-    mixed = anchors[anchor] * (QUALITY_SPACING - part) + anchors[after] * part
-    found: NDArray[np.int64] = (mixed + QUALITY_SPACING // 2) // QUALITY_SPACING
-    return found
 
 
 class _LevelArrays:

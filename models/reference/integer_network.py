@@ -2,7 +2,7 @@
 
 Each cell of a layer's tensor is, for each output:
 
-    sum     weights times the window around the cell, zero outside of the picture; bytes less their zero point
+    sum     weights times the window around the cell, zero outside of the picture
     scale   (sum * multiplier + offset) >> 32, rounding down; the offset holds the half that makes it round to nearest
     curve   table[clamp(., 0, entries - 1)], where there is a table
     add     another tensor's cell, where one is named
@@ -11,14 +11,12 @@ Each cell of a layer's tensor is, for each output:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ..networks.integer import IntegerNetwork, Layer, Range
+from ..engine.network import IntegerNetwork, Layer, Range
 
-Tensor = NDArray[Any]  # (height, width, channels), int16 or uint8
+Tensor = NDArray[np.int16]  # (height, width, channels)
 Wide = NDArray[np.int64]
 
 
@@ -28,8 +26,7 @@ def run(network: IntegerNetwork, x: Tensor, multipliers: NDArray[np.int32], offs
     first = 0
     for layer in network.layers:
         last = first + layer.outputs
-        source = network.range if layer.source == 0 else network.layers[layer.source - 1].range
-        y = sums(layer, tensors[layer.source].astype(np.int64) - (source.zero or 0))
+        y = sums(layer, tensors[layer.source].astype(np.int64))
         y = (y * multipliers[first:last] + offsets[first:last]) >> 32
         if layer.table is not None:
             y = layer.table[y.clip(0, len(layer.table) - 1)].astype(np.int64)
@@ -55,4 +52,4 @@ def sums(layer: Layer, x: Wide) -> Wide:
 
 
 def clamped(y: Wide, to: Range) -> Tensor:
-    return y.clip(to.low, to.high).astype(to.dtype)
+    return y.clip(to.low, to.high).astype(np.int16)

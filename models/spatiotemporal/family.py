@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ...entropy import Tables
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Kernels
+from ..engine.painter import Painter
 from ..motion.field import TABLE_NAMES as MOTION_TABLE_NAMES
 from ..motion.field import MotionCoder
-from ..networks.painter import Painter
 from ..prior.ladder import TABLE_NAMES, costs_of
 from ..prior.native import NativePrior
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of

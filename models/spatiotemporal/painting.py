@@ -14,7 +14,7 @@ import numpy as np
 
 from ..base.family import GroupSpec, Pixels
 from ..base.kernels import Integers, Planes, Words
-from ..networks.painter import Painter
+from ..engine.painter import Painter
 from ..transform.bands import CELL
 from ..transform.levels import ORDER
 from ..transform.lifted import SAMPLE_LIMIT

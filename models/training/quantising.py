@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..networks.integer import WORD_LIMIT, IntegerNetwork, Layer, Range, arrays_of, fixed
+from ..engine.network import LIMIT, IntegerNetwork, Layer, Range, arrays_of, fixed
 from ..networks.synthesis import Film, ResidualBlock, SynthesisNetwork
 from ..wavelet.words import WORD_BITS
 
@@ -71,7 +71,7 @@ class _Builder:
 def quantised(network: SynthesisNetwork, found: Peaks, answer_bits: int) -> dict[str, NDArray[np.generic]]:
     """The arrays of a weights file, see `integer.arrays_of`; the answer has `answer_bits` fraction bits."""
     builder = _Builder(network.enter.in_channels)
-    stream = WORD_LIMIT / (MARGIN * found.stream)  # units of the residual stream in 1.0
+    stream = LIMIT / (MARGIN * found.stream)  # units of the residual stream in 1.0
     weights, scales = _rounded(network.enter)
     x = builder.add(Layer(0, weights), *_scaled(network.enter, scales / (1 << WORD_BITS), stream))
     for place, block in enumerate(network.blocks):
@@ -121,5 +121,5 @@ def _activation(reach: float) -> tuple[NDArray[np.int16], float, float]:
     """The table of SiLU over -reach..reach, its entries in 1.0, and the units of its values in 1.0."""
     entry = ENTRIES / 2 / reach
     values = (np.arange(ENTRIES) - ENTRIES / 2) / entry
-    unit = WORD_LIMIT / reach
+    unit = LIMIT / reach
     return np.floor(values / (1 + np.exp(-values)) * unit + 0.5).astype(np.int16), entry, unit

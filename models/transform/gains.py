@@ -75,7 +75,8 @@ def synthesis_gains() -> tuple[Tensor, Tensor, Tensor]:
 def factors(bands: Sequence[int] | None = None) -> tuple[Tensor, ...]:
     """What brings lifted integers to coefficients at unit synthesis gain (`Bands`), float64, a number a band.
 
-    Of the packet `bands`, by default the kept ones in the order of coding, of each level of details from fine to coarse (9,), and of the low band (3,).
+    Of the packet `bands`, by default the kept ones in the order of coding, of each level of details from fine to coarse
+    (9,), and of the low band (3,).
     """
     packet_gain, detail_gain, low_gain = synthesis_gains()
     order = [band for part in slice_bands() for band in part] if bands is None else bands

@@ -17,7 +17,7 @@ from ...entropy import Tables
 from ..base.family import GroupSpec, Pixels, SymbolPort
 from ..base.kernels import Integers, Kernels, Planes
 from ..base.ports import Nowhere
-from ..networks.painter import Painter
+from ..engine.painter import Painter
 from ..prior.ladder import costs_of
 from ..prior.native import Coded, NativePrior, pass_order
 from ..transform.bands import LARGEST_STEP, RATE_WEIGHT

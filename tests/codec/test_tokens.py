@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
+from torch import Tensor
 
 import tessera
 from tessera.codec.coding import weights

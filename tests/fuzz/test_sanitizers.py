@@ -74,6 +74,12 @@ def fuzz_motion(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Pat
     return build(program, "fuzz_motion", "models/kernels", *CHECKED, parts=kernel_parts)
 
 
+@pytest.fixture(scope="module")
+def fuzz_network(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_network"
+    return build(program, "fuzz_network", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
 def run(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=300)
 
@@ -154,7 +160,24 @@ def test_motion_on_one_block(fuzz_motion: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
-@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_exact"])
+def test_networks_on_every_path(fuzz_network: Path) -> None:
+    """60 random networks, each with tame and wild weights and scales."""
+    result = run(fuzz_network, "--random", "60", "5")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_networks_on_one_cell(fuzz_network: Path, tmp_path: Path) -> None:
+    files = []
+    for kind in range(32):
+        for rest in (b"", b"\xff", b"\xff\x7f\x00\x80"):
+            path = tmp_path / f"{kind:02x}-{len(rest)}"
+            path.write_bytes(bytes([kind, kind, 0, 0]) + rest)
+            files.append(path)
+    result = run(fuzz_network, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_exact", "fuzz_network"])
 def test_kernels_without_vector_paths(tmp_path: Path, scalar_parts: list[Path], target: str) -> None:
     program = build(tmp_path / "plain", target, "models/kernels", *PLAIN, "-DTESSERA_X86=0", parts=scalar_parts)
     assert run(program, "--random", "16", "4").stdout == "ok\n"

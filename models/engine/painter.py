@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.kernels import threads
-from ..prior.native import at_quality
-from .integer import IntegerNetwork, network_of
+from ..base.quality import at_quality
+from .network import IntegerNetwork, network_of
 
 Words = NDArray[np.int16]  # (h, w, channels)
 Arrays = Mapping[str, NDArray[Any]]
@@ -20,7 +20,7 @@ Arrays = Mapping[str, NDArray[Any]]
 class Painter:
     """Stateless between calls, but for the scales of a few qualities.
 
-    arrays: of a weights file, by the names that `integer.arrays_of` gives them.
+    arrays: of a weights file, by the names that `network.arrays_of` gives them.
     """
 
     def __init__(self, arrays: Arrays, path: str | None = None) -> None:

@@ -14,24 +14,17 @@ from numpy.typing import NDArray
 
 from .. import _kernels
 
-WORD_LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
+LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
 ONE = 1 << 32  # a multiplier of 1, an offset of 1
 OFFSET_LIMIT = 1 << 61
-SUM_LIMIT = 1 << 31
-WINDOW_SUM_LIMIT = 1 << 29  # of dense 3 x 3 layers
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a tensor may hold: int16, or uint8 where `zero` says which byte stands for 0."""
+    """What a tensor may hold, within int16."""
 
-    low: int = -WORD_LIMIT
-    high: int = WORD_LIMIT
-    zero: int | None = None
-
-    @property
-    def dtype(self) -> type[np.uint8] | type[np.int16]:
-        return np.int16 if self.zero is None else np.uint8
+    low: int = -LIMIT
+    high: int = LIMIT
 
 
 @dataclass(frozen=True)
@@ -41,7 +34,7 @@ class Layer:
     weights    int8 (outputs, side, side, inputs), or (side, side, channels) of a depthwise layer
     range      of the tensor that it makes
     table      int16 (entries,), or None
-    add        number of the tensor that is added at the end, or None
+    add        number of the tensor that is added at the end, not the input, or None
     """
 
     source: int
@@ -74,12 +67,10 @@ class IntegerNetwork:
 
     def native(self) -> _kernels.Network:
         """Packed for the engine; ValueError where a bound does not hold."""
-        network = _kernels.Network(self.channels, self.range.low, self.range.high, self.range.zero)
+        network = _kernels.Network(self.channels, self.range.low, self.range.high)
         for layer in self.layers:
             put = network.depthwise if layer.depthwise else network.convolve
-            put(
-                layer.source, layer.weights, layer.table, layer.add, layer.range.low, layer.range.high, layer.range.zero
-            )
+            put(layer.source, layer.weights, layer.table, layer.add, layer.range.low, layer.range.high)
         return network
 
 
@@ -87,7 +78,7 @@ def fixed(factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple[ND
     """Multipliers and offsets that scale a sum by `factors`, below a half in magnitude, and add `shifts`, rounded."""
     multipliers = np.floor(factors * ONE + 0.5)
     offsets = np.floor(shifts * ONE + 0.5) + ONE // 2
-    if np.abs(multipliers).max(initial=0) >= SUM_LIMIT or np.abs(offsets).max(initial=0) > OFFSET_LIMIT:
+    if np.abs(multipliers).max(initial=0) >= ONE // 2 or np.abs(offsets).max(initial=0) > OFFSET_LIMIT:
         raise ValueError("a factor of a half or more, or an offset beyond 29 bits, fits no multiplier")
     return multipliers.astype(np.int32), offsets.astype(np.int64)
 
@@ -100,11 +91,11 @@ Arrays = Mapping[str, NDArray[Any]]
 def arrays_of(network: IntegerNetwork, multipliers: NDArray[np.int32], offsets: NDArray[np.int64]) -> dict[str, Any]:
     """A network with its multipliers and offsets at every anchor (anchors, outputs), as arrays by name.
 
-    plan   int32 (1 + layers, 7): of the input its channels, 0, low, high, zero, 0, 0; of a layer its source, what it
-           adds (-1: nothing), low, high, zero (-1: words), 1 if depthwise, the number of its table (-1: none)
+    plan   int32 (1 + layers, 5): of the input its channels, 0, low, high, 0; of a layer its source, what it adds (-1:
+           nothing), low, high, the number of its table (-1: none)
     """
     tables: list[NDArray[np.int16]] = []
-    rows = [[network.channels, 0, *_range_row(network.range), 0, 0]]
+    rows = [[network.channels, 0, network.range.low, network.range.high, 0]]
     for layer in network.layers:
         found = -1
         if layer.table is not None:
@@ -113,7 +104,7 @@ def arrays_of(network: IntegerNetwork, multipliers: NDArray[np.int32], offsets: 
             if not same:
                 tables.append(layer.table)
         add = -1 if layer.add is None else layer.add
-        rows.append([layer.source, add, *_range_row(layer.range), int(layer.depthwise), found])
+        rows.append([layer.source, add, layer.range.low, layer.range.high, found])
     arrays: dict[str, Any] = {"plan": np.array(rows, np.int32), "multipliers": multipliers, "offsets": offsets}
     arrays |= {f"weights.{k}": layer.weights for k, layer in enumerate(network.layers)}
     return arrays | {f"tables.{k}": table for k, table in enumerate(tables)}
@@ -123,19 +114,15 @@ def network_of(arrays: Arrays) -> IntegerNetwork:
     """The inverse of `arrays_of`, without multipliers and offsets."""
     first, *rows = arrays["plan"].tolist()
     layers = []
-    for k, (source, add, low, high, zero, _, table) in enumerate(rows):
+    for k, (source, add, low, high, table) in enumerate(rows):
         layers.append(
             Layer(
                 source,
                 arrays[f"weights.{k}"],
-                Range(low, high, None if zero < 0 else zero),
+                Range(low, high),
                 None if table < 0 else arrays[f"tables.{table}"],
                 None if add < 0 else add,
             )
         )
-    channels, _, low, high, zero, *_ = first
-    return IntegerNetwork(channels, Range(low, high, None if zero < 0 else zero), layers)
-
-
-def _range_row(found: Range) -> list[int]:
-    return [found.low, found.high, -1 if found.zero is None else found.zero]
+    channels, _, low, high, _ = first
+    return IntegerNetwork(channels, Range(low, high), layers)

@@ -1,0 +1,1 @@
+"""Networks that run in integers: what they are, and their way into the kernels."""
