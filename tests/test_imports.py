@@ -30,8 +30,8 @@ ROOMS = {
     "models/tokens": ("prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
     "codec": (
         "defaults errors spool",
-        "atomic limits media",
-        "format",
+        "atomic limits media ranges",
+        "format options",
         "coding",
         "reading",
         "api files",

@@ -17,6 +17,8 @@ from ..coding.stream import cut, load_family
 from ..errors import ParameterError
 from ..format.seekable import FileReader
 from ..limits import DEFAULT_LIMITS, Limits
+from ..options import DecodeOptions, DecoderName, FileSource
+from ..ranges import within
 from ..spool import spool
 from .info import Info, describe
 
@@ -38,7 +40,7 @@ def open_path(path: str | os.PathLike[str]) -> BinaryIO:
         raise ParameterError(f"{os.fspath(path)}: {error.strerror}") from error
 
 
-def as_file(data: Any) -> tuple[BinaryIO, bool]:
+def as_file(data: FileSource) -> tuple[BinaryIO, bool]:
     """A binary file that can seek, over a path, bytes or a file object, and whether we opened it."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return io.BytesIO(data), True
@@ -59,8 +61,14 @@ class Clip:
     """
 
     def __init__(
-        self, data: Any, *, decoder: str | None = None, device: str = "cpu", limits: Limits = DEFAULT_LIMITS
+        self,
+        data: FileSource,
+        *,
+        decoder: DecoderName | None = None,
+        device: str = "cpu",
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self._options = DecodeOptions(decoder=decoder, device=device, limits=limits)
         self._file, self._ours = as_file(data)
         try:
             self.reader = FileReader(self._file, limits)
@@ -68,8 +76,6 @@ class Clip:
             self.close()
             raise
         self.limits = limits
-        self._decoder = decoder
-        self._device = device
         self._family: Family | None = None
         self._held: tuple[int, Group | OpenGroup] | None = None  # the group read last, for reading frame by frame
 
@@ -110,12 +116,12 @@ class Clip:
     def family(self) -> Family:
         """The codec with the file's weights.  UnsupportedError when this install lacks them."""
         if self._family is None:
-            self._family = load_family(self.reader.header, self._device)
+            self._family = load_family(self.reader.header, self._options.device)
         return self._family
 
     def times(self, start: int = 0, stop: int | None = None) -> NDArray[np.float64]:
         """Seconds at which frames start..stop-1 show.  Reads their groups, decodes nothing."""
-        start, stop = self._range(start, stop)
+        start, stop = within(start, stop, len(self))
         head = self.reader.header
         ticks: list[int] = []
         for number in self.reader.numbers(start, stop):
@@ -131,7 +137,7 @@ class Clip:
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[Group]:
         """Yield the frames start..stop-1 group by group, cut to the range."""
-        start, stop = self._range(start, stop)
+        start, stop = within(start, stop, len(self))
         for number in self.reader.numbers(start, stop):
             group = self._paint(number)
             if isinstance(group, OpenGroup):
@@ -196,7 +202,7 @@ class Clip:
         """
         from .latents import join_grids, place_grid
 
-        start, stop = self._range(start, stop)
+        start, stop = within(start, stop, len(self))
         head = self.reader.header
         grids = []
         for number in self.reader.numbers(start, stop):
@@ -235,7 +241,7 @@ class Clip:
         from ...models import tokens
         from .ids import read_kind
 
-        start, stop = self._range(start, stop)
+        start, stop = within(start, stop, len(self))
         if kind != "latents":
             if options:
                 raise ParameterError(f"kind {kind} has no option {', '.join(sorted(options))}")
@@ -254,7 +260,7 @@ class Clip:
         """
         from .ids import read_codes
 
-        return read_codes(self, *self._range(start, stop))
+        return read_codes(self, *within(start, stop, len(self)))
 
     def from_ids(self, ids: Any) -> Pixels:
         """Ids in any form of `models.discrete` -> frames (T, H, W, channels) of this file's size and quality.
@@ -272,7 +278,7 @@ class Clip:
         """
         from .ids import restored
 
-        start, stop = self._range(start, stop)
+        start, stop = within(start, stop, len(self))
         self.limits.check_array(stop - start, self.reader.header.width, self.reader.header.height)
         return np.concatenate([with_alpha(group) for group in restored(self, erasures, start, stop)])
 
@@ -282,18 +288,12 @@ class Clip:
             raise ParameterError(f"there is no group {number}; the file has {len(self.reader.entries)}")
         return np.frombuffer(self.reader.group(number).symbols, np.uint8)
 
-    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
-        stop = len(self) if stop is None else stop
-        if not 0 <= start < stop <= len(self):
-            raise ParameterError(f"frames {start}:{stop} are not within the {len(self)} frames of the file")
-        return start, stop
-
     def _paint(self, number: int) -> Group | OpenGroup:
         """The group, painted; or open, where single frames can be painted."""
         if self._held is None or self._held[0] != number:
             self._held = None
             head = self.reader.header
-            painter = choose_decoder(self.family, head, self._decoder)
+            painter = choose_decoder(self.family, head, self._options.decoder)
             data = self.reader.group(number)
             group: Group | OpenGroup
             if isinstance(self.family, PaintsFrames):

@@ -18,6 +18,7 @@ from ..coding.stream import cut
 from ..errors import ParameterError
 from ..format.header import GroupHead
 from ..format.writer import ContainerWriter
+from ..options import check_gop
 
 if TYPE_CHECKING:
     from ...models.base.family import Family, GroupSpec
@@ -99,6 +100,7 @@ def encode_ids(ids: Any, like: Clip, *, gop: int | None = None) -> bytes:
 
     ParameterError for ids that are none of such frames, and beside a clip with alpha.
     """
+    check_gop(gop)
     family, codes, _ = _codes(like, ids)
     head = replace(like.reader.header, announced=len(codes), start=0)
     if head.alpha or (head.still and len(codes) != 1):

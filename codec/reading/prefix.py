@@ -22,6 +22,7 @@ from ..format.container import GroupData
 from ..format.fields import unpack_uint
 from ..format.header import GroupHead, read_group
 from ..format.seekable import FileReader
+from ..ranges import within
 from .clip import Clip
 from .latents import join_grids, place_grid
 
@@ -93,9 +94,7 @@ def preview(clip: Clip, start: int = 0, stop: int | None = None, share: float = 
 
     The bypass section at a group's end is read whole and counts as part of the share.
     """
-    stop = len(clip) if stop is None else stop
-    if not 0 <= start < stop <= len(clip):
-        raise ParameterError(f"frames {start}:{stop} are not within the {len(clip)} frames of the file")
+    start, stop = within(start, stop, len(clip))
     if not 0 < share <= 1:
         raise ParameterError(f"a share is above 0 and at most 1, not {share:g}")
     if clip.reader.header.alpha:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..atomic import check_target, output
-from ..coding.stream import Range
 from ..errors import ParameterError
 from ..limits import DEFAULT_LIMITS, Limits
+from ..ranges import FrameRange, clipped
 from .clip import Clip
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def tokens_file(
     *,
     reduce: str = "bits",
     budget: Any = 1.0,
-    frames: Range | None = None,
+    frames: FrameRange | None = None,
     device: str = "cpu",
     seed: int = 0,
     whiten: bool = False,
@@ -63,19 +63,18 @@ def tokens_file(
     check_target(target, force)
     begun = time.monotonic()
     with Clip(source, device=device, limits=limits) as clip:
-        start, stop = frames or (None, None)
-        stop = len(clip) if stop is None else min(stop, len(clip))
-        found = clip.tokens(start or 0, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten, channels=channels)
+        start, stop = clipped(frames, len(clip))
+        found = clip.tokens(start, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten, channels=channels)
         info = clip.info
         made = {"codec": info.codec, "weights": info.weights, "quality": f"{info.quality:g}", "reduce": reduce}
-        made |= {"budget": str(budget), "frames": f"{start or 0}:{stop}", "channels": str(found.x.shape[1])}
+        made |= {"budget": str(budget), "frames": f"{start}:{stop}", "channels": str(found.x.shape[1])}
         with output(target, force) as file:
             file.write(save(found.tensors(), made))
         return TokensReport(
             tokens=len(found),
             cells=found.assign.numel(),
             channels=found.x.shape[1],
-            frames=stop - (start or 0),
+            frames=stop - start,
             reduce=reduce,
             codec=info.codec,
             quality=info.quality,
@@ -160,7 +159,7 @@ class TokenProcessor:
         self.tokenizer, self.embed, self.projector, self.token_id = tokenizer, embed, projector, token_id
         self.reduce, self.budget, self.options = reduce, budget, options
 
-    def __call__(self, text: str, *, video: Any, frames: Range | None = None, **changes: Any) -> dict[str, Any]:
+    def __call__(self, text: str, *, video: Any, frames: FrameRange | None = None, **changes: Any) -> dict[str, Any]:
         """inputs_embeds, position_ids, attention_mask, input_ids, next_position; `tokens` is the TokenSet."""
         given = self.tokenizer(text)
         ids = given["input_ids"] if hasattr(given, "keys") else given
@@ -173,9 +172,9 @@ class TokenProcessor:
             raise ParameterError(str(error)) from error
         return {**found, "tokens": tokens}
 
-    def tokens(self, video: Any, frames: Range | None = None, **changes: Any) -> TokenSet:
+    def tokens(self, video: Any, frames: FrameRange | None = None, **changes: Any) -> TokenSet:
         """The reduced tokens of a .tsr file; `changes` to `reduce` and `budget` for this call alone."""
         with Clip(video) as clip:
-            start, stop = frames or (None, None)
-            found: TokenSet = clip.tokens(start or 0, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})
+            start, stop = clipped(frames, len(clip))
+            found: TokenSet = clip.tokens(start, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})
             return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...entropy import Tables
+from ..base.configure import changed, number, refuse_unknown
 from ..base.family import GroupSpec, SymbolPort, TokenGrid
 from ..base.fitted import Store, Watch, rate_of
 from ..base.ports import Metered
@@ -66,6 +66,7 @@ class NervFamily:
     stride: ClassVar[int] = 128
     channels: int = 8
     decoders: tuple[str, ...] = ("standard", "fast")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     default_gop: ClassVar[int] = 256
     options: ClassVar[dict[str, str]] = {
         "arch": f"{', '.join(ARCHITECTURES)} (default {Options.arch})",
@@ -97,13 +98,8 @@ class NervFamily:
 
     def configure(self, effort: str, **options: object) -> NervFamily:
         """ValueError names an option that is unknown or out of range."""
-        unknown = options.keys() - self.options.keys()
-        if unknown:
-            known = ", ".join(self.options)
-            raise ValueError(f"codec nerv has no option {', '.join(sorted(unknown))}; it has {known}")
-        configured = copy.copy(self)
-        configured.chosen = _options({"epochs": EPOCHS[effort], **options})
-        return configured
+        refuse_unknown(self.name, options, self.options)
+        return changed(self, chosen=_options({"epochs": EPOCHS[effort], **options}))
 
     def fitting(
         self,
@@ -114,12 +110,8 @@ class NervFamily:
         store: Store | None = None,
     ) -> NervFamily:
         """See `fitted.Fits`; what is None stays as it was."""
-        changed = copy.copy(self)
-        changed.frame_bytes = self.frame_bytes if frame_bytes is None else frame_bytes
-        changed.clip_frames = self.clip_frames if frames is None else frames
-        changed.watch = self.watch if watch is None else watch
-        changed.store = self.store if store is None else store
-        return changed
+        given = {"frame_bytes": frame_bytes, "clip_frames": frames, "watch": watch, "store": store}
+        return changed(self, **{name: value for name, value in given.items() if value is not None})
 
     # -- encoding ----------------------------------------------------------------------------------------------------
 
@@ -244,13 +236,7 @@ def _options(given: dict[str, object]) -> Options:
 
 
 def _number(given: dict[str, object], name: str, low: float, high: float) -> float:
-    if name not in given:
-        default: float = getattr(Options, name)
-        return default
-    value = float(str(given[name]))
-    if not low <= value <= high:
-        raise ValueError(f"{name} {value:g} is not in {low:g}..{high:g}")
-    return value
+    return number(given, name, getattr(Options, name), low, high) if name in given else getattr(Options, name)
 
 
 def _count(value: object) -> float:

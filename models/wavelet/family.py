@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
+from ..base.configure import changed, number, refuse_unknown
 from ..base.family import GroupSpec, SymbolPort, TokenGrid
 from ..base.ports import Nowhere
 from ..prior.ladder import TABLE_NAMES, costs_of
@@ -30,6 +30,7 @@ class WaveletFamily:
     name: ClassVar[str] = "wavelet"
     stride: ClassVar[int] = CELL
     decoders: tuple[str, ...] = ("standard", "fast")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     default_gop: ClassVar[int] = 1
     options: ClassVar[dict[str, str]] = {
         "rate_weight": "squared error in steps that a bit is worth in rounding, 0..1 "
@@ -70,22 +71,14 @@ class WaveletFamily:
 
         Effort is for pictures that people look at: beside a task it changes nothing.
         """
-        unknown = options.keys() - self.options.keys()
-        if unknown:
-            known = ", ".join(self.options)
-            raise ValueError(f"codec wavelet has no option {', '.join(sorted(unknown))}; it has {known}")
+        refuse_unknown(self.name, options, self.options)
         gains = TaskGains.of(options["task"]).to(self.device) if "task" in options else None
         effort = effort if gains is None else "fast"
-        weight = float(str(options.get("rate_weight", rate_weight(self.model, effort))))
-        if not 0.0 <= weight <= 1.0:
-            raise ValueError(f"rate_weight {weight:g} is not in 0..1")
+        weight = number(options, "rate_weight", rate_weight(self.model, effort), 0.0, 1.0)
         if (weight, effort, gains) == (self.rate_weight, self.effort, self.gains):
             return self
-        configured = copy.copy(self)
-        configured.effort, configured.gains = effort, gains
-        configured.rate_weight = weight
-        configured.native = None if self.native is None else self.native.weighing(weight)
-        return configured
+        native = None if self.native is None else self.native.weighing(weight)
+        return changed(self, effort=effort, gains=gains, rate_weight=weight, native=native)
 
     # -- the three uses ----------------------------------------------------------------------------------------------
 
