@@ -19,6 +19,7 @@ from ..format.container import GroupData, Reader
 from ..format.seekable import FileReader
 from ..limits import Limits
 from .groups import Group, Pixels, group_spec, paint_group, use_symbols
+from .torch_defaults import float32_on_cpu
 
 if TYPE_CHECKING:
     from ...models.base.family import Family
@@ -85,7 +86,7 @@ class Concealer:
         header = self.reader.header
         codes = use_symbols(self.family, header, known.data, self.limits, self.family.ids)
         spec = group_spec(header, min(count, PREDICTED), known.data.head.quality)
-        with torch.inference_mode():
+        with float32_on_cpu(), torch.inference_mode():
             found: Pixels = self.family.predict(codes[at], spec).cpu().numpy()
         return found
 

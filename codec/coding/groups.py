@@ -22,6 +22,7 @@ from ..format.container import GroupData
 from ..format.header import DECODERS, GroupHead, Header
 from ..limits import GROUP_FRAMES, Limits
 from .ports import DecoderPort, EncoderPort, OpeningPort
+from .torch_defaults import float32_on_cpu
 
 if TYPE_CHECKING:
     from ...models.base.family import Family, GroupSpec, TokenGrid
@@ -112,7 +113,7 @@ def code_group(
     count = len(group.pixels)
     port = make_port(family.tables)
     frames = torch.from_numpy(np.require(group.pixels, requirements=["C", "W"])).to(device)
-    with torch.inference_mode():
+    with float32_on_cpu(), torch.inference_mode():
         family.encode(frames, group_spec(header, count, quality), port)
     uniform = header.still or group.times == [header.uniform(group.first + k) for k in range(count)]
     head = GroupHead(group.first, count, quality, None if uniform else group.times)
@@ -128,14 +129,16 @@ class OpenGroup:
     def frames(self, start: int, stop: int) -> Group:
         """Frames start..stop-1 of the file, which are in this group."""
         a, b = start - self.head.first, stop - self.head.first
-        pixels = self._painter.paint(torch.arange(a, b, dtype=torch.float64), self._decoder)
+        with float32_on_cpu():
+            pixels = self._painter.paint(torch.arange(a, b, dtype=torch.float64), self._decoder)
         times = group_times(self._header, self.head)[a:b]
         return Group(start, pixels.cpu().numpy(), None if self._alpha is None else self._alpha[a:b], times)
 
     def at(self, place: float) -> Pixels:
         """uint8 (H, W, channels) at `place` frames of the file, a real number between two frames of this group."""
-        places = torch.tensor([place - self.head.first], dtype=torch.float64)
-        return np.asarray(self._painter.paint(places, self._decoder)[0].cpu().numpy())
+        with float32_on_cpu():
+            places = torch.tensor([place - self.head.first], dtype=torch.float64)
+            return np.asarray(self._painter.paint(places, self._decoder)[0].cpu().numpy())
 
 
 def open_group(family: PaintsFrames, header: Header, data: GroupData, limits: Limits, decoder: str) -> OpenGroup:
@@ -197,7 +200,7 @@ def read_first(family: Family, header: Header, data: GroupData, limits: Limits, 
 def _reading(number: int) -> Iterator[None]:
     """Inference on a group's symbols, whose damage becomes a FormatError that names the group."""
     try:
-        with torch.inference_mode():
+        with float32_on_cpu(), torch.inference_mode():
             yield
     except (FormatError, ValueError, LookupError, ArithmeticError) as error:
         # A family meets impossible symbols only in a forged file; what it then raises is up to its arithmetic.

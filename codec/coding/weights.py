@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import FormatError, ParameterError, UnsupportedError
 from ..options import check_codec
+from .torch_defaults import float32_on_cpu, untouched_random_state
 
 if TYPE_CHECKING:
     from ...models.base.family import Family
@@ -161,9 +162,10 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
             if shared := sorted(tensors.keys() & more.keys()):
                 raise FormatError(f"{companion_file(name, kind)}: tensor {shared[0]} is in {path.name} already")
             tensors |= more
-        family = build(name, tensors, metadata)
-        kind = torch.device(device).type
-        if kind not in family.devices:
-            raise UnsupportedError(f"codec {name} does not run on {kind}, but on {', '.join(family.devices)}")
-        _families[key] = family.to(torch.device(device))
+        with float32_on_cpu(), untouched_random_state():
+            family = build(name, tensors, metadata)
+            kind = torch.device(device).type
+            if kind not in family.devices:
+                raise UnsupportedError(f"codec {name} does not run on {kind}, but on {', '.join(family.devices)}")
+            _families[key] = family.to(torch.device(device))
     return _families[key], key[1]

@@ -48,7 +48,8 @@ class NetworkPainter:
     def _at(self, segment: int) -> Decoder:
         """The network of a segment; the last one used is kept."""
         if self._network is None or self._network[0] != segment:
-            network = Decoder(self.coded.config)
+            with torch.random.fork_rng(devices=[]):  # the initial weights, replaced below, are drawn from torch's own
+                network = Decoder(self.coded.config)
             with torch.no_grad():
                 parameters = dict(network.named_parameters())
                 for name, level in zip(shapes(self.coded.config), self.coded.levels, strict=False):  # embeddings last
