@@ -24,7 +24,8 @@ from .format.seekable import FileReader
 from .limits import DEFAULT_LIMITS, Limits
 from .options import DecodeOptions, DecoderName, EncodeOptions, FileSource, FrameSource, from_keywords, takes
 from .ranges import clipped
-from .reading.clip import Clip, as_file, with_alpha
+from .reading.clip import Clip, with_alpha
+from .reading.source import as_file
 
 if TYPE_CHECKING:
     from .media.types import Source

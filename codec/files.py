@@ -26,9 +26,8 @@ from .format.seekable import FileReader
 from .limits import DEFAULT_LIMITS, Limits
 from .options import DecodeOptions, EncodeOptions, Progress, from_keywords, takes
 from .ranges import FrameRange, bounds, clipped
-from .reading.clip import as_file, open_path
 from .reading.info import Info, describe, survey
-from .reading.verify import label, or_stdin
+from .reading.source import as_file, label, open_path, or_stdin
 
 if TYPE_CHECKING:
     from .media.types import Frame

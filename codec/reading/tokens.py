@@ -13,6 +13,7 @@ from torch import Tensor
 from ..atomic import check_target, output
 from ..errors import ParameterError
 from ..limits import DEFAULT_LIMITS, Limits
+from ..options import FileSource
 from ..ranges import FrameRange, clipped
 from .clip import Clip
 
@@ -40,7 +41,7 @@ class TokensReport:
 
 
 def tokens_file(
-    source: Any,
+    source: FileSource,
     target: str,
     *,
     reduce: str = "bits",
@@ -136,13 +137,16 @@ def description(clip: Clip) -> str:
 
 
 class TokenProcessor:
-    """`processor(text, video="clip.tsr")`: what a language model's forward takes, straight from a file.
+    """Make what the forward call of a language model takes straight from a file: `processor(text, video="clip.tsr")`.
 
-    tokenizer   text -> list of ids; a Hugging Face tokenizer or any callable
-    embed       (S,) ids -> (S, D), the model's own embedding
-    projector   latents to the model's width (models.tokens.projector.Projector)
-    token_id    the placeholder that stands for the video in the ids
-    options     of TokenSet.to_transformers
+    Args:
+        tokenizer: Text -> list of ids; a tokenizer of Hugging Face or any callable.
+        embed: Ids (S,) -> embeddings (S, D), of the model itself.
+        projector: Latents (N, C) -> (N, D), the width of the model.
+        token_id: The placeholder that stands for the video in the ids.
+        reduce: How latents are reduced; see `Clip.tokens`.
+        budget: Number of tokens, or share of the cells.
+        **options: Of `TokenSet.to_transformers`.
     """
 
     def __init__(
@@ -159,8 +163,24 @@ class TokenProcessor:
         self.tokenizer, self.embed, self.projector, self.token_id = tokenizer, embed, projector, token_id
         self.reduce, self.budget, self.options = reduce, budget, options
 
-    def __call__(self, text: str, *, video: Any, frames: FrameRange | None = None, **changes: Any) -> dict[str, Any]:
-        """inputs_embeds, position_ids, attention_mask, input_ids, next_position; `tokens` is the TokenSet."""
+    def __call__(
+        self, text: str, *, video: FileSource, frames: FrameRange | None = None, **changes: Any
+    ) -> dict[str, Any]:
+        """Make the inputs of the model.
+
+        Args:
+            text: The prompt, with one placeholder or one per token.
+            video: A .tsr file: a path, its bytes or a binary file.
+            frames: (start, stop) of the frames to read.  None: all.
+            **changes: `reduce` and `budget` for this call alone.
+
+        Returns:
+            inputs_embeds (1, L, D), position_ids (3, 1, L), attention_mask (1, L), input_ids (1, L), next_position, and
+            `tokens`, the TokenSet.
+
+        Raises:
+            ParameterError: Prompt and tokens do not fit together, or an argument is out of range.
+        """
         given = self.tokenizer(text)
         ids = given["input_ids"] if hasattr(given, "keys") else given
         tokens = self.tokens(video, frames, **changes)
@@ -172,8 +192,20 @@ class TokenProcessor:
             raise ParameterError(str(error)) from error
         return {**found, "tokens": tokens}
 
-    def tokens(self, video: Any, frames: FrameRange | None = None, **changes: Any) -> TokenSet:
-        """The reduced tokens of a .tsr file; `changes` to `reduce` and `budget` for this call alone."""
+    def tokens(self, video: FileSource, frames: FrameRange | None = None, **changes: Any) -> TokenSet:
+        """Read the reduced tokens of a file.
+
+        Args:
+            video: A .tsr file: a path, its bytes or a binary file.
+            frames: (start, stop) of the frames to read.  None: all.
+            **changes: `reduce` and `budget` for this call alone.
+
+        Returns:
+            The tokens.
+
+        Raises:
+            ParameterError: An argument is out of range, or the file has none of the frames.
+        """
         with Clip(video) as clip:
             start, stop = clipped(frames, len(clip))
             found: TokenSet = clip.tokens(start, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -15,7 +13,7 @@ from ..format.pipe import PipeReader
 from ..format.seekable import FileReader
 from ..limits import DEFAULT_LIMITS, Limits
 from ..options import DecodeOptions, FileSource, Progress
-from .clip import as_file
+from .source import as_file, label, or_stdin
 
 
 @dataclass(frozen=True)
@@ -39,18 +37,6 @@ class VerifyReport:
     problems: list[str]
     truncated: bool
     seconds: float
-
-
-def label(source: FileSource) -> str:
-    """What messages call a file: its path, or nothing where it has none."""
-    if isinstance(source, (str, os.PathLike)):
-        return "standard input" if source == "-" else os.fspath(source)
-    return ""
-
-
-def or_stdin(source: FileSource) -> FileSource:
-    """The source; standard input for "-"."""
-    return sys.stdin.buffer if isinstance(source, str) and source == "-" else source
 
 
 def verify(
