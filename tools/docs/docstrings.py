@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-ENTRY = re.compile(r"^(\w[\w.]*) {2,}(\S.*)$")
+ENTRY = re.compile(r"^([a-z_]\w*) {2,}(\S.*)$")
 
 
 def laid_out(text: str) -> str:
