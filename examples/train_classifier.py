@@ -35,8 +35,9 @@ class Classifier(nn.Module):
         return logits
 
 
-def load(paths: list[Path], labels: list[int], train: bool) -> DataLoader[dict[str, Tensor]]:
-    """Batches of tokens."""
+def load(files: list[tuple[Path, int]], train: bool) -> DataLoader[dict[str, Tensor]]:
+    """Batches of tokens of (file, label)."""
+    paths, labels = zip(*files, strict=True)
     data = CompressedDataset(paths, labels=labels, reduce="uniform", budget=TOKENS, channels=CHANNELS)
     return DataLoader(data, batch_size=16, shuffle=train, collate_fn=collate)
 
@@ -54,8 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     test = files[::4]
     train = [file for file in files if file not in test]
-    batches = load(*map(list, zip(*train, strict=True)), train=True)  # type: ignore[arg-type]
-    held_out = load(*map(list, zip(*test, strict=True)), train=False)  # type: ignore[arg-type]
+    batches, held_out = load(train, train=True), load(test, train=False)
 
     model = Classifier(CHANNELS, len(classes))
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)

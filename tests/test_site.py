@@ -74,11 +74,18 @@ def test_a_report_shows_plots_rates_and_short_tables(tmp_path: Path) -> None:
     folder = tmp_path / "kodak"
     folder.mkdir()
     (folder / "psnr.png").write_bytes(b"")
-    (folder / "bdrate.csv").write_text("codec,reference,metric,akima\nwavelet,jpeg,psnr,-50.14\njpeg,wavelet,psnr,99\n")
+    (folder / "bdrate.csv").write_text(
+        "codec,reference,metric,akima\nwavelet@task=1,jpeg,psnr,-50.14\njpeg,wavelet,psnr,99\n"
+    )
     (folder / "summary.csv").write_text("codec,bpp\nwavelet,0.5\n")
     (folder / "results.csv").write_text("codec,bpp\n" + "wavelet,0.25\n" * (reports.LONGEST + 1))
     page = reports.page(tmp_path, "kodak")
-    assert "![psnr](psnr.png)" in page and "| `wavelet` | -50.1 |" in page and "| wavelet | 0.5 |" in page
+    assert (
+        "![psnr](psnr.png)" in page
+        and "against | wavelet<br>task=1 |" in page
+        and "| jpeg | -50.1 |" in page
+        and "| wavelet | 0.5 |" in page
+    )
     assert "[results.csv](results.csv), 91 rows" in page and "0.25" not in page and "99" not in page
 
 

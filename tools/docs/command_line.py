@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tessera.tools import cli
 
-WIDTH = 96  # columns of the usage lines
+WIDTH = 84  # columns of the usage lines
 
 HEAD = """# Command line
 

@@ -32,7 +32,7 @@ except ImportError:  # the functions above need no griffe
     pass
 else:
 
-    class LaidOut(Extension):
+    class LaidOut(Extension):  # type: ignore[misc]  # griffe is not followed
         """The extension that mkdocs.yml names."""
 
         def on_instance(self, *, obj: Any, **_: Any) -> None:

@@ -36,7 +36,7 @@ def page(root: Path, name: str) -> str:
     folder, up = root / name, "../" * (name.count("/") + 2)
     title, discussed = TITLES.get(name, (name, "figures.md"))
     parts = [f"# {title}\n", f"Discussed in [{discussed.removesuffix('.md')}]({up}{discussed}).\n"]
-    parts += [f"![{plot.stem}]({plot.name}){{ width=400 }}" for plot in sorted(folder.glob("*.png"))]
+    parts += [f"![{plot.stem}]({plot.name}){{ width=340 }}" for plot in sorted(folder.glob("*.png"))]
     for file in sorted(folder.glob("*.csv")):
         head, *rows = list(csv.reader(file.read_text(encoding="utf-8").splitlines())) or [[]]
         parts.append(f"\n## {file.stem}\n\n[{file.name}]({file.name}), {len(rows)} rows.\n")
@@ -48,17 +48,22 @@ def page(root: Path, name: str) -> str:
 
 
 def _bdrates(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """One table a metric: our codecs down, references across, differences of rate in %."""
+    """One table a metric: references down, our codecs across, differences of rate in %."""
     records = [dict(zip(head, row, strict=True)) for row in rows]
+    subjects = [name for name in dict.fromkeys(r["codec"] for r in records) if name.split("@")[0] in OURS]
     parts = ["BD-rate in %; negative: fewer bits than the reference at equal quality.\n"]
     for metric, label in METRICS.items():
         found = {(r["codec"], r["reference"]): r["akima"] for r in records if r["metric"] == metric and r["akima"]}
-        subjects = [name for name in dict.fromkeys(r["codec"] for r in records) if name.split("@")[0] in OURS]
         references = list(dict.fromkeys(reference for subject, reference in found if subject in subjects))
         if references:
-            cells = [[f"`{s}`", *(_percent(found.get((s, r), "")) for r in references)] for s in subjects]
-            parts.append(table([label, *(f"`{name}`" for name in references)], cells))
+            cells = [[_name(r), *(_percent(found.get((s, r), "")) for s in subjects)] for r in references]
+            parts.append(table([f"{label}, against", *map(_name, subjects)], cells))
     return "\n".join(parts)
+
+
+def _name(codec: str) -> str:
+    """A codec, its options on lines of their own, so that columns stay narrow."""
+    return codec.replace("@", "<br>")
 
 
 def _percent(text: str) -> str:
