@@ -16,8 +16,8 @@ import torch
 import transformers
 
 import tessera
-from tessera.codec.tokens import TokenProcessor
-from tessera.models.tokens.projector import Projector
+from tessera.codec.reading.tokens import TokenProcessor
+from tessera.models.tokens.modules.projector import Projector
 
 VIDEO, START, END = 60, 61, 62  # ids of the placeholder for the video, and of what stands around it
 WIDTH = 32  # of the model

@@ -14,7 +14,7 @@ from PIL import Image
 import tessera
 from tessera.data import procedural
 
-from . import media_samples
+from .support import media_samples
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TESTED = {"encode_folder", "read_frame", "train_classifier", "tokens_to_qwen", "compare_codecs"}

@@ -75,7 +75,7 @@ This page is made by `python -m tessera.tools.docs.catalogue`; a test compares i
 **Channels.** `clip.tokens(channels=6)` reads the first six channels of the latents alone and decodes no more than they
 need.
 
-**Preview.** `codec.prefix.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group. Its
+**Preview.** `codec.reading.prefix.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group. Its
 `upgrade()` reads the rest, and nothing twice.
 
 **Codebook indices.** Codec vqgan has indices as well:
@@ -86,7 +86,7 @@ need.
 | `clip.ids()` | indices as a grid of cells of 16 x 16 pixels, 11 per cell |
 | `clip.tokens(kind="packed")` | their bytes at fixed length |
 | `clip.from_ids(ids)` | frames, from any of these |
-| `codec.ids.encode_ids(ids, like)` | a file |
+| `codec.reading.ids.encode_ids(ids, like)` | a file |
 | `data.MaskedIds(paths)` | batches in which some indices are hidden |
 
 `clip.tokens(kind="bytes")` gives the file itself, of any codec.

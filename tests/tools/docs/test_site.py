@@ -12,7 +12,7 @@ import pytest
 from tessera.tools import cli
 from tessera.tools.docs import command_line, docstrings, links, plot, reports
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def _options(name: str) -> set[str]:
