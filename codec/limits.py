@@ -18,7 +18,7 @@ class Limits:
     group: int = 1 << 30  # pixels a group
     frames: int = 1 << 24  # a file
     chunk: int = 1 << 30  # bytes of one chunk's payload
-    free: int = 1 << 26  # pixels of a group that need no symbols to vouch for them
+    free: int = 1 << 26  # pixels of a group that are allowed before the payload must justify the size
     expansion: int = 1 << 22  # pixels a byte of symbols, after the free ones
     array: int = 1 << 32  # pixels decoded into one array
 
