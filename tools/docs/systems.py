@@ -154,7 +154,7 @@ limit: bits that are the same everywhere choose nothing | warned about |
 MEASURED = """
 ### Token reduction
 
-    tessera evaluate tokens --clips 2500 --epochs 30 --images 60
+    tessera evaluate tokens --clips 2500 --epochs 30 --images 60 --out docs/report/tokens
 
 Family `wavelet` at quality 50, frames coded alone, 290 questions. All 288 tokens give 94.8 % right answers, guessing
 gives 39.4 % ([report](report/tokens)). Accuracy in % at budgets of 50, 25, 10 and 5 %:
@@ -175,7 +175,8 @@ hold texture that stands still. It costs bits in every frame of `wavelet`, and n
 the whole of frame 0, which uses up budgets of 10 % and less. The model was trained on whole clips and on random parts,
 which favours `random` and `uniform`.
 
-    tessera evaluate tokens --codecs spatiotemporal@depth=0 --clips 2500 --epochs 60 --images 60
+    tessera evaluate tokens --codecs spatiotemporal@depth=0 --clips 2500 --epochs 60 --images 60 \\
+        --out docs/report/tokens-spatiotemporal
 
 The same for latents of predicted frames ([report](report/tokens-spatiotemporal)). All tokens give 97.7 %:
 

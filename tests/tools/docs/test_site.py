@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tessera.tools import cli
 from tessera.tools.docs import command_line, docstrings, links, plot, reports
 
 ROOT = Path(__file__).resolve().parents[3]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "models" / "weights" / "README.md"]
 
 
 def _options(name: str) -> set[str]:
@@ -35,6 +37,26 @@ def test_every_option_is_on_the_page(name: str) -> None:
     for option in _options(name):
         assert re.search(rf"{option}\b", rows), option
     assert "-h" not in section.split("```")[1]
+
+
+def _commands(page: Path) -> list[list[str]]:
+    """The command lines of a document: continued lines joined, comments and [optional parts] left out."""
+    text = re.sub(r"\\\n\s*", "\0", page.read_text(encoding="utf-8"))
+    lines = re.findall(r"^(?: {4})?(tessera .*)$", text, re.MULTILINE)
+    # a comma before the break goes on with the same word
+    lines = [line.replace(",\0", ",").replace("\0", " ").partition("#")[0] for line in lines]
+    return [shlex.split(re.sub(r"\[[^\]]*\]", "", line))[1:] for line in lines]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.stem)
+def test_commands_of_the_documents_are_understood(page: Path) -> None:
+    for words in _commands(page):
+        assert words[0] in cli.COMMANDS, words
+        cli.build_parser(words[0]).parse_args(words)
+
+
+def test_the_documents_hold_commands() -> None:
+    assert sum(len(_commands(page)) for page in DOCUMENTS) > 50
 
 
 def test_cells_of_the_command_page_hold_no_markup() -> None:
