@@ -38,8 +38,8 @@ ROOMS = {
         "pillow_plugin",
     ),
     "tools": (
-        "cli docs options",
-        "__main__ peers",
+        "cli options",
+        "__main__ docs peers",
         "bench measuring",
         "report training",
         "studies",

@@ -85,8 +85,8 @@ def chosen(kind: type[Chosen], args: argparse.Namespace, **more: Any) -> Chosen:
 def add_rate(parser: argparse.ArgumentParser) -> None:
     """--quality, --bpp, --size and --psnr, of which at most one may be given."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--quality", type=number(0, 100), metavar="0..100", help="default 50")
-    group.add_argument("--bpp", type=number(0.001, 100), metavar="X", help="bits a pixel to come close to")
+    group.add_argument("--quality", type=number(0, 100), metavar="0..100", help="default 50; higher is better")
+    group.add_argument("--bpp", type=number(0.001, 100), metavar="X", help="bits per pixel to come close to")
     group.add_argument("--size", type=size, metavar="200KB", help="largest size of the file")
     group.add_argument("--psnr", type=number(1, 99), metavar="DB", help="least quality, RGB PSNR in dB")
 

@@ -21,9 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_rate(parser)
     parser.add_argument(
         "--effort", choices=get_args(Effort), default=EncodeOptions.effort,
-        help="of the encoder alone; slow takes seconds a picture (default medium)",
+        help="encoder speed (default medium); decoding is not affected; slow needs several seconds per picture",
     )  # fmt: skip
-    parser.add_argument("--gop", type=int, metavar="N", help="frames in a group; each group decodes by itself")
+    parser.add_argument("--gop", type=int, metavar="N", help="frames per group; each group decodes by itself")
     parser.add_argument("--decoder", metavar="NAME", help="synthesis network that the file names as its best")
     parser.add_argument("--fps", type=float, metavar="F", help="frame rate of a folder of frames")
     parser.add_argument(
