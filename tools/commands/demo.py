@@ -47,7 +47,9 @@ class Outcome:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a picture or video of yours")
     parser.add_argument("--out", type=Path, default=Path("tessera-demo"), metavar="FOLDER", help="default tessera-demo")
-    parser.add_argument("--codec", default=EncodeOptions.codec, metavar="NAME", help="a codec family (see `tessera codecs`)")
+    parser.add_argument(
+        "--codec", default=EncodeOptions.codec, metavar="NAME", help="a codec family (see `tessera codecs`)"
+    )
     parser.add_argument(
         "--frames", type=options.frame_range, default=(0, USER_FRAMES), metavar="A:B",
         help=f"frames A up to but not including B (default 0:{USER_FRAMES})",
