@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import io
 import os
-from fractions import Fraction
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from .coding.stream import Progress, Range, decode_groups, frame_range, settings_for
-from .coding.targets import Target, encode_target
-from .defaults import CODEC
+from .coding.stream import decode_groups, settings_for
+from .coding.targets import encode_target
 from .errors import FormatError, ParameterError
 from .format.seekable import FileReader
 from .limits import DEFAULT_LIMITS, Limits
-from .reading.clip import Clip, as_file, with_alpha
+from .options import DecodeOptions, DecoderName, EncodeOptions, FileSource, FrameSource, from_keywords, takes
+from .ranges import clipped
+from .reading.clip import Clip, with_alpha
+from .reading.source import as_file
 
 if TYPE_CHECKING:
     from .media.types import Source
@@ -29,63 +32,43 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 
-def encode(
-    source: Any,
-    *,
-    codec: str = CODEC,
-    quality: float | None = None,
-    bpp: float | None = None,
-    size: int | None = None,
-    psnr: float | None = None,
-    gop: int | None = None,
-    fps: float | Fraction | None = None,
-    effort: str = "medium",
-    device: str = "cpu",
-    frames: Range | None = None,
-    decoder: str | None = None,
-    metadata: bool = True,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress | None = None,
-    **options: object,
-) -> bytes:
-    """Encode a picture or a clip and return the file's bytes.
+@takes(EncodeOptions)
+def encode(source: FrameSource, options: EncodeOptions | None = None, **keywords: Any) -> bytes:
+    """Encode a picture or a clip and return the bytes of the file.
 
-    source    uint8 (H, W, 3), (H, W, 4), (H, W) or a clip (T, H, W, 1 | 3 | 4), as array or tensor; a path; a PIL
-              picture; a binary file; an open media Source
-    quality   0..100, 50 by default; or one of: bpp (bits a pixel), size (bytes), psnr (dB)
-    gop       frames a group; more compress better, fewer make random access finer
-    metadata  keep ICC profile, Exif and audio
-    options   of the codec family
+    Args:
+        source: uint8 frames as an array or tensor: a picture (H, W), (H, W, 3) or (H, W, 4), or a clip (T, H, W, C)
+            with C of 1, 3 or 4; or a path, a picture of PIL, an encoded media file as bytes or as a binary file.
+        options: How to encode.  None: the defaults of `EncodeOptions`.
+        **keywords: The fields of `EncodeOptions`, which replace those of `options`: codec, quality, bpp, size, psnr,
+            effort, gop, fps and others.  What is not a field is an option of the codec family.
 
-    ParameterError for arguments out of range, and what reading the source raises.
+    Returns:
+        The .tsr file.
+
+    Raises:
+        ParameterError: An argument is out of range or contradicts another, or nothing can be read from the source.
+        FormatError: The source is a damaged media file.
+        UnsupportedError: This install lacks the weights of the codec, or the codec does not run on the device.
+        LimitError: The source is larger than the limits allow.
     """
-    settings = settings_for(
-        codec,
-        options=options,
-        effort=effort,
-        device=device,
-        decoder=decoder,
-        gop=gop,
-        frames=frames,
-        metadata=metadata,
-        limits=limits,
-        progress=progress,
-    )
-    media, ours = open_any(source, fps, limits)
+    chosen = from_keywords(EncodeOptions, options, keywords)
+    settings = settings_for(chosen)
+    media, ours = open_any(source, chosen)
     sink = io.BytesIO()
     try:
-        encode_target(media, sink, settings, Target(quality, bpp, size, psnr))
+        encode_target(media, sink, settings)
     finally:
         if ours:
             media.close()
     return sink.getvalue()
 
 
-def open_any(source: Any, fps: float | Fraction | None = None, limits: Limits = DEFAULT_LIMITS) -> tuple[Source, bool]:
+def open_any(source: FrameSource, options: EncodeOptions) -> tuple[Source, bool]:
     """A media Source over whatever `encode` takes, and whether it is ours to close."""
     from . import media
 
-    rate = None if fps is None else Fraction(fps).limit_denominator(1001)
+    rate, limits = options.rate, options.limits
     if isinstance(source, media.Source):
         return source, False
     if isinstance(source, (str, os.PathLike)):
@@ -96,55 +79,55 @@ def open_any(source: Any, fps: float | Fraction | None = None, limits: Limits = 
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
         return media.from_array(source, rate), True
-    if hasattr(source, "getbands"):  # a PIL picture
+    if isinstance(source, Image.Image):
         return media.from_pil(source), True
     if hasattr(source, "read"):
         return media.open_source(source, fps=rate, max_pixels=limits.pixels), True
     raise ParameterError(f"cannot encode a {type(source).__name__}; give an array, a path or a picture")
 
 
-def decode(
-    data: Any,
-    *,
-    frames: Range | None = None,
-    decoder: str | None = None,
-    device: str = "cpu",
-    partial: bool = False,
-    conceal: bool = False,
-    erasures: Any = None,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress | None = None,
-) -> Pixels:
-    """Decode a file to a uint8 array: (H, W, 3), (H, W) or (H, W, 4) for a picture, (T, H, W, C) for a clip.
+@takes(DecodeOptions)
+def decode(data: FileSource, options: DecodeOptions | None = None, *, erasures: Any = None, **keywords: Any) -> Pixels:
+    """Decode a file to one array.
 
-    data      a path, bytes or a binary file
-    frames    a range (start, stop)
-    partial   of a damaged file, return the frames that are left; without it FormatError
-    conceal   fill in the frames that a damaged file has lost, so that as many come as were encoded
-    erasures  bool (T, h, w): what the codec's prior is to restore of these frames as if lost, see `Clip.restore`
+    Args:
+        data: A .tsr file: a path, its bytes or a binary file.
+        options: How to decode.  None: the defaults of `DecodeOptions`.
+        erasures: Mask bool (T, h, w) over the frames asked for, or one mask per codebook: the indices there are treated
+            as lost and filled in by the codec's prior.  Only for codecs with codebooks; see `Clip.restore`.
+        **keywords: The fields of `DecodeOptions`, which replace those of `options`: frames, decoder, device, partial,
+            conceal, limits, progress.
+
+    Returns:
+        uint8 pixels: (H, W, 3), (H, W) or (H, W, 4) of a picture, (T, H, W, C) of a clip.
+
+    Raises:
+        FormatError: The file is damaged, and neither `partial` nor `conceal` is set; or no frame can be decoded.
+        ParameterError: An argument is out of range, or the file has none of the frames asked for.
+        UnsupportedError: This install lacks what the file needs, or the codec does not run on the device.
+        LimitError: The file is larger than the limits allow.
     """
+    chosen = from_keywords(DecodeOptions, options, keywords)
+    limits = chosen.limits
     if erasures is not None:
-        if partial or conceal or decoder:
+        if chosen.lenient or chosen.decoder:
             raise ParameterError("erasures go with neither partial, conceal nor decoder")
-        with Clip(data, device=device, limits=limits) as clip:
-            still, (start, stop) = clip.reader.header.still, check_range(frames, len(clip))
+        with Clip(data, device=chosen.device, limits=limits) as clip:
+            still, (start, stop) = clip.reader.header.still, clipped(chosen.frames, len(clip))
             return squeezed(clip.restore(erasures, start, stop), still)
     file, ours = as_file(data)
     try:
         reader = FileReader(file, limits)
-        start, stop = check_range(frames, reader.frames)
+        start, stop = clipped(chosen.frames, reader.frames)
         head = reader.header
-        if reader.problems and not (partial or conceal):
+        if reader.problems and not chosen.lenient:
             raise FormatError(reader.problems[0])
         limits.check_array(stop - start, head.width, head.height)
-        groups = decode_groups(
-            reader, (start, stop), decoder=decoder, device=device, partial=partial, conceal=conceal, limits=limits
-        )
         parts: list[Pixels] = []
-        for group in groups:
+        for group in decode_groups(reader, replace(chosen, frames=(start, stop))):
             parts.append(with_alpha(group))
-            if progress is not None:
-                progress(group.first + len(group.times) - start, stop - start)
+            if chosen.progress is not None:
+                chosen.progress(group.first + len(group.times) - start, stop - start)
     finally:
         if ours:
             file.close()
@@ -160,15 +143,24 @@ def squeezed(pixels: Pixels, still: bool) -> Pixels:
     return pixels[0, :, :, 0] if pixels.shape[3] == 1 else pixels[0]
 
 
-def check_range(frames: Range | None, count: int) -> tuple[int, int]:
-    """Start and stop within a file of `count` frames.  ParameterError when the range holds none of them."""
-    start, stop = frame_range(frames)
-    if frames is not None and start >= count > 0:
-        raise ParameterError(f"frames {start}:{'' if stop is None else stop}: the file has {count}")
-    stop = count if stop is None else min(stop, count)
-    return (start, stop) if stop > start else (0, 1)
+def open(  # noqa: A001, the name of the public function
+    data: FileSource, *, decoder: DecoderName | None = None, device: str = "cpu", limits: Limits = DEFAULT_LIMITS
+) -> Clip:
+    """Open a file for reading by parts: frames, latents or tokens by number.
 
+    Args:
+        data: A .tsr file: a path, its bytes or a binary file.
+        decoder: The synthesis network to paint with.  None: the one that the file names.
+        device: "cpu", "cuda" or "cuda:N".
+        limits: Upper bounds; a file beyond one of them is refused.
 
-def open(data: Any, *, decoder: str | None = None, device: str = "cpu", limits: Limits = DEFAULT_LIMITS) -> Clip:  # noqa: A001, the name of the public function
-    """Open a file for reading by parts; see `Clip`.  `data`: a path, bytes or a binary file."""
+    Returns:
+        The open file, which is a context manager.  Only its header and index have been read.
+
+    Raises:
+        FormatError: This is no .tsr file, or its header is damaged.
+        ParameterError: There is no such file, or an argument is out of range.
+        UnsupportedError: The file needs a newer version of the format.
+        LimitError: The file is larger than the limits allow.
+    """
     return Clip(data, decoder=decoder, device=device, limits=limits)

@@ -1,3 +1,5 @@
 """What is used where nobody chooses."""
 
-CODEC = "spatiotemporal"  # a family of `models/registry.py`
+from typing import Final
+
+CODEC: Final = "spatiotemporal"  # a family of `models/registry.py`

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class CodecError(Exception):
     """Something that the caller can act on: the message names the file, the field and the remedy."""
@@ -29,3 +32,15 @@ def need_torch(what: str) -> None:
 
     if find_spec("torch") is None:
         raise UnsupportedError(f"{what} need PyTorch: pip install 'tessera-codec[torch]'")
+
+
+@contextmanager
+def naming(file: str) -> Iterator[None]:
+    """Put the file's name before the message of a FormatError and its relatives; nothing for a file without a name."""
+    try:
+        yield
+    except CodecError as error:
+        if not file or isinstance(error, ParameterError) or str(error).startswith(file):
+            raise
+        kind = FormatError if isinstance(error, FormatError) else type(error)
+        raise kind(f"{file}: {error}") from error

@@ -6,39 +6,28 @@ the old file or none.  '-' is standard input or output.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from .atomic import check_target, output, replacing
 from .coding import weights
-from .coding.groups import Group, paint_group
-from .coding.stream import (
-    Encoded,
-    Progress,
-    Range,
-    decode_groups,
-    frame_range,
-    load_family,
-    media_info,
-    settings_for,
-    to_frames,
-)
-from .coding.targets import Target, encode_target
-from .defaults import CODEC
-from .errors import CodecError, FormatError, ParameterError
+from .coding.groups import Group
+from .coding.stream import Encoded, decode_groups, media_info, settings_for, to_frames
+from .coding.targets import encode_target
+from .errors import FormatError, ParameterError, naming
 from .format.container import Metadata
 from .format.pipe import PipeReader
 from .format.seekable import FileReader
 from .limits import DEFAULT_LIMITS, Limits
-from .reading.clip import as_file, open_path
+from .options import DecodeOptions, EncodeOptions, Progress, from_keywords, takes
+from .ranges import FrameRange, bounds, clipped
 from .reading.info import Info, describe, survey
+from .reading.source import as_file, label, open_path, or_stdin
 
 if TYPE_CHECKING:
     from .media.types import Frame
@@ -46,7 +35,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """bpp counts every byte of the file over all pixels of all frames; quality 0..100; times in seconds."""
+    """What `encode_file` wrote.
+
+    Attributes:
+        bytes: Size of the file.
+        bpp: Bits per pixel: every byte of the file, over all pixels of all frames.
+        frames: Frames that were encoded.
+        width: Width in pixels.
+        height: Height in pixels.
+        seconds: Duration of the whole call.
+        codec: The codec family.
+        quality: 0..100; where a target was given, the quality that met it.
+        warnings: One line for each thing that was left out or could not be met.
+    """
 
     bytes: int
     bpp: float
@@ -61,86 +62,61 @@ class EncodeReport:
 
 @dataclass(frozen=True)
 class DecodeReport:
+    """What `decode_file` read.
+
+    Attributes:
+        frames: Frames that were written.
+        width: Width in pixels.
+        height: Height in pixels.
+        seconds: Duration of the whole call.
+        codec: The codec family.
+        bytes: Size of the file that was read; None from a pipe.
+        warnings: One line for each loss.
+    """
+
     frames: int
     width: int
     height: int
     seconds: float
     codec: str
-    bytes: int | None  # of the file read, None from a pipe
+    bytes: int | None
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class VerifyReport:
-    """ok: every checksum holds and every group decodes.  problems: one line each, of the file and of its groups."""
-
-    ok: bool
-    frames: int
-    groups: int
-    bad_groups: list[int]
-    problems: list[str]
-    truncated: bool
-    seconds: float
-
-
-@contextmanager
-def named(source: str | os.PathLike[str]) -> Iterator[None]:
-    """Put the file's name before the message of a FormatError and its relatives."""
-    label = "standard input" if source == "-" else os.fspath(source)
-    try:
-        yield
-    except CodecError as error:
-        if isinstance(error, ParameterError) or str(error).startswith(label):
-            raise
-        kind = FormatError if isinstance(error, FormatError) else type(error)
-        raise kind(f"{label}: {error}") from error
-
-
+@takes(EncodeOptions)
 def encode_file(
-    source: str,
-    target: str,
-    *,
-    codec: str = CODEC,
-    quality: float | None = None,
-    bpp: float | None = None,
-    size: int | None = None,
-    psnr: float | None = None,
-    gop: int | None = None,
-    fps: float | Fraction | None = None,
-    effort: str = "medium",
-    device: str = "cpu",
-    frames: Range | None = None,
-    decoder: str | None = None,
-    metadata: bool = True,
-    force: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress | None = None,
-    **options: object,
+    source: str, target: str, options: EncodeOptions | None = None, *, force: bool = False, **keywords: Any
 ) -> EncodeReport:
-    """Encode a picture, a video, a folder or standard input to a .tsr file; arguments as in `api.encode`."""
+    """Encode a picture, a video or a folder of frames to a .tsr file.
+
+    The target is written under a temporary name and renamed when it is complete.
+
+    Args:
+        source: Path of a picture, a video or a folder of frames; "-" is standard input.
+        target: Path of the file to write; "-" is standard output.
+        options: How to encode.  None: the defaults of `EncodeOptions`.
+        force: Overwrite the target if it exists.
+        **keywords: The fields of `EncodeOptions`, which replace those of `options`; see `encode`.
+
+    Returns:
+        Size, quality, duration and warnings.
+
+    Raises:
+        ParameterError: An argument is out of range, the source cannot be read, or the target exists.
+        FormatError: The source is a damaged media file.
+        UnsupportedError: This install lacks the weights of the codec, or the codec does not run on the device.
+        LimitError: The source is larger than the limits allow.
+    """
     from .media import open_source
 
     began = time.perf_counter()
-    wanted = Target(quality, bpp, size, psnr)
-    settings = settings_for(
-        codec,
-        options=options,
-        effort=effort,
-        device=device,
-        decoder=decoder,
-        gop=gop,
-        frames=frames,
-        metadata=metadata,
-        limits=limits,
-        progress=progress,
-    )
-    rate = None if fps is None else Fraction(fps).limit_denominator(1001)
-    once = bpp is None and size is None and psnr is None
+    chosen = from_keywords(EncodeOptions, options, keywords)
+    settings = settings_for(chosen)
     with output(target, force) as sink:  # before the source: an existing target is refused at once
-        with open_source(source, fps=rate, max_pixels=limits.pixels, replay=not once) as media:
-            encoded = encode_target(media, sink, settings, wanted)
+        with open_source(source, fps=chosen.rate, max_pixels=chosen.limits.pixels, replay=chosen.searches) as media:
+            encoded = encode_target(media, sink, settings)
             warnings = [*media.warnings, *encoded.warnings]
-    return _encode_report(encoded, codec, warnings, time.perf_counter() - began)
+    return _encode_report(encoded, chosen.codec, warnings, time.perf_counter() - began)
 
 
 def _encode_report(encoded: Encoded, codec: str, warnings: list[str], seconds: float) -> EncodeReport:
@@ -169,50 +145,52 @@ def opened(source: str, limits: Limits) -> Iterator[FileReader | PipeReader]:
         yield FileReader(file, limits) if file.seekable() else PipeReader(file, limits)
 
 
+@takes(DecodeOptions)
 def decode_file(
     source: str,
     target: str,
+    options: DecodeOptions | None = None,
     *,
     force: bool = False,
-    frames: Range | None = None,
-    decoder: str | None = None,
-    device: str = "cpu",
     crf: int | None = None,
     lossless: bool = False,
-    partial: bool = False,
-    conceal: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress | None = None,
+    **keywords: Any,
 ) -> DecodeReport:
-    """Decode a .tsr file to what the suffix of `target` names; without one, to a folder of pictures.
+    """Decode a .tsr file to a picture, a video, an array or a folder of frames.
 
-    FormatError when anything is damaged; with `partial` what is left is written, with `conceal` lost frames are filled
-    in as well, and there is a warning for each loss.
+    Args:
+        source: Path of the file to read; "-" is standard input.
+        target: Path to write to: the suffix names the type (png, webp, mp4, mkv, y4m, npy and others), a path without
+            one is a folder of pictures, "-" is standard output.
+        options: How to decode.  None: the defaults of `DecodeOptions`.
+        force: Overwrite the target if it exists.
+        crf: Quality of a lossy video, as its encoder counts it: lower is better.
+        lossless: Write a video without further loss.
+        **keywords: The fields of `DecodeOptions`, which replace those of `options`.
+
+    Returns:
+        Frames, size, duration, and a warning for each loss.
+
+    Raises:
+        FormatError: The file is damaged, and neither `partial` nor `conceal` is set; or no frame can be decoded.
+        ParameterError: An argument is out of range, the target exists, or the file has none of the frames asked for.
+        UnsupportedError: This install lacks what the file needs, or the codec does not run on the device.
+        LimitError: The file is larger than the limits allow.
     """
     began = time.perf_counter()
+    chosen = from_keywords(DecodeOptions, options, keywords)
     warnings: list[str] = []
     if target != "-":
         check_target(target, force)
-    with named(source), opened(source, limits) as reader:
+    with naming(label(source)), opened(source, chosen.limits) as reader:
         head = reader.header
-        start, stop = frame_range(frames)
-        count = _Counter(reader, start, stop, progress)
-        groups = count(
-            decode_groups(
-                reader,
-                frames,
-                decoder=decoder,
-                device=device,
-                partial=partial,
-                conceal=conceal,
-                warnings=warnings,
-                limits=limits,
-            )
-        )
+        start, stop = bounds(chosen.frames)
+        count = _Counter(reader, start, stop, chosen.progress)
+        groups = count(decode_groups(reader, chosen, warnings))
         first = next(groups, None)
         if first is None:
-            raise _nothing(reader, start)
-        metadata = _metadata(reader, partial or conceal, warnings)
+            raise _nothing(reader, chosen.frames)
+        metadata = _metadata(reader, chosen.lenient, warnings)
         part = start > 0 or (stop is not None and not (isinstance(reader, FileReader) and stop >= reader.frames))
         if part and metadata.audio is not None:
             warnings.append("audio left out, since only a part of the frames is decoded")
@@ -248,9 +226,10 @@ def _again(first: Group, rest: Iterator[Group]) -> Iterator[Group]:
     yield from rest
 
 
-def _nothing(reader: FileReader | PipeReader, start: int) -> FormatError | ParameterError:
-    if isinstance(reader, FileReader) and 0 < reader.frames <= start:
-        return ParameterError(f"frames {start}: the file has {reader.frames}")
+def _nothing(reader: FileReader | PipeReader, frames: FrameRange | None) -> FormatError:
+    """Why no group came.  ParameterError when the range lies beyond the file."""
+    if isinstance(reader, FileReader):
+        clipped(frames, reader.frames)
     return FormatError("no frame of the file can be decoded")
 
 
@@ -280,8 +259,8 @@ def write(target: str, force: bool, info: object, frames: Iterator[Frame], crf: 
 
 def info_file(source: str, limits: Limits = DEFAULT_LIMITS) -> Info:
     """Everything that the file says about itself; reads all of it and checks every checksum, decodes nothing."""
-    with named(source):
-        file, _ = as_file(sys.stdin.buffer if source == "-" else source)
+    with naming(label(source)):
+        file, _ = as_file(or_stdin(source))
         with file:
             reader = FileReader(file, limits)
             info = describe(reader, survey(reader))
@@ -292,69 +271,4 @@ def info_file(source: str, limits: Limits = DEFAULT_LIMITS) -> Info:
     return info
 
 
-def verify_file(
-    source: str, *, device: str = "cpu", limits: Limits = DEFAULT_LIMITS, progress: Progress | None = None
-) -> VerifyReport:
-    """Check every checksum and decode every group.  Damage is reported, not raised; UnsupportedError and LimitError
-    are raised, since nothing can then be said about the file."""
-    began = time.perf_counter()
-    bad: list[int] = []
-    with named(source):
-        file, _ = as_file(sys.stdin.buffer if source == "-" else source)
-        with file:
-            try:
-                reader = FileReader(file, limits)
-            except FormatError as error:
-                return VerifyReport(False, 0, 0, [], [str(error)], False, time.perf_counter() - began)
-            problems = _verify_groups(reader, device, limits, bad, progress)
-            problems += [line for line in _strict(file, limits) if line not in problems]
-    return VerifyReport(
-        not problems,
-        reader.frames,
-        len(reader.entries),
-        bad,
-        problems,
-        reader.truncated,
-        time.perf_counter() - began,
-    )
-
-
-def _verify_groups(
-    reader: FileReader, device: str, limits: Limits, bad: list[int], progress: Progress | None
-) -> list[str]:
-    """Decode every group; returns what is wrong and fills `bad`."""
-    problems = list(reader.problems)
-    family = load_family(reader.header, device)
-    for number, entry in enumerate(reader.entries):
-        try:
-            paint_group(family, reader.header, reader.group(number), limits)
-        except FormatError as error:
-            bad.append(number)
-            problems.append(str(error))
-        if progress is not None:
-            progress(entry.first + entry.frames, reader.frames)
-    return problems
-
-
-def _strict(file: BinaryIO, limits: Limits) -> list[str]:
-    """What a reading from front to back finds: chunks out of order, bytes too many, damaged metadata."""
-    file.seek(0)
-    try:
-        reader = PipeReader(file, limits)
-        for _ in reader.groups():
-            pass
-        reader.metadata()
-    except FormatError as error:
-        return [str(error)]
-    return reader.problems
-
-
-__all__ = [
-    "DecodeReport",
-    "EncodeReport",
-    "VerifyReport",
-    "decode_file",
-    "encode_file",
-    "info_file",
-    "verify_file",
-]
+__all__ = ["DecodeReport", "EncodeReport", "decode_file", "encode_file", "info_file"]

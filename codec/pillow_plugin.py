@@ -1,14 +1,15 @@
 """Pillow reads and writes .tsr: `Image.open("x.tsr")`, `image.save("x.tsr", quality=60)`.
 
 `import tessera` registers the format.  A clip opens as an animation of `n_frames`; `save(..., save_all=True)` writes
-every frame of one.  Saving takes quality, bpp, size, psnr, codec, effort, gop, device, and `options`, a dict for the
-codec family.
+every frame of one.  Saving takes the fields of `EncodeOptions` (quality, bpp, codec and others), and `options`, a dict
+for the codec family.
 """
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile, ImageSequence
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _SIGNATURE = b"\x89TSR\r\n\x1a\n"
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_ENCODE_KEYS = ("quality", "bpp", "size", "psnr", "codec", "effort", "gop", "device", "fps", "metadata")
 _INFO_KEYS = ("icc_profile", "exif")
 
 
@@ -36,7 +36,7 @@ class TesseraImageFile(ImageFile.ImageFile):
         from .errors import FormatError
         from .reading.clip import Clip
 
-        self._clip: Clip = Clip(self.fp)
+        self._clip: Clip = Clip(cast("BinaryIO", self.fp))
         info = self._clip.info
         if not info.frames:
             raise FormatError("the file holds no whole frame")
@@ -76,8 +76,10 @@ class TesseraImageFile(ImageFile.ImageFile):
 
 
 def _options(image: Image.Image) -> dict[str, Any]:
-    given = image.encoderinfo
-    chosen = {key: given[key] for key in _ENCODE_KEYS if given.get(key) is not None}
+    from .options import EncodeOptions
+
+    given, names = image.encoderinfo, (field.name for field in fields(EncodeOptions))
+    chosen = {name: given[name] for name in names if given.get(name) is not None}
     return {**chosen, **given.get("options", {})}
 
 

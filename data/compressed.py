@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..codec.ranges import FrameRange, bounds, clipped
+
 Item = dict[str, Any]
 
 
@@ -31,14 +33,14 @@ class CompressedDataset(Dataset[Item]):
         *,
         reduce: Any = "bits",
         budget: Any = 1.0,
-        frames: tuple[int, int | None] | None = None,
+        frames: FrameRange | None = None,
         labels: Sequence[Any] | None = None,
         **options: Any,
     ) -> None:
         if labels is not None and len(labels) != len(paths):
             raise ValueError(f"there are {len(labels)} labels for {len(paths)} files")
         self.paths, self.labels = [os.fspath(path) for path in paths], labels
-        self.reduce, self.budget, self.frames, self.options = reduce, budget, frames or (0, None), options
+        self.reduce, self.budget, self.frames, self.options = reduce, budget, bounds(frames), options
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -47,8 +49,7 @@ class CompressedDataset(Dataset[Item]):
         from ..codec.api import open as open_clip
 
         with open_clip(self.paths[number]) as clip:
-            start, stop = self.frames
-            stop = len(clip) if stop is None else min(stop, len(clip))
+            start, stop = clipped(self.frames, len(clip))
             found = clip.tokens(start, stop, reduce=self.reduce, budget=self.budget, **self.options)
             item: Item = {"x": found.x, "pos": found.pos, "size": found.size, "bits": 8 * clip.info.bytes}
         return item if self.labels is None else {**item, "label": self.labels[number]}

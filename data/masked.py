@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..codec.ranges import FrameRange, bounds, clipped
+
 IGNORED = -100  # the label of what is not hidden, as torch's cross entropy has it
 BLOCK = 2  # cells a side that are hidden together: no finer, as an index of 1/32 stands at four cells
 
@@ -49,10 +51,10 @@ class MaskedIds(Dataset[dict[str, Tensor]]):
         share: float = 0.15,
         *,
         block: int = BLOCK,
-        frames: tuple[int, int | None] | None = None,
+        frames: FrameRange | None = None,
     ) -> None:
         self.paths, self.share, self.block = [os.fspath(path) for path in paths], share, block
-        self.frames = frames or (0, None)
+        self.frames = bounds(frames)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -62,7 +64,6 @@ class MaskedIds(Dataset[dict[str, Tensor]]):
         from ..codec.reading.ids import discrete
 
         with open_clip(self.paths[number]) as clip:
-            start, stop = self.frames
-            codes = clip.ids(start, len(clip) if stop is None else min(stop, len(clip)))
+            codes = clip.ids(*clipped(self.frames, len(clip)))
             inputs, labels = mask_ids(codes, self.share, discrete(clip.family).mask_id, block=self.block)
         return {"inputs": inputs, "labels": labels}

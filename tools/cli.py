@@ -15,6 +15,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+import tessera
+
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, one line of help)
     "encode": ("encode", "code a picture, video or folder of frames as a .tsr file"),
     "decode": ("decode", "decode a .tsr file to a picture, video or folder of frames"),
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        args = _parser(_command(arguments)).parse_args(arguments)
+        args = build_parser(_command(arguments)).parse_args(arguments)
         return int(args.run(args))
     except KeyboardInterrupt:
         print("tessera: interrupted", file=sys.stderr)
@@ -78,10 +80,10 @@ def _command(arguments: Sequence[str]) -> str | None:
     return next((word for word in arguments if word in COMMANDS), None)
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
+def build_parser(command: str | None) -> argparse.ArgumentParser:
     """The whole parser, with the options of `command` alone."""
     parser = _Parser(prog="tessera", description="A learned image and video codec.")
-    parser.add_argument("--version", action="version", version=f"tessera {_version()}")
+    parser.add_argument("--version", action="version", version=f"tessera {tessera.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for name, (module_name, summary) in COMMANDS.items():
         child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -90,12 +92,6 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
             module.configure(child)
             child.set_defaults(run=module.run)
     return parser
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("tessera-codec")
 
 
 if __name__ == "__main__":

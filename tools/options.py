@@ -10,11 +10,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-Progress = Callable[[int, "int | None"], None]
-FrameRange = tuple["int | None", "int | None"]
+from tessera.codec.errors import ParameterError
+from tessera.codec.options import DecodeOptions, EncodeOptions, Progress
+from tessera.codec.ranges import FrameRange, parse_range
+
 OptionValue = int | float | bool | str
+Chosen = TypeVar("Chosen", EncodeOptions, DecodeOptions)
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 
@@ -33,13 +36,10 @@ def size(text: str) -> int:
 
 def frame_range(text: str) -> FrameRange:
     """(A, B) from `A:B`: frames A up to but not including B; either end may be left out."""
-    match = re.fullmatch(r"(\d*):(\d*)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a range of frames like 10:20, :50 or 100:")
-    start, stop = (int(end) if end else None for end in match.groups())
-    if stop is not None and stop <= (start or 0):
-        raise argparse.ArgumentTypeError(f"{text!r} holds no frame")
-    return start, stop
+    try:
+        return parse_range(text)
+    except ParameterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def key_value(text: str) -> tuple[str, OptionValue]:
@@ -76,11 +76,17 @@ def number(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def chosen(kind: type[Chosen], args: argparse.Namespace, **more: Any) -> Chosen:
+    """The options that the arguments of the same names say, and `more`."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: getattr(args, name) for name in names if hasattr(args, name)}, **more)
+
+
 def add_rate(parser: argparse.ArgumentParser) -> None:
     """--quality, --bpp, --size and --psnr, of which at most one may be given."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--quality", type=number(0, 100), metavar="0..100", help="default 50")
-    group.add_argument("--bpp", type=number(0.001, 100), metavar="X", help="bits a pixel to come close to")
+    group.add_argument("--quality", type=number(0, 100), metavar="0..100", help="default 50; higher is better")
+    group.add_argument("--bpp", type=number(0.001, 100), metavar="X", help="bits per pixel to come close to")
     group.add_argument("--size", type=size, metavar="200KB", help="largest size of the file")
     group.add_argument("--psnr", type=number(1, 99), metavar="DB", help="least quality, RGB PSNR in dB")
 

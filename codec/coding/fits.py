@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class FolderStore:
         return self.folder / f"{key}.safetensors"
 
 
-def split_fit_options(family: Family, options: dict[str, object]) -> tuple[dict[str, object], dict[str, Any]]:
+def split_fit_options(family: Family, options: Mapping[str, object]) -> tuple[dict[str, object], dict[str, Any]]:
     """Options for `configure`, and what `fitting` takes: `watch`, a callable, and `checkpoint`, a folder's name."""
     own = dict(options)
     if not isinstance(family, Fits):

@@ -75,8 +75,6 @@ def group_length(gop: int | None, family: Family, header: Header, limits: Limits
         return 1
     if gop is None:
         return max(1, min(family.default_gop, GROUP_FRAMES, limits.group // (header.width * header.height)))
-    if not 1 <= gop <= GROUP_FRAMES:
-        raise ParameterError(f"gop {gop} is not in 1..{GROUP_FRAMES}")
     limits.check_group(gop, header.width, header.height, limits.group)
     return gop
 

@@ -5,52 +5,50 @@ Every public function that encodes or decodes ends here; paths, arrays and rate 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...models.base.fitted import Fits
 from ..errors import FormatError, ParameterError
 from ..format.container import Metadata, Reader
 from ..format.header import DECODERS, MAX_QUALITY, MAX_RATIO, MAX_SIDE, Header
 from ..format.writer import ContainerWriter
-from ..limits import DEFAULT_LIMITS, Limits
+from ..options import DecodeOptions, EncodeOptions
+from ..ranges import bounds, range_text
 from . import weights
 from .conceal import Concealer
 from .fits import split_fit_options, told_frames
 from .groups import Group, PortMaker, choose_decoder, code_group, group_length, join_frames, paint_group
 from .ports import EncoderPort
+from .torch_defaults import float32_on_cpu
 
 if TYPE_CHECKING:
     from ...models.base.family import Family
     from ..media.types import Frame, MediaInfo, Source
 
-Progress = Callable[[int, int | None], None]
-Range = tuple[int | None, int | None]
-
 
 @dataclass(frozen=True)
 class Settings:
-    """How to encode.  `quality` 0..6400; `gop` None: the family's own."""
+    """Options with their family loaded and configured, and what the searches for a target vary."""
 
+    options: EncodeOptions
     family: Family
     codec: int  # wire id
     weights_id: bytes
-    quality: int = 50 * 64
-    gop: int | None = None
-    device: str = "cpu"
-    frames: Range | None = None
-    metadata: bool = True  # keep ICC profile, Exif and audio
-    limits: Limits = DEFAULT_LIMITS
-    progress: Progress | None = None
-    decoder: str | None = None  # the synthesis network that the file names; None: the family's first
+    quality: int  # 0..6400
     make_port: PortMaker = EncoderPort
 
     def at(self, quality: int) -> Settings:
+        """The same at another quality, 0..6400."""
         return replace(self, quality=quality)
+
+    def choosing(self, **options: Any) -> Settings:
+        """The same with some of the options changed; the family stays as it is."""
+        return replace(self, options=replace(self.options, **options))
 
 
 @dataclass
@@ -64,60 +62,36 @@ class Encoded:
     sizes: dict[str, int] = field(default_factory=dict)
 
 
-def settings_for(
-    codec: str,
-    *,
-    options: dict[str, object],
-    effort: str = "medium",
-    device: str = "cpu",
-    decoder: str | None = None,
-    gop: int | None = None,
-    frames: Range | None = None,
-    metadata: bool = True,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Progress | None = None,
-) -> Settings:
-    """Settings with the family loaded and its options applied.  ParameterError names an option it does not have."""
-    if effort not in ("fast", "medium", "slow"):
-        raise ParameterError(f"effort {effort!r} is not fast, medium or slow")
-    family, weights_id = weights.load(codec, None, device)
+def settings_for(options: EncodeOptions) -> Settings:
+    """Settings with the family loaded and its options applied.
+
+    ParameterError names an option or a decoder that the family does not have.
+    """
+    codec, decoder = options.codec, options.decoder
+    family, weights_id = weights.load(codec, None, options.device)
     if decoder is not None and (decoder not in family.decoders or decoder not in DECODERS):
         raise ParameterError(f"codec {codec} has no decoder {decoder!r}; there are {', '.join(family.decoders)}")
-    own, fit = split_fit_options(family, options)
+    own, fit = split_fit_options(family, options.family_options)
     if "task" in own and "task" in family.options:
         own["task"] = weights.read_task(Path(str(own["task"])))
     try:
-        family = family.configure(effort, **own)
+        with float32_on_cpu():
+            family = family.configure(options.effort, **own)
     except ValueError as error:
         raise ParameterError(str(error)) from None
     if isinstance(family, Fits):
         family = family.fitting(**fit)
-    return Settings(
-        family,
-        weights.wire_id(codec),
-        weights_id,
-        gop=gop,
-        device=device,
-        frames=frames,
-        metadata=metadata,
-        limits=limits,
-        progress=progress,
-        decoder=decoder,
-    )
+    return Settings(options, family, weights.wire_id(codec), weights_id, quality_steps(options.quality))
 
 
-def frame_range(frames: Range | None) -> tuple[int, int | None]:
-    """Start and stop of a range of frames counted from 0."""
-    start, stop = frames if frames is not None else (0, None)
-    start = 0 if start is None else start
-    if start < 0 or (stop is not None and stop <= start):
-        raise ParameterError(f"frames {start}:{'' if stop is None else stop} is not a range of at least one frame")
-    return start, stop
+def quality_steps(quality: float | None) -> int:
+    """Quality 0..100 in the format's units; 50 without one."""
+    return round(64 * (50 if quality is None else quality))
 
 
 def make_header(source: Source, settings: Settings, start: int, announced: int) -> Header:
     """HEAD for a source whose first frame shows at tick `start`."""
-    settings.limits.check_frame(source.width, source.height)
+    settings.options.limits.check_frame(source.width, source.height)
     if max(source.width, source.height) > MAX_SIDE:
         raise ParameterError(f"{source.width}x{source.height}: the format ends at {MAX_SIDE} pixels a side")
     if not 0 <= settings.quality <= MAX_QUALITY:
@@ -133,7 +107,7 @@ def make_header(source: Source, settings: Settings, start: int, announced: int) 
         alpha=source.alpha,
         quality=settings.quality,
         colour=(colour.primaries, colour.transfer, colour.matrix, colour.full_range),
-        decoder=DECODERS.get(settings.decoder or "", 0),
+        decoder=DECODERS.get(settings.options.decoder or "", 0),
         announced=announced,
         time_base=_ratio(source.time_base),
         rate=_ratio(source.rate),
@@ -151,24 +125,25 @@ def _ratio(value: Fraction) -> Fraction:
 
 def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
     """Encode the source's frames to `sink`, which is only written to, in order."""
-    start, stop = frame_range(settings.frames)
+    options = settings.options
+    start, stop = bounds(options.frames)
     frames = source.frames(start, stop)
     head_frame = next(frames, None)
     if head_frame is None:
-        raise ParameterError(f"{source.name}: has no frames in {start}:{'' if stop is None else stop}")
+        raise ParameterError(f"{source.name}: has no frames in {range_text(start, stop)}")
     total = _count(source, start, stop)
     # A part of a clip begins at tick 0; the whole of it keeps its first tick, so that it stays beside its audio.
     shift = head_frame.pts if start else 0
     header = make_header(source, settings, head_frame.pts - shift, total or 0)
-    writer = ContainerWriter(sink, header, settings.limits)
-    warnings = _write_metadata(writer, source, settings)
-    length = group_length(settings.gop, settings.family, header, settings.limits)
+    writer = ContainerWriter(sink, header, options.limits)
+    warnings = _write_metadata(writer, source, options)
+    length = group_length(options.gop, settings.family, header, options.limits)
     family = told_frames(settings.family, total)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
         coded = code_group(family, header, group, settings.quality, settings.make_port)
         writer.group(coded.head, coded.symbols, coded.alpha)
-        if settings.progress is not None:
-            settings.progress(writer.frames, total)
+        if options.progress is not None:
+            options.progress(writer.frames, total)
     writer.finish()
     return Encoded(writer.written, writer.frames, header, warnings, writer.sizes)
 
@@ -186,10 +161,10 @@ def _shifted(frames: Iterator[Frame], shift: int) -> Iterator[Frame]:
         yield frame
 
 
-def _write_metadata(writer: ContainerWriter, source: Source, settings: Settings) -> list[str]:
-    if not settings.metadata:
+def _write_metadata(writer: ContainerWriter, source: Source, options: EncodeOptions) -> list[str]:
+    if not options.metadata:
         return []
-    part = settings.frames not in (None, (None, None), (0, None))
+    part = options.frames not in (None, (None, None), (0, None))
     audio = source.audio
     writer.metadata(Metadata(source.icc, source.exif, None if part else audio))
     return [f"{source.name}: audio left out, since only a part of the frames is encoded"] if part and audio else []
@@ -202,27 +177,20 @@ def load_family(header: Header, device: str) -> Family:
 
 
 def decode_groups(
-    reader: Reader,
-    frames: Range | None = None,
-    *,
-    decoder: str | None = None,
-    device: str = "cpu",
-    partial: bool = False,
-    conceal: bool = False,
-    warnings: list[str] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    reader: Reader, options: DecodeOptions | None = None, warnings: list[str] | None = None
 ) -> Iterator[Group]:
-    """Decode the groups that hold `frames`, cut to that range.
+    """Decode the groups that hold the frames asked for, cut to that range.
 
     A damaged file is refused with FormatError; with `partial` what is left of it is decoded, with `conceal` lost frames
     are filled in (`conceal`) as well, and `warnings` takes a line for each loss.
     """
-    start, stop = frame_range(frames)
-    partial = partial or conceal
+    options = options or DecodeOptions()
+    start, stop = bounds(options.frames)
+    limits, partial = options.limits, options.lenient
     if not partial:
         report_problems(reader.problems, partial, warnings)
-    family = load_family(reader.header, device)
-    painter = choose_decoder(family, reader.header, decoder)
+    family = load_family(reader.header, options.device)
+    painter = choose_decoder(family, reader.header, options.decoder)
     filler = Concealer(family, reader, limits, painter, start, stop)
     lost: list[str] = []
     for data in reader.groups(start, stop):
@@ -232,14 +200,14 @@ def decode_groups(
             except FormatError as error:
                 data.error = error
         if data.error is None:
-            if conceal:
+            if options.conceal:
                 yield from filler.add(data, group)
             yield cut(group, start, stop)
         elif partial:
             lost.append(str(data.error))
         else:
             raise data.error
-    if conceal:
+    if options.conceal:
         yield from filler.end()
     lost += [line for line in reader.problems if line not in lost]
     report_problems(lost + filler.filled, partial, warnings)

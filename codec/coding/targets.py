@@ -21,10 +21,12 @@ from ...models.base.fitted import Fits, quality_of
 from ..errors import ParameterError
 from ..format.header import MAX_QUALITY
 from ..format.pipe import PipeReader
+from ..options import DecodeOptions
+from ..ranges import bounds
 from ..spool import open_spool
 from .groups import Group, group_length
 from .ports import BitMeter
-from .stream import Encoded, Settings, decode_groups, encode_stream, frame_range, make_header
+from .stream import Encoded, Settings, decode_groups, encode_stream, make_header
 
 if TYPE_CHECKING:
     from ...models.base.family import Family, GroupSpec, Pixels, SymbolPort
@@ -37,16 +39,6 @@ SAMPLE_BYTES = 128 << 20  # of frames held in memory for the search
 SAMPLE_GROUPS = 6
 LENGTH_BYTES = 8  # by which the lengths of a group grow with its symbols, at most
 _PASSES = 16  # encodes of the whole source at most
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the file should meet; exactly one is set.  bpp: bits a pixel of the whole file; psnr: dB, RGB, 8 bit."""
-
-    quality: float | None = None
-    bpp: float | None = None
-    size: int | None = None
-    psnr: float | None = None
 
 
 @dataclass
@@ -116,46 +108,31 @@ def find(measure: Callable[[int], float], wanted: float, band: tuple[float, floa
     return search
 
 
-def encode_target(source: Source, sink: BinaryIO, settings: Settings, target: Target) -> Encoded:
-    """Encode to `sink` at the quality that meets `target`; a target out of reach is met as nearly as possible, with a
-    warning.  ParameterError unless exactly one target is set, or when it is not a number in range."""
-    given = [name for name, value in vars(target).items() if value is not None]
-    if len(given) > 1:
-        raise ParameterError(f"{' and '.join(given)} contradict each other: give one of them")
+def encode_target(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
+    """Encode to `sink` at the quality of the options, or at the one that meets their target.
+
+    A target out of reach is met as nearly as possible, with a warning.
+    """
+    options = settings.options
     if isinstance(settings.family, Fits):
-        return _encode_fitting(source, sink, settings, target)
-    if target.psnr is not None:
-        return _encode_psnr(source, sink, settings, _positive("psnr", target.psnr))
-    if target.size is not None:
-        return _encode_size(source, sink, settings, int(_positive("size", target.size)))
-    if target.bpp is not None:
-        return _encode_size(source, sink, settings, _size_of(target.bpp, source, settings))
-    return encode_stream(source, sink, settings.at(quality_steps(target.quality)))
+        return _encode_fitting(source, sink, settings)
+    if options.psnr is not None:
+        return _encode_psnr(source, sink, settings, options.psnr)
+    size = _size_wanted(source, settings)
+    return encode_stream(source, sink, settings) if size is None else _encode_size(source, sink, settings, size)
 
 
-def quality_steps(quality: float | None) -> int:
-    """Quality 0..100 in the format's units; 50 without one."""
-    quality = 50 if quality is None else quality
-    if not 0 <= quality <= 100:
-        raise ParameterError(f"quality {quality} is not in 0..100")
-    return round(quality * 64)
-
-
-def _size_of(bpp: float, source: Source, settings: Settings) -> int:
-    """Bytes of a file of `bpp` bits a pixel."""
-    pixels = source.width * source.height * _count_frames(source, settings)
-    return int(_positive("bpp", bpp) * pixels / 8)
-
-
-def _positive(name: str, value: float) -> float:
-    if not (math.isfinite(value) and value > 0):
-        raise ParameterError(f"{name} {value} is not a positive number")
-    return value
+def _size_wanted(source: Source, settings: Settings) -> int | None:
+    """Bytes that the file should have, from `size` or `bpp`; None where neither is given."""
+    options = settings.options
+    if options.size is not None or options.bpp is None:
+        return None if options.size is None else int(options.size)
+    return int(options.bpp * source.width * source.height * _count_frames(source, settings) / 8)
 
 
 def _count_frames(source: Source, settings: Settings) -> int:
     """Frames that will be encoded, counted by reading them where only that is sure."""
-    start, stop = frame_range(settings.frames)
+    start, stop = bounds(settings.options.frames)
     if source.kind == "picture":
         return 1
     return max(1, sum(1 for _ in source.frames(start, stop)))
@@ -233,23 +210,20 @@ class _Silent:
         pass
 
 
-def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings, target: Target) -> Encoded:
+def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
     """Encode once with a family that meets sizes itself; it is told what container and metadata leave to it."""
-    family = settings.family
+    family, options = settings.family, settings.options
     assert isinstance(family, Fits)
-    if target.psnr is not None:
+    if options.psnr is not None:
         raise ParameterError(f"codec {settings.family.name} fits once: give a size, bpp or quality, not a psnr")
-    if target.quality is not None or (target.size is None and target.bpp is None):
-        return encode_stream(source, sink, settings.at(quality_steps(target.quality)))
-    if target.size is not None:
-        size = int(_positive("size", target.size))
-    else:
-        size = _size_of(target.bpp or 0.0, source, settings)
+    size = _size_wanted(source, settings)
+    if size is None:
+        return encode_stream(source, sink, settings)
     silent: Any = _Silent(settings.family)
-    lenient = replace(settings.limits, free=settings.limits.group)  # no symbols vouch for the pixels here
-    alone = replace(settings, family=silent, make_port=BitMeter, limits=lenient, progress=None)
+    lenient = replace(options.limits, free=options.limits.group)  # no symbols vouch for the pixels here
+    alone = replace(settings.choosing(limits=lenient, progress=None), family=silent, make_port=BitMeter)
     beside = encode_stream(source, io.BytesIO(), alone)
-    groups = -(-beside.frames // group_length(settings.gop, settings.family, beside.header, settings.limits))
+    groups = -(-beside.frames // group_length(options.gop, settings.family, beside.header, options.limits))
     frame_bytes = max(1.0, (size - beside.bytes - LENGTH_BYTES * groups) / beside.frames)
     rate = 8 * frame_bytes / (source.width * source.height)
     encoded = encode_stream(
@@ -304,11 +278,10 @@ def frame_psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 def file_psnr(source: Source, file: BinaryIO, settings: Settings) -> float:
     """Mean PSNR over the frames of an encoded file against its source."""
     file.seek(0)
-    start, stop = frame_range(settings.frames)
-    originals = source.frames(start, stop)
-    decoded = decode_groups(
-        PipeReader(file, settings.limits), decoder=settings.decoder, device=settings.device, limits=settings.limits
-    )
+    options = settings.options
+    originals = source.frames(*bounds(options.frames))
+    decoding = DecodeOptions(decoder=options.decoder, device=options.device, limits=options.limits)
+    decoded = decode_groups(PipeReader(file, options.limits), decoding)
     values = [
         frame_psnr(next(originals).pixels, pixels) for group in decoded for pixels in group.pixels
     ]
@@ -322,25 +295,25 @@ class Sample:
     """
 
     def __init__(self, source: Source, settings: Settings) -> None:
-        start, stop = frame_range(settings.frames)
+        options = settings.options
         header = make_header(source, settings, 0, 0)
-        length = group_length(settings.gop, settings.family, header, settings.limits)
+        length = group_length(options.gop, settings.family, header, options.limits)
         room = SAMPLE_BYTES // (source.width * source.height * source.channels * length)
         count = max(1, min(SAMPLE_GROUPS, room))
         self._total = 1 if header.still else _count_frames(source, settings)
-        self._settings = replace(settings, frames=None, metadata=False, progress=None, gop=length)
+        self._settings = settings.choosing(frames=None, metadata=False, progress=None, gop=length)
         groups = -(-self._total // length)
         self.worthwhile = groups > 2 * count
         self._frames: list[Frame] = []
         if self.worthwhile:
             picked = [(2 * k + 1) * groups // (2 * count) for k in range(count)]
-            self._frames = list(_pick(source.frames(start, stop), {k: length for k in picked}))
+            self._frames = list(_pick(source.frames(*bounds(options.frames)), {k: length for k in picked}))
             self._source = source_of(source, self._frames)
             self._fixed = self._fixed_bytes(source, settings)
 
     def _fixed_bytes(self, source: Source, settings: Settings) -> int:
         """Bytes that do not grow with the clip: header and metadata."""
-        if not settings.metadata:
+        if not settings.options.metadata:
             return 50
         return 50 + sum(len(block or b"") for block in (source.icc, source.exif, source.audio))
 
@@ -376,4 +349,4 @@ def source_of(source: Source, frames: list[Frame]) -> Source:
     return MediaSource(source.name, info, read, frame_count=len(frames))
 
 
-__all__ = ["Group", "Target", "encode_target", "file_psnr", "frame_psnr", "quality_steps"]
+__all__ = ["Group", "encode_target", "file_psnr", "frame_psnr"]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ParameterError, UnsupportedError
+from ..options import check_codec
 
 if TYPE_CHECKING:
     from ...models.base.family import Family
@@ -45,8 +46,7 @@ def wire_id(name: str) -> int:
     """The codec id of a family, for HEAD."""
     from ...models.registry import FAMILIES
 
-    if name not in FAMILIES:
-        raise ParameterError(f"there is no codec {name!r}; there are {', '.join(sorted(FAMILIES))}")
+    check_codec(name)
     return FAMILIES[name]
 
 
@@ -142,7 +142,8 @@ def _id_of(path: Path) -> bytes:
 def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tuple[Family, bytes]:
     """The family `name` with the weights of that id, by default those that encode, and their id.
 
-    Loaded once a process and device.  UnsupportedError when this install lacks them.
+    Loaded once a process and device.  UnsupportedError when this install lacks them, or the family does not run on the
+    device.
     """
     wire_id(name)
     found = files(name)
@@ -161,5 +162,8 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
             if shared := sorted(tensors.keys() & more.keys()):
                 raise FormatError(f"{companion_file(name, kind)}: tensor {shared[0]} is in {path.name} already")
             tensors |= more
-        _families[key] = build(name, tensors, metadata, device)
+        family = build(name, tensors, metadata, device)
+        if device.partition(":")[0] not in family.devices:
+            raise UnsupportedError(f"codec {name} does not run on {device}, but on {', '.join(family.devices)}")
+        _families[key] = family
     return _families[key], key[1]

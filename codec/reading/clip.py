@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +15,10 @@ from ..coding.stream import cut, load_family
 from ..errors import ParameterError, need_torch
 from ..format.seekable import FileReader
 from ..limits import DEFAULT_LIMITS, Limits
-from ..spool import spool
+from ..options import DecodeOptions, DecoderName, FileSource
+from ..ranges import within
 from .info import Info, describe
+from .source import as_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,37 +31,34 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 
-def open_path(path: str | os.PathLike[str]) -> BinaryIO:
-    """A file to read.  ParameterError when there is none."""
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise ParameterError(f"{os.fspath(path)}: {error.strerror}") from error
-
-
-def as_file(data: Any) -> tuple[BinaryIO, bool]:
-    """A binary file that can seek, over a path, bytes or a file object, and whether we opened it."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return io.BytesIO(data), True
-    if isinstance(data, (str, os.PathLike)):
-        file = open_path(data)
-        return (file, True) if file.seekable() else as_file(file)
-    if not hasattr(data, "read"):
-        raise ParameterError(f"expected a path, bytes or a binary file, got {type(data).__name__}")
-    if data.seekable():
-        return data, False
-    return spool(data), True
-
-
 class Clip:
-    """A file's frames by number.  `clip[7]` is (H, W, C), `clip[2:5]` is (3, H, W, C); C counts alpha.
+    """An open file: frames, latents and tokens by number.  Only the groups that hold them are read.
 
-    Use it as a context manager.  Sound groups of a damaged file can be read; those that are not raise FormatError.
+    `clip[7]` is one frame, uint8 (H, W, C), `clip[2:5]` is (3, H, W, C); C counts alpha.  `len(clip)` is the number of
+    frames.  Use it as a context manager.  Sound groups of a damaged file can be read, damaged ones raise FormatError.
+
+    Args:
+        data: A .tsr file: a path, its bytes or a binary file.
+        decoder: The synthesis network to paint with.  None: the one that the file names.
+        device: "cpu", "cuda" or "cuda:N".
+        limits: Upper bounds; a file beyond one of them is refused.
+
+    Raises:
+        FormatError: This is no .tsr file, or its header is damaged.
+        ParameterError: There is no such file, or an argument is out of range.
+        UnsupportedError: The file needs a newer version of the format.
+        LimitError: The file is larger than the limits allow.
     """
 
     def __init__(
-        self, data: Any, *, decoder: str | None = None, device: str = "cpu", limits: Limits = DEFAULT_LIMITS
+        self,
+        data: FileSource,
+        *,
+        decoder: DecoderName | None = None,
+        device: str = "cpu",
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self._options = DecodeOptions(decoder=decoder, device=device, limits=limits)
         self._file, self._ours = as_file(data)
         try:
             self.reader = FileReader(self._file, limits)
@@ -69,12 +66,11 @@ class Clip:
             self.close()
             raise
         self.limits = limits
-        self._decoder = decoder
-        self._device = device
         self._family: Family | None = None
         self._held: tuple[int, Group | OpenGroup] | None = None  # the group read last, for reading frame by frame
 
     def close(self) -> None:
+        """Close the file, unless the caller opened it."""
         if self._ours:
             self._file.close()
 
@@ -95,7 +91,7 @@ class Clip:
 
     @property
     def fps(self) -> float:
-        """Frames a second, nominal; 0 for a picture."""
+        """Frames per second, nominal; 0 for a picture."""
         return 0.0 if self.reader.header.still else float(self.reader.header.rate)
 
     @property
@@ -105,18 +101,31 @@ class Clip:
 
     @property
     def info(self) -> Info:
+        """What header and index say about the file."""
         return describe(self.reader)
 
     @property
     def family(self) -> Family:
-        """The codec with the file's weights.  UnsupportedError when this install lacks them."""
+        """The codec with the weights of the file.  UnsupportedError when this install lacks them."""
         if self._family is None:
-            self._family = load_family(self.reader.header, self._device)
+            self._family = load_family(self.reader.header, self._options.device)
         return self._family
 
     def times(self, start: int = 0, stop: int | None = None) -> NDArray[np.float64]:
-        """Seconds at which frames start..stop-1 show.  Reads their groups, decodes nothing."""
-        start, stop = self._range(start, stop)
+        """Read when frames show.  Their groups are read, nothing is decoded.
+
+        Args:
+            start: First frame, counted from 0.
+            stop: The frame after the last one.  None: the end of the file.
+
+        Returns:
+            float64 (T,), seconds.
+
+        Raises:
+            ParameterError: The file does not have these frames.
+            FormatError: A group is damaged.
+        """
+        start, stop = within(start, stop, len(self))
         head = self.reader.header
         ticks: list[int] = []
         for number in self.reader.numbers(start, stop):
@@ -126,13 +135,37 @@ class Clip:
         return np.array([float(tick * head.time_base) for tick in ticks])
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Pixels]:
-        """Yield frames start..stop-1, each uint8 (H, W, C)."""
+        """Decode frames one by one.
+
+        Args:
+            start: First frame, counted from 0.
+            stop: The frame after the last one.  None: the end of the file.
+
+        Yields:
+            Each frame, uint8 (H, W, C).
+
+        Raises:
+            ParameterError: The file does not have these frames.
+            FormatError: A group is damaged.
+        """
         for group in self.groups(start, stop):
             yield from with_alpha(group)
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[Group]:
-        """Yield the frames start..stop-1 group by group, cut to the range."""
-        start, stop = self._range(start, stop)
+        """Decode frames group by group.
+
+        Args:
+            start: First frame, counted from 0.
+            stop: The frame after the last one.  None: the end of the file.
+
+        Yields:
+            The frames of each group that are in the range: `pixels` uint8 (T, H, W, C), `alpha` (T, H, W) or None.
+
+        Raises:
+            ParameterError: The file does not have these frames.
+            FormatError: A group is damaged.
+        """
+        start, stop = within(start, stop, len(self))
         for number in self.reader.numbers(start, stop):
             group = self._paint(number)
             if isinstance(group, OpenGroup):
@@ -142,10 +175,18 @@ class Clip:
                 yield cut(group, start, stop)
 
     def at(self, time: float) -> Pixels:
-        """(H, W, C) at `time` in seconds of the file, also between two frames; before and after the file, its ends.
+        """Paint what shows at a time, also between two frames.  Only family `nerv` can.
 
-        Between frames of one group embeddings are mixed, which only some codecs have (family `nerv`); between two
-        groups the nearer frame shows.  ParameterError for other codecs, and for files with alpha.
+        Between frames of one group their embeddings are mixed; between two groups the nearer frame shows.
+
+        Args:
+            time: Seconds of the file; before and after the file, its first and last frame show.
+
+        Returns:
+            uint8 (H, W, C).
+
+        Raises:
+            ParameterError: The codec cannot paint between frames, or the file has alpha.
         """
         head = self.reader.header
         if head.alpha or not isinstance(self.family, PaintsFrames):
@@ -189,15 +230,25 @@ class Clip:
         return out
 
     def latents(self, start: int = 0, stop: int | None = None, *, channels: int | None = None) -> TokenGrid:
-        """Latents of frames start..stop-1, joined along time; `times` in seconds.  No pixels are made.
+        """Read latents, joined along time.  No pixels are made.
 
-        channels   the first so many alone: families code coarse to fine, and what others need is not decoded where it
-                   stands at a group's end (`wavelet`, `spatiotemporal`: best with groups of one frame); `bits` are
-                   those of what was decoded
+        Args:
+            start: First frame, counted from 0.
+            stop: The frame after the last one.  None: the end of the file.
+            channels: Read the first so many channels alone.  Families code coarse to fine, and what the other channels
+                need is not decoded where it stands at the end of a group (`wavelet`, `spatiotemporal`: best with groups
+                of one frame).  None: all channels.
+
+        Returns:
+            The latents of the frames; `times` in seconds, `bits` those of what was decoded.
+
+        Raises:
+            ParameterError: The file does not have these frames, or the latents do not have these channels.
+            FormatError: A group is damaged.
         """
         from .latents import as_grid, place_latents
 
-        start, stop = self._range(start, stop)
+        start, stop = within(start, stop, len(self))
         head = self.reader.header
         parts = []
         for number in self.reader.numbers(start, stop):
@@ -223,22 +274,33 @@ class Clip:
     def tokens(
         self, start: int = 0, stop: int | None = None, *, kind: str = "latents", **options: Any
     ) -> TokenSet | IdTokens | Tensor:
-        """Frames start..stop-1 as tokens.  No pixels are made.
+        """Read frames as tokens.  No pixels are made.
 
-        latents   reduce="bits", budget=1.0, channels=None (see `latents`) and what the method takes: a TokenSet, see
-                  `models.tokens`
-        ids       indices of codebooks: IdTokens, see `models.discrete`
-        packed    uint8 (T, bytes), the same indices at fixed length
-        bytes     int64 (N,), 256, the bytes of the whole file, 257; `ids.file_of_bytes` is the inverse
+        Args:
+            start: First frame, counted from 0.
+            stop: The frame after the last one.  None: the end of the file.
+            kind: "latents": reduced latents; "ids": indices of codebooks; "packed": the same indices at fixed length;
+                "bytes": the bytes of the whole file as ids, of which `file_of_bytes` is the inverse.
+            **options: Of kind "latents": `reduce`, a method, a recipe or a chain of them (default "bits";
+                `tessera tokens --list` prints them); `budget`, the number of tokens or a share of the cells (default
+                1.0); `channels`, see `latents`; `query`, `attn`, `text`, `seed`, `whiten` and what the method takes.
 
-        ParameterError names a method, option or need (query, attn) that is wrong or missing, or a codec without ids.
+        Returns:
+            A `TokenSet` of latents; `IdTokens` of ids; uint8 (T, bytes) of packed; int64 (N,) of bytes, which are 256,
+            the bytes, 257.
+
+        Raises:
+            ParameterError: A method, an option or a need of it (query, attn) is wrong or missing, the codec has no ids,
+                or the file does not have these frames.
+            FormatError: A group is damaged.
         """
         from .ids import read_kind
 
         need_torch("tokens")
         from ...models import tokens
+        from ...models.base.torch_defaults import float32_on_cpu
 
-        start, stop = self._range(start, stop)
+        start, stop = within(start, stop, len(self))
         if kind != "latents":
             if options:
                 raise ParameterError(f"kind {kind} has no option {', '.join(sorted(options))}")
@@ -246,60 +308,93 @@ class Clip:
         grid = self.latents(start, stop, channels=options.pop("channels", None))
         steps, budget = options.pop("reduce", "bits"), options.pop("budget", 1.0)
         try:
-            return tokens.reduce(grid, steps, budget, **options)
+            with float32_on_cpu():
+                return tokens.reduce(grid, steps, budget, **options)
         except ValueError as error:
             raise ParameterError(str(error)) from error
 
     def ids(self, start: int = 0, stop: int | None = None) -> Tensor:
-        """Codebook indices of frames start..stop-1, int64 (T, h, w, Q); ParameterError for a codec without codebooks.
+        """Read codebook indices.  No pixels are made.
 
-        Of codec vqgan they are nodes of its trees (`models.vqgan.ids`) at each cell of 16 x 16 pixels.
+        Args:
+            start: First frame, counted from 0.
+            stop: The frame after the last one.  None: the end of the file.
+
+        Returns:
+            int64 (T, h, w, Q).  Of codec vqgan they are nodes of its trees at each cell of 16 x 16 pixels.
+
+        Raises:
+            ParameterError: The codec has no codebooks, or the file does not have these frames.
+            FormatError: A group is damaged.
         """
         need_torch("ids")
         import torch
 
         from .ids import read_codes
 
-        return torch.from_numpy(read_codes(self, *self._range(start, stop)))
+        return torch.from_numpy(read_codes(self, *within(start, stop, len(self))))
 
     def from_ids(self, ids: Any) -> Pixels:
-        """Ids in any form of `models.discrete` -> frames (T, H, W, channels) of this file's size and quality.
+        """Paint frames from codebook indices, at the size and quality of this file.
 
-        ParameterError for ids of another shape, or that such a frame cannot have.
+        Args:
+            ids: `IdTokens`, codes (T, h, w, Q), a sequence (T, n) or packed bytes (T, n).
+
+        Returns:
+            uint8 (T, H, W, C), without alpha.
+
+        Raises:
+            ParameterError: The codec has no codebooks, or a frame of this size cannot have these ids.
         """
         from .ids import paint_ids
 
         return paint_ids(self, ids)
 
     def restore(self, erasures: Any, start: int = 0, stop: int | None = None) -> Pixels:
-        """Frames start..stop-1 (T, H, W, C) when the indices in `erasures` are lost and filled in by the codec's prior.
+        """Decode frames some of whose codebook indices are lost and filled in by the codec's prior.
 
-        erasures   bool (T, h, w), the cells of `ids` that are lost, or one mask a codebook on its own grid
+        Args:
+            erasures: bool (T, h, w), the cells of `ids` that are lost, or one such mask per codebook on its own grid.
+            start: First frame, counted from 0.
+            stop: The frame after the last one.  None: the end of the file.
+
+        Returns:
+            uint8 (T, H, W, C).
+
+        Raises:
+            ParameterError: The codec has no codebooks, the masks have other shapes, or the file does not have these
+                frames.
+            FormatError: A group is damaged.
         """
         from .ids import restored
 
-        start, stop = self._range(start, stop)
+        start, stop = within(start, stop, len(self))
         self.limits.check_array(stop - start, self.reader.header.width, self.reader.header.height)
         return np.concatenate([with_alpha(group) for group in restored(self, erasures, start, stop)])
 
     def payload(self, number: int) -> NDArray[np.uint8]:
-        """The coded symbols of group `number`, as the file holds them."""
+        """Read the coded symbols of a group, as the file holds them.
+
+        Args:
+            number: The group, counted from 0.
+
+        Returns:
+            uint8 (bytes,).
+
+        Raises:
+            ParameterError: There is no such group.
+            FormatError: The group is damaged.
+        """
         if not 0 <= number < len(self.reader.entries):
             raise ParameterError(f"there is no group {number}; the file has {len(self.reader.entries)}")
         return np.frombuffer(self.reader.group(number).symbols, np.uint8)
-
-    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
-        stop = len(self) if stop is None else stop
-        if not 0 <= start < stop <= len(self):
-            raise ParameterError(f"frames {start}:{stop} are not within the {len(self)} frames of the file")
-        return start, stop
 
     def _paint(self, number: int) -> Group | OpenGroup:
         """The group, painted; or open, where single frames can be painted."""
         if self._held is None or self._held[0] != number:
             self._held = None
             head = self.reader.header
-            painter = choose_decoder(self.family, head, self._decoder)
+            painter = choose_decoder(self.family, head, self._options.decoder)
             data = self.reader.group(number)
             group: Group | OpenGroup
             if isinstance(self.family, PaintsFrames):

@@ -17,6 +17,7 @@ from ..coding.stream import cut
 from ..errors import ParameterError, need_torch
 from ..format.header import GroupHead
 from ..format.writer import ContainerWriter
+from ..options import check_gop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +71,17 @@ def read_kind(clip: Clip, start: int, stop: int, kind: str) -> IdTokens | Tensor
 
 
 def file_of_bytes(ids: Any) -> bytes:
-    """The file whose `tokens(kind="bytes")` these ids are.  ParameterError for what no file gives."""
+    """Turn the ids of the bytes of a file back into the file: the inverse of `Clip.tokens(kind="bytes")`.
+
+    Args:
+        ids: Integers (N,): 256, the bytes of the file 0..255, 257.
+
+    Returns:
+        The file.
+
+    Raises:
+        ParameterError: No file gives these ids.
+    """
     ids = np.asarray(ids)
     inner = ids[1:-1]
     if ids.ndim != 1 or len(ids) < 2 or int(ids[0]) != BEGIN or int(ids[-1]) != END or bool((inner >> 8 != 0).any()):
@@ -103,10 +114,20 @@ def paint_ids(clip: Clip, ids: Any) -> Pixels:
 
 
 def encode_ids(ids: Any, like: Clip, *, gop: int | None = None) -> bytes:
-    """A file of these ids, in any form, with the size, rate, quality and weights of `like`; it has as many frames.
+    """Write codebook indices, for example those that a language model made, as a file.
 
-    ParameterError for ids that are none of such frames, and beside a clip with alpha.
+    Args:
+        ids: `IdTokens`, codes (T, h, w, Q), a sequence (T, n) or packed bytes (T, n); T frames.
+        like: An open file whose size, rate, quality and weights the new one gets.
+        gop: Frames per group.  None: the choice of the family.
+
+    Returns:
+        The .tsr file, with as many frames as there are ids.
+
+    Raises:
+        ParameterError: The codec of `like` has no codebooks, its frames cannot have these ids, or it has alpha.
     """
+    check_gop(gop)
     family, codes, _ = _codes(like, ids)
     head = replace(like.reader.header, announced=len(codes), start=0)
     if head.alpha or (head.still and len(codes) != 1):

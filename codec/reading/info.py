@@ -13,7 +13,17 @@ from ..format.seekable import FileReader
 
 @dataclass(frozen=True)
 class GroupInfo:
-    """One group.  `quality` 0..100 and the parts are filled in by a survey (`tessera info`), else None and empty."""
+    """One group of frames, which decodes by itself.
+
+    Attributes:
+        number: The group, counted from 0.
+        first: Its first frame, counted from 0.
+        frames: Its number of frames.
+        bits: Its size in bits.
+        quality: 0..100; None where the groups have not been read (`tessera info` reads them).
+        sound: Whether its checksums hold; None where it has not been read.
+        parts: Bits of "latents" and "alpha"; empty where it has not been read.
+    """
 
     number: int
     first: int
@@ -21,31 +31,49 @@ class GroupInfo:
     bits: int
     quality: float | None = None
     sound: bool | None = None
-    parts: dict[str, int] = field(default_factory=dict)  # bits of "latents" and "alpha"
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Info:
     """What a file says about itself.
 
-    bits        of each part: header, metadata, groups, index; a survey tells groups into latents and alpha
-    rate        frames a second, 0 for a picture
-    truncated   the file stops before its end; `frames` counts what is there
-    sound       every checksum holds; None until a survey has read the whole file
+    Attributes:
+        codec: The codec family.
+        version: Version of the file format.
+        weights: Id of the weights that decode it, hexadecimal.
+        kind: "picture" or "video".
+        width: Width in pixels.
+        height: Height in pixels.
+        channels: 1 for gray, 3 for RGB.
+        alpha: Whether there is an alpha channel beside them.
+        frames: Number of frames; of a truncated file, those that are there.
+        rate: Frames per second; 0 for a picture.
+        duration: Seconds.
+        quality: 0..100, of groups that name none of their own.
+        decoder: The synthesis network that the file names; None where it names none.
+        bytes: Size of the file.
+        bpp: Bits per pixel: every byte of the file, over all pixels of all frames.
+        bits: Bits of each part: header, metadata, groups, index; `tessera info` splits groups into latents and alpha.
+        groups: The groups, in order.
+        indexed: Whether the file has a sound index.
+        truncated: The file stops before its end.
+        sound: Whether every checksum holds; None where the whole file has not been read.
+        problems: One line for each problem.
     """
 
     codec: str
     version: int
-    weights: str  # hexadecimal id
-    kind: str  # "picture" or "video"
+    weights: str
+    kind: str
     width: int
     height: int
     channels: int
     alpha: bool
     frames: int
     rate: Fraction
-    duration: float  # seconds
-    quality: float  # 0..100, of groups that name none
+    duration: float
+    quality: float
     decoder: str | None
     bytes: int
     bpp: float

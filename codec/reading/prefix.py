@@ -22,6 +22,7 @@ from ..format.container import GroupData
 from ..format.fields import unpack_uint
 from ..format.header import GroupHead, read_group
 from ..format.seekable import FileReader
+from ..ranges import within
 from .clip import Clip
 from .latents import as_grid, place_latents
 
@@ -67,7 +68,14 @@ class _Part:
 
 @dataclass
 class Preview:
-    """grid: latents of the frames with what has been read; its `bits` count that alone."""
+    """Latents from the first bytes of each group.
+
+    Attributes:
+        clip: The open file.
+        start: First frame, counted from 0.
+        stop: The frame after the last one.
+        grid: Latents of the frames; what has not been read counts as zero, `bits` count what has been read.
+    """
 
     clip: Clip
     start: int
@@ -76,7 +84,14 @@ class Preview:
     _parts: list[_Part] = field(repr=False)
 
     def upgrade(self) -> TokenGrid:
-        """The whole grid, equal to `clip.latents`; only what is missing is read."""
+        """Read what is missing.
+
+        Returns:
+            The whole grid, equal to `clip.latents(start, stop)`.
+
+        Raises:
+            FormatError: A group is damaged.
+        """
         clip, found = self.clip, []
         for part in self._parts:
             entry = clip.reader.entries[part.number]
@@ -89,13 +104,25 @@ class Preview:
 
 
 def preview(clip: Clip, start: int = 0, stop: int | None = None, share: float = SHARE) -> Preview:
-    """Latents of frames start..stop-1 from the first `share` of each of their groups, at least LEAST bytes of each.
+    """Read coarse latents from the first bytes of each group; `Preview.upgrade` reads the rest later.
 
-    The bypass section at a group's end is read whole and counts as part of the share.
+    No checksum can be tested before the rest is there.  Files with groups of one frame (`gop=1`) serve best: in longer
+    groups the first bytes hold the first frames.
+
+    Args:
+        clip: The open file.
+        start: First frame, counted from 0.
+        stop: The frame after the last one.  None: the end of the file.
+        share: Part of the bytes of each group to read, above 0 and at most 1; at least 24 bytes are read.
+
+    Returns:
+        The latents, with zero for what has not been read.
+
+    Raises:
+        ParameterError: The file does not have these frames, the share is out of range, or the file has alpha.
+        FormatError: The head of a group is damaged.
     """
-    stop = len(clip) if stop is None else stop
-    if not 0 <= start < stop <= len(clip):
-        raise ParameterError(f"frames {start}:{stop} are not within the {len(clip)} frames of the file")
+    start, stop = within(start, stop, len(clip))
     if not 0 < share <= 1:
         raise ParameterError(f"a share is above 0 and at most 1, not {share:g}")
     if clip.reader.header.alpha:

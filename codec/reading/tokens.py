@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..atomic import check_target, output
-from ..coding.stream import Range
 from ..errors import ParameterError
 from ..limits import DEFAULT_LIMITS, Limits
+from ..options import FileSource
+from ..ranges import FrameRange, clipped
 from .clip import Clip
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ class TokensReport:
 
 
 def tokens_file(
-    source: Any,
+    source: FileSource,
     target: str,
     *,
     reduce: str = "bits",
     budget: Any = 1.0,
-    frames: Range | None = None,
+    frames: FrameRange | None = None,
     device: str = "cpu",
     seed: int = 0,
     whiten: bool = False,
@@ -63,19 +64,18 @@ def tokens_file(
     check_target(target, force)
     begun = time.monotonic()
     with Clip(source, device=device, limits=limits) as clip:
-        start, stop = frames or (None, None)
-        stop = len(clip) if stop is None else min(stop, len(clip))
-        found = clip.tokens(start or 0, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten, channels=channels)
+        start, stop = clipped(frames, len(clip))
+        found = clip.tokens(start, stop, reduce=reduce, budget=budget, seed=seed, whiten=whiten, channels=channels)
         info = clip.info
         made = {"codec": info.codec, "weights": info.weights, "quality": f"{info.quality:g}", "reduce": reduce}
-        made |= {"budget": str(budget), "frames": f"{start or 0}:{stop}", "channels": str(found.x.shape[1])}
+        made |= {"budget": str(budget), "frames": f"{start}:{stop}", "channels": str(found.x.shape[1])}
         with output(target, force) as file:
             file.write(save(found.tensors(), made))
         return TokensReport(
             tokens=len(found),
             cells=found.assign.numel(),
             channels=found.x.shape[1],
-            frames=stop - (start or 0),
+            frames=stop - start,
             reduce=reduce,
             codec=info.codec,
             quality=info.quality,
@@ -137,13 +137,16 @@ def description(clip: Clip) -> str:
 
 
 class TokenProcessor:
-    """`processor(text, video="clip.tsr")`: what a language model's forward takes, straight from a file.
+    """Make what the forward call of a language model takes straight from a file: `processor(text, video="clip.tsr")`.
 
-    tokenizer   text -> list of ids; a Hugging Face tokenizer or any callable
-    embed       (S,) ids -> (S, D), the model's own embedding
-    projector   latents to the model's width (models.tokens.projector.Projector)
-    token_id    the placeholder that stands for the video in the ids
-    options     of TokenSet.to_transformers
+    Args:
+        tokenizer: Text -> list of ids; a tokenizer of Hugging Face or any callable.
+        embed: Ids (S,) -> embeddings (S, D), of the model itself.
+        projector: Latents (N, C) -> (N, D), the width of the model.
+        token_id: The placeholder that stands for the video in the ids.
+        reduce: How latents are reduced; see `Clip.tokens`.
+        budget: Number of tokens, or share of the cells.
+        **options: Of `TokenSet.to_transformers`.
     """
 
     def __init__(
@@ -160,8 +163,24 @@ class TokenProcessor:
         self.tokenizer, self.embed, self.projector, self.token_id = tokenizer, embed, projector, token_id
         self.reduce, self.budget, self.options = reduce, budget, options
 
-    def __call__(self, text: str, *, video: Any, frames: Range | None = None, **changes: Any) -> dict[str, Any]:
-        """inputs_embeds, position_ids, attention_mask, input_ids, next_position; `tokens` is the TokenSet."""
+    def __call__(
+        self, text: str, *, video: FileSource, frames: FrameRange | None = None, **changes: Any
+    ) -> dict[str, Any]:
+        """Make the inputs of the model.
+
+        Args:
+            text: The prompt, with one placeholder or one per token.
+            video: A .tsr file: a path, its bytes or a binary file.
+            frames: (start, stop) of the frames to read.  None: all.
+            **changes: `reduce` and `budget` for this call alone.
+
+        Returns:
+            inputs_embeds (1, L, D), position_ids (3, 1, L), attention_mask (1, L), input_ids (1, L), next_position, and
+            `tokens`, the TokenSet.
+
+        Raises:
+            ParameterError: Prompt and tokens do not fit together, or an argument is out of range.
+        """
         given = self.tokenizer(text)
         ids = given["input_ids"] if hasattr(given, "keys") else given
         tokens = self.tokens(video, frames, **changes)
@@ -173,9 +192,21 @@ class TokenProcessor:
             raise ParameterError(str(error)) from error
         return {**found, "tokens": tokens}
 
-    def tokens(self, video: Any, frames: Range | None = None, **changes: Any) -> TokenSet:
-        """The reduced tokens of a .tsr file; `changes` to `reduce` and `budget` for this call alone."""
+    def tokens(self, video: FileSource, frames: FrameRange | None = None, **changes: Any) -> TokenSet:
+        """Read the reduced tokens of a file.
+
+        Args:
+            video: A .tsr file: a path, its bytes or a binary file.
+            frames: (start, stop) of the frames to read.  None: all.
+            **changes: `reduce` and `budget` for this call alone.
+
+        Returns:
+            The tokens.
+
+        Raises:
+            ParameterError: An argument is out of range, or the file has none of the frames.
+        """
         with Clip(video) as clip:
-            start, stop = frames or (None, None)
-            found: TokenSet = clip.tokens(start or 0, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})
+            start, stop = clipped(frames, len(clip))
+            found: TokenSet = clip.tokens(start, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})
             return found

@@ -27,22 +27,72 @@ if TYPE_CHECKING:
     from tessera.codec.errors import LimitError as LimitError
     from tessera.codec.errors import ParameterError as ParameterError
     from tessera.codec.errors import UnsupportedError as UnsupportedError
+    from tessera.codec.files import DecodeReport as DecodeReport
+    from tessera.codec.files import EncodeReport as EncodeReport
+    from tessera.codec.files import decode_file as decode_file
+    from tessera.codec.files import encode_file as encode_file
     from tessera.codec.limits import Limits as Limits
+    from tessera.codec.options import CodecName as CodecName
+    from tessera.codec.options import DecodeOptions as DecodeOptions
+    from tessera.codec.options import DecoderName as DecoderName
+    from tessera.codec.options import Effort as Effort
+    from tessera.codec.options import EncodeOptions as EncodeOptions
+    from tessera.codec.options import FileSource as FileSource
+    from tessera.codec.options import FrameSource as FrameSource
+    from tessera.codec.options import Progress as Progress
+    from tessera.codec.ranges import FrameRange as FrameRange
     from tessera.codec.reading.clip import Clip as Clip
+    from tessera.codec.reading.ids import encode_ids as encode_ids
+    from tessera.codec.reading.ids import file_of_bytes as file_of_bytes
+    from tessera.codec.reading.info import GroupInfo as GroupInfo
     from tessera.codec.reading.info import Info as Info
+    from tessera.codec.reading.prefix import Preview as Preview
+    from tessera.codec.reading.prefix import preview as preview
+    from tessera.codec.reading.tokens import TokenProcessor as TokenProcessor
+    from tessera.codec.reading.verify import VerifyReport as VerifyReport
+    from tessera.codec.reading.verify import verify as verify
+    from tessera.models.base.discrete import IdTokens as IdTokens
+    from tessera.models.base.family import TokenGrid as TokenGrid
+    from tessera.models.base.fitted import FitStatus as FitStatus
+    from tessera.models.tokens import TokenSet as TokenSet
 
-_HOMES = {
+_HOMES = {  # public name -> the module that defines it
     "encode": "codec.api",
     "decode": "codec.api",
     "open": "codec.api",
+    "encode_file": "codec.files",
+    "decode_file": "codec.files",
+    "verify": "codec.reading.verify",
+    "preview": "codec.reading.prefix",
+    "encode_ids": "codec.reading.ids",
+    "file_of_bytes": "codec.reading.ids",
     "Clip": "codec.reading.clip",
     "Info": "codec.reading.info",
+    "GroupInfo": "codec.reading.info",
+    "Preview": "codec.reading.prefix",
+    "TokenProcessor": "codec.reading.tokens",
+    "TokenGrid": "models.base.family",
+    "TokenSet": "models.tokens",
+    "IdTokens": "models.base.discrete",
+    "FitStatus": "models.base.fitted",
+    "EncodeOptions": "codec.options",
+    "DecodeOptions": "codec.options",
     "Limits": "codec.limits",
+    "EncodeReport": "codec.files",
+    "DecodeReport": "codec.files",
+    "VerifyReport": "codec.reading.verify",
     "CodecError": "codec.errors",
     "FormatError": "codec.errors",
     "UnsupportedError": "codec.errors",
     "LimitError": "codec.errors",
     "ParameterError": "codec.errors",
+    "CodecName": "codec.options",
+    "DecoderName": "codec.options",
+    "Effort": "codec.options",
+    "FileSource": "codec.options",
+    "FrameSource": "codec.options",
+    "Progress": "codec.options",
+    "FrameRange": "codec.ranges",
 }
 
 __all__ = [*_HOMES, "data"]

@@ -21,13 +21,15 @@ DOUBLING = 12.5  # by so much more quality the rate doubles
 
 @dataclass(frozen=True)
 class FitStatus:
-    """How a fit stands.
+    """How far the fit of a network is; family `nerv` calls the option `watch` with it.
 
-    part      0..1 of the fitting of this group
-    psnr      dB, mean over the frames fitted last
-    bits      that weights and embeddings take now; 0 before they are rounded
-    seconds   of this segment, by the clock
-    earlier   CPU seconds that the runs before this one gave to the group, told once, where it goes on
+    Attributes:
+        part: Share of the fitting of this group that is done, 0..1.
+        epoch: Times that every frame has been seen.
+        psnr: dB, mean over the frames fitted last.
+        bits: Bits that weights and embeddings take now; 0 before they are rounded.
+        seconds: Time since this segment began.
+        earlier: CPU seconds that earlier, interrupted runs spent on the group; named once, when the fit goes on.
     """
 
     part: float

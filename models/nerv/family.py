@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
+from ..base.configure import changed, number, refuse_unknown
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.fitted import Store, Watch, rate_of
 from ..base.ports import Metered
+from ..base.torch_defaults import float32_on_cpu
 from ..prior.exchange import spent_bits
 from ..prior.ladder import TABLE_NAMES
 from .config import (
@@ -67,6 +68,7 @@ class NervFamily:
     stride: ClassVar[int] = 128
     channels: int = 8
     decoders: tuple[str, ...] = ("standard", "fast")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     default_gop: ClassVar[int] = 256
     options: ClassVar[dict[str, str]] = {
         "arch": f"{', '.join(ARCHITECTURES)} (default {Options.arch})",
@@ -81,6 +83,7 @@ class NervFamily:
         "checkpoint": "folder that keeps the state of fits, to go on after an interruption",
     }
 
+    @float32_on_cpu()
     def __init__(self, tensors: dict[str, NDArray[Any]], metadata: dict[str, str], device: str = "cpu") -> None:
         frequencies, lows, sizes = (tensors[name] for name in TABLE_NAMES)
         self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
@@ -94,13 +97,8 @@ class NervFamily:
 
     def configure(self, effort: str, **options: object) -> NervFamily:
         """ValueError names an option that is unknown or out of range."""
-        unknown = options.keys() - self.options.keys()
-        if unknown:
-            known = ", ".join(self.options)
-            raise ValueError(f"codec nerv has no option {', '.join(sorted(unknown))}; it has {known}")
-        configured = copy.copy(self)
-        configured.chosen = _options({"epochs": EPOCHS[effort], **options})
-        return configured
+        refuse_unknown(self.name, options, self.options)
+        return changed(self, chosen=_options({"epochs": EPOCHS[effort], **options}))
 
     def fitting(
         self,
@@ -111,12 +109,8 @@ class NervFamily:
         store: Store | None = None,
     ) -> NervFamily:
         """See `fitted.Fits`; what is None stays as it was."""
-        changed = copy.copy(self)
-        changed.frame_bytes = self.frame_bytes if frame_bytes is None else frame_bytes
-        changed.clip_frames = self.clip_frames if frames is None else frames
-        changed.watch = self.watch if watch is None else watch
-        changed.store = self.store if store is None else store
-        return changed
+        given = {"frame_bytes": frame_bytes, "clip_frames": frames, "watch": watch, "store": store}
+        return changed(self, **{name: value for name, value in given.items() if value is not None})
 
     # -- encoding ----------------------------------------------------------------------------------------------------
 
@@ -152,6 +146,7 @@ class NervFamily:
             chosen.optimiser,
         )
 
+    @float32_on_cpu()
     def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
         config = self.config(spec)
         with torch.inference_mode(False), torch.enable_grad():
@@ -166,13 +161,16 @@ class NervFamily:
         """A group's integers."""
         return visit_group(Reader(port), spec, None)
 
+    @float32_on_cpu()
     def open_group(self, spec: GroupSpec, port: SymbolPort) -> NetworkPainter:
         return NetworkPainter(self.read(spec, port), self.device)
 
+    @float32_on_cpu()
     def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
         times = np.arange(spec.frames, dtype=np.float64)
         return self.open_group(spec, port).paint(times, decoder)
 
+    @float32_on_cpu()
     def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """Embeddings with their own bits; the network's bits are shared evenly, so that all add up to the payload's."""
         metered = Metered(port, self.tables)
@@ -242,13 +240,7 @@ def _options(given: dict[str, object]) -> Options:
 
 
 def _number(given: dict[str, object], name: str, low: float, high: float) -> float:
-    if name not in given:
-        default: float = getattr(Options, name)
-        return default
-    value = float(str(given[name]))
-    if not low <= value <= high:
-        raise ValueError(f"{name} {value:g} is not in {low:g}..{high:g}")
-    return value
+    return number(given, name, getattr(Options, name), low, high) if name in given else getattr(Options, name)
 
 
 def _count(value: object) -> float:

@@ -86,7 +86,7 @@ class Fit(nn.Module):
         self.config, self.measure, self.seed = config, measure, seed
         self.muon = optimiser == "muon"
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the accelerators, too
             self.decoder = Decoder(config)
             self.encoder = ContentEncoder(config) if config.has(CONTENT) else None
         self.quantiser = Quantiser(coded_parts(config, len(segment.frames)), ladder)

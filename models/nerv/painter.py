@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.family import Pixels
+from ..base.torch_defaults import float32_on_cpu
 from .config import CONTENT, shapes
 from .decoder import Decoder
 from .quantise import EMBEDDING, step_of
@@ -24,6 +25,7 @@ class NetworkPainter:
         self._network: tuple[int, Decoder] | None = None
         self.embeddings = all_embeddings(coded).to(device) if config.has(CONTENT) else None
 
+    @float32_on_cpu()
     def paint(self, times: NDArray[np.float64], decoder: str) -> Pixels:
         config = self.coded.config
         out = torch.empty(len(times), config.height, config.width_pixels, config.channels, dtype=torch.uint8)
@@ -51,7 +53,8 @@ class NetworkPainter:
     def _at(self, segment: int) -> Decoder:
         """The network of a segment; the last one used is kept."""
         if self._network is None or self._network[0] != segment:
-            network = Decoder(self.coded.config)
+            with torch.random.fork_rng(devices=[]):  # the initial weights, replaced below, are drawn from torch's own
+                network = Decoder(self.coded.config)
             with torch.no_grad():
                 parameters = dict(network.named_parameters())
                 for name, level in zip(shapes(self.coded.config), self.coded.levels, strict=False):  # embeddings last

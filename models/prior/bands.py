@@ -41,7 +41,7 @@ def features(q: Tensor) -> Tensor:
 
 # floor(8 log2(n) + 1/2) in integers, n = 1 + |q|: half the bit length of n**16.  A logarithm in floating point would
 # let a mathematics library choose tables.
-_FEATURES = torch.tensor([(n**16).bit_length() // 2 for n in range(1, 257)], dtype=torch.float32)
+_FEATURES = torch.tensor([(n**16).bit_length() // 2 for n in range(1, 257)], dtype=torch.float32, device="cpu")
 
 
 def _feature_table(device: torch.device) -> Tensor:

@@ -5,7 +5,6 @@ Twin of `BandPrior.walk`: the integers, and so the streams that it reads and the
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...entropy import Tables
 from .. import _kernels
+from ..base.configure import changed
 from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Kernels
 from ..base.ports import Zeros
@@ -71,9 +71,7 @@ class NativePrior:
 
     def weighing(self, rate_weight: float) -> NativePrior:
         """The same with another price of a bit in rounding."""
-        other = copy.copy(self)
-        other.margins = margins(self.costs, rate_weight)
-        return other
+        return changed(self, margins=margins(self.costs, rate_weight))
 
     def _at(self, quality: int) -> Biases:
         """What depends on the quality alone."""

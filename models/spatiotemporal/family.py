@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
+from ..base.configure import changed, number, refuse_unknown
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Kernels
 from ..engine.painter import Painter
@@ -32,13 +32,14 @@ Arrays = Mapping[str, NDArray[Any]]
 class SpatiotemporalFamily:
     """See `base.family`.  Latents are the 3 low bands and the 125 packet bands of each 8 x 8 cell, of every frame.
 
-    It runs on the processor, whatever device is asked for: what chooses tables and what frames are predicted from are
+    It runs on the processor alone: what chooses tables and what frames are predicted from are
     integers of the kernels.
     """
 
     name: ClassVar[str] = "spatiotemporal"
     stride: ClassVar[int] = CELL
     decoders: tuple[str, ...] = ("standard", "fast")
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
     default_gop: ClassVar[int] = 64
     options: ClassVar[dict[str, str]] = {
         "rate_weight": "squared error in steps that a bit is worth in rounding, 0..1 "
@@ -75,32 +76,27 @@ class SpatiotemporalFamily:
 
     def configure(self, effort: str, **options: object) -> SpatiotemporalFamily:
         """Effort fast seeks motion in a smaller window and asks no network; slow refines frames on their own."""
-        unknown = options.keys() - self.options.keys()
-        if unknown:
-            raise ValueError(
-                f"codec {self.name} has no option {', '.join(sorted(unknown))}; it has {', '.join(self.options)}"
-            )
-        configured = copy.copy(self)
-        alone = _number(options, "rate_weight", self.still.usual_rate_weight(effort), 0.0, 1.0)
-        predicted = _number(options, "rate_weight", RATE_WEIGHT, 0.0, 1.0)
-        configured.still = self.still.weighing(alone)
-        configured.prior = replace(
+        refuse_unknown(self.name, options, self.options)
+        alone = number(options, "rate_weight", self.still.usual_rate_weight(effort), 0.0, 1.0)
+        predicted = number(options, "rate_weight", RATE_WEIGHT, 0.0, 1.0)
+        still = self.still.weighing(alone)
+        prior = replace(
             self.prior,
-            intra=configured.still.prior,
+            intra=still.prior,
             unidirectional=self.prior.unidirectional.weighing(predicted),
             bidirectional=self.prior.bidirectional.weighing(predicted),
         )
         search = Search()
-        configured.search = replace(
+        search = replace(
             search,
-            depth=int(_number(options, "depth", 0, 0, DEEPEST)) if "depth" in options else None,
-            block=int(_number(options, "block", search.block, min(BLOCKS), max(BLOCKS))),
-            radius=int(_number(options, "motion", 16 if effort == "fast" else search.radius, 0, 128)),
+            depth=int(number(options, "depth", 0, 0, DEEPEST)) if "depth" in options else None,
+            block=int(number(options, "block", search.block, min(BLOCKS), max(BLOCKS))),
+            radius=int(number(options, "motion", 16 if effort == "fast" else search.radius, 0, 128)),
             effort=effort,
         )
-        if configured.search.block not in BLOCKS:
-            raise ValueError(f"block {configured.search.block} is not 8 or 16")
-        return configured
+        if search.block not in BLOCKS:
+            raise ValueError(f"block {search.block} is not 8 or 16")
+        return changed(self, still=still, prior=prior, search=search)
 
     # -- the three uses ----------------------------------------------------------------------------------------------
 
@@ -148,14 +144,6 @@ class SpatiotemporalFamily:
     def integers(self, spec: GroupSpec, port: SymbolPort) -> dict[int, Levels]:
         """The lifted-domain latents of every frame of a group, by its number."""
         return {read.place.number: read.latents for read in read_group(self.prior, spec, port)}
-
-
-def _number(options: dict[str, object], name: str, default: float, least: float, most: float) -> float:
-    """An option as a number in least..most; ValueError otherwise."""
-    value = float(str(options.get(name, default)))
-    if not least <= value <= most:
-        raise ValueError(f"{name} {value:g} is not in {least:g}..{most:g}")
-    return value
 
 
 def rows_of(arrays: Arrays, names: tuple[str, str, str]) -> list[tuple[NDArray[np.uint16], int]]:

@@ -15,14 +15,15 @@ from ..base.family import Latents
 class TokenGrid:
     """Latents of consecutive frames, read without making pixels.
 
-    x           (T, H, W, C) float32 dequantised latents
-    bits        (T, H, W) float32, -log2 p of the symbols that were coded; sums to the payload
-    bits_prior  (T, H, W) float32 expected bits known from side information alone, or None
-    codes       (T, H, W) or (T, H, W, Q) int64 codebook indices, or None
-    times       (T,) float64 seconds
-    frame_type  (T,) int64, 0 intra, 1 predicted
-    valid       (T, H, W) bool, False where a cell holds padding only
-    levels      coarser or finer grids of the same frames, or None
+    Attributes:
+        x: float32 (T, H, W, C), dequantised latents.
+        bits: float32 (T, H, W), -log2 p of the symbols that were coded; they sum to the payload.  None where unknown.
+        bits_prior: float32 (T, H, W), bits expected from side information alone, or None.
+        codes: int64 (T, H, W) or (T, H, W, Q), codebook indices, or None.
+        times: float64 (T,), seconds.
+        frame_type: int64 (T,), 0 for frames coded alone, 1 for predicted ones.
+        valid: bool (T, H, W), False where a cell holds padding only.
+        levels: Coarser or finer grids of the same frames, or None.
     """
 
     x: Tensor

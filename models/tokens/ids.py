@@ -9,12 +9,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class IdTokens:
-    """The ids of consecutive frames.
+    """The codebook indices of consecutive frames.
 
-    sequence    (T, n) int64, 0..vocabulary - 1
-    codes       (T, h, w, Q) int64 on the grid of cells
-    times       (T,) float64 seconds
-    vocabulary  numbers that an id of `sequence` can be
+    Attributes:
+        sequence: int64 (T, n), 0..vocabulary - 1: each index once, coarse to fine.
+        codes: int64 (T, h, w, Q), all indices at each cell of one grid.
+        times: float64 (T,), seconds.
+        vocabulary: How many different ids `sequence` can hold.
     """
 
     sequence: Tensor

@@ -29,21 +29,24 @@ Shape = tuple[int, int, int]
 class TokenSet:
     """Tokens in raster order of their anchors (sets put together by `join`: level by level).
 
-    x          (N, C) float
-    pos        (N, 3) float32 t, y, x in cells of the grid; of merged tokens the weighted mean
-    size       (N,) int64 cells that a token stands for
-    weight     (N,) float32 importance, sums to 1
-    index      (N,) int64 the cell that represents the token, -1 where none does (transform, learned query)
-    anchor     (N,) int64 the cell under which the token is filed; equals `index` where that is not -1
-    assign     (T*H*W,) int64 row of each cell, -1 dropped
-    share      (T*H*W,) float32 weight of each cell in its token, 0 where dropped
-    level      (N,) int64 which part of a joined set, else 0
-    shape      (T, H, W) of the grid
-    times      (T,) float64 seconds of the grid's frames
-    lattice    (t, h, w) when the rows form a raster of that shape, else None
-    basis      how to turn coefficients back into cells, or None
-    layers     `assign` of the further parts of a joined set
-    memory     (M, C) tokens that are cross-attended to rather than put into the context, or None
+    Attributes:
+        x: float (N, C), the tokens.
+        pos: float32 (N, 3), t, y, x in cells of the grid; of merged tokens the weighted mean.
+        size: int64 (N,), cells that each token stands for.
+        weight: float32 (N,), importance; sums to 1.
+        index: int64 (N,), the cell that represents the token; -1 where none does (transform, learned query).
+        anchor: int64 (N,), the cell under which the token is filed; equals `index` where that is not -1.
+        assign: int64 (T*H*W,), row of each cell; -1 where it was dropped.
+        share: float32 (T*H*W,), weight of each cell in its token; 0 where it was dropped.
+        level: int64 (N,), which part of a joined set, else 0.
+        shape: (T, H, W) of the grid.
+        times: float64 (T,), seconds of the frames of the grid.
+        lattice: (t, h, w) when the rows form a raster of that shape, else None.
+        query_dependent: Whether the choice depended on a query.
+        schedule: What a model that drops tokens between its layers keeps at each of them, or None.
+        basis: How to turn coefficients back into cells, or None.
+        layers: `assign` of the further parts of a joined set.
+        memory: float (M, C), tokens that are cross-attended to rather than put into the context, or None.
     """
 
     x: Tensor
@@ -87,9 +90,17 @@ class TokenSet:
         return (self.x * share[:, None]).sum(0) / share.sum()
 
     def unmerge(self, x: Tensor | None = None, fill: str = "zero") -> Tensor:
-        """(T, H, W, C): every cell gets its token's vector (of `x` (N, C') if given).
+        """Put the tokens back on the grid.
 
-        fill   what dropped cells get: "zero", "nearest" (kept cell of the same frame) or "prev_frame"
+        Args:
+            x: float (N, C'), vectors to use in place of the tokens' own.
+            fill: What dropped cells get: "zero", "nearest" (the nearest kept cell of the frame) or "prev_frame".
+
+        Returns:
+            float (T, H, W, C): every cell has the vector of its token.
+
+        Raises:
+            ValueError: There is no such `fill`.
         """
         values = self.x if x is None else x
         if self.basis is not None:
@@ -110,29 +121,74 @@ class TokenSet:
         return assign
 
     def top_mass(self, share: float) -> Tensor:
-        """Rows, ascending: the fewest tokens whose weights sum to at least `share` (0..1)."""
+        """Choose the fewest tokens that carry a share of the weight.
+
+        Args:
+            share: Least sum of their weights, 0..1.
+
+        Returns:
+            int64 (K,), their rows, ascending.
+        """
         weight, order = torch.sort(self.weight.double(), descending=True, stable=True)
         count = int((weight.cumsum(0) < share * float(weight.sum()) - 1e-9).sum()) + 1
         return order[:count].sort().values
 
     def draft(self, count: int) -> TokenSet:
-        """The `count` most important tokens, at their own positions: the context of a draft model."""
+        """Keep the most important tokens at their own positions: the context of a draft model.
+
+        Args:
+            count: Number of tokens.
+
+        Returns:
+            The smaller set.
+        """
         return take(self, top_rows(self.weight, count))
 
     def position_ids(self, scheme: str = "mrope", **options: Any) -> Tensor:
-        """See `prompt.positions.position_ids`."""
+        """Make position ids, which begin at 0; the caller adds where the vision part begins.
+
+        Args:
+            scheme: "mrope": t, y, x for 3-D rotary positions; "1d": 0..N-1; "v2pe": steps of `stride`; "shared":
+                `n_pos` different ids, shared by neighbours; "scaled": 0..N-1 times `factor`.
+            **options: `stride`, `n_pos`, `factor`; of mrope `seconds` per step of the grid and `per_second`, ids per
+                second; `dtype`, float32 by default.
+
+        Returns:
+            (3, N) of mrope, else (1, N).
+
+        Raises:
+            ValueError: There is no such scheme, or the type cannot hold the ids.
+        """
         from .prompt.positions import position_ids
 
         return position_ids(self, scheme, **options)
 
     def to_transformers(self, ids: Tensor, embed: Callable[[Tensor], Tensor], **options: Any) -> dict[str, Any]:
-        """See `prompt.huggingface.to_transformers`."""
+        """Put the tokens into a prompt, in place of the run of its video placeholder.
+
+        Args:
+            ids: int64 (S,) or (1, S), the prompt, with one placeholder or one per token.
+            embed: Ids -> embeddings, `model.get_input_embeddings()`.
+            **options: `token_id`, the placeholder; `projector`, from `x` to the width of the model; `text_start`,
+                `seconds` and `per_second` for the positions.
+
+        Returns:
+            inputs_embeds (1, L, D), position_ids (3, 1, L) int64, attention_mask (1, L), input_ids (1, L) and
+            next_position, the position of the first generated token.
+
+        Raises:
+            ValueError: Prompt and tokens do not fit together.
+        """
         from .prompt.huggingface import to_transformers
 
         return to_transformers(self, ids, embed, **options)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that a reader of a saved set needs, by name."""
+        """Collect everything that a reader of a saved set needs.
+
+        Returns:
+            Tensors on the processor, by name.
+        """
         names = ("x", "pos", "size", "weight", "index", "assign", "level", "times", "frame_splits")
         found = {name: getattr(self, name).detach().cpu().contiguous() for name in names}
         return {**found, "shape": torch.tensor(self.shape)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..base.configure import changed, number, refuse_unknown
 from ..base.family import GroupSpec, SymbolPort, TokenGrid
 from ..prior.exchange import share
 from ..prior.ladder import TABLE_NAMES
@@ -44,6 +44,7 @@ class VqganFamily:
     stride: ClassVar[int] = STRIDE
     channels: int = 2 * LOW_SIZE + 4 * FINE_SIZE
     decoders: tuple[str, ...] = ("standard",)
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
     default_gop: ClassVar[int] = 16
     vocabulary: ClassVar[int] = VOCABULARY
     mask_id: ClassVar[int] = MASK
@@ -71,15 +72,8 @@ class VqganFamily:
 
     def configure(self, effort: str, **options: object) -> VqganFamily:
         """`rate_weight` 0 takes the nearest word whatever it costs."""
-        unknown = options.keys() - self.options.keys()
-        if unknown:
-            raise ValueError(f"codec vqgan has no option {', '.join(sorted(unknown))}; it has rate_weight")
-        weight = float(str(options.get("rate_weight", RATE_WEIGHT)))
-        if not 0.0 <= weight <= 4.0:
-            raise ValueError(f"rate_weight {weight:g} is not in 0..4")
-        configured = copy.copy(self)
-        configured.rate_weight = weight
-        return configured
+        refuse_unknown(self.name, options, self.options)
+        return changed(self, rate_weight=number(options, "rate_weight", RATE_WEIGHT, 0.0, 4.0))
 
     # -- the three uses ----------------------------------------------------------------------------------------------
 

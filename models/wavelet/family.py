@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
+from ..base.configure import changed, number, refuse_unknown
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Integers, Kernels
 from ..prior.ladder import TABLE_NAMES
@@ -27,6 +27,7 @@ class WaveletFamily:
     name: ClassVar[str] = "wavelet"
     stride: ClassVar[int] = CELL
     decoders: tuple[str, ...] = ("standard", "fast")
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
     default_gop: ClassVar[int] = 1
     options: ClassVar[dict[str, str]] = {
         "rate_weight": "squared error in steps that a bit is worth in rounding, 0..1 "
@@ -60,22 +61,14 @@ class WaveletFamily:
 
         Effort is for pictures that people look at: beside a task it changes nothing.
         """
-        unknown = options.keys() - self.options.keys()
-        if unknown:
-            known = ", ".join(self.options)
-            raise ValueError(f"codec wavelet has no option {', '.join(sorted(unknown))}; it has {known}")
+        refuse_unknown(self.name, options, self.options)
         gains: TaskGains | None = None
         if "task" in options:
             from .task_gains import TaskGains
 
             gains, effort = TaskGains.of(options["task"]), "fast"
-        weight = float(str(options.get("rate_weight", self.still.usual_rate_weight(effort))))
-        if not 0.0 <= weight <= 1.0:
-            raise ValueError(f"rate_weight {weight:g} is not in 0..1")
-        configured = copy.copy(self)
-        configured.effort, configured.gains = effort, gains
-        configured.still = self.still.weighing(weight)
-        return configured
+        weight = number(options, "rate_weight", self.still.usual_rate_weight(effort), 0.0, 1.0)
+        return changed(self, effort=effort, gains=gains, still=self.still.weighing(weight))
 
     # -- the three uses ----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ and the tables that it names, are the same; floats (scaled bands, pixels) may di
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from ...entropy import Tables
 from .. import _kernels
+from ..base.configure import changed
 from ..base.family import GroupSpec, SymbolPort
 from ..base.ports import Nowhere
 from ..networks.folded import Painter
@@ -45,9 +45,7 @@ class NativeWavelet:
 
     def weighing(self, rate_weight: float) -> NativeWavelet:
         """The same with another price of a bit in rounding."""
-        other = copy.copy(self)
-        other.rate_weight, other.prior = rate_weight, self.prior.weighing(rate_weight)
-        return other
+        return changed(self, rate_weight=rate_weight, prior=self.prior.weighing(rate_weight))
 
     def _at(self, quality: int) -> Settings:
         """What depends on the quality alone."""

@@ -29,7 +29,7 @@ def noise(*shape: int) -> NDArray[np.uint8]:
     return np.random.default_rng(sum(shape)).integers(0, 256, shape, dtype=np.uint8)
 
 
-def encode(source: object, **options: Any) -> bytes:
+def encode(source: Any, **options: Any) -> bytes:
     return tessera.encode(source, codec="toy", **{"quality": 100, **options})
 
 

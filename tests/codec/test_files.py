@@ -14,7 +14,7 @@ from PIL import Image
 
 import tessera
 from tessera.codec import files
-from tessera.codec.files import decode_file, encode_file, info_file, verify_file
+from tessera.codec.files import decode_file, encode_file, info_file
 from tessera.codec.media import from_array, open_source, write_media
 from tessera.data import procedural
 
@@ -199,7 +199,7 @@ def test_pipes(clip: str, coded: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("sys.stdin", Std(io.BufferedReader(Pipe(bytes(out.taken[:-9])))))
     with pytest.raises(tessera.FormatError, match="standard input: the file ends"):
         decode_file("-", str(tmp_path / "out2.npy"))
-    for check in (verify_file, info_file):
+    for check in (tessera.verify, info_file):
         monkeypatch.setattr("sys.stdin", Std(io.BufferedReader(Pipe(bytes(out.taken)))))
         assert check("-").frames == 11
 
@@ -223,7 +223,7 @@ def test_memory_is_flat_in_clip_length(tmp_path: Path) -> None:
 
 
 def test_verify_and_info(coded: str) -> None:
-    good = verify_file(coded)
+    good = tessera.verify(coded)
     assert good.ok and good.frames == 11 and good.groups == 3 and not good.bad_groups and not good.problems
     info = info_file(coded)
     assert info.sound and [group.frames for group in info.groups] == [4, 4, 3]
@@ -238,7 +238,7 @@ def test_verify_names_bad_groups(coded: str) -> None:
     for number in (0, 2):
         data[(places[number] or 0) + 80] ^= 4
     Path(coded).write_bytes(data)
-    bad = verify_file(coded)
+    bad = tessera.verify(coded)
     assert not bad.ok and bad.bad_groups == [0, 2] and len(bad.problems) == 2
     info = info_file(coded)
     assert info.sound is False and [group.sound for group in info.groups] == [False, True, False]
@@ -251,14 +251,14 @@ def test_verify_finds_every_flipped_byte(tmp_path: Path) -> None:
     for place in range(len(data)):
         data[place] ^= 2
         path.write_bytes(data)
-        assert not verify_file(str(path)).ok, place
+        assert not tessera.verify(str(path)).ok, place
         data[place] ^= 2
 
 
 def test_verify_of_no_file(tmp_path: Path) -> None:
     for content in (b"", b"\x89PNG\r\n\x1a\n123"):
         (tmp_path / "x.tsr").write_bytes(content)
-        assert not verify_file(str(tmp_path / "x.tsr")).ok
+        assert not tessera.verify(str(tmp_path / "x.tsr")).ok
     with pytest.raises(tessera.FormatError, match="x.tsr: not a Tessera file"):
         info_file(str(tmp_path / "x.tsr"))
 

@@ -47,7 +47,7 @@ def attempt(data: bytes) -> bool:
     for partial in (True, False):
         try:
             reader = PipeReader(io.BytesIO(data), TIGHT)
-            for _ in decode_groups(reader, partial=partial, limits=TIGHT):
+            for _ in decode_groups(reader, tessera.DecodeOptions(partial=partial, limits=TIGHT)):
                 pass
             reader.metadata()
         except tessera.CodecError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 import tessera
 from tessera.codec.api import open_any
 from tessera.codec.coding.stream import settings_for
-from tessera.codec.coding.targets import Sample, Target, encode_target, find, frame_psnr
+from tessera.codec.coding.targets import Sample, encode_target, find, frame_psnr
+from tessera.codec.options import from_keywords
 from tessera.data import procedural
 
 from ..support import toy_family
@@ -67,25 +67,26 @@ def test_psnr_is_met_from_above(pixels: NDArray[np.uint8], psnr: float) -> None:
 @pytest.mark.parametrize(
     ("target", "word", "quality"),
     [
-        (Target(size=60), "cannot be reached", 0),
-        (Target(bpp=0.001), "cannot be reached", 0),
-        (Target(size=10**9), "beyond quality 100", 6400),
-        (Target(psnr=101.0), "cannot be reached", 6400),
+        ({"size": 60}, "cannot be reached", 0),
+        ({"bpp": 0.001}, "cannot be reached", 0),
+        ({"size": 10**9}, "beyond quality 100", 6400),
+        ({"psnr": 101.0}, "cannot be reached", 6400),
     ],
 )
-def test_out_of_reach_is_met_as_nearly_as_possible(target: Target, word: str, quality: int) -> None:
+def test_out_of_reach_is_met_as_nearly_as_possible(target: dict[str, float], word: str, quality: int) -> None:
     import io
 
-    source, _ = open_any(CLIP, Fraction(25))
-    encoded = encode_target(source, io.BytesIO(), settings_for("toy", options={}), target)
+    options = from_keywords(tessera.EncodeOptions, None, {"codec": "toy", "fps": 25, **target})
+    source, _ = open_any(CLIP, options)
+    encoded = encode_target(source, io.BytesIO(), settings_for(options))
     assert encoded.header.quality == quality
     assert len(encoded.warnings) == 1 and word in encoded.warnings[0]
 
 
 def test_sample_predicts_the_file() -> None:
-    source, _ = open_any(CLIP, Fraction(25))
-    settings = settings_for("toy", options={}, gop=1)
-    sample = Sample(source, settings)
+    options = from_keywords(tessera.EncodeOptions, None, {"codec": "toy", "fps": 25, "gop": 1})
+    source, _ = open_any(CLIP, options)
+    sample = Sample(source, settings_for(options))
     assert sample.worthwhile
     for quality in (10, 50, 90):
         real = len(tessera.encode(CLIP, codec="toy", quality=quality, gop=1))

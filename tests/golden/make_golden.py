@@ -39,7 +39,7 @@ def pixels(*shape: int) -> NDArray[np.uint8]:
     return np.asarray(values % 251, np.uint8)
 
 
-def encode(source: object, **options: Any) -> bytes:
+def encode(source: Any, **options: Any) -> bytes:
     return tessera.encode(source, codec="toy", **{"quality": 100, **options})
 
 

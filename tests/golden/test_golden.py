@@ -10,7 +10,6 @@ import pytest
 
 import tessera
 from tessera.codec.coding.stream import decode_groups
-from tessera.codec.files import verify_file
 from tessera.codec.format.pipe import PipeReader
 from tessera.entropy import crc32c
 
@@ -38,7 +37,7 @@ def test_decodes(name: str, shape: str, crc: str) -> None:
     piped = list(decode_groups(PipeReader(io.BytesIO(path.read_bytes()))))
     joined = np.concatenate([group.pixels for group in piped])
     assert np.array_equal(joined.reshape(-1), out[..., : joined.shape[3]].reshape(-1) if out.ndim > 2 else out.ravel())
-    assert verify_file(str(path)).ok
+    assert tessera.verify(str(path)).ok
 
 
 @pytest.mark.parametrize(("name", "error"), expected("reject"))
@@ -53,7 +52,7 @@ def test_refuses(name: str, error: str) -> None:
             pass
         reader.metadata()
     if error == "FormatError":
-        assert not verify_file(str(path)).ok
+        assert not tessera.verify(str(path)).ok
 
 
 def test_every_file_is_listed() -> None:

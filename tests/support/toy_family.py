@@ -17,6 +17,7 @@ from tessera.codec.coding import weights
 from tessera.codec.errors import UnsupportedError
 from tessera.entropy import Tables
 from tessera.models.base.family import MAX_QUALITY, GroupSpec, Latents, Pixels, SymbolPort
+from tessera.models.registry import FAMILIES
 
 Array = NDArray[Any]
 
@@ -50,6 +51,7 @@ class ToyFamily:
     stride = SIDE
     channels = 3
     decoders = ("standard", "fast")
+    devices = ("cpu",)
     default_gop = 4
     options: ClassVar[dict[str, str]] = {}
 
@@ -147,7 +149,7 @@ FAMILY = ToyFamily()
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `toy` a codec of this process; every other name and id goes on to the real ones."""
-    load, wire_id, name_of = weights.load, weights.wire_id, weights.name_of
+    load = weights.load
 
     def toy_load(name: str, weights_id: bytes | None = None, device: str = "cpu"):  # type: ignore[no-untyped-def]
         if name != "toy":
@@ -157,5 +159,4 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
         return FAMILY, WEIGHTS_ID
 
     monkeypatch.setattr(weights, "load", toy_load)
-    monkeypatch.setattr(weights, "wire_id", lambda name: WIRE_ID if name == "toy" else wire_id(name))
-    monkeypatch.setattr(weights, "name_of", lambda codec: "toy" if codec == WIRE_ID else name_of(codec))
+    monkeypatch.setitem(FAMILIES, "toy", WIRE_ID)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tessera.codec.options import DecodeOptions
 from tessera.tools import options
 
 
@@ -35,15 +36,10 @@ def run(args: argparse.Namespace) -> int:
         report = decode_file(
             args.source,
             args.target,
+            options.chosen(DecodeOptions, args, progress=progress),
             force=args.force,
-            frames=args.frames,
-            decoder=args.decoder,
-            device=args.device,
             crf=args.crf,
             lossless=args.lossless,
-            partial=args.partial,
-            conceal=args.conceal,
-            progress=progress,
         )
     options.print_warnings(report.warnings)
     if args.json:

@@ -12,7 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tessera.codec.defaults import CODEC
+from tessera.codec.options import EncodeOptions
+from tessera.codec.ranges import FrameRange, bounds
 from tessera.tools import options
 
 if TYPE_CHECKING:
@@ -46,8 +47,13 @@ class Outcome:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a picture or video of yours")
     parser.add_argument("--out", type=Path, default=Path("tessera-demo"), metavar="FOLDER", help="default tessera-demo")
-    parser.add_argument("--codec", default=CODEC, metavar="NAME")
-    parser.add_argument("--frames", type=options.frame_range, default=(0, USER_FRAMES), metavar="A:B")
+    parser.add_argument(
+        "--codec", default=EncodeOptions.codec, metavar="NAME", help="a codec family (see `tessera codecs`)"
+    )
+    parser.add_argument(
+        "--frames", type=options.frame_range, default=(0, USER_FRAMES), metavar="A:B",
+        help=f"frames A up to but not including B (default 0:{USER_FRAMES})",
+    )  # fmt: skip
     options.add_rate(parser)
     options.add_json(parser)
 
@@ -84,10 +90,8 @@ def _code(source: Path, args: argparse.Namespace) -> Outcome:
     stem = source.stem or source.name
     coded = args.out / f"{stem}.tsr"
     with options.progress_bar(f"encoding {source.name}", quiet=args.json) as progress:
-        encoded = files.encode_file(
-            str(source), str(coded), force=True, frames=args.frames, codec=args.codec,
-            quality=args.quality, bpp=args.bpp, size=args.size, psnr=args.psnr, progress=progress,
-        )  # fmt: skip
+        chosen = options.chosen(EncodeOptions, args, progress=progress)
+        encoded = files.encode_file(str(source), str(coded), chosen, force=True)
     decoded = args.out / (f"{stem}-decoded.png" if encoded.frames == 1 else f"{stem}-decoded.mp4")
     with options.progress_bar(f"decoding {coded.name}", quiet=args.json) as progress:
         report = files.decode_file(str(coded), str(decoded), force=True, progress=progress)
@@ -112,7 +116,7 @@ def _code(source: Path, args: argparse.Namespace) -> Outcome:
     )
 
 
-def _compare(source: Path, coded: Path, frames: options.FrameRange, keep: int) -> tuple[float, Pixels, Pixels]:
+def _compare(source: Path, coded: Path, frames: FrameRange, keep: int) -> tuple[float, Pixels, Pixels]:
     """The mean PSNR of the coded frames in dB, and frame `keep` before and after."""
     from statistics import fmean
 
@@ -123,8 +127,7 @@ def _compare(source: Path, coded: Path, frames: options.FrameRange, keep: int) -
     values: list[float] = []
     kept: tuple[Any, Any] | None = None
     with media.open_source(str(source)) as before, tessera.open(str(coded)) as after:
-        start, stop = frames
-        pairs = zip(before.frames(start or 0, stop), after.frames(0, len(after)), strict=False)
+        pairs = zip(before.frames(*bounds(frames)), after.frames(0, len(after)), strict=False)
         for index, (original, result) in enumerate(pairs):
             pixels = result[..., : original.pixels.shape[2]]
             values.append(metrics.psnr(original.pixels, pixels))

@@ -6,26 +6,28 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
-from tessera.codec.defaults import CODEC
+from tessera.codec.options import Effort, EncodeOptions
 from tessera.tools import options
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", help="a picture, a video, a folder of frames, or - for stdin")
     parser.add_argument("target", metavar="OUT.tsr", help="the file to write, or - for stdout")
-    parser.add_argument("--codec", default=CODEC, metavar="NAME", help="a codec family (see `tessera codecs`)")
+    parser.add_argument(
+        "--codec", default=EncodeOptions.codec, metavar="NAME", help="a codec family (see `tessera codecs`)"
+    )
     options.add_rate(parser)
     parser.add_argument(
-        "--effort", choices=("fast", "medium", "slow"), default="medium",
-        help="of the encoder alone; slow takes seconds a picture (default medium)",
+        "--effort", choices=get_args(Effort), default=EncodeOptions.effort,
+        help="encoder speed (default medium); decoding is not affected; slow needs several seconds per picture",
     )  # fmt: skip
-    parser.add_argument("--gop", type=int, metavar="N", help="frames in a group; each group decodes by itself")
+    parser.add_argument("--gop", type=int, metavar="N", help="frames per group; each group decodes by itself")
     parser.add_argument("--decoder", metavar="NAME", help="synthesis network that the file names as its best")
     parser.add_argument("--fps", type=float, metavar="F", help="frame rate of a folder of frames")
     parser.add_argument(
-        "-o", dest="options", action="append", default=[], type=options.key_value, metavar="key=value",
+        "-o", dest="own", action="append", default=[], type=options.key_value, metavar="key=value",
         help="an option of the codec family; may be repeated",
     )  # fmt: skip
     options.add_common(parser)
@@ -34,25 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tessera.codec.files import encode_file
 
-    with _progress(args) as progress:
-        report = encode_file(
-            args.source,
-            args.target,
-            force=args.force,
-            frames=args.frames,
-            codec=args.codec,
-            quality=args.quality,
-            bpp=args.bpp,
-            size=args.size,
-            psnr=args.psnr,
-            effort=args.effort,
-            gop=args.gop,
-            fps=args.fps,
-            decoder=args.decoder,
-            device=args.device,
-            **progress,
-            **_family_options(args),
-        )
+    chosen = options.chosen(EncodeOptions, args, family_options=_family_options(args))
+    with _progress(chosen, args.json) as progress:
+        report = encode_file(args.source, args.target, chosen, force=args.force, **progress)
     options.print_warnings(report.warnings)
     if args.json:
         options.print_json(report)
@@ -67,16 +53,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _progress(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _progress(chosen: EncodeOptions, quiet: bool) -> Iterator[dict[str, Any]]:
     """The argument of `encode_file` that shows how far it is: frames, or how a fit stands."""
     from tessera.codec.coding import weights
     from tessera.models.base.fitted import Fits
 
-    if isinstance(weights.load(args.codec, device=args.device)[0], Fits):
-        with options.fit_bar(quiet=args.json) as watch:
+    if isinstance(weights.load(chosen.codec, device=chosen.device)[0], Fits):
+        with options.fit_bar(quiet=quiet) as watch:
             yield {"watch": watch}
     else:
-        with options.progress_bar("encoding", quiet=args.json) as progress:
+        with options.progress_bar("encoding", quiet=quiet) as progress:
             yield {"progress": progress}
 
 
@@ -84,7 +70,7 @@ def _family_options(args: argparse.Namespace) -> dict[str, Any]:
     """The -o options; one that has a name of its own on the command line is refused."""
     from tessera.codec.errors import ParameterError
 
-    given = dict(args.options)
+    given = dict(args.own)
     for key in given:
         if hasattr(args, key):
             raise ParameterError(f"-o {key}=...: give it as an argument (see `tessera encode --help`)")

@@ -15,10 +15,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 if every checksum holds and every group decodes, else 1."""
-    from tessera.codec.files import verify_file
+    import tessera
 
     with options.progress_bar("verifying", quiet=args.json) as progress:
-        report = verify_file(args.source, device=args.device, progress=progress)
+        report = tessera.verify(args.source, device=args.device, progress=progress)
     if args.json:
         options.print_json(report)
     elif report.ok:

@@ -1,1 +1,1 @@
-"""What the documentation is made from."""
+"""Pages of the documentation that are made from the code, the parsers and the reports when the site is built."""

@@ -54,24 +54,51 @@ def systems_of(rows: Sequence[int]) -> list[str]:
 
 HEAD = """# Latents as tokens
 
-Made by `python -m tessera.tools.docs.catalogue`; a test compares it with the code.
+This page is made by `python -m tessera.tools.docs.catalogue`; a test compares it with the code.
 
-`clip.tokens(reduce=NAME, budget=N)`, or `tessera tokens IN.tsr OUT.safetensors --reduce NAME --budget N`.  A budget is
-a number, a share (0.25), a raster (t, h, w), a list of one number a frame, `Bits(n, most)` or `Adaptive(threshold,
-most)`.  Steps are chained as in `frames(budget=0.5) | tome`.
+    tokens = clip.tokens(reduce="tome", budget=64)
+    tessera tokens IN.tsr OUT.safetensors --reduce tome --budget 64
 
-Of codec vqgan, `clip.tokens(kind="ids")` gives codebook indices as a sequence (T, n) and as a grid of cells
-(`clip.ids()`, 11 a cell of 16 x 16 pixels), kind "packed" their bytes at fixed length; `clip.from_ids` makes frames of
-any of them, `codec.ids.encode_ids` a file, `data.MaskedIds` masked batches.  Kind "bytes" is the file itself, of any
-codec.
+**Budget.** A budget is one of
 
-`clip.tokens(channels=6)` reads the first six channels of the latents alone and decodes no more than they need.
-`codec.prefix.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group; `upgrade()` reads the
-rest and nothing twice.
+| budget | meaning |
+| --- | --- |
+| `64` | so many tokens |
+| `0.25` | a share of the cells |
+| `(t, h, w)` | a raster |
+| a list | one number per frame |
+| `Bits(n, most)` | as many tokens as `n` bits pay for |
+| `Adaptive(threshold, most)` | the content decides |
 
-`tessera evaluate tokens` compares all methods at equal budgets by a small model that answers questions, `tessera
-evaluate retrieval` finds clips by words, `tessera evaluate latents SET.tar` trains one transformer on latents, on
-indices and on pixels, `tessera bench tokens` measures reading beside decoding and encoding patches.
+**Steps** are chained: `frames(budget=0.5) | tome`.
+
+**Channels.** `clip.tokens(channels=6)` reads the first six channels of the latents alone and decodes no more than they
+need.
+
+**Preview.** `tessera.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group. Its
+`upgrade()` reads the rest, and nothing twice.
+
+**Codebook indices.** Codec vqgan has indices as well:
+
+| call | result |
+| --- | --- |
+| `clip.tokens(kind="ids")` | indices as a sequence (T, n) |
+| `clip.ids()` | indices as a grid of cells of 16 x 16 pixels, 11 per cell |
+| `clip.tokens(kind="packed")` | their bytes at fixed length |
+| `clip.from_ids(ids)` | frames, from any of these |
+| `tessera.encode_ids(ids, like)` | a file |
+| `data.MaskedIds(paths)` | batches in which some indices are hidden |
+
+`clip.tokens(kind="bytes")` gives the file itself, of any codec.
+
+**Measure.**
+
+| command | what it measures |
+| --- | --- |
+| `tessera evaluate tokens` | all methods at equal budgets, by a small model that answers questions about clips |
+| `tessera evaluate retrieval` | how well words find clips |
+| `tessera evaluate latents SET.tar` | one transformer, trained on latents, on indices and on pixels |
+| `tessera bench tokens` | reading tokens beside decoding pixels and encoding patches |
 """
 
 
@@ -87,9 +114,9 @@ def document() -> str:
             ("name", "primitive", "decided by", "axis", "needs", "budget in", "what it keeps", "serves"), _methods()
         ),
         "\n## Published systems\n",
-        f"{len(SYSTEMS)} rows; row 77 is the paper of row 13 again.  {counts[WORKS]} work, {counts[PART]} in part,"
-        f" {counts[NOT_YET]} not yet.",
-        "Tests are in `tests`; what lives inside a language model runs on a small decoder with random",
+        f"{len(SYSTEMS)} rows; row 77 is the paper of row 13 again. {counts[WORKS]} work, {counts[PART]} work in part,"
+        f" {counts[NOT_YET]} do not work yet.",
+        "The tests are in `tests`. Methods that work inside a language model are tested in a small decoder with random",
         "weights.\n",
         *_table(("row", "system", "idea", "state", "how, or why not", "tests"), rows),
         "\n## What the bits of the entropy model add\n",

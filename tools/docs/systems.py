@@ -28,7 +28,7 @@ ROWS = """
     length, of which a small model needs 4.2 bits a byte where their histogram says 7.2; of kind bytes: the file, whose
     range-coded payload leaves it nothing (9.1 bits, histogram 7.8) | test_row_16_bytes_are_ids,
     test_row_16_packed_bytes_have_the_fixed_length, test_row_16_a_model_learns_packed_ids_and_nothing_of_the_payload
-17. VisionThink | a quarter first, more on demand | works | `codec.prefix.preview` and its `upgrade` |
+17. VisionThink | a quarter first, more on demand | works | `tessera.preview` and its `upgrade` |
     test_row_17_visionthink
 18. TS-LLaVA | thumbnail and samples | works | `thumbnail` | test_row_18_tsllava
 19. FLASH | draft on compressed tokens | works | `TokenSet.draft` | test_row_19_flash_and_row_54_vispec
@@ -60,7 +60,7 @@ ROWS = """
     neighbours in two passes | test_row_35_mcquic, test_the_plain_twin_makes_the_same_calls
 36. VTC-CLS | attention summed over layers | works | `attn` | test_row_36_vtc_cls
 37. SegPIC | masks in training only | not yet | no family has a region-adaptive transform
-38. T* | search by zooming in | works | `codec.tokens.search` | test_row_38_t_star, test_row_38_search_looks_at_few
+38. T* | search by zooming in | works | `reading.tokens.search` | test_row_38_t_star, test_row_38_search_looks_at_few
 39. S5 | a learned mask | works | `select.gumbel_mask`, `select(score=tensor)` | test_row_39_s5
 40. FALCON | registers | works | `resample.Registers` | test_row_40_falcon
 41. DyMU | merging by content, virtual unmerging | works | `tome` with `Adaptive`, `merge.calibrate`,
@@ -79,7 +79,7 @@ ROWS = """
 50. ToDRE | k-center, then none after a layer | works | `kcenter`, `schedule.drop_after` | test_row_50_todre,
     test_row_50_all_tokens_go_after_a_layer
 51. VisFocus | prompt in the patch merging | works | `resample.PatchMerge` | test_row_51_visfocus
-52. Phenaki (C-ViViT) | causal discrete tokens | works | `Clip.ids`, `Clip.from_ids` and `ids.encode_ids` of family
+52. Phenaki (C-ViViT) | causal discrete tokens | works | `Clip.ids`, `Clip.from_ids` and `tessera.encode_ids` of family
     vqgan | test_row_52_phenaki, test_every_form_of_ids_gives_the_frames, test_ids_become_the_same_file
 53. SAM-I2V | filtered memory | works | `memory.MemoryBank`, `memory.propagate` | test_row_53_sam_i2v
 54. ViSpec | draft tokens keep their positions | works | `TokenSet.draft`, `TokenSet.global_vec` |
@@ -96,7 +96,7 @@ ROWS = """
 61. Sparse-vDiT | fixed attention patterns | works | `schedule.attention_pattern` | test_row_61_sparse_vdit
 62. Boosting NeRV | conditional decoder | works | family nerv, option arch; its gain: docs/nerv.md |
     test_every_architecture_learns, test_estimated_bits_are_the_files
-63. LexiCLIP | retrieval by text alone | works | `codec.tokens.description`, the EXIF text of a picture; clips carry
+63. LexiCLIP | retrieval by text alone | works | `reading.tokens.description`, the EXIF text of a picture; clips carry
     none | test_row_63_lexiclip
 64. HNeRV | embeddings of frames | works | family nerv: embeddings are its latents |
     test_latents, test_frames_alone_are_those_of_the_group, test_between_frames
@@ -139,8 +139,8 @@ the rate side of rate, task and tokens | holds; the task side is measured by `te
     test_claim_9_a_point_of_rate_and_tokens
 slow and fast frames for free | limit: not from frames coded alone; use similarity |
     test_claim_10_limit_slow_and_fast_need_similarity_here
-claim 2 where frames are predicted | holds for `spatiotemporal` with depth=0; in its default order what is new is paid
-    for where it is coded first, which may be a later frame | test_claim_2_bits_of_predicted_frames_say_what_is_new
+claim 2 where frames are predicted | holds for `spatiotemporal` with depth=0; in its default order new content costs
+    bits where it is coded first, which may be a later frame | test_claim_2_bits_of_predicted_frames_say_what_is_new
 claim 6 where frames are predicted | holds: `bits_prior` is a map of each frame |
     test_claim_6_bits_are_expected_before_decoding
 claim 10 where frames are predicted | holds for cuts with depth=0 |
@@ -152,8 +152,12 @@ limit: bits that are the same everywhere choose nothing | warned about |
 """
 
 MEASURED = """
-`tessera evaluate tokens --clips 2500 --epochs 30 --images 60`, wavelet at quality 50, 290 questions, guessing 39.4 %.
-Accuracy in % from all 288 tokens: 94.8.  From fewer (50, 25, 10, 5 %):
+### Token reduction
+
+    tessera evaluate tokens --clips 2500 --epochs 30 --images 60 --out docs/report/tokens
+
+Family `wavelet` at quality 50, frames coded alone, 290 questions. All 288 tokens give 94.8 % right answers, guessing
+gives 39.4 % ([report](report/tokens)). Accuracy in % at budgets of 50, 25, 10 and 5 %:
 
 | method | 50 | 25 | 10 | 5 |
 | --- | --- | --- | --- | --- |
@@ -166,13 +170,15 @@ Accuracy in % from all 288 tokens: 94.8.  From fewer (50, 25, 10, 5 %):
 | `dcode` | 90.6 | 87.0 | 81.9 | 77.4 |
 | `qpool` (query) | 90.5 | 90.4 | 80.7 | 73.5 |
 
-Selection by bits is worse than even spacing at 50, 25 and 10 % (intervals of 95 % exclude 0).  Half of the clips hold
-texture that stands still, costs bits in every frame of `wavelet` and answers nothing.
-`temporal` keeps frame 0 whole, which uses up budgets of 10 % and less.  The model was trained on
-whole clips and random parts, which favours `random` and `uniform`.
+Selection by bits is worse than even spacing at 50, 25 and 10 % (the intervals of 95 % exclude 0). Half of the clips
+hold texture that stands still. It costs bits in every frame of `wavelet`, and no question asks for it. `temporal` keeps
+the whole of frame 0, which uses up budgets of 10 % and less. The model was trained on whole clips and on random parts,
+which favours `random` and `uniform`.
 
-The same for latents of predicted frames, `tessera evaluate tokens --codecs spatiotemporal@depth=0 --clips 2500 --epochs
-60 --images 60` ([report](report/tokens-spatiotemporal)); from all tokens 97.7:
+    tessera evaluate tokens --codecs spatiotemporal@depth=0 --clips 2500 --epochs 60 --images 60 \\
+        --out docs/report/tokens-spatiotemporal
+
+The same for latents of predicted frames ([report](report/tokens-spatiotemporal)). All tokens give 97.7 %:
 
 | method | 50 | 25 | 10 | 5 |
 | --- | --- | --- | --- | --- |
@@ -187,17 +193,23 @@ The same for latents of predicted frames, `tessera evaluate tokens --codecs spat
 | `dcode` | 93.9 | 92.6 | 88.9 | 81.5 |
 | `qpool` (query) | 95.4 | 96.7 | 88.0 | 76.6 |
 
-Here still texture costs bits once, and bits choose much better: at 5 % 7 to 8 points above `uniform` and `random`, at
-25 % 5 below `uniform` (intervals exclude 0), else no different from either.  `l2` is as good or better, and methods
-that look for variety (`kcenter`, `dcode`) are ahead at 5 %.
+In these files, texture that stands still costs bits only once, and selection by bits is much better: at 5 % it is 7 to
+8 points above `uniform` and `random`, at 25 % it is 5 points below `uniform` (the intervals exclude 0). At other
+budgets it does not differ from either. `l2` is as good or better. Methods that look for variety (`kcenter`, `dcode`)
+are the best at 5 %.
 
-`tessera evaluate latents imagenette96.tar --epochs 8 --out docs/report/latents --sources latents:wavelet,...` with
-`latents:wavelet`, `latents:wavelet:12`, `latents:wavelet:first3`, `first6` and `first18`, `latents:spatiotemporal`,
-`latents:spatiotemporal:12` and `first6`, `latents:vqgan:108@100`, `ids:vqgan@100`, `rgb`, `rgb:78`, `rgb:36`, `rgb:24`,
-`rgb:18` and `rgb:12`: three seeds, 36 tokens a picture, files of quality 50 where nothing else is said, accuracy in %
-and its error, pictures that the model is trained on in a second of a core ([report](report/latents)):
+### Latents and pixels
 
-| source | values a picture | bytes | accuracy | trained a second |
+    tessera evaluate latents imagenette96.tar --epochs 8 --out docs/report/latents --sources \\
+        latents:wavelet,latents:wavelet:12,latents:wavelet:first3,latents:wavelet:first6,latents:wavelet:first18,\\
+        latents:spatiotemporal,latents:spatiotemporal:12,latents:spatiotemporal:first6,latents:vqgan:108@100,\\
+        ids:vqgan@100,rgb,rgb:78,rgb:36,rgb:24,rgb:18,rgb:12
+
+One transformer is trained on each source: three seeds, 36 tokens per picture, files of quality 50 unless the table says
+otherwise. The last column is the number of pictures that the model learns from per second of one core
+([report](report/latents)):
+
+| source | values per picture | bytes | accuracy, % | pictures/s |
 | --- | --- | --- | --- | --- |
 | wavelet latents | 18,432 | 1,428 | 48.0 +- 0.5 | 1,460 |
 | wavelet latents, the first 18 channels | 2,592 | 1,428 | 53.0 +- 0.5 | 1,369 |
@@ -216,16 +228,25 @@ and its error, pictures that the model is trained on in a second of a core ([rep
 | pixels resized to 18 x 18 | 972 | 3,964 | 50.5 +- 0.4 | 1,335 |
 | pixels resized to 12 x 12 | 432 | 3,964 | 49.9 +- 1.1 | 1,336 |
 
-WaLLoC's claim that latents are better input than pixels resized to as many values is reproduced where these are few
-(+6.1 +- 0.9 and +6.1 +- 1.1 at 1,728; the first six channels at 864 are 5.4 ahead of pixels at 972), undecided at
-18,000 (-0.2 +- 0.6 and -0.4 +- 0.4) and at 432 (+1.5 +- 1.3, where latents are little but a picture of 12 x 12, too),
-and refuted for the codebooks' vectors (-0.9 +- 0.5 at 3,888), which stand for a tenth of the bytes.  The best input is
-nearly the quickest to read: the first six channels, which are read alone.  Vectors that are learned for single ids
-from 4,500 pictures are far behind.
+WaLLoC claims that latents are better input than pixels resized to as many values:
 
-`tessera evaluate retrieval --clips 1500 --epochs 40 --images 200 --out docs/report/retrieval`: a dual encoder over
-wavelet latents finds a clip among 200 of different descriptions by words, right at first, within five and within ten
-([report](report/retrieval)):
+| values per picture | latents minus pixels, points | the claim is |
+| --- | --- | --- |
+| 18,000 | -0.2 +- 0.6 and -0.4 +- 0.4 | undecided |
+| 3,888, codebook vectors, a tenth of the bytes | -0.9 +- 0.5 | refuted |
+| 1,728 | +6.1 +- 0.9 and +6.1 +- 1.1 | reproduced |
+| 864, the first six channels, against pixels at 972 | +5.4 | reproduced |
+| 432, where latents are little more than a picture of 12 x 12 | +1.5 +- 1.3 | undecided |
+
+The best input is nearly the fastest to read: the first six channels, which are read alone. Vectors that are learned for
+single ids from 4,500 pictures are far behind.
+
+### Clips found by words
+
+    tessera evaluate retrieval --clips 1500 --epochs 40 --images 200 --out docs/report/retrieval
+
+A dual encoder over wavelet latents finds a clip by words among 200 clips with different descriptions. R@5 is the share
+of questions in % for which the right clip is among the first five ([report](report/retrieval)):
 
 | frames of the clip | R@1 | R@5 | R@10 |
 | --- | --- | --- | --- |
@@ -233,11 +254,14 @@ wavelet latents finds a clip among 200 of different descriptions by words, right
 | 4 | 66.5 | 95.5 | 98.0 |
 | 8 | 73.5 | 98.0 | 99.0 |
 
-`tessera bench tokens --threads 1 --codec NAME`: 8 frames of 640 x 352 at quality 50 read to 880 tokens a frame, in
-milliseconds of processor time (decoding JPEG or H.264 and cutting patches: 12 to 22; with a ViT-S/16 on them: 5,700 to
-6,300):
+### Speed of reading
 
-| codec | bits a pixel | tokens | H.264 and patches | H.264 and ViT |
+    tessera bench tokens --threads 1 --codec NAME
+
+8 frames of 640 x 352 at quality 50, read to 880 tokens per frame, in milliseconds of processor time. For comparison:
+decoding JPEG or H.264 and cutting patches needs 12 to 22 ms, with a ViT-S/16 on the patches 5,700 to 6,300 ms.
+
+| codec | bits per pixel | tokens, ms | H.264 and patches are | H.264 and ViT are |
 | --- | --- | --- | --- | --- |
 | `wavelet` | 0.87 | 106 | 7.9 times faster | 59 times slower |
 | `wavelet`, the first 18 channels | | 38 | 2.9 times faster | 162 times slower |
@@ -246,7 +270,14 @@ milliseconds of processor time (decoding JPEG or H.264 and cutting patches: 12 t
 | `spatiotemporal` | 0.20 | 232 | 19 times faster | 26 times slower |
 | `vqgan` | 0.04 | 105 to 131, ids 96 | 5 times faster | 47 times slower |
 
-Of a file of 1,200 frames of 64 x 64 pixels (`gop=1`, 760 KB with `wavelet`) opening it reads 0.5 %, `search` for two
-frames 0.6 %, and every frame at level 0 9.9 %.  Level 0 is a tenth of every group, but at least 24 bytes and what
-stands before the first symbols: of groups as small as those of `vqgan` at this size (42 bytes) it is 54 %.
+A file of 1,200 frames of 64 x 64 pixels (`gop=1`, 760 KB with `wavelet`):
+
+| step | part of the file that is read |
+| --- | --- |
+| open it | 0.5 % |
+| `search` for two frames | 0.6 % |
+| a preview of every frame | 9.9 % |
+
+A preview reads a tenth of every group, but at least 24 bytes and what stands before the first symbols. Groups of
+`vqgan` are small at this size (42 bytes); of these it reads 54 %.
 """

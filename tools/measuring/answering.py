@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tessera.codec.options import Progress
 from tessera.data import shapes
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.tokens.modules.projector import Projector
-from tessera.tools import options
 
 NONE = "-"
 WORDS = (*shapes.KINDS, *shapes.COLOURS, NONE)
@@ -195,7 +195,7 @@ class Lessons:
 
 def train(
     lessons: Lessons, *, epochs: int, batch: int = 32, rate: float = 3e-3, thin: float = 0.85, seed: int = 0,
-    width: int = 64, layers: int = 3, progress: options.Progress | None = None,
+    width: int = 64, layers: int = 3, progress: Progress | None = None,
 ) -> AnsweringModel:  # fmt: skip
     """A model; the same for equal arguments.
 
@@ -215,7 +215,7 @@ def train(
 
 def descend(
     model: Sight, loss: Callable[[Tensor, float], Tensor], count: int, batch: int, epochs: int, rate: float,
-    progress: options.Progress | None = None,
+    progress: Progress | None = None,
 ) -> None:  # fmt: skip
     """Minimise loss(chosen, part): `chosen` of `count` clips, `part` 0..1 of the steps gone by."""
     optimiser = MuonAdam(model.groups(rate))

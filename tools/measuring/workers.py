@@ -16,9 +16,9 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from tessera.codec.errors import CodecError
+from tessera.codec.options import Progress
 from tessera.tools.measuring.job import Failure, Job, reason, setting_text, subject
 from tessera.tools.measuring.rows import AnyRow, RowFile
-from tessera.tools.options import Progress
 from tessera.tools.peers.peer import Peer
 
 

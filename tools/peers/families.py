@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tessera.codec.errors import ParameterError
 from tessera.codec.media.types import Pixels
 from tessera.tools.options import key_value
 from tessera.tools.peers.peer import Peer, parse
+
+if TYPE_CHECKING:
+    from tessera.codec.options import DecoderName
 
 _ENCODING = ("effort", "gop", "decoder")  # arguments of `tessera.encode`; what else there is goes to the family
 
@@ -67,20 +69,19 @@ def clip_family(
                 lambda: sum(before))  # fmt: skip
 
 
-def _prepare(spec: str, device: str) -> tuple[dict[str, Any], str | None, str, str]:
+def _prepare(spec: str, device: str) -> tuple[dict[str, Any], DecoderName | None, str, str]:
     """Arguments of `tessera.encode`, the decoder, the command for reports, and the version; all checked."""
     import tessera
     from tessera.codec.coding import weights
     from tessera.codec.coding.stream import settings_for
+    from tessera.codec.options import EncodeOptions, from_keywords
 
     name, texts = parse(spec)
     options: dict[str, object] = dict(key_value(f"{key}={value}") for key, value in texts.items())
     ours = {key: value for key, value in options.items() if key not in _ENCODING}
-    effort, decoder = str(options.get("effort", "medium")), texts.get("decoder")
-    settings_for(name, options=ours, effort=effort, device=device, decoder=decoder)
-    if not isinstance(options.get("gop", 1), int):
-        raise ParameterError(f"codec {spec!r}: gop is a whole number")
+    decoder = cast("DecoderName | None", texts.get("decoder"))
     arguments: dict[str, Any] = {"codec": name, "device": device, **options}
+    settings_for(from_keywords(EncodeOptions, None, arguments))
     named = "".join(f" --{key} {options[key]}" for key in _ENCODING if key in options)
     extra = "".join(f" -o {key}={value}" for key, value in ours.items())
     about = f"tessera encode IN OUT.tsr --codec {name} --quality Q{named}{extra}"

@@ -326,7 +326,7 @@ def test_damaged_groups_are_filled_in(data: bytes, decoded: np.ndarray, numbers:
         predicted = clip.family.predict(clip.ids()[source], group_spec(head, len(lost), head.quality))  # type: ignore[attr-defined]
     assert np.array_equal(out[lost], predicted.numpy())
     warnings: list[str] = []
-    groups = list(decode_groups(PipeReader(io.BytesIO(wrong)), conceal=True, warnings=warnings))
+    groups = list(decode_groups(PipeReader(io.BytesIO(wrong)), tessera.DecodeOptions(conceal=True), warnings))
     assert np.array_equal(np.concatenate([group.pixels for group in groups]), out)
     ticks = [tick for group in groups for tick in group.times]
     assert ticks == sorted(set(ticks)) and len(ticks) == 6 and np.ptp(np.diff(ticks)) == 0

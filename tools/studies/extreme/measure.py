@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from tessera.codec.errors import ParameterError
 from tessera.codec.media.types import Pixels
+from tessera.codec.options import Progress
 from tessera.tools.measuring import features, metrics, perception
 from tessera.tools.measuring.job import Context, Failure, Job, digest_of, reason, setting_text, subject, version_text
 from tessera.tools.measuring.mean import mean_of_all
 from tessera.tools.measuring.pictures import read
 from tessera.tools.measuring.rows import RowFile, rewrite
 from tessera.tools.measuring.workers import run
-from tessera.tools.options import Progress
 from tessera.tools.peers import families
 from tessera.tools.peers.peer import PicturePeer, parse
 from tessera.tools.studies.extreme.rows import MOSAICS, PICTURES, SINGLES, ExtremeRow, Outcome, Sources

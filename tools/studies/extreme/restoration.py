@@ -21,6 +21,7 @@ from torch import Tensor
 import tessera
 from tessera.codec.coding.ports import DecoderPort
 from tessera.codec.media.types import Pixels
+from tessera.codec.options import Progress
 from tessera.models.base.family import GroupSpec
 from tessera.models.vqgan.codebook import DEAD, DEPTH
 from tessera.models.vqgan.family import VqganFamily
@@ -31,7 +32,6 @@ from tessera.tools.measuring.job import Context, Failure, Job, digest_of, reason
 from tessera.tools.measuring.pictures import read
 from tessera.tools.measuring.rows import AnyRow, RowFile, rewrite
 from tessera.tools.measuring.workers import run
-from tessera.tools.options import Progress
 from tessera.tools.studies.extreme.rows import RestorationRow, UsageRow
 
 CODEC = "vqgan"

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tessera.codec.options import Progress
 from tessera.tools.measuring import metrics, perception
 from tessera.tools.measuring.job import Context, Failure, Job, digest_of, setting_text, subject, version_text
 from tessera.tools.measuring.mean import mean_of_all
 from tessera.tools.measuring.rows import RowFile, rewrite
 from tessera.tools.measuring.workers import asked_order, collect
-from tessera.tools.options import Progress
 from tessera.tools.peers import families
 from tessera.tools.peers.peer import PicturePeer
 from tessera.tools.studies.machine.rows import MachineRow

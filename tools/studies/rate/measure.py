@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tessera.codec.options import Progress
 from tessera.tools.measuring.job import Context, Failure, Job, digest_of, setting_text, subject, version_text
 from tessera.tools.measuring.rows import Row, RowFile, rewrite
 from tessera.tools.measuring.workers import asked_order, collect
-from tessera.tools.options import Progress
 from tessera.tools.peers.peer import Peer
 
 

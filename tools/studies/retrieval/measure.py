@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tessera.codec.options import Progress
 from tessera.data import shapes
 from tessera.models.tokens import reduce
 from tessera.models.tokens.grid import TokenGrid
-from tessera.tools import options
 from tessera.tools.measuring.answering import Sight, descend
 from tessera.tools.measuring.job import version_text
 from tessera.tools.peers.peer import Peer
@@ -92,7 +92,7 @@ def some_frames(library: Library, chosen: Tensor, frames: int) -> tuple[Tensor, 
     return x, library.pos[which].flatten(0, 1).expand(len(chosen), -1, -1)
 
 
-def train(library: Library, *, epochs: int, seed: int = 0, progress: options.Progress | None = None) -> DualEncoder:
+def train(library: Library, *, epochs: int, seed: int = 0, progress: Progress | None = None) -> DualEncoder:
     """The same for equal arguments."""
     torch.manual_seed(seed)
     model = DualEncoder(library.x.shape[3])
@@ -146,7 +146,7 @@ def different_clips(count: int) -> list[int]:
     return list(found.values())
 
 
-def make_library(seeds: Sequence[int], peer: Peer[Any, Any], progress: options.Progress | None = None) -> Library:
+def make_library(seeds: Sequence[int], peer: Peer[Any, Any], progress: Progress | None = None) -> Library:
     """The clips of these seeds by way of files."""
     import tessera
 

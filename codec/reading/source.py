@@ -1,0 +1,46 @@
+"""A .tsr file as callers give it: a path, bytes, a binary file, a pipe."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import BinaryIO
+
+from ..errors import ParameterError
+from ..options import FileSource
+from ..spool import spool
+
+
+def open_path(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file to read.  ParameterError when there is none."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise ParameterError(f"{os.fspath(path)}: {error.strerror}") from error
+
+
+def as_file(data: FileSource) -> tuple[BinaryIO, bool]:
+    """A binary file that can seek, over a path, bytes or a file object, and whether we opened it."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return io.BytesIO(data), True
+    if isinstance(data, (str, os.PathLike)):
+        file = open_path(data)
+        return (file, True) if file.seekable() else as_file(file)
+    if not hasattr(data, "read"):
+        raise ParameterError(f"expected a path, bytes or a binary file, got {type(data).__name__}")
+    if data.seekable():
+        return data, False
+    return spool(data), True
+
+
+def label(source: FileSource) -> str:
+    """What messages call a file: its path, or nothing where it has none."""
+    if isinstance(source, (str, os.PathLike)):
+        return "standard input" if source == "-" else os.fspath(source)
+    return ""
+
+
+def or_stdin(source: FileSource) -> FileSource:
+    """The source; standard input for "-"."""
+    return sys.stdin.buffer if isinstance(source, str) and source == "-" else source

@@ -1,0 +1,36 @@
+"""What every family does with its options: refuse unknown names, read numbers within bounds, copy itself changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+Thing = TypeVar("Thing")
+
+
+def refuse_unknown(codec: str, options: Iterable[str], known: Iterable[str]) -> None:
+    """ValueError names the options that the codec does not have, and those that it has."""
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(f"codec {codec} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+
+
+def number(options: Mapping[str, object], name: str, default: float, low: float, high: float) -> float:
+    """An option as a number in low..high; ValueError otherwise."""
+    given = options.get(name, default)
+    try:
+        value = float(str(given))
+    except ValueError:
+        raise ValueError(f"{name} {given!r} is not a number in {low:g}..{high:g}") from None
+    if not low <= value <= high:
+        raise ValueError(f"{name} {value:g} is not in {low:g}..{high:g}")
+    return value
+
+
+def changed(thing: Thing, **attributes: Any) -> Thing:
+    """A shallow copy with some attributes set anew; what is not named is shared with the original."""
+    other = copy.copy(thing)
+    for name, value in attributes.items():
+        setattr(other, name, value)
+    return other
