@@ -130,7 +130,8 @@ class OpenGroup:
 
     def at(self, place: float) -> Pixels:
         """uint8 (H, W, channels) at `place` frames of the file, a real number between two frames of this group."""
-        return self._painter.paint(np.array([place - self.head.first]), self._decoder)[0]
+        pixels: Pixels = self._painter.paint(np.array([place - self.head.first]), self._decoder)[0]
+        return pixels
 
 
 def open_group(family: PaintsFrames, header: Header, data: GroupData, limits: Limits, decoder: str) -> OpenGroup:

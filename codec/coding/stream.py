@@ -24,7 +24,6 @@ from .conceal import Concealer
 from .fits import split_fit_options, told_frames
 from .groups import Group, PortMaker, choose_decoder, code_group, group_length, join_frames, paint_group
 from .ports import EncoderPort
-from .torch_defaults import float32_on_cpu
 
 if TYPE_CHECKING:
     from ...models.base.family import Family
@@ -75,8 +74,7 @@ def settings_for(options: EncodeOptions) -> Settings:
     if "task" in own and "task" in family.options:
         own["task"] = weights.read_task(Path(str(own["task"])))
     try:
-        with float32_on_cpu():
-            family = family.configure(options.effort, **own)
+        family = family.configure(options.effort, **own)
     except ValueError as error:
         raise ParameterError(str(error)) from None
     if isinstance(family, Fits):

@@ -86,7 +86,7 @@ def file_of_bytes(ids: Any) -> bytes:
     inner = ids[1:-1]
     if ids.ndim != 1 or len(ids) < 2 or int(ids[0]) != BEGIN or int(ids[-1]) != END or bool((inner >> 8 != 0).any()):
         raise ParameterError(f"the ids of a file are {BEGIN}, its bytes 0..255, {END}")
-    return inner.astype(np.uint8).tobytes()
+    return bytes(inner.astype(np.uint8))
 
 
 def _spec(clip: Clip, frames: int) -> GroupSpec:

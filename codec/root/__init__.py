@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from tessera.codec.reading.tokens import TokenProcessor as TokenProcessor
     from tessera.codec.reading.verify import VerifyReport as VerifyReport
     from tessera.codec.reading.verify import verify as verify
-    from tessera.models.base.discrete import IdTokens as IdTokens
-    from tessera.models.base.family import TokenGrid as TokenGrid
     from tessera.models.base.fitted import FitStatus as FitStatus
     from tessera.models.tokens import TokenSet as TokenSet
+    from tessera.models.tokens.grid import TokenGrid as TokenGrid
+    from tessera.models.tokens.ids import IdTokens as IdTokens
 
 _HOMES = {  # public name -> the module that defines it
     "encode": "codec.api",
@@ -71,9 +71,9 @@ _HOMES = {  # public name -> the module that defines it
     "GroupInfo": "codec.reading.info",
     "Preview": "codec.reading.prefix",
     "TokenProcessor": "codec.reading.tokens",
-    "TokenGrid": "models.base.family",
+    "TokenGrid": "models.tokens.grid",
     "TokenSet": "models.tokens",
-    "IdTokens": "models.base.discrete",
+    "IdTokens": "models.tokens.ids",
     "FitStatus": "models.base.fitted",
     "EncodeOptions": "codec.options",
     "DecodeOptions": "codec.options",

@@ -49,8 +49,6 @@ def _at_quality(pictures: Sequence[Bytes], quality: float) -> dict[str, float]:
 
 def _code(picture: Bytes, quality: float) -> tuple[bytes, list[Planes]]:
     """The coder's bytes of one picture, and the integers that they decode to, one array a level."""
-    import torch
-
     from tessera.codec.coding import weights
     from tessera.codec.coding.ports import DecoderPort, EncoderPort
     from tessera.models.base.family import QUALITY_STEPS, GroupSpec
@@ -61,10 +59,10 @@ def _code(picture: Bytes, quality: float) -> tuple[bytes, list[Planes]]:
     height, width, channels = picture.shape
     spec = GroupSpec(1, height, width, channels, round(quality * QUALITY_STEPS))
     port = EncoderPort(family.tables)
-    family.encode(torch.from_numpy(picture.copy())[None], spec, port)
+    family.encode(picture[None], spec, port)
     data = port.finish()
     integers = family.integers(spec, DecoderPort(family.tables, data))
-    return data, [plane.numpy().astype(np.int32) for plane in integers]
+    return data, integers
 
 
 def _lossless(planes: Planes, kind: str) -> int:
