@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _kernels
 from ..base.kernels import threads
 from ..base.quality import at_quality
-from .network import IntegerNetwork, network_of
+from .network import network_of
 
 Words = NDArray[np.int16]  # (h, w, channels)
 Arrays = Mapping[str, NDArray[Any]]
@@ -24,14 +25,18 @@ class Painter:
     """
 
     def __init__(self, arrays: Arrays, path: str | None = None) -> None:
-        self.network: IntegerNetwork = network_of(arrays)
-        self.native, self.path = self.network.native(), path
-        self.multipliers, self.offsets = (arrays[name].astype(np.int64) for name in ("multipliers", "offsets"))
+        self.arrays, self.path = arrays, path
         self.at = lru_cache(maxsize=32)(self._at)
+
+    @cached_property
+    def native(self) -> _kernels.Network:
+        """Packed at the first call: of a file's networks most processes run one."""
+        return network_of(self.arrays).native()
 
     def _at(self, quality: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Of all layers in a row, between the anchors of a fine quality."""
-        return at_quality(self.multipliers, quality).astype(np.int32), at_quality(self.offsets, quality)
+        multipliers, offsets = (self.arrays[name].astype(np.int64) for name in ("multipliers", "offsets"))
+        return at_quality(multipliers, quality).astype(np.int32), at_quality(offsets, quality)
 
     def __call__(self, words: Words, quality: int) -> Words:
         """(h, w, inputs) -> (h, w, outputs)."""

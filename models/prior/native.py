@@ -64,8 +64,7 @@ class NativePrior:
         self.low = arrays["low.weight"].astype(np.int64)
         self.packet, self.pyramid = _LevelArrays(arrays, "packet"), _LevelArrays(arrays, "pyramid")
         self.packed = lru_cache(maxsize=8)(self.packet.pack)  # the first slices of the packet
-        self.packed(self.packet.slices)
-        self.packed_pyramid = self.pyramid.pack(self.pyramid.slices)
+        self.packed_pyramid = lru_cache(maxsize=1)(self.pyramid.pack)
         self.margins = margins(costs, rate_weight)
         self.at = lru_cache(maxsize=64)(self._at)
 
@@ -143,7 +142,7 @@ class NativePrior:
         most = every if most is None else min(most, every)
         coarser: Integers | None = None
         for level in range(PYRAMID, -1 if most else 0, -1):
-            owner = self.packed_pyramid if level else self.packed(most)
+            owner = self.packed_pyramid(self.pyramid.slices) if level else self.packed(most)
             keep = keep_packet or level > 0
             beside = None if hints is None else hints[level]
             walk = self.kernels.walk(owner, sizes[level], biases[level].level, coarser, keep, beside)
