@@ -1,8 +1,8 @@
-"""The nonlinear part of the decoder: what the integers say about the bands beyond their dequantised values.
+"""The nonlinear part of the decoder while it is trained: what the integers say beyond their dequantised values.
 
 It reads the packet bands at 1/8 resolution and answers with a correction of every band in units of the quantisation
-step, so it behaves alike at every quality; zero-initialised, it starts as the plain inverse transform.  It is free to
-run in float, bf16 or on a GPU: nothing it makes reaches the choice of a table.
+step, so it behaves alike at every quality; zero-initialised, it starts as the plain inverse transform.  `quantising`
+turns it into the integers that decoders run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,43 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..prior.fixed_point import QualityTable
+from .integer import WINDOW_SUM_LIMIT, WORD_LIMIT
+
+
+WEIGHT_LIMIT = 127  # of integer weights
+
+
+def weight_scales(weight: Tensor) -> Tensor:
+    """What one unit of each output's integer weights stands for, of real `weight` (outputs, inputs, side, side).
+
+    The largest weight is WEIGHT_LIMIT units, or fewer where sums of a 3 x 3 layer would pass what the engine allows.
+    """
+    size = weight.detach().abs().flatten(1)
+    scales = size.amax(1) / WEIGHT_LIMIT
+    if weight.shape[2] > 1:
+        room = (WINDOW_SUM_LIMIT - 1) // WORD_LIMIT - (size.shape[1] + 1) // 2  # rounding adds half a unit to each
+        scales = torch.maximum(scales, size.sum(1) / room)
+    return scales.clamp(min=1e-12)
+
+
+class RoundedConv2d(nn.Conv2d):
+    """A convolution that computes with the 8-bit weights of its export while `rounding`; gradients pass unchanged."""
+
+    rounding = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight: Tensor = self.weight
+        if self.rounding:
+            scales = weight_scales(weight)[:, None, None, None]
+            weight = weight + (torch.floor(weight / scales + 0.5) * scales - weight).detach()
+        return self._conv_forward(x, weight, self.bias)
+
+
+def round_weights(module: nn.Module, rounding: bool) -> None:
+    """Say whether the convolutions of a module compute with rounded weights."""
+    for part in module.modules():
+        if isinstance(part, RoundedConv2d):
+            part.rounding = rounding
 
 
 def silence(conv: nn.Conv2d) -> None:
@@ -46,9 +83,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(width, width, 3, padding=1)
+        self.enter = RoundedConv2d(width, width, 3, padding=1)
         self.film = Film(width)
-        self.leave = nn.Conv2d(width, width, 3, padding=1)
+        self.leave = RoundedConv2d(width, width, 3, padding=1)
         silence(self.leave)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
@@ -61,10 +98,10 @@ class SynthesisNetwork(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(inputs, width, 1)
+        self.enter = RoundedConv2d(inputs, width, 1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
         self.film = Film(width)
-        self.leave = nn.Conv2d(width, outputs, 1)
+        self.leave = RoundedConv2d(width, outputs, 1)
         silence(self.leave)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
