@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -15,6 +17,9 @@ class TrainingTask(nn.Module):
     def initialise(self, images: list[Tensor]) -> None:
         """Set what should come from data before training; images uint8 (3, H, W) of any sizes."""
         raise NotImplementedError
+
+    def begin_step(self, progress: float) -> None:
+        """Before a step at this part 0..1 of the schedule, and with 1 before the result is examined."""
 
     def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Any] | None:
         """What `loss` is given, where a task makes it of the training samples itself; None: crops of pictures."""
@@ -43,6 +48,9 @@ class TrainingTask(nn.Module):
         """One whole picture (1, 3, H, W): bits per pixel, and the reconstruction rounded to 0..255."""
         raise NotImplementedError
 
+    def calibrate(self, samples: list[Tensor]) -> None:
+        """Take held-out samples, on which `export` measures what networks in integers must hold."""
+
     def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Tensors and metadata of the weights file; may freeze this task.  ValueError when a bound does not hold."""
         raise NotImplementedError
@@ -54,3 +62,13 @@ class TrainingTask(nn.Module):
     def adopt(self, tensors: dict[str, Tensor]) -> None:
         """Take a part that this task does not train from another weights file, before export."""
         raise NotImplementedError
+
+
+def tensors_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    """What a weights file holds, for a task."""
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+def arrays_of(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """What a task exports, for a weights file."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""The encoder's network: where to round, so that the decoder's network makes most of it.
+"""The encoder's network while it is trained: where to round, so that the decoder's network makes most of it.
 
 The transform is linear, and plain rounding takes the error of a coefficient for the error of the picture.  `refinement`
 learns better from gradients of the decoder, at many times the decoder's cost; here one network has learnt what those
@@ -14,25 +14,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..transform.bands import RATE_WEIGHT
 from ..transform.gains import Bands, step_size
-from .model import WaveletModel
-
-REACH = 0.5  # steps that a coefficient may be moved
-MOVED_RATE_WEIGHT = 0.11  # as RATE_WEIGHT, of coefficients that were moved: 0.10 to 0.12 were best on held-out pictures
-SHARPNESS = 2.0  # of the remainders that the network reads
-FARTHEST = 4.0  # remainder that it can tell from larger ones, times SHARPNESS
-
-
-def rate_weight(model: WaveletModel, effort: str) -> float:
-    """What a bit is worth in rounding with this effort, see `native.NativeWavelet.bands_to_round`."""
-    moved = effort == "slow" or (effort == "medium" and model.analysis is not None)
-    return MOVED_RATE_WEIGHT if moved else RATE_WEIGHT
+from .model import WORD_UNIT, WaveletModel
+from .still import FARTHEST, MOVE_REACH, MOVED_RATE_WEIGHT, SHARPNESS
 
 
 def remainders(packet: Tensor, integers: Tensor) -> Tensor:
     """The last 125 channels that the network reads: what a rounding of `packet`, in steps, took away."""
-    return (packet - integers).mul_(SHARPNESS).clamp_(-FARTHEST, FARTHEST)
+    words = ((packet - integers) * SHARPNESS).clamp(-FARTHEST, FARTHEST) * WORD_UNIT
+    return torch.floor(words + 0.5) / WORD_UNIT
 
 
 def moves(model: WaveletModel, packet: Tensor, trial: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
@@ -42,7 +32,7 @@ def moves(model: WaveletModel, packet: Tensor, trial: Bands, rungs: Tensor, qual
     details = [plane * step for plane in trial.details]
     low = model.low_plane(Bands(trial.packet, details, trial.low * step))
     words = torch.cat([model.describe(trial, rungs, low, step), remainders(packet, trial.packet)], 1)
-    return model.correct(model.analysis, words, quality).clamp(-REACH, REACH)
+    return model.correct(model.analysis, words, quality).clamp(-MOVE_REACH, MOVE_REACH)
 
 
 def quantise(model: WaveletModel, bands: Bands, quality: Tensor) -> tuple[Bands, Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,7 @@ from ..prior.ladder import TABLE_NAMES
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of
 from ..transform.levels import ORDER
 from .still import MOVED_RATE_WEIGHT, Scaled, StillCoder
-
-if TYPE_CHECKING:
-    from .task_gains import TaskGains
+from .task_gains import TaskGains
 
 
 class WaveletFamily:
@@ -42,7 +40,8 @@ class WaveletFamily:
         frequencies, lows, sizes = (arrays[name] for name in TABLE_NAMES)
         self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
         self.channels = 3 + len(ORDER)
-        self.effort, self.gains = "medium", None
+        self.effort = "medium"
+        self.gains: TaskGains | None = None
         self.still = StillCoder(arrays, self.tables, kernels or Kernels())
         self.still = self.still.weighing(self.still.usual_rate_weight(self.effort))
         self.decoders = self.still.decoders
@@ -64,8 +63,6 @@ class WaveletFamily:
         refuse_unknown(self.name, options, self.options)
         gains: TaskGains | None = None
         if "task" in options:
-            from .task_gains import TaskGains
-
             gains, effort = TaskGains.of(options["task"]), "fast"
         weight = number(options, "rate_weight", self.still.usual_rate_weight(effort), 0.0, 1.0)
         return changed(self, effort=effort, gains=gains, still=self.still.weighing(weight))
@@ -78,10 +75,11 @@ class WaveletFamily:
             self.still.prior.code(scaled, low, spec, port, keep=False)
 
     def bands_to_round(self, frame: Pixels, spec: GroupSpec) -> tuple[Scaled, Integers]:
-        """As `StillCoder.bands_to_round`, with what effort slow finds and what a task wants."""
+        """As `StillCoder.bands_to_round`, with what a task wants."""
         scaled, low = self.still.bands_to_round(frame, spec, self.effort)
         if self.gains is not None:
-            scaled = [y * g[:, None] for y, g in zip(scaled, self.gains.at(spec.quality), strict=True)]
+            gains = self.gains.at(spec.quality)
+            scaled = [y * gain[:, None] for y, gain in zip(scaled, gains, strict=True)]
         return scaled, low
 
     def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:

@@ -1,4 +1,4 @@
-"""Family `wavelet`: a wavelet packet in front of a learned prior and a learned decoder.
+"""Family `wavelet` while it is trained: a wavelet packet in front of a learned prior and a learned decoder.
 
     RGB -> orthonormal colour axes, gray first -> bior4.4 packet, three levels: 64 bands a plane at 1/8 resolution
         -> the low band of each plane further through a dyadic pyramid; all 64 gray and COLOUR_BANDS of the bands of
@@ -9,6 +9,9 @@
 After WaLLoC (Jacobellis and Yadwadkar, DCC 2025).  The encoder is linear: 65 multiplications a pixel for colour, packet
 and scaling.  The prior, which both sides run, takes 1.2 thousand a pixel and the decoder's network 24 thousand.  Bands
 are scaled so that a unit error in any of them costs the same squared error in pixels: one step size is right for all.
+
+What runs is in `still`, in integers.  The transform here is in floats; networks read the very words that they read there
+(`words`), up to the last bit of a low band.
 """
 
 from __future__ import annotations
@@ -18,12 +21,16 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ..networks.synthesis import SynthesisNetwork
+from ..networks.synthesis import SynthesisNetwork, round_weights
 from ..prior.bands import BandPrior
 from ..prior.rounding import Ladder, round_along
 from ..transform import packet as wp
 from ..transform.bands import CELL, GRAY_SLICES, LEVELS, PYRAMID, RATE_WEIGHT, REACHES, slice_bands
 from ..transform.gains import Bands, colour_matrix, step_size, synthesis_gains
+from ..transform.steps import WORD_GAIN
+from .words import COMPANDED, COMPANDED_FINE, LOW_UNIT, LOWS, WORD_BITS, WORD_LIMIT
+
+WORD_UNIT = float(1 << WORD_BITS)
 
 
 class WaveletModel(nn.Module):
@@ -57,7 +64,7 @@ class WaveletModel(nn.Module):
             "fast_width": fast_width,
             "fast_blocks": fast_blocks,
         }
-        self.bf16 = False  # run the synthesis network in bf16
+        self.bf16 = False  # run the networks in bf16
         slices = slice_bands()
         self.register_buffer("axes", colour_matrix(), persistent=False)
         self.register_buffer("order", torch.tensor([b for s in slices for b in s]), persistent=False)
@@ -68,8 +75,8 @@ class WaveletModel(nn.Module):
         self.register_buffer("low_gain", low_gain, persistent=False)
         self.prior = BandPrior(PYRAMID, [len(s) for s in slices], REACHES, hidden)
         kept = len(self.order)
-        inputs = 2 * kept + 6
-        self.synthesis = SynthesisNetwork(inputs, 192, width, blocks)
+        inputs = 2 * kept + LOWS
+        self.standard = SynthesisNetwork(inputs, 192, width, blocks)
         self.fast = SynthesisNetwork(inputs, 192, fast_width, fast_blocks) if fast_width else None
         self.perceptual = (
             SynthesisNetwork(inputs, 192, perceptual_width, perceptual_blocks) if perceptual_width else None
@@ -112,16 +119,18 @@ class WaveletModel(nn.Module):
 
     def describe(self, integers: Bands, rungs: Tensor, low: Tensor, step: Tensor) -> Tensor:
         """What the synthesis network reads: companded integers, rungs, and the low plane, raw and high-passed."""
-        return torch.cat([_compand(integers.packet), rungs / 16.0, self.describe_low(low, step)], 1)
+        rounded = torch.floor(rungs + 0.5) / 16.0
+        return torch.cat([companded(integers.packet), rounded, self.describe_low(low, step)], 1)
 
     def describe_low(self, low: Tensor, step: Tensor) -> Tensor:
         """The last six channels of `describe`."""
         smooth = torch.nn.functional.avg_pool2d(low, 3, 1, 1, count_include_pad=False)
-        return torch.cat([_compand((low - smooth) / step), low / 512.0], 1)
+        raw = torch.floor(low * (WORD_UNIT / LOW_UNIT) + 0.5).clamp(-WORD_LIMIT - 1, WORD_LIMIT) / WORD_UNIT
+        return torch.cat([companded((low - smooth) / step, WORD_GAIN), raw], 1)
 
     def networks(self) -> dict[str, SynthesisNetwork]:
         """The synthesis networks by the names of their decoders, best first."""
-        named = {"standard": self.synthesis, "fast": self.fast, "perceptual": self.perceptual}
+        named = {"standard": self.standard, "fast": self.fast, "perceptual": self.perceptual}
         return {name: network for name, network in named.items() if network is not None}
 
     def paint(self, integers: Bands, rungs: Tensor, quality: Tensor, decoder: str = "standard") -> Tensor:
@@ -150,6 +159,10 @@ class WaveletModel(nn.Module):
 
     # -- training ----------------------------------------------------------------------------------------------------
 
+    def round_weights(self, rounding: bool) -> None:
+        """Say whether the networks compute with the 8-bit weights that they are exported with."""
+        round_weights(self, rounding)
+
     def quantise(self, bands: Bands, quality: Tensor, weight: float = RATE_WEIGHT) -> tuple[Bands, Tensor, Tensor]:
         """Rate-distortion rounding along the prior's walk: integers, packet rungs (B, 125, h, w) and bits (B,)."""
         inverse = 1.0 / step_size(quality)[:, None, None, None]
@@ -168,5 +181,16 @@ class WaveletModel(nn.Module):
         return Bands(found.levels[0], found.levels[1:], found.low), found.rungs[0], found.bits
 
 
-def _compand(x: Tensor) -> Tensor:
-    return x.sign() * torch.log1p(x.abs())
+_TABLES = {
+    gain: torch.from_numpy(table).float() / WORD_UNIT for gain, table in ((1, COMPANDED), (WORD_GAIN, COMPANDED_FINE))
+}
+
+
+def companded(x: Tensor, gain: int = 1) -> Tensor:
+    """sign(x) log(1 + |x|) of `x` cut to whole numbers of 1 / gain, as words have it; gradients are the logarithm's."""
+    table = _TABLES[gain].to(x.device)
+    exact = table[(x.detach().abs() * gain).long().clamp(max=len(table) - 1)] * x.detach().sign()
+    if not x.requires_grad:
+        return exact
+    smooth = x.sign() * torch.log1p(x.abs())
+    return smooth + (exact - smooth).detach()

@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.family import GroupSpec, Pixels, SymbolPort
-from ..base.kernels import Integers, Kernels, Planes
+from ..base.kernels import Integers, Kernels, Planes, Words
 from ..base.ports import Nowhere
 from ..engine.painter import Painter
 from ..prior.ladder import costs_of
@@ -25,6 +27,9 @@ from ..transform.levels import LevelTransform
 from ..transform.lifted import LOW_FACTOR
 from ..transform.steps import STEP_BITS, FrameSteps, Steps
 from .words import WORD_BITS, describe
+
+if TYPE_CHECKING:
+    from .refinement import Refinement
 
 MOVED_RATE_WEIGHT = 0.11  # as RATE_WEIGHT, of coefficients that were moved: 0.10 to 0.12 were best on held-out pictures
 MOVE_REACH = 0.5  # steps that a coefficient may be moved
@@ -52,6 +57,8 @@ class StillCoder:
         self.painters = {name: Painter(part, kernels.path) for name, part in found.items() if part}
         self.analysis = self.painters.pop("analysis", None)
         self.rate_weight = RATE_WEIGHT
+        # made when it is first asked for; instances that weigh otherwise share it
+        self.refinement = lru_cache(maxsize=1)(lambda: _refinement(found["standard"]))
 
     @property
     def decoders(self) -> tuple[str, ...]:
@@ -59,7 +66,12 @@ class StillCoder:
         return (*self.painters, *(("fast",) if "fast" not in self.painters else ()))
 
     def usual_rate_weight(self, effort: str) -> float:
-        """What a bit is worth in rounding with this effort, where nothing else is asked for."""
+        """What a bit is worth in rounding with this effort, where nothing else is asked for.
+
+        ValueError for an effort that this install lacks a package for.
+        """
+        if effort == "slow" and importlib.util.find_spec("torch") is None:
+            raise ValueError("effort slow needs PyTorch, which is not installed: pip install 'tessera-codec[torch]'")
         moved = effort == "slow" or (effort == "medium" and self.analysis is not None)
         return MOVED_RATE_WEIGHT if moved else RATE_WEIGHT
 
@@ -74,13 +86,17 @@ class StillCoder:
     def bands_to_round(self, pixels: Pixels, spec: GroupSpec, effort: str) -> tuple[Scaled, Integers]:
         """Bands of uint8 `pixels` (H, W, channels) as `NativePrior.code` takes them.
 
-        Effort medium moves packet coefficients by the encoder's network, where there is one.
+        Effort medium moves packet coefficients by the encoder's network, where there is one, slow by `refinement` too.
         """
-        steps = self.steps.at(spec.quality)
-        latents = self.transform.analyse(self.kernels.planes(pixels))
-        scaled, low = self.transform.residual(latents, None, steps)
+        steps, planes = self.steps.at(spec.quality), self.kernels.planes(pixels)
+        scaled, low = self.transform.residual(self.transform.analyse(planes), None, steps)
+        moves: NDArray[np.float32] | None = None
         if effort != "fast" and self.analysis is not None:
-            scaled[0] += self.moves(self.analysis, scaled, low, spec, steps)
+            moves = self.moves(self.analysis, scaled, low, spec, steps)
+        if effort == "slow":
+            moves = self.refinement().moves(self, planes, scaled, low, spec, moves)
+        if moves is not None:
+            scaled[0] += moves
         return scaled, low
 
     def moves(
@@ -111,13 +127,17 @@ class StillCoder:
         if decoder not in self.painters:
             return self.transform.synthesise(latents)
         low = self.transform.low_plane(latents)
-        words = describe(self.kernels, coded.packet, coded.rungs, low, steps, 0)
+        words = self.describe(coded, low, steps)
         return self.transform.corrected(latents[0], low, self.painters[decoder](words, quality), steps.every)
 
     def paint(self, coded: Coded, spec: GroupSpec, decoder: str) -> Pixels:
         """uint8 (H, W, channels)."""
         planes = self.planes(coded, spec.quality, decoder)
         return self.kernels.pixels(planes, spec.height, spec.width, spec.channels)
+
+    def describe(self, coded: Coded, low: Integers, steps: FrameSteps) -> Words:
+        """What the decoders' networks read of a frame; low: its low packet bands."""
+        return describe(self.kernels, coded.packet, coded.rungs, low, steps, 0)
 
     # -- latents -----------------------------------------------------------------------------------------------------
 
@@ -138,3 +158,9 @@ class StillCoder:
         unit = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0][:count]).astype(np.float32)
         x[..., 3:] = (packet * unit[:, None, None]).transpose(1, 2, 0)
         return x
+
+
+def _refinement(arrays: Arrays) -> Refinement:
+    from .refinement import Refinement
+
+    return Refinement(arrays)

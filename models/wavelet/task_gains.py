@@ -8,48 +8,44 @@ distillation of a teacher's answers, as Entropic Student learns its bottleneck (
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..base.family import MAX_QUALITY
 from ..transform.bands import PYRAMID, slice_bands
-from ..transform.gains import Bands
 
 LEVELS = (sum(map(len, slice_bands())), *(9 for _ in range(PYRAMID)))  # packet bands, then details finest first
 ANCHORS = 5  # qualities that gains are given for
-NAME = "task.gains"  # of the one tensor of a file
+SHAPE = (ANCHORS, sum(LEVELS))
+NAME = "task.gains"  # of the one array of a file
 
 
-class TaskGains(nn.Module):
+@dataclass(frozen=True, eq=False)
+class TaskGains:
     """Factors 0..1 of packet bands and details, at qualities 0, 25 .. 100, linear between; the low band has none.
 
-    weight: (5, 161).
+    weight: float32 of SHAPE.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(ANCHORS, sum(LEVELS)))
+    weight: NDArray[np.float32]
 
     @classmethod
-    def of(cls, tensors: object) -> TaskGains:
-        """From the tensors of a file.  ValueError where they are no gains."""
-        found = tensors.get(NAME) if isinstance(tensors, dict) else None
-        gains = cls()
-        if not isinstance(found, Tensor) or found.shape != gains.weight.shape or not found.is_floating_point():
-            raise ValueError(f"task: no tensor {NAME} of {tuple(gains.weight.shape)} floats")
-        if not bool(((found >= 0) & (found <= 1)).all()):
+    def of(cls, arrays: object) -> TaskGains:
+        """From the arrays of a file.  ValueError where they are no gains."""
+        found = arrays.get(NAME) if isinstance(arrays, Mapping) else None
+        if not isinstance(found, np.ndarray) or found.shape != SHAPE or not np.issubdtype(found.dtype, np.floating):
+            raise ValueError(f"task: no array {NAME} of {SHAPE} floats")
+        if not ((found >= 0) & (found <= 1)).all():
             raise ValueError(f"task: {NAME} is not in 0..1")
-        gains.weight.data = found.float()
-        return gains.requires_grad_(False)
+        return cls(found.astype(np.float32))
 
-    def at(self, quality: Tensor) -> list[Tensor]:
-        """Integer qualities (B,) -> the factors of each level, packet first: (B, bands, 1, 1)."""
-        place = quality.float() * ((ANCHORS - 1) / MAX_QUALITY)
-        below = place.long().clamp(max=ANCHORS - 2)
-        rows = torch.lerp(self.weight[below], self.weight[below + 1], (place - below)[:, None])
-        return list(rows[:, :, None, None].split(LEVELS, 1))
-
-    def scale(self, bands: Bands, quality: Tensor) -> Bands:
-        """The bands of pictures at their qualities, scaled."""
-        packet, *details = self.at(quality)
-        return Bands(bands.packet * packet, [d * g for d, g in zip(bands.details, details, strict=True)], bands.low)
+    def at(self, quality: int) -> list[NDArray[np.float32]]:
+        """The factors of each level's bands at a fine quality, packet first."""
+        place = quality * (ANCHORS - 1) / MAX_QUALITY
+        below = min(int(place), ANCHORS - 2)
+        part = np.float32(place - below)
+        row = self.weight[below] + part * (self.weight[below + 1] - self.weight[below])
+        return np.split(row, np.cumsum(LEVELS)[:-1])

@@ -17,6 +17,7 @@ from ..transform.steps import WORD_GAIN, FrameSteps
 
 WORD_BITS = 10
 CORRECTION_BITS = 8  # of corrections, in steps; a step has 16 more: add_corrections in kernels/words.hpp
+WORD_LIMIT = 32767  # of a word, 16 bits
 LOWS = 6  # channels that describe the low bands
 LOW_UNIT = 512.0  # of the low bands as they are
 LOW_WORD = round(LOW_FACTOR / LOW_UNIT * 2 ** (WORD_BITS + 16))
