@@ -109,9 +109,7 @@ class Kernels:
         """Six channels of the low bands (3, h, w); see words.hpp."""
         _kernels.describe_low(low, reciprocals, table, factor, out, first)
 
-    def add_corrections(
-        self, planes: Integers, corrections: Words, bands: Integers, steps: NDArray[np.int64]
-    ) -> None:
+    def add_corrections(self, planes: Integers, corrections: Words, bands: Integers, steps: NDArray[np.int64]) -> None:
         """planes (n, h, w) += corrections (h, w, .) of `bands` (n,) times steps (.,)."""
         _kernels.add_corrections(planes, corrections, bands, steps, threads())
 

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 class TrainingTask(nn.Module):
     """What the trainer asks of a family: a module that holds the model and knows its own loss."""
 
+    held_out: list[Tensor] = []
+
     def initialise(self, images: list[Tensor]) -> None:
         """Set what should come from data before training; images uint8 (3, H, W) of any sizes."""
         raise NotImplementedError
 
     def begin_step(self, progress: float) -> None:
-        """Before a step at this part 0..1 of the schedule, and with 1 before the result is examined."""
+        """Before a step, and before an examination, at this part 0..1 of the schedule."""
 
     def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Any] | None:
         """What `loss` is given, where a task makes it of the training samples itself; None: crops of pictures."""
@@ -50,6 +52,7 @@ class TrainingTask(nn.Module):
 
     def calibrate(self, samples: list[Tensor]) -> None:
         """Take held-out samples, on which `export` measures what networks in integers must hold."""
+        self.held_out = samples
 
     def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Tensors and metadata of the weights file; may freeze this task.  ValueError when a bound does not hold."""

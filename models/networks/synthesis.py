@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from ..prior.fixed_point import QualityTable
 from .integer import WINDOW_SUM_LIMIT, WORD_LIMIT
 
-
 WEIGHT_LIMIT = 127  # of integer weights
 
 
@@ -41,7 +40,8 @@ class RoundedConv2d(nn.Conv2d):
         if self.rounding:
             scales = weight_scales(weight)[:, None, None, None]
             weight = weight + (torch.floor(weight / scales + 0.5) * scales - weight).detach()
-        return self._conv_forward(x, weight, self.bias)
+        convolved: Tensor = self._conv_forward(x, weight, self.bias)
+        return convolved
 
 
 def round_weights(module: nn.Module, rounding: bool) -> None:
@@ -110,6 +110,12 @@ class SynthesisNetwork(nn.Module):
             x = block(x, quality)
         correction: Tensor = self.leave(F.silu(self.film(x, quality)))
         return correction
+
+    def corrections(self, words: Tensor, quality: Tensor, bf16: bool) -> Tensor:
+        """The same of words in any memory format, with products in bf16 where asked for: float32."""
+        with torch.autocast(words.device.type, torch.bfloat16, enabled=bf16):
+            found: Tensor = self(words.contiguous(memory_format=torch.channels_last), quality)
+        return found.float()
 
     def macs(self) -> int:
         """Multiplications per position."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from ...entropy import Tables, fit_table, quantize_pmf
 from .ladder import FIRST_SCALE, MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES
 
+Row = tuple[npt.NDArray[np.uint16], int]  # frequencies and the first value
+
 ESCAPE_BITS = 14.0  # what an escaped coefficient is taken to cost beyond the escape itself
 
 
@@ -60,9 +62,18 @@ def lookup(costs: Tensor, rung: Tensor, magnitude: Tensor) -> Tensor:
 
 def integer_tables(pmf: Tensor, ladders: Sequence[Tensor] = ()) -> dict[str, Tensor]:
     """A ladder, the uniform tables, more ladders: what `entropy.Tables` takes, by their names in a weights file."""
-    first, *others = ([fit_table(*_both_signs(row)) for row in one.double().numpy()] for one in (pmf, *ladders))
     uniform = [(quantize_pmf(np.full(1 << k, 1.0), 0.0), 0) for k in range(1, MAX_SHIFT + 1)]
-    tables = Tables.stack([*first, *uniform, *(row for ladder in others for row in ladder)])
+    return table_tensors([*ladder_rows(pmf), *uniform, *(row for ladder in ladders for row in ladder_rows(ladder))])
+
+
+def ladder_rows(pmf: Tensor) -> list[Row]:
+    """The tables of a ladder, as `Tables.stack` takes them."""
+    return [fit_table(*_both_signs(row)) for row in pmf.double().numpy()]
+
+
+def table_tensors(rows: list[Row]) -> dict[str, Tensor]:
+    """Tables by their names in a weights file."""
+    tables = Tables.stack(rows)
     arrays = (tables.frequencies.astype(np.int32), tables.lows, tables.sizes)
     return {name: torch.from_numpy(np.array(array)) for name, array in zip(TABLE_NAMES, arrays, strict=True)}
 

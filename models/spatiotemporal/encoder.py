@@ -64,9 +64,7 @@ def span_of(prior: Prior, still: StillCoder, search: Search, frames: Pixels, spe
         return SHORT  # nothing that the other would change
     group = Group(prior, spec, LONG, search.block)
     keys = [place for place in group.places if place.level == 0 and place.references]
-    found = [
-        FrameEncoder(group, still, search, frames[key.number], Nowhere()).efforts(key, frames) for key in keys
-    ]
+    found = [FrameEncoder(group, still, search, frames[key.number], Nowhere()).efforts(key, frames) for key in keys]
     predicted, alone = (sum(part) for part in zip(*found, strict=True))
     return LONG if predicted < WORTH * alone else SHORT
 
@@ -74,9 +72,7 @@ def span_of(prior: Prior, still: StillCoder, search: Search, frames: Pixels, spe
 class FrameEncoder:
     """One frame on its way into the port."""
 
-    def __init__(
-        self, group: Group, still: StillCoder, search: Search, pixels: Pixels, port: SymbolPort
-    ) -> None:
+    def __init__(self, group: Group, still: StillCoder, search: Search, pixels: Pixels, port: SymbolPort) -> None:
         self.group, self.still, self.search, self.pixels, self.port = group, still, search, pixels, port
         self.prior = group.prior
 

@@ -1,4 +1,4 @@
-"""Model of family `spatiotemporal`: the wavelet model for frames on their own, priors and a network for predicted ones.
+"""Model of family `spatiotemporal` while it is trained: priors and a network for predicted frames.
 
 After Sun et al., "Spatiotemporal Entropy Model is All You Need for Learned Video Compression" (2021): every frame has
 latents of its own and the entropy model carries time.  What it expects of a frame is a prediction of its latents, not a
@@ -16,30 +16,24 @@ from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import BandPrior
 from ..prior.rounding import Ladder, Rounded, round_along
 from ..transform.bands import GRAY_SLICES, PYRAMID, RATE_WEIGHT, REACHES, slice_bands
-from ..wavelet.model import WaveletModel
+from ..wavelet.words import LOWS
+from .painting import PLACE
+from .wire import PRIORS
 
 HINTS = 2  # sources: the predicted latents, and their doubt
-FIRST_TABLE = 78  # of the ladder of predicted frames: behind the wavelet model's ladder and the uniform tables
-FIRST_MOTION_TABLE = 150
-BANDS, LOWS, PLACE = 125, 6, 2  # channels that describe kept packet bands, low bands, the place of a frame
+BANDS, OUTPUTS = 125, 192  # packet bands that are kept, and all of them
 INPUTS = 3 * BANDS + LOWS + PLACE  # of the network of predicted frames, see `painting.FramePainter.describe`
-OUTPUTS = 192
 
 
 class SpatiotemporalModel(nn.Module):
-    """still: frames on their own; priors: of frames with one and two references; inter: the network that paints those.
+    """priors: of frames with one and two references; inter: the network that paints those, None with a width of 0.
 
     One serves both decoders: a network of five times its size gained no more on held-out clips.
     """
 
-    def __init__(
-        self, temporal_hidden: int = 128, inter_width: int = 80, inter_blocks: int = 4, **still: int
-    ) -> None:
-        """still: options of its model, wider by default than family `wavelet`; a width of 0 makes no network."""
+    def __init__(self, temporal_hidden: int = 128, inter_width: int = 80, inter_blocks: int = 4) -> None:
         super().__init__()
-        self.still = WaveletModel(**{"blocks": 8, "hidden": 256, "fast_width": 80, **still})
         self.options = {
-            **self.still.options,
             "temporal_hidden": temporal_hidden,
             "inter_width": inter_width,
             "inter_blocks": inter_blocks,
@@ -71,13 +65,3 @@ class SpatiotemporalModel(nn.Module):
         for values, rung in zip(found.levels, found.rungs, strict=True):
             self.ladder.count(values, rung)
         return found
-
-
-def inter_sizes(tensors: dict[str, Tensor]) -> dict[str, int]:
-    """The options of the network of predicted frames in a weights file, read off the shapes of its tensors."""
-    enter = tensors.get("inter.enter.weight")
-    blocks = {key.split(".")[2] for key in tensors if key.startswith("inter.blocks.")}
-    return {"inter_width": 0 if enter is None else enter.shape[0], "inter_blocks": len(blocks)}
-
-
-PRIORS = ("unidirectional", "bidirectional")  # by the number of references less one

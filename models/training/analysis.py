@@ -16,27 +16,42 @@ import torch
 from torch import Tensor
 
 from ..base.family import MAX_QUALITY, GroupSpec
+from ..base.kernels import Kernels
 from ..base.ports import Nowhere
-from ..base.task import TrainingTask
+from ..base.task import TrainingTask, arrays_of
+from ..networks.synthesis import round_weights
 from ..prior.native import Coded, NativePrior, pass_order
 from ..transform.bands import CELL, RATE_WEIGHT
 from ..transform.gains import Bands, step_size
 from ..wavelet.analysis import moves, quantise
 from ..wavelet.model import WaveletModel
-from .wavelet import halved, still_model
+from ..wavelet.words import CORRECTION_BITS, WORD_BITS
+from .exporting import (
+    ROUNDED_FROM,
+    Tensors,
+    network_tensors,
+    part_of,
+    pictures_of,
+    prefixed,
+    prior_tensors,
+    restore_network,
+)
+from .wavelet import calibration, still_model
 
 FARTHEST = 0.4  # steps that a coefficient is wanted to move: gradients know no more
 LEAST_NOISE = 0.003  # squared error of rounding, in steps
-PARTS = {"standard": "synthesis", "fast": "fast"}  # names of decoders' tensors
 
 
 class AnalysisTraining(TrainingTask):
     """See `base.task.TrainingTask`.
 
-    tensors: a weights file of family `wavelet` or `spatiotemporal`; with decoders = 1 decoders are trained, too.
+    tensors: a weights file of family `wavelet` or `spatiotemporal`; with decoders = 1 decoders are trained, too;
+    quantise: see `WaveletTask`.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], width: int = 128, blocks: int = 4, decoders: int = 0) -> None:
+    def __init__(
+        self, tensors: Tensors, width: int = 128, blocks: int = 4, decoders: int = 0, quantise: int = 1
+    ) -> None:
         super().__init__()
         self.model, self.owner = still_model(tensors, analysis_width=width, analysis_blocks=blocks)
         assert self.model.analysis is not None
@@ -44,7 +59,11 @@ class AnalysisTraining(TrainingTask):
         self.decoders = self.model.networks() if decoders else {}
         for decoder in self.decoders.values():
             decoder.requires_grad_(True)
-        self.rounding = Rounding(self.model)
+        self.round = Rounding(self.model)
+        self.rounding = bool(quantise)
+
+    def begin_step(self, progress: float) -> None:
+        round_weights(self.model, self.rounding and progress >= ROUNDED_FROM)
 
     def initialise(self, images: list[Tensor]) -> None:
         """Nothing: it starts from weights."""
@@ -57,9 +76,9 @@ class AnalysisTraining(TrainingTask):
         with torch.no_grad():
             bands = self.model.analyse(pixels)
             scaled = Bands(bands.packet / step, [d / step for d in bands.details], bands.low / step)
-            trial, rungs = self.rounding(scaled, quality)
+            trial, rungs = self.round(scaled, quality)
         found = moves(self.model, scaled.packet, trial, rungs, quality)
-        integers, rungs = self.rounding(replace(scaled, packet=scaled.packet + found.detach()), quality)
+        integers, rungs = self.round(replace(scaled, packet=scaled.packet + found.detach()), quality)
         rounded = integers.packet.clone()
         errors = self.errors(pixels, replace(integers, packet=integers.packet.requires_grad_()), rungs, quality)
         (gradient,) = torch.autograd.grad(errors[0].sum(), integers.packet, retain_graph=bool(self.decoders))
@@ -77,7 +96,7 @@ class AnalysisTraining(TrainingTask):
 
     def errors(self, pixels: Tensor, integers: Bands, rungs: Tensor, quality: Tensor) -> list[Tensor]:
         """Summed squared errors (B,) of the decoders that are trained, of standard alone where none is."""
-        networks = self.decoders.values() or [self.model.synthesis]
+        networks = self.decoders.values() or [self.model.standard]
         painted = self.model.paint_with(networks, integers, rungs, quality)
         return [(p[:, :, : pixels.shape[2], : pixels.shape[3]] - pixels).square().sum((1, 2, 3)) for p in painted]
 
@@ -104,26 +123,26 @@ class AnalysisTraining(TrainingTask):
     def after_step(self, step: int) -> None:
         """Nothing to keep in bounds."""
 
-    def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """The networks that were trained, in half precision."""
-        tensors = halved(f"{self.owner}analysis.", self.network)
+    def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
+        """The networks that were trained, in integers that suit the samples of `calibrate`, or these."""
+        words = calibration(self.model, pictures_of(self.held_out or samples), encoder=True)
+        tensors = prefixed(f"{self.owner}analysis", network_tensors(self.network, words, WORD_BITS))
         for name, decoder in self.decoders.items():
-            tensors |= halved(f"{self.owner}{PARTS[name]}.", decoder)
+            words = calibration(self.model, pictures_of(self.held_out or samples))
+            tensors |= prefixed(f"{self.owner}{name}", network_tensors(decoder, words, CORRECTION_BITS))
         return tensors, {}
 
-    @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor]) -> None:
+    def restore(self, tensors: Tensors) -> None:
         """Go on from a network that `export` gave."""
-        start = f"{self.owner}analysis."
-        given = {name.removeprefix(start): t.float() for name, t in tensors.items() if name.startswith(start)}
-        self.network.load_state_dict(given)
+        restore_network(self.network, part_of(tensors, f"{self.owner}analysis"), WORD_BITS)
 
 
 class Rounding:
     """Rate-distortion rounding of batches by the kernels: six times as fast as `rounding.round_along`."""
 
     def __init__(self, model: WaveletModel) -> None:
-        self.prior = NativePrior(model.prior, model.ladder.costs, RATE_WEIGHT)
+        arrays = arrays_of(prior_tensors(model.prior))
+        self.prior = NativePrior(arrays, model.ladder.costs.numpy(), RATE_WEIGHT, Kernels())
 
     def __call__(self, scaled: Bands, quality: Tensor) -> tuple[Bands, Tensor]:
         """Bands in steps -> their integers and the rungs of the packet."""
@@ -135,11 +154,15 @@ class Rounding:
             torch.stack([torch.from_numpy(one.pyramid[level].values) for one in coded]).float().to(device)
             for level in range(len(scaled.details))
         ]
-        return Bands(packet, details, torch.cat([one.low for one in coded]).float().to(device)), rungs
+        low = torch.stack([torch.from_numpy(one.low) for one in coded]).float().to(device)
+        return Bands(packet, details, low), rungs
 
     def _one(self, scaled: Bands, i: int, quality: int) -> Coded:
-        planes = [plane[i].cpu() for plane in (scaled.packet, *scaled.details)]
-        ordered = [plane.flatten(1)[:, pass_order(*plane.shape[1:])].contiguous().numpy() for plane in planes]
+        planes = [plane[i].cpu().numpy() for plane in (scaled.packet, *scaled.details)]
+        ordered = [plane.reshape(len(plane), -1).take(pass_order(*plane.shape[1:]), 1) for plane in planes]
         h, w = planes[0].shape[1:]
         spec = GroupSpec(frames=1, height=CELL * h, width=CELL * w, channels=3, quality=quality)
-        return self.prior.code_kept(ordered, scaled.low[i : i + 1].cpu(), spec, Nowhere())
+        low = torch.floor(scaled.low[i].cpu() + 0.5).int().numpy()
+        coded = self.prior.code(ordered, low, spec, Nowhere())
+        assert coded is not None
+        return coded

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...entropy import PRECISION, Tables, fit_table, quantize_pmf
 from ..motion.field import KINDS, MODES, NEW, SOURCES, TABLE_NAMES, Field, Modes, MotionCoder, Part, record
@@ -44,19 +43,19 @@ class Recorded:
     guesses: Sequence[Field | None]
 
 
-def fit(frames: Sequence[Recorded], shares: dict[str, int] = SHARES) -> dict[str, Tensor]:
-    """The `motion.*` tensors that code `frames` in few bits."""
+def fit(frames: Sequence[Recorded], shares: dict[str, int] = SHARES) -> dict[str, NDArray[Any]]:
+    """The `motion.*` arrays that code `frames` in few bits."""
     cost: Callable[[list[Part]], float] | None = None
     for _ in range(ROUNDS):
         parts = [part for frame in frames for part in record(frame.fields, frame.modes, frame.guesses, cost)[1]]
-        tensors = _fit(parts, shares)
-        cost = MotionCoder(tensors).cost
-    return tensors
+        arrays = _fit(parts, shares)
+        cost = MotionCoder(arrays).cost
+    return arrays
 
 
-def _fit(parts: list[Part], shares: dict[str, int]) -> dict[str, Tensor]:
+def _fit(parts: list[Part], shares: dict[str, int]) -> dict[str, NDArray[Any]]:
     rows: list[tuple[NDArray[np.uint16], int]] = []
-    maps: dict[str, Tensor] = {}
+    maps: dict[str, NDArray[Any]] = {}
     for name, kinds in GROUPS.items():
         signed = name not in ALPHABETS
         counts = [_backed_off(_count(parts, kind, ALPHABETS.get(name, REACH + 1))) for kind in kinds]
@@ -68,10 +67,10 @@ def _fit(parts: list[Part], shares: dict[str, int]) -> dict[str, Tensor]:
             rows.append(_even_table(total) if signed else (quantize_pmf(total + 1e-9, 0.0), 0))
         ends = np.cumsum([count[..., 0].size for count in counts])[:-1]
         for kind, share in zip(kinds, np.split(assigned + first, ends), strict=True):
-            maps[f"motion.{kind}"] = torch.from_numpy(share.astype(np.uint8).reshape(KINDS[kind]))
+            maps[f"motion.{kind}"] = share.astype(np.uint8).reshape(KINDS[kind])
     tables = Tables.stack(rows)
     arrays = (tables.frequencies.astype(np.int32), tables.lows, tables.sizes)
-    return maps | {name: torch.from_numpy(np.array(array)) for name, array in zip(TABLE_NAMES, arrays, strict=True)}
+    return maps | dict(zip(TABLE_NAMES, arrays, strict=True))
 
 
 def _count(parts: list[Part], kind: str, alphabet: int) -> Floats:

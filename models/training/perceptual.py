@@ -15,9 +15,12 @@ from torch import Tensor
 
 from ..base.family import MAX_QUALITY
 from ..base.task import TrainingTask
+from ..networks.synthesis import round_weights
 from ..wavelet.analysis import quantise
+from ..wavelet.words import CORRECTION_BITS
+from .exporting import ROUNDED_FROM, Tensors, network_tensors, part_of, pictures_of, prefixed, restore_network
 from .similarity import SMALLEST, ms_ssim
-from .wavelet import halved, still_model
+from .wavelet import calibration, still_model
 
 ERROR_WEIGHT = 0.2
 EXAMINED = (600, 1600, 2600, 3600, 4600)  # qualities of validation
@@ -27,15 +30,20 @@ PICTURES = 12  # held-out ones at most
 class PerceptualTuning(TrainingTask):
     """See `base.task.TrainingTask`.
 
-    tensors: a weights file of family `wavelet` or `spatiotemporal`, and its analysis network where there is one.
+    tensors: a weights file of family `wavelet` or `spatiotemporal`, and its analysis network where there is one;
+    quantise: see `WaveletTask`.
     """
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, tensors: Tensors, quantise: int = 1) -> None:
         super().__init__()
         self.model, self.owner = still_model(tensors)
-        self.model.perceptual = copy.deepcopy(self.model.synthesis)
+        self.model.perceptual = copy.deepcopy(self.model.standard)
         self.network = self.model.perceptual
         self.network.requires_grad_(True)
+        self.rounding = bool(quantise)
+
+    def begin_step(self, progress: float) -> None:
+        round_weights(self.model, self.rounding and progress >= ROUNDED_FROM)
 
     def initialise(self, images: list[Tensor]) -> None:
         """Nothing: it starts from weights."""
@@ -92,12 +100,11 @@ class PerceptualTuning(TrainingTask):
     def after_step(self, step: int) -> None:
         """Nothing to keep in bounds."""
 
-    def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """The network alone, in half precision."""
-        return halved(f"{self.owner}perceptual.", self.network), {}
+    def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
+        """The network alone, in integers that suit the samples of `calibrate`, or these."""
+        words = calibration(self.model, pictures_of(self.held_out or samples))
+        return prefixed(f"{self.owner}perceptual", network_tensors(self.network, words, CORRECTION_BITS)), {}
 
-    @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor]) -> None:
+    def restore(self, tensors: Tensors) -> None:
         """Go on from what `export` gave."""
-        start = f"{self.owner}perceptual."
-        self.network.load_state_dict({name.removeprefix(start): t.float() for name, t in tensors.items()})
+        restore_network(self.network, part_of(tensors, f"{self.owner}perceptual"), CORRECTION_BITS)

@@ -14,23 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import _kernels
 from ..base.family import GroupSpec, SymbolPort
+from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Held, Nowhere
 from ..motion.field import MotionCoder
 from ..spatiotemporal.encoder import FrameEncoder, Search
 from ..spatiotemporal.group import INTRA, FrameRead, Group, Prior, frame_quality
-from ..spatiotemporal.model import OUTPUTS
-from ..spatiotemporal.painting import LIFTED, FramePainter, GroupPainter
-from ..spatiotemporal.prediction import Modes, Prediction
-from ..spatiotemporal.transform import Levels, Planes, hints, restore
-from ..spatiotemporal.velocity import Field
-from ..transform.lifted import LOW_FACTOR
-from ..wavelet.native import NativeWavelet
+from ..spatiotemporal.painting import FramePainter, GroupPainter
+from ..spatiotemporal.prediction import Prediction
+from ..transform.levels import EVERY, ORDER, Levels
+from ..transform.steps import STEP_BITS, FrameSteps
+from ..wavelet.still import StillCoder
 from .motion_tables import Recorded
 
 DEAD_ZONE = 0.38  # added before rounding down, while the priors are not trained
-HIGH_BANDS = np.array([band for band in range(OUTPUTS) if band % 64], np.int32)
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,8 @@ class NoMotion(MotionCoder):
 class Painting:
     """A square of one predicted frame, or all of it, as decoded.
 
-    words: bfloat16 (INPUTS, h, w), see `FramePainter.describe`; lacking: float16 (192, h, w), what is to be added to
-    the packet bands, in steps at unit synthesis gain.
+    words: int16 (INPUTS, h, w), see `FramePainter.describe`; lacking: float16 (192, h, w), what is to be added to the
+    packet bands, in steps.
     """
 
     quality: int
@@ -107,30 +104,29 @@ class Recording:
     def keep(self, frame: FrameRead, original: Planes, painter: GroupPainter) -> None:
         """Keep a predicted frame as trained priors code it; painter: of its group."""
         moved = painter.moved(frame)
-        painter.keep(frame, moved, torch.empty(0))
+        painter.keep(frame, moved, moved)
         packet, low = painter.painter.bands(frame, moved)
-        words = painter.painter.describe(frame, packet, low)
-        lacking = lacking_bands(frame.quality, packet, low, original, painter.painter)
+        words = torch.from_numpy(painter.painter.describe(frame, packet, low)).permute(2, 0, 1)
+        lacking = lacking_bands(frame.steps, packet, low, original, painter.painter)
         h, w = words.shape[1:]
         if self.cells is not None:
             rows, columns = min(self.cells, h), min(self.cells, w)
             y, x = self.number(h - rows + 1), self.number(w - columns + 1)
             cut = (slice(None), slice(y, y + rows), slice(x, x + columns))
-            words, lacking = words[cut].clone(), lacking[cut].clone()
+            words, lacking = words[cut].contiguous(), lacking[cut].clone()
         self.paintings.append(Painting(frame.quality, words, lacking))
 
 
 def lacking_bands(
-    quality: int, packet: NDArray[np.int32], low: Tensor, original: Planes, painter: FramePainter
+    steps: FrameSteps, packet: Integers, low: Integers, original: Planes, painter: FramePainter
 ) -> Tensor:
     """float16 (192, h, w): packet bands of the original less decoded ones (`FramePainter.bands`), in steps."""
-    bands, plane = _kernels.exact_analyse(original, HIGH_BANDS)
-    lifted = np.empty((OUTPUTS, *bands.shape[1:]), np.float32)
-    lifted[HIGH_BANDS], lifted[::64] = bands, plane
-    lifted[painter.native.order] -= packet
-    lifted[::64] -= low.numpy() / LOW_FACTOR
-    factors = LIFTED / painter.native.at(quality).backward
-    return torch.from_numpy(lifted * factors[:, None, None]).half()
+    bands, plane = painter.kernels.analyse(original, EVERY)
+    lifted = np.empty((len(steps.every), *bands.shape[1:]), np.int32)
+    lifted[EVERY], lifted[::64] = bands, plane - low
+    lifted[ORDER] -= packet
+    inverse = (2.0**STEP_BITS / steps.every).astype(np.float32)
+    return torch.from_numpy(lifted * inverse[:, None, None]).half()
 
 
 class Recorder(FrameEncoder):
@@ -162,7 +158,8 @@ class Recorder(FrameEncoder):
             (known - expected) * level.inverse[:, None, None]
             for known, expected, level in zip(latents, prediction.latents, steps.levels, strict=True)
         ]
-        heard = hints([prediction.latents, prediction.doubt], steps)
+        transform = self.prior.transform
+        heard = transform.hints([prediction.latents, prediction.doubt], steps)
         self.recording.examples.append(
             Example(
                 len(self.group.places[at].references),
@@ -173,7 +170,7 @@ class Recorder(FrameEncoder):
             )
         )
         if not self.trained:
-            restored = restore([_dead_zone(s) for s in exact], steps, prediction.latents)
+            restored = transform.restore([_dead_zone(s) for s in exact], steps, prediction.latents)
             self.group.add(at, restored, prediction.latents, fields)
 
     def add(self, *args: Any) -> FrameRead:
@@ -181,7 +178,7 @@ class Recorder(FrameEncoder):
         if self.painter is not None and frame.kind == INTRA:
             self.painter.paint(frame)
         elif self.painter is not None:
-            self.recording.keep(frame, self.prior.transform.planes(self.pixels), self.painter)
+            self.recording.keep(frame, self.prior.transform.kernels.planes(self.pixels), self.painter)
         return frame
 
 
@@ -190,9 +187,7 @@ def _dead_zone(scaled: NDArray[np.float32]) -> NDArray[np.int32]:
     return rounded
 
 
-def record(
-    prior: Prior, native: NativeWavelet, clips: Sequence[Tensor], trained: bool, recording: Recording
-) -> Recording:
+def record(prior: Prior, still: StillCoder, clips: Sequence[Tensor], trained: bool, recording: Recording) -> Recording:
     """Fill `recording` from uint8 clips (T, H, W, 3), each coded once at a random quality, depth and block size."""
     number = recording.number
     for clip in clips:
@@ -203,7 +198,7 @@ def record(
         group = Group(prior, spec, search.depth, search.block)
         painter = None if recording.painter is None else GroupPainter(recording.painter, spec, "standard")
         for at, place in enumerate(group.places):
-            recorder = Recorder(group, native, search, np.ascontiguousarray(frames[place.number].numpy()), Nowhere())
+            recorder = Recorder(group, still, search, np.ascontiguousarray(frames[place.number].numpy()), Nowhere())
             recorder.trained, recorder.recording, recorder.painter = trained, recording, painter
             recorder.put(at)
     return recording

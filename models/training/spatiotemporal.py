@@ -1,9 +1,9 @@
 """The training task of family `spatiotemporal`: what predicted frames need, on clips.
 
 What frames on their own need is trained before, on pictures, as a model of family `wavelet`, and taken over by
-`restore`.  This task codes clips in closed loop and keeps what it met; every RECORD_EVERY steps it codes other clips
-with the priors that it has then, and for the network alone a few others every ROLL_EVERY steps, which replace the
-oldest.  The priors minimise the bits of the rounded residuals, the network the error of the pixels that it paints, both
+`restore` as it is, in integers.  This task codes clips in closed loop and keeps what it met; every RECORD_EVERY steps
+it codes other clips with the priors that it has then, and for the network alone a few others every ROLL_EVERY steps,
+which replace the oldest.  The priors minimise the bits of the rounded residuals, the network the error of the pixels that it paints, both
 relative to their present size.
 """
 
@@ -17,29 +17,44 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..base.task import TrainingTask
-from ..networks.synthesis import SynthesisNetwork
-from ..prior.fitted import integer_tables, magnitude_counts
+from ...entropy import Tables
+from ..base.kernels import Kernels
+from ..base.task import TrainingTask, arrays_of, tensors_of
+from ..networks.synthesis import SynthesisNetwork, round_weights
+from ..prior.fitted import ladder_rows, magnitude_counts, table_tensors
 from ..prior.fixed_point import ACCUMULATOR_LIMIT
 from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES
 from ..prior.native import NativePrior
+from ..spatiotemporal.family import rows_of
 from ..spatiotemporal.group import Prior
-from ..spatiotemporal.model import BANDS, FIRST_TABLE, LOWS, PLACE, PRIORS, SpatiotemporalModel
-from ..spatiotemporal.painting import FramePainter
-from ..spatiotemporal.steps import Steps, step_tensors
-from ..spatiotemporal.transform import ExactTransform
+from ..spatiotemporal.model import BANDS, SpatiotemporalModel
+from ..spatiotemporal.painting import PLACE, FramePainter
+from ..spatiotemporal.wire import FIRST_TABLE, PRIORS
 from ..transform import packet as wp
 from ..transform.bands import RATE_WEIGHT
-from ..transform.gains import factors, step_size
-from ..wavelet.family import model_sizes
-from ..wavelet.model import WaveletModel
-from ..wavelet.native import NativeWavelet
+from ..transform.gains import step_size, synthesis_gains
+from ..wavelet.model import WORD_UNIT
+from ..wavelet.still import StillCoder
+from ..wavelet.words import CORRECTION_BITS, LOWS
+from .exporting import (
+    ROUNDED_FROM,
+    Tensors,
+    clips_of,
+    network_tensors,
+    part_of,
+    prefixed,
+    prior_tensors,
+    real_network,
+    restore_network,
+    restore_parameters,
+)
 from .motion_tables import Recorded, fit
 from .recording import Example, NoMotion, Painting, Recording, cropped, record
-from .wavelet import REFIT_EVERY, halved, prior_tensors, restore_parameters, restore_wavelet, wavelet_tensors
+from .wavelet import REFIT_EVERY, still_part
 
 RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps
 CLIPS, ROLLED = 72, 4  # clips that a recording takes, and that are coded anew for the network alone
+CALIBRATED = 6  # clips that the network is calibrated on, at most
 CELLS = 32  # side of the squares that are trained on, in cells
 
 
@@ -73,40 +88,62 @@ class SpatiotemporalTask(TrainingTask):
     """See `base.task.TrainingTask`.
 
     priors, decoders: 1 to train what chooses tables, and the network that paints predicted frames, 0 to keep it.
+    quantise: see `WaveletTask`.
     """
 
     trained: Tensor
+    gains: Tensor
 
-    def __init__(self, priors: int = 1, decoders: int = 1, **options: Any) -> None:
+    def __init__(self, priors: int = 1, decoders: int = 1, quantise: int = 1, **options: Any) -> None:
         super().__init__()
         self.model = SpatiotemporalModel(**options)
-        self.model.still.requires_grad_(False)
-        self.model.still.bf16 = True
         self.priors, self.decoders = bool(priors), bool(decoders)
         self.model.priors.requires_grad_(self.priors)
         if self.model.inter is not None:
             self.model.inter.requires_grad_(self.decoders)
         self.register_buffer("trained", torch.zeros((), dtype=torch.bool))  # far enough to code with
-        self.kept: dict[str, Tensor] = {}  # adopted for export, in place of the priors
+        self.register_buffer("gains", synthesis_gains()[0].view(1, -1, 1, 1), persistent=False)
+        self.rounding = bool(quantise)
+        self.still: Tensors = {}  # what frames on their own need, as `still_part` has it
+        self.kept: Tensors = {}  # adopted for export, in place of the priors
+
+    def get_extra_state(self) -> dict[str, Tensors]:
+        """What a checkpoint holds beside the parameters."""
+        return {"still": self.still}
+
+    def set_extra_state(self, state: dict[str, Tensors]) -> None:
+        self.still = state["still"]
+
+    def begin_step(self, progress: float) -> None:
+        round_weights(self.model, self.rounding and progress >= ROUNDED_FROM)
 
     def initialise(self, images: list[Tensor]) -> None:
         """Nothing: rungs are set from the first recording."""
 
     # -- examples ----------------------------------------------------------------------------------------------------
 
-    def coder(self) -> tuple[Prior, NativeWavelet]:
-        """The priors as they are now, for coding in closed loop; motion costs nothing and goes nowhere."""
-        native = NativeWavelet(self.model.still, RATE_WEIGHT)
-        one, two = (NativePrior(self.model.prior(name), self.model.ladder.costs, RATE_WEIGHT) for name in PRIORS)
-        transform = ExactTransform(self.model.still.order.numpy().astype(np.int32))
-        return Prior(native.prior, one, two, NoMotion(), Steps(step_tensors(factors())), transform), native
+    def coder(self) -> tuple[Prior, StillCoder]:
+        """The priors as they are now, for coding in closed loop; motion costs nothing and goes nowhere.
+
+        ValueError where there are no weights yet for frames on their own.
+        """
+        if not self.still:
+            raise ValueError("frames on their own need weights: start from a file of family wavelet or spatiotemporal")
+        arrays, kernels = arrays_of(self.still), Kernels()
+        still = StillCoder(arrays, Tables.stack(rows_of(arrays, TABLE_NAMES)), kernels)
+        costs = self.model.ladder.costs.cpu().numpy()
+        one, two = (
+            NativePrior(arrays_of(prior_tensors(self.model.prior(name))), costs, RATE_WEIGHT, kernels)
+            for name in PRIORS
+        )
+        return Prior(still.prior, one, two, NoMotion(), still.steps, still.transform), still
 
     def recording(self, clips: list[Tensor], generator: torch.Generator, cells: int | None) -> Recording:
         """What the parts that are trained learn from, met in `clips`."""
-        prior, native = self.coder()
+        prior, still = self.coder()
         paints = self.decoders and bool(self.trained)
-        painter = FramePainter(native, prior.transform, None) if paints else None
-        return record(prior, native, clips, bool(self.trained), Recording(generator, self.priors, painter, cells))
+        painter = FramePainter(still, None) if paints else None
+        return record(prior, still, clips, bool(self.trained), Recording(generator, self.priors, painter, cells))
 
     def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Batch]:
         """Endless batches of one prior's examples, and of squares to paint, from uint8 clips (T, H, W, 3).
@@ -196,8 +233,8 @@ class SpatiotemporalTask(TrainingTask):
         """Squared error of a pixel (B,) after a network's correction, or before; not clipped to 0..255."""
         rest = -batch.lacking
         if network is not None:
-            rest = rest + self.model.still.correct(network, batch.words, batch.quality)
-        scale = step_size(batch.quality)[:, None, None, None] / self.model.still.every_gain
+            rest = rest + network.corrections(batch.words, batch.quality, bf16=True)
+        scale = step_size(batch.quality)[:, None, None, None] / self.gains
         # the colour axes are orthonormal: their error is that of red, green and blue
         error: Tensor = wp.unpacket((rest * scale).unflatten(1, (3, 64))).square().mean((1, 2, 3))
         return error
@@ -247,86 +284,89 @@ class SpatiotemporalTask(TrainingTask):
     # -- weights -----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def export(self, samples: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Tensors and options of the weights file from pictures (3, H, W) and clips (T, H, W, 3); freezes the priors.
+    def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
+        """Tensors and options of the weights file from clips (T, H, W, 3); freezes the priors.
 
-        After `adopt` of a file of this family only the network of predicted frames is this task's, and where there are
-        clips the tables of motion, which follow the encoder's search.  ValueError when an accumulator's bound does not
-        hold.
+        What frames on their own need stays as it was restored or adopted.  After `adopt` of a file of this family only
+        the network of predicted frames is this task's, and where there are clips the tables of motion, which follow the
+        encoder's search.  ValueError when an accumulator's bound does not hold.
         """
-        model, network = self.model, self.network_tensors()
-        pictures, clips = [s for s in samples if s.dim() == 3], clips_of(samples)
+        model, clips = self.model, clips_of(samples)
+        options = {key: str(value) for key, value in model.options.items()}
+        network = self.network_tensors(clips_of(self.held_out) or clips)
         if self.kept:
-            refitted = fit(self.recorded(clips)[1]) if clips else {}
-            return {**self.kept, **refitted, **network}, {key: str(value) for key, value in model.options.items()}
+            refitted = tensors_of(fit(self.recorded(clips)[1])) if clips else {}
+            return {**self.kept, **refitted, **network}, options
         for name in PRIORS:
             model.prior(name).freeze()
         bound = max(model.prior(name).largest_accumulator() for name in PRIORS)
         if bound >= ACCUMULATOR_LIMIT:
             raise ValueError(f"an accumulator of the priors can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
-        still = {f"still.{name}": tensor for name, tensor in wavelet_tensors(model.still, pictures).items()}
         examples, motion = self.recorded(clips)
         for _ in range(2):
             model.ladder.counts.zero_()
             for example in examples:
                 self.quantised(collate([example]))
             model.ladder.refit()
-        priors = {
-            f"priors.{name}.{key.removeprefix('prior.')}": tensor
-            for name in PRIORS
-            for key, tensor in prior_tensors(model.prior(name)).items()
-        }
-        tables = integer_tables(model.still.ladder.pmf, [model.ladder.pmf])
-        options = {**model.options, "largest_accumulator": int(bound)}
-        tensors = {**tables, **still, **priors, **network, **fit(motion), **step_tensors(factors())}
-        return tensors, {key: str(value) for key, value in options.items()}
+        tensors = self.still_tensors() | network | tensors_of(fit(motion))
+        for name in PRIORS:
+            tensors |= prefixed(f"priors.{name}", prior_tensors(model.prior(name)))
+        return tensors, {**options, "largest_accumulator": str(int(bound))}
+
+    def still_tensors(self) -> Tensors:
+        """What frames on their own need, by names of this family, with the tables of predicted frames behind theirs."""
+        own = {name: t for name, t in self.still.items() if not name.startswith(("tables.", "steps."))}
+        rows = rows_of(arrays_of(self.still), TABLE_NAMES)[:FIRST_TABLE]
+        tables = table_tensors([*rows, *ladder_rows(self.model.ladder.pmf)])
+        return tables | prefixed("steps", part_of(self.still, "steps")) | prefixed("still", own)
 
     def recorded(self, clips: list[Tensor]) -> tuple[list[Example], list[Recorded]]:
         """Predicted frames of clips, unless priors are adopted, and their motion, as the priors code them."""
-        coder, native = self.coder()
-        met = record(coder, native, clips, True, Recording(torch.Generator().manual_seed(0), not self.kept))
+        coder, still = self.coder()
+        met = record(coder, still, clips, True, Recording(torch.Generator().manual_seed(0), not self.kept))
         assert isinstance(coder.motion, NoMotion)
         return met.examples, coder.motion.recorded
 
-    def network_tensors(self) -> dict[str, Tensor]:
-        """The network of predicted frames in half precision; nothing while it is silent."""
+    def network_tensors(self, clips: list[Tensor]) -> Tensors:
+        """The network of predicted frames in integers that suit clips; nothing while it is silent."""
         network = self.model.inter
         if network is None or not bool(network.leave.weight.any()):
             return {}
-        return halved("inter.", network)
+        coder, still = self.coder()
+        chosen = clips[:: max(1, len(clips) // CALIBRATED)][:CALIBRATED]
+        met = Recording(torch.Generator().manual_seed(2), False, FramePainter(still, None), CELLS)
+        batches = [collate_paintings([painting]) for painting in record(coder, still, chosen, True, met).paintings]
+        words = [(batch.words, batch.quality) for batch in batches]
+        return prefixed("inter", network_tensors(network, words, CORRECTION_BITS))
 
-    def adopt(self, tensors: dict[str, Tensor]) -> None:
+    def adopt(self, tensors: Tensors) -> None:
         """Take what this task does not train from a weights file.
 
         Of family `wavelet`: what frames on their own need, whatever its sizes.  Of this family: all but the network of
         predicted frames, for a task that trained nothing else.  ValueError for another.
         """
-        if any(name.startswith("still.") for name in tensors):
-            if self.priors:
-                raise ValueError("priors that were trained are not replaced: adopt weights of family wavelet")
-            self.kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("inter.")}
+        still, owner = still_part(tensors)
+        if not owner:
+            self.still = still
             return
-        still = WaveletModel(**model_sizes(tensors))
-        restore_wavelet(still, tensors)
-        self.model.still = still.requires_grad_(False)
-        self.model.options.update(still.options)
+        if self.priors:
+            raise ValueError("priors that were trained are not replaced: adopt weights of family wavelet")
+        self.kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("inter.")}
 
     @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor]) -> None:
+    def restore(self, tensors: Tensors) -> None:
         """Go on from a weights file of this family, or of family `wavelet` for frames on their own.
 
         The network for predicted frames starts as the fast one of frames on their own where the file has none.
         """
-        whole = any(name.startswith("still.") for name in tensors)
-        tables = {name: tensors[name] for name in TABLE_NAMES}
-        restore_wavelet(self.model.still, {**tables, **(part(tensors, "still.") if whole else tensors)})
-        if self.model.inter is not None and self.model.still.fast is not None:
-            start_from(self.model.inter, self.model.still.fast)
-        if whole:
+        self.still, owner = still_part(tensors)
+        fast = part_of(self.still, "fast")
+        if self.model.inter is not None and fast:
+            start_from(self.model.inter, real_network(fast, CORRECTION_BITS))
+        if owner:
             for name in PRIORS:
-                restore_parameters(self.model.prior(name), part(tensors, f"priors.{name}."))
-            if self.model.inter is not None:
-                restore_parameters(self.model.inter, part(tensors, "inter."))
+                restore_parameters(self.model.prior(name), part_of(tensors, f"priors.{name}"))
+            restore_network(self.model.inter, part_of(tensors, "inter"), CORRECTION_BITS)
             self.model.ladder.counts.copy_(magnitude_counts(tensors, FIRST_TABLE))
             self.model.ladder.refit()
             self.trained.fill_(True)
@@ -353,15 +393,6 @@ def drawn_from(clips: list[Tensor], count: int, generator: torch.Generator) -> l
     return [clips[i] for i in torch.randperm(len(clips), generator=generator)[:count].tolist()]
 
 
-def clips_of(samples: list[Tensor]) -> list[Tensor]:
-    return [sample for sample in samples if sample.dim() == 4]
-
-
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names start with `prefix`, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
 def collate(examples: list[Example], generator: torch.Generator | None = None) -> PriorBatch:
     """Whole frames of one size and kind, or with a generator random squares of CELLS cells, as a batch."""
     parts = [example if generator is None else cropped(example, CELLS, generator) for example in examples]
@@ -381,7 +412,7 @@ def collate(examples: list[Example], generator: torch.Generator | None = None) -
 
 def collate_paintings(paintings: list[Painting]) -> DecoderBatch:
     return DecoderBatch(
-        torch.stack([painting.words for painting in paintings]).float(),
+        torch.stack([painting.words for painting in paintings]).float() / WORD_UNIT,
         torch.stack([painting.lacking for painting in paintings]).float(),
         torch.tensor([painting.quality for painting in paintings]),
     )

@@ -26,4 +26,5 @@ def step_tensors() -> dict[str, Tensor]:
 
 
 def _steps(factor: Tensor) -> Tensor:
-    return (LARGEST_STEP / factor.double() * 2**STEP_BITS).round().to(torch.int64)
+    steps: Tensor = (LARGEST_STEP / factor.double() * 2**STEP_BITS).round().to(torch.int64)
+    return steps

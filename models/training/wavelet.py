@@ -10,28 +10,52 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..base.family import MAX_QUALITY
 from ..base.task import TrainingTask
-from ..prior.bands import BandPrior
+from ..networks.synthesis import round_weights
 from ..prior.fitted import integer_tables, magnitude_counts
-from ..prior.fixed_point import ACCUMULATOR_LIMIT, FixedConv2d, QualityTable
+from ..prior.fixed_point import ACCUMULATOR_LIMIT
 from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES
 from ..transform.gains import step_size
-from ..wavelet.family import model_sizes
+from ..wavelet.analysis import remainders
 from ..wavelet.model import WaveletModel
+from ..wavelet.words import CORRECTION_BITS, WORD_BITS
+from .exporting import (
+    ROUNDED_FROM,
+    Sample,
+    Tensors,
+    network_sizes,
+    network_tensors,
+    part_of,
+    pictures_of,
+    prefixed,
+    prior_tensors,
+    restore_network,
+    restore_parameters,
+)
+from .steps import step_tensors
 
 REFIT_EVERY = 50
+CALIBRATED, CROP = 16, 256  # pictures that networks are calibrated on, at most, and the side of what is taken of each
+SPACING = 400  # of the qualities in calibration
 
 
 class WaveletTask(TrainingTask):
-    """See `base.task.TrainingTask`."""
+    """See `base.task.TrainingTask`.
 
-    def __init__(self, **options: Any) -> None:
+    quantise: 1 to train the networks with rounded weights in the last part of the schedule, 0 to round at export alone.
+    """
+
+    def __init__(self, quantise: int = 1, **options: Any) -> None:
         super().__init__()
         self.model = WaveletModel(**options)
         self.model.bf16 = True
+        self.rounding = bool(quantise)
+
+    def begin_step(self, progress: float) -> None:
+        round_weights(self.model, self.rounding and progress >= ROUNDED_FROM)
 
     @torch.no_grad()
     def initialise(self, images: list[Tensor]) -> None:
@@ -109,26 +133,30 @@ class WaveletTask(TrainingTask):
         return float(bits / pixels[0, 0].numel()), painted.round().clamp(0, 255)
 
     @torch.no_grad()
-    def export(self, samples: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Tensors and options of the weights file, its tables fitted on pictures; the prior is frozen by it."""
-        tensors = wavelet_tensors(self.model, [sample for sample in samples if sample.dim() == 3])
-        bound = int(self.model.prior.largest_accumulator())
-        options = {**self.model.options, "largest_accumulator": bound}
-        tables = integer_tables(self.model.ladder.pmf)
-        return {**tables, **tensors}, {key: str(value) for key, value in options.items()}
+    def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
+        """Tensors and options of the weights file, its tables fitted on pictures; the prior is frozen by it.
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
+        ValueError where the bound of an accumulator does not hold.
+        """
+        pictures = pictures_of(samples)
+        bound = fit_tables(self.model, pictures)
+        tensors = prefixed("prior", prior_tensors(self.model.prior)) | integer_tables(self.model.ladder.pmf)
+        words = calibration(self.model, pictures_of(self.held_out) or pictures)
+        for name, network in self.model.networks().items():
+            tensors |= prefixed(name, network_tensors(network, words, CORRECTION_BITS))
+        options = {**self.model.options, "largest_accumulator": bound}
+        return tensors | step_tensors(), {key: str(value) for key, value in options.items()}
+
+    def restore(self, tensors: Tensors) -> None:
         """See `restore_wavelet`."""
         restore_wavelet(self.model, tensors)
 
 
 @torch.no_grad()
-def wavelet_tensors(model: WaveletModel, pictures: list[Tensor]) -> dict[str, Tensor]:
-    """Prior and networks of a weights file; freezes the prior and fits the ladder.
+def fit_tables(model: WaveletModel, pictures: list[Tensor]) -> int:
+    """Freeze the prior and fit the ladder; the proven bound of the prior's accumulators, ValueError where it is passed.
 
-    Prior: integers, with every accumulator's bound proven, ValueError where it does not hold.  Ladder: fitted on whole
-    `pictures` (3, H, W) under the frozen prior, twice, since the encoder's rounding follows the tables.  Networks: half
-    precision.
+    The ladder is fitted on whole `pictures` (3, H, W), twice, since the encoder's rounding follows the tables.
     """
     model.prior.freeze()
     bound = model.prior.largest_accumulator()
@@ -140,72 +168,69 @@ def wavelet_tensors(model: WaveletModel, pictures: list[Tensor]) -> dict[str, Te
             for quality in range(200 + 137 * i % 400, MAX_QUALITY, 800):
                 model.quantise(model.analyse(picture[None].float()), torch.tensor([quality]))
         model.ladder.refit()
-    networks = halved("synthesis.", model.synthesis) | halved("fast.", model.fast)
-    return {**prior_tensors(model.prior), **networks}
-
-
-def halved(owner: str, network: nn.Module | None) -> dict[str, Tensor]:
-    """Tensors of a network as weights files hold them, in half precision, names behind `owner`; of None none."""
-    return {f"{owner}{name}": tensor.half() for name, tensor in network.state_dict().items()} if network else {}
-
-
-def prior_tensors(prior: BandPrior) -> dict[str, Tensor]:
-    """The integers of a frozen prior, each tensor in the smallest type that holds it."""
-    return {f"prior.{name}": narrowed(tensor) for name, tensor in prior.state_dict().items()}
+    return int(bound)
 
 
 @torch.no_grad()
-def restore_wavelet(model: WaveletModel, tensors: dict[str, Tensor]) -> None:
-    """Go on from exported weights: the prior's integers become real again, the tables become counts.
+def calibration(model: WaveletModel, pictures: list[Tensor], encoder: bool = False) -> list[Sample]:
+    """What the decoders' networks read of pictures (3, H, W) at qualities of all kinds, or what the encoder's reads."""
+    samples: list[Sample] = []
+    qualities = range(0, MAX_QUALITY + 1, SPACING)
+    pictures = pictures[:CALIBRATED]
+    for k in range(max(len(qualities), 2 * len(pictures)) if pictures else 0):
+        quality = torch.tensor([qualities[5 * k % len(qualities)]])  # five steps on: a picture has unlike qualities
+        step = step_size(quality)[:, None, None, None]
+        bands = model.analyse(pictures[k % len(pictures)][None, :, :CROP, :CROP].float())
+        integers, rungs, _ = model.quantise(bands, quality)
+        words = model.describe(integers, rungs, model.dequantise(integers, step)[:, ::64], step)
+        if encoder:
+            words = torch.cat([words, remainders(bands.packet / step, integers.packet)], 1)
+        samples.append((words, quality))
+    return samples
 
-    A model with more hidden channels or blocks than the file starts with the same function: what is new is not yet
-    listened to.
+
+@torch.no_grad()
+def restore_wavelet(model: WaveletModel, tensors: Tensors) -> None:
+    """Go on from exported weights: integers become real again, the tables become counts.
+
+    A model with more hidden channels than the file starts with the same function: what is new is not yet listened to.
     """
-    restore_parameters(model, {name: t for name, t in tensors.items() if name not in TABLE_NAMES})
+    restore_parameters(model.prior, part_of(tensors, "prior"))
+    for name, network in model.networks().items():
+        restore_network(network, part_of(tensors, name), CORRECTION_BITS)
+    restore_network(model.analysis, part_of(tensors, "analysis"), WORD_BITS)
     model.ladder.counts.copy_(magnitude_counts(tensors))
     model.ladder.refit()
 
 
-def still_model(tensors: dict[str, Tensor], **more: int) -> tuple[WaveletModel, str]:
+def model_sizes(tensors: Tensors) -> dict[str, int]:
+    """The options of the model of exported weights, read off the shapes of their tensors."""
+    sizes = {"hidden": tensors["prior.packet.coarse.weight"].shape[0]}
+    for name, owner in (("", "standard"), ("fast_", "fast"), ("analysis_", "analysis")):
+        sizes[f"{name}width"], sizes[f"{name}blocks"] = network_sizes(part_of(tensors, owner))
+    return sizes
+
+
+def still_part(tensors: Tensors) -> tuple[Tensors, str]:
+    """What frames on their own need of a weights file, by names of family `wavelet`, and what their names begin with.
+
+    That is "" or "still.".
+    """
+    still = part_of(tensors, "still")
+    if not still:
+        return tensors, ""
+    shared = {name: t for name, t in tensors.items() if name in TABLE_NAMES or name.startswith("steps.")}
+    return shared | still, "still."
+
+
+def still_model(tensors: Tensors, **more: int) -> tuple[WaveletModel, str]:
     """The model of frames on their own of a weights file, to train beside, and what its tensors' names begin with.
 
     more: options of the model in place of the file's.
     """
-    owner = "still." if any(name.startswith("still.") for name in tensors) else ""
-    if owner:
-        tables = {name: tensors[name] for name in TABLE_NAMES}
-        tensors = tables | {n.removeprefix(owner): t for n, t in tensors.items() if n.startswith(owner)}
-    model = WaveletModel(**model_sizes(tensors) | more)
-    restore_wavelet(model, tensors)
+    still, owner = still_part(tensors)
+    model = WaveletModel(**model_sizes(still) | more)
+    restore_wavelet(model, still)
     model.prior.freeze()
     model.bf16 = True
     return model.requires_grad_(False), owner
-
-
-def restore_parameters(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Copy exported tensors into a module's parameters, integers of fixed-point layers as the reals they stand for."""
-    for name, tensor in tensors.items():
-        owner = module.get_submodule(name.rpartition(".")[0])
-        scale = 2.0**-owner.bits if isinstance(owner, FixedConv2d | QualityTable) else 1.0
-        take_over(module.get_parameter(name), tensor.float() * scale, name)
-
-
-def take_over(parameter: Tensor, saved: Tensor, name: str) -> None:
-    """Copy `saved` into a parameter of equal or larger shape; heads ignore the inputs that `saved` does not have."""
-    if parameter.shape == saved.shape:
-        parameter.copy_(saved)
-    elif name.endswith(("first.weight", "second.weight")) and parameter.dim() == 4:
-        near = saved.shape[0] if "second" in name else 0  # the last inputs are the slice's own
-        hidden = saved.shape[1] - near
-        parameter.zero_()
-        parameter[:, :hidden] = saved[:, :hidden]
-        if near:
-            parameter[:, -near:] = saved[:, hidden:]
-    else:
-        parameter[tuple(slice(n) for n in saved.shape)] = saved
-
-
-def narrowed(integers: Tensor) -> Tensor:
-    """The smallest of int8, int16 and int32 that holds the integers."""
-    peak = int(integers.abs().max())
-    return integers.to(torch.int8 if peak < 128 else torch.int16 if peak < 32768 else torch.int32).contiguous()

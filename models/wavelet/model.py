@@ -10,7 +10,7 @@ After WaLLoC (Jacobellis and Yadwadkar, DCC 2025).  The encoder is linear: 65 mu
 and scaling.  The prior, which both sides run, takes 1.2 thousand a pixel and the decoder's network 24 thousand.  Bands
 are scaled so that a unit error in any of them costs the same squared error in pixels: one step size is right for all.
 
-What runs is in `still`, in integers.  The transform here is in floats; networks read the very words that they read there
+What runs is in `still`, in integers.  The transform here is in floats; networks read the words that they read there
 (`words`), up to the last bit of a low band.
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ..networks.synthesis import SynthesisNetwork, round_weights
+from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import BandPrior
 from ..prior.rounding import Ladder, round_along
 from ..transform import packet as wp
@@ -149,19 +149,13 @@ class WaveletModel(nn.Module):
 
     def correct(self, network: SynthesisNetwork, words: Tensor, quality: Tensor) -> Tensor:
         """What a network adds to the 192 bands, in steps."""
-        with torch.autocast(words.device.type, torch.bfloat16, enabled=self.bf16):
-            correction: Tensor = network(words.contiguous(memory_format=torch.channels_last), quality).float()
-        return correction
+        return network.corrections(words, quality, self.bf16)
 
     def paint_plain(self, integers: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
         """The same without the network: the inverse transform of the dequantised bands."""
         return self.to_pixels(self.dequantise(integers, step_size(quality)[:, None, None, None]))
 
     # -- training ----------------------------------------------------------------------------------------------------
-
-    def round_weights(self, rounding: bool) -> None:
-        """Say whether the networks compute with the 8-bit weights that they are exported with."""
-        round_weights(self, rounding)
 
     def quantise(self, bands: Bands, quality: Tensor, weight: float = RATE_WEIGHT) -> tuple[Bands, Tensor, Tensor]:
         """Rate-distortion rounding along the prior's walk: integers, packet rungs (B, 125, h, w) and bits (B,)."""

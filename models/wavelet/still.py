@@ -1,7 +1,7 @@
 """Frames on their own at work: pixels to symbols and back, in integers from end to end.
 
-    pixels -> planes -> lifted bands -> divided by their steps -> rounded along the prior's walk
-    symbols times steps -> lifted bands + what a network adds -> planes -> pixels
+pixels -> planes -> lifted bands -> divided by their steps -> rounded along the prior's walk
+symbols times steps -> lifted bands + what a network adds -> planes -> pixels
 """
 
 from __future__ import annotations

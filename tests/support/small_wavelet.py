@@ -10,6 +10,7 @@ import torch
 from tessera.data import procedural
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.training.analysis import AnalysisTraining
+from tessera.models.training.exporting import Tensors
 from tessera.models.training.perceptual import PerceptualTuning
 from tessera.models.training.wavelet import WaveletTask
 
@@ -22,7 +23,7 @@ def pictures(count: int, side: int = 192) -> torch.Tensor:
     return torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).float()
 
 
-def small_weights(loud: float = 0.0) -> dict[str, torch.Tensor]:
+def small_weights(loud: float = 0.0) -> Tensors:
     """loud: deviation of the last convolution of decoder standard, which is silent without."""
     made = {name: tensor.clone() for name, tensor in _made(loud).items()}
     torch.manual_seed(2)  # what comes after finds the same state whether the weights were made now or before
@@ -33,7 +34,7 @@ def small_weights(loud: float = 0.0) -> dict[str, torch.Tensor]:
 def _made(loud: float) -> dict[str, torch.Tensor]:
     torch.manual_seed(2)
     task = WaveletTask(**SIZES)
-    torch.nn.init.normal_(task.model.synthesis.leave.weight, std=loud)
+    torch.nn.init.normal_(task.model.standard.leave.weight, std=loud)
     task.initialise([picture.to(torch.uint8) for picture in pictures(2)])
     return task.export([pictures(1)[0].to(torch.uint8)])[0]
 

@@ -1,4 +1,4 @@
-"""`tessera export RUN/`: a trained run -> models/weights/NAME.safetensors, its prior in integers, its bounds proven."""
+"""`tessera export RUN/`: a trained run -> models/weights/NAME.safetensors, in integers, its bounds proven."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from tessera.codec.coding import weights
     from tessera.codec.errors import ParameterError
     from tessera.data import packs
+    from tessera.models.base.task import arrays_of, tensors_of
     from tessera.models.registry import task
     from tessera.tools.training.provenance import provenance
 
@@ -35,12 +36,13 @@ def run(args: argparse.Namespace) -> int:
     adopted: dict[str, str] = {}
     if args.adopt:
         part, notes = weights.read(Path(args.adopt))
-        trained.adopt(part)
+        trained.adopt(tensors_of(part))
         adopted = {f"adopted {key}": value for key, value in notes.items()}
-    samples, _ = packs.hold_out(packs.load(args.data))
+    samples, held_out = packs.hold_out(packs.load(args.data))
+    trained.calibrate(thinned(held_out, args.samples))
     tensors, options = trained.export(thinned(samples, args.samples))
     target = Path(args.out) if args.out else weights.FOLDER / f"{state['name']}.safetensors"
-    weights.write(target, tensors, {**options, **adopted, **provenance(state, folder)})
+    weights.write(target, arrays_of(tensors), {**options, **adopted, **provenance(state, folder)})
     print(f"{target}: {target.stat().st_size:,} bytes")
     return 0
 

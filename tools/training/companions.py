@@ -15,15 +15,15 @@ from torch import Tensor
 from tessera.codec.coding import weights
 from tessera.codec.errors import ParameterError
 from tessera.data import packs
-from tessera.models.base.task import TrainingTask
+from tessera.models.base.task import TrainingTask, arrays_of, tensors_of
 from tessera.models.training.analysis import AnalysisTraining
 from tessera.models.training.perceptual import PerceptualTuning
 from tessera.models.training.similarity import SMALLEST
 from tessera.tools.training.settings import TrainingSettings
 
 KINDS: dict[str, tuple[Callable[..., TrainingTask], frozenset[str]]] = {  # tasks, and the options that they take
-    "perceptual": (PerceptualTuning, frozenset()),
-    "analysis": (AnalysisTraining, frozenset({"width", "blocks", "decoders"})),
+    "perceptual": (PerceptualTuning, frozenset({"quantise"})),
+    "analysis": (AnalysisTraining, frozenset({"width", "blocks", "decoders", "quantise"})),
 }
 
 
@@ -34,26 +34,28 @@ def prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor
         raise ParameterError(f"--objective {settings.objective} is for the families wavelet and spatiotemporal")
     unknown = sorted(settings.options.keys() - known)
     if unknown:
-        has = f"it has {', '.join(sorted(known))}" if known else "its network has the shape of decoder standard"
-        raise ParameterError(f"--objective {settings.objective} has no option {', '.join(unknown)}: {has}")
+        has = ", ".join(sorted(known))
+        raise ParameterError(f"--objective {settings.objective} has no option {', '.join(unknown)}: it has {has}")
     if settings.objective == "perceptual" and settings.crop < SMALLEST:
         raise ParameterError(f"--crop {settings.crop}: MS-SSIM needs at least {SMALLEST} pixels a side")
-    tensors = weights.read(weights.files(settings.name)[0])[0]
+    arrays = weights.read(weights.files(settings.name)[0])[0]
     if settings.objective == "perceptual":  # what it paints was coded with the encoder's network
-        tensors |= weights.companions(settings.name, weights.identify(tensors)).get("analysis", {})
-    tasks = [kind(tensors, **settings.options) for _ in range(2)]
+        arrays |= weights.companions(settings.name, weights.identify(arrays)).get("analysis", {})
+    tasks = [kind(tensors_of(arrays), **settings.options) for _ in range(2)]
     return tasks, *packs.hold_out(packs.load(settings.data))
 
 
 def write(trained: TrainingTask, name: str, kind: str, folder: Path, notes: dict[str, str]) -> Path:
     """Write the network, and the weights if they changed, to the run's folder."""
-    trained_tensors, metadata = trained.export([])
-    tensors, about = weights.read(weights.files(name)[0])
-    alone = {key: tensor for key, tensor in trained_tensors.items() if key not in tensors}
-    if len(alone) < len(trained_tensors):
-        changed = {key: tensor for key, tensor in trained_tensors.items() if key in tensors}
-        tensors |= changed
-        weights.write(folder / f"{name}.safetensors", tensors, about | {f"decoders {k}": v for k, v in notes.items()})
+    made, metadata = trained.to("cpu").export([])
+    arrays, about = weights.read(weights.files(name)[0])
+    trained_arrays = arrays_of(made)
+    alone = {key: array for key, array in trained_arrays.items() if kind in key.split(".")}
+    changed = {key: array for key, array in trained_arrays.items() if key not in alone}
+    if changed:
+        networks = tuple(key.removesuffix("plan") for key in changed if key.endswith(".plan"))
+        arrays = {key: array for key, array in arrays.items() if not key.startswith(networks)} | changed
+        weights.write(folder / f"{name}.safetensors", arrays, about | {f"decoders {k}": v for k, v in notes.items()})
     target = folder / weights.companion_file(name, kind).name
-    weights.write(target, alone, {**metadata, **notes, "of": weights.identify(tensors).hex()})
+    weights.write(target, alone, {**metadata, **notes, "of": weights.identify(arrays).hex()})
     return target

@@ -26,13 +26,14 @@ from torch.nn import functional as F
 
 from tessera.codec.coding import weights
 from tessera.codec.errors import ParameterError
-from tessera.models.base.task import TrainingTask
+from tessera.models.base.task import TrainingTask, arrays_of, tensors_of
 from tessera.models.prior.bands import hard
 from tessera.models.prior.fitted import lookup
 from tessera.models.prior.rounding import Rounded, round_along, round_cheaply
+from tessera.models.training.gains import TrainedGains
+from tessera.models.training.wavelet import still_model
 from tessera.models.transform.bands import GRAY_SLICES, RATE_WEIGHT
 from tessera.models.transform.gains import Bands, step_size
-from tessera.models.wavelet.family import WaveletFamily
 from tessera.models.wavelet.model import WaveletModel
 from tessera.models.wavelet.task_gains import NAME, TaskGains
 from tessera.tools.measuring import bdrate, perception
@@ -52,7 +53,7 @@ class TaskTuning(TrainingTask):
 
     def __init__(self, model: WaveletModel, teacher: nn.Module, weight: float = 1.0) -> None:
         super().__init__()
-        self.gains = TaskGains()
+        self.gains = TrainedGains()
         self.model, self.teacher, self.weight = model, teacher, weight
         self.plain: list[bdrate.Point] = []  # `curve` of held-out pictures without gains, which `loss` weighs by
 
@@ -115,7 +116,7 @@ class TaskTuning(TrainingTask):
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        self.gains.weight.copy_(TaskGains.of(tensors).weight)
+        self.gains.weight.copy_(torch.from_numpy(TaskGains.of(arrays_of(tensors)).weight))
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
@@ -181,9 +182,8 @@ def prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor
     training = [picture for i, picture in enumerate(pixels) if i % HELD_OUT]
     validation = list(pixels[::HELD_OUT])
     teacher = _teacher(shown, settings.out / "teacher.safetensors", settings.epochs)
-    family = weights.load("wavelet", device=settings.device)[0]
-    assert isinstance(family, WaveletFamily)
-    tasks = [TaskTuning(family.model, teacher, **settings.options).to(settings.device) for _ in range(2)]
+    model, _ = still_model(tensors_of(weights.read(weights.files("wavelet")[0])[0]))
+    tasks = [TaskTuning(model, teacher, **settings.options).to(settings.device) for _ in range(2)]
     plain = tasks[0].curve(validation)
     for task in tasks:
         task.plain = plain
@@ -206,5 +206,5 @@ def _teacher(shown: perception.LabelledSet, file: Path, epochs: int) -> nn.Modul
 def write(trained: TrainingTask, folder: Path, notes: dict[str, str]) -> Path:
     """Write what `-o task=` takes to the run's folder."""
     tensors, metadata = trained.export([])
-    weights.write(folder / RESULT, tensors, {**metadata, **notes})
+    weights.write(folder / RESULT, arrays_of(tensors), {**metadata, **notes})
     return folder / RESULT

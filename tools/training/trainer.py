@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tessera.codec.coding import weights
 from tessera.data import packs
-from tessera.models.base.task import TrainingTask
+from tessera.models.base.task import TrainingTask, tensors_of
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.registry import task
 from tessera.tools.training import companions, distillation
@@ -56,6 +56,7 @@ def train(settings: TrainingSettings) -> Path | None:
     if settings.objective == "task":
         notes = {**notes, "batch": f"{settings.batch} whole pictures"}
         return distillation.write(trainer.average, settings.out, notes)
+    trainer.average.calibrate(trainer.validation)
     return companions.write(trainer.average, settings.name, settings.objective, settings.out, notes)
 
 
@@ -88,7 +89,7 @@ class Trainer:
         self.step, self.spent, self.skipped = 0, 0.0, 0
         self.checker: Any = None  # made at the first validation, with the peers' curves
         if settings.init:
-            self.task.restore(weights.read(settings.init)[0])
+            self.task.restore(tensors_of(weights.read(settings.init)[0]))
         if settings.resume and (self.out / "checkpoint.pt").exists():
             self.load()
         else:
@@ -168,6 +169,8 @@ class Trainer:
     def one_step(self, progress: float) -> dict[str, float]:
         warm = min(1.0, (self.step + 1) / 100)
         self.optimiser.schedule(self.settings.lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        for one in (self.task, self.average):
+            one.begin_step(progress)
         batch = next(self.batches)
         batch = batch.to(self.settings.device) if isinstance(batch, torch.Tensor) else batch
         self.optimiser.zero_grad(set_to_none=True)
