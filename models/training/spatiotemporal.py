@@ -3,8 +3,8 @@
 What frames on their own need is trained before, on pictures, as a model of family `wavelet`, and taken over by
 `restore` as it is, in integers.  This task codes clips in closed loop and keeps what it met; every RECORD_EVERY steps
 it codes other clips with the priors that it has then, and for the network alone a few others every ROLL_EVERY steps,
-which replace the oldest.  The priors minimise the bits of the rounded residuals, the network the error of the pixels that it paints, both
-relative to their present size.
+which replace the oldest.  The priors minimise the bits of the rounded residuals, the network the error of the pixels
+that it paints, both relative to their present size.
 """
 
 from __future__ import annotations
