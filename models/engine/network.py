@@ -17,6 +17,7 @@ from .. import _kernels
 LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
 ONE = 1 << 32  # a multiplier of 1, an offset of 1
 OFFSET_LIMIT = 1 << 61
+WINDOW_SUM_LIMIT = 1 << 29  # no sum of a dense 3 x 3 layer reaches it
 
 
 @dataclass(frozen=True)

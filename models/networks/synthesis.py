@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..engine.network import LIMIT, WINDOW_SUM_LIMIT
 from ..prior.fixed_point import QualityTable
-from .integer import WINDOW_SUM_LIMIT, WORD_LIMIT
 
 WEIGHT_LIMIT = 127  # of integer weights
 
@@ -25,7 +25,7 @@ def weight_scales(weight: Tensor) -> Tensor:
     size = weight.detach().abs().flatten(1)
     scales = size.amax(1) / WEIGHT_LIMIT
     if weight.shape[2] > 1:
-        room = (WINDOW_SUM_LIMIT - 1) // WORD_LIMIT - (size.shape[1] + 1) // 2  # rounding adds half a unit to each
+        room = (WINDOW_SUM_LIMIT - 1) // LIMIT - (size.shape[1] + 1) // 2  # rounding adds half a unit to each
         scales = torch.maximum(scales, size.sum(1) / room)
     return scales.clamp(min=1e-12)
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from ..base.family import GroupSpec
 from ..base.kernels import Integers, Planes, Words
 from ..base.ports import Nowhere
-from ..networks.integer import Arrays
+from ..engine.network import Arrays
 from ..networks.quantising import restored
 from ..prior.native import Coded, pass_order
 from ..transform import packet as wp
