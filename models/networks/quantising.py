@@ -149,7 +149,9 @@ def restored(arrays: Arrays, word_bits: int, answer_bits: int) -> SynthesisNetwo
     ends = np.cumsum([layer.outputs for layer in layers])[:-1]
     factors = np.split(arrays["multipliers"] / ONE, ends, 1)
     shifts = np.split((arrays["offsets"] - ONE // 2) / ONE, ends, 1)
-    network = SynthesisNetwork(built.channels, layers[-1].outputs, layers[0].outputs, blocks)
+    with torch.device("meta"):  # no random numbers are drawn: every parameter is set below
+        network = SynthesisNetwork(built.channels, layers[-1].outputs, layers[0].outputs, blocks)
+    network = network.to_empty(device="cpu").float()
     entries = [_units(layer.table) for layer in layers if layer.table is not None]
 
     entry, unit = entries[-1]

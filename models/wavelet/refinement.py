@@ -23,6 +23,7 @@ from torch import Tensor
 from ..base.family import GroupSpec
 from ..base.kernels import Integers, Planes, Words
 from ..base.ports import Nowhere
+from ..base.torch_defaults import float32_on_cpu
 from ..engine.network import Arrays
 from ..networks.quantising import restored
 from ..prior.native import Coded, pass_order
@@ -52,11 +53,13 @@ class Refinement:
     arrays: of its network.
     """
 
+    @float32_on_cpu()
     def __init__(self, arrays: Arrays) -> None:
         self.network = restored(arrays, WORD_BITS, CORRECTION_BITS).eval().requires_grad_(False)
         self.gains = synthesis_gains()[0].view(-1, 1, 1)
         self.order = torch.from_numpy(ORDER).long()
 
+    @float32_on_cpu()
     def moves(
         self, still: StillCoder, planes: Planes, scaled: Scaled, low: Integers, spec: GroupSpec, start: Floats | None
     ) -> Floats:
