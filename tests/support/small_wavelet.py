@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tessera.data import procedural
+from tessera.models.base.task import arrays_of
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.training.analysis import AnalysisTraining
 from tessera.models.training.exporting import Tensors
@@ -30,8 +33,13 @@ def small_weights(loud: float = 0.0) -> Tensors:
     return made
 
 
+def small_arrays(loud: float = 0.0) -> dict[str, NDArray[Any]]:
+    """The same as a weights file holds it."""
+    return arrays_of(small_weights(loud))
+
+
 @cache
-def _made(loud: float) -> dict[str, torch.Tensor]:
+def _made(loud: float) -> Tensors:
     torch.manual_seed(2)
     task = WaveletTask(**SIZES)
     torch.nn.init.normal_(task.model.standard.leave.weight, std=loud)

@@ -10,10 +10,11 @@ import torch
 import tessera
 from tessera.codec.coding import weights
 from tessera.data import procedural
+from tessera.models.base.task import arrays_of
 from tessera.models.training.perceptual import PerceptualTuning
 from tessera.models.training.similarity import SMALLEST, ms_ssim
 
-from ...support.small_wavelet import pictures, small_weights, train
+from ...support.small_wavelet import pictures, small_arrays, small_weights, train
 
 
 @pytest.mark.parametrize("size", [(161, 200), (176, 161), (203, 187)])
@@ -39,16 +40,20 @@ def test_tuning_moves_the_network_alone() -> None:
     logged, changed = train(task, pictures(2), 12)
     assert logged[-1]["msssim_db"] > logged[0]["msssim_db"] + 0.03
     assert changed and all(name.startswith("perceptual.") or name == "ladder.counts" for name in changed)
-    tensors, _ = task.export([])
+    picture = pictures(1)[0].to(torch.uint8)
+    tensors, _ = task.export([picture])
     assert {name.split(".")[0] for name in tensors} == {"perceptual"}
     again = PerceptualTuning(small_weights())
     again.restore(tensors)
-    assert again.examine([pictures(1)[0].to(torch.uint8)]).keys() >= {"msssim_db", "msssim_db_standard", "psnr"}
+    found, expected = again.examine([picture]), task.examine([picture])
+    assert found.keys() >= {"msssim_db", "msssim_db_standard", "psnr"}
+    assert expected["msssim_db"] > expected["msssim_db_standard"] + 0.01
+    assert found["msssim_db"] == pytest.approx(expected["msssim_db"], abs=0.003)
 
 
 def test_a_file_beside_the_weights_is_one_more_decoder(weights_folder: Path) -> None:
     """The same bytes, painted by a network that the install has, or not; a file for other weights is not taken."""
-    name = weights.write(weights_folder / "wavelet.safetensors", small_weights(), {})
+    name = weights.write(weights_folder / "wavelet.safetensors", small_arrays(), {})
     photo = procedural.picture(40, 56)
     data = tessera.encode(photo, codec="wavelet")
     with pytest.raises(tessera.UnsupportedError, match="no decoder 'perceptual'; there are standard, fast"):
@@ -56,13 +61,13 @@ def test_a_file_beside_the_weights_is_one_more_decoder(weights_folder: Path) -> 
 
     task = PerceptualTuning(small_weights())
     torch.nn.init.normal_(task.network.leave.weight, std=0.1)
-    tensors, _ = task.export([])
-    weights.write(weights.companion_file("wavelet", "perceptual"), tensors, {"of": "0" * 16})
+    arrays = arrays_of(task.export([pictures(1)[0].to(torch.uint8)])[0])
+    weights.write(weights.companion_file("wavelet", "perceptual"), arrays, {"of": "0" * 16})
     weights._families.clear()
     with pytest.raises(tessera.UnsupportedError, match="no decoder 'perceptual'"):
         tessera.decode(data, decoder="perceptual")
 
-    weights.write(weights.companion_file("wavelet", "perceptual"), tensors, {"of": name.hex()})
+    weights.write(weights.companion_file("wavelet", "perceptual"), arrays, {"of": name.hex()})
     weights._families.clear()
     shown = tessera.decode(data, decoder="perceptual")
     assert (shown != tessera.decode(data)).any()
