@@ -14,8 +14,6 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from tessera.codec.media import open_source
-
 PICTURES = ("avif", "png", "jpg", "jpeg", "webp")
 CLIPS = ("mkv", "mp4")
 HELD_OUT = {3: 60, 4: 20}  # every so many pictures (3 dimensions) and clips (4) are kept from training
@@ -40,6 +38,8 @@ def _all(shards: Iterator[Any]) -> Iterator[Any]:
 def decode(blob: bytes) -> Tensor:
     """An encoded picture as uint8 (3, H, W), a clip as uint8 (T, H, W, 3)."""
     if blob.startswith(b"\x1a\x45\xdf\xa3") or blob[4:8] == b"ftyp" and blob[8:12] != b"avif":
+        from tessera.codec.media import open_source  # av, which pictures do without
+
         with open_source(io.BytesIO(blob)) as clip:
             return torch.from_numpy(np.stack([frame.pixels for frame in clip.frames()]))
     with Image.open(io.BytesIO(blob)) as picture:

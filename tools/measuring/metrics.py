@@ -16,11 +16,12 @@ import importlib.util
 import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tessera.codec.media.types import Pixels
+if TYPE_CHECKING:
+    from tessera.codec.media.types import Pixels
 
 MS_SSIM_SIDE = 161  # four halvings must leave the 11-tap window inside
 LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from tessera.codec.media.types import Pixels
 from tessera.tools.measuring import bdrate
 from tessera.tools.measuring.metrics import psnr
+
+if TYPE_CHECKING:
+    from tessera.codec.media.types import Pixels
 
 PEERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "JPEG": ((10, 20, 35, 50, 70, 85, 95), {"optimize": True, "subsampling": "4:2:0"}),
@@ -33,13 +36,17 @@ class Report:
 
 
 class Validation:
-    """Held-out pictures, uint8 (3, H, W), and the peers' curves on them, measured once."""
+    """Held-out pictures, uint8 (3, H, W), and the peers' curves on them, measured once.
+
+    Without the package that compares curves there are no peers, and no BD-rates.
+    """
 
     def __init__(self, pictures: Sequence[Tensor], qualities: Sequence[int]) -> None:
         self.pictures, self.qualities = pictures, qualities
         self.peers = {
             kind: [self._mean(partial(_peer, kind, setting, options)) for setting in settings]
             for kind, (settings, options) in PEERS.items()
+            if importlib.util.find_spec("bjontegaard")
         }
 
     def measure(self, code: Callable[[Tensor, int], tuple[float, Tensor]], device: str) -> Report:

@@ -101,7 +101,7 @@ def test_rounding_passes_gradients_straight_through() -> None:
         round_weights(conv, rounding)
         (gradient,) = torch.autograd.grad(conv(x).sum(), conv.weight)
         grads.append(gradient)
-    assert torch.allclose(*grads)
+    assert torch.allclose(grads[0], grads[1])
     units = conv.weight / weight_scales(conv.weight)[:, None, None, None]
     expected = torch.nn.functional.conv2d(
         x, torch.floor(units + 0.5) * weight_scales(conv.weight)[:, None, None, None], conv.bias, padding=1

@@ -74,6 +74,20 @@ def test_crops_follow_the_seed(pack: Path) -> None:
     assert first.shape == (3, 3, 64, 64) and torch.equal(first, again) and not torch.equal(first, other)
 
 
+def test_training_on_pictures_imports_no_package_that_only_measures(pack: Path) -> None:
+    """Nor PyAV, which reads clips alone."""
+    lacking = ("av", "compressai", "lpips", "matplotlib", "pytorch_msssim", "torchvision")
+    script = (
+        f"import sys\nfor name in {lacking}: sys.modules[name] = None\n"
+        "from tessera.tools.commands import export, train\n"
+        "from tessera.tools.training import trainer\n"
+        "from tessera.data import packs\n"
+        f"assert len(packs.load([{str(pack)!r}])) == 6"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.parametrize("shape", [(40, 70), (130, 200)])
 def test_orthogonalise_brings_singular_values_near_one(shape: tuple[int, int]) -> None:
     """Those of small matrices in float32, those of large ones in bf16."""
