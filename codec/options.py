@@ -60,7 +60,8 @@ class EncodeOptions:
         bpp: Target in bits per pixel of the whole file.
         size: Target in bytes: the largest size of the file.
         psnr: Target in dB: the lowest mean RGB PSNR of the frames.
-        effort: Speed of the encoder; "slow" makes the smallest files.  Decoding is not affected.
+        effort: Speed of the encoder; "slow" makes the smallest files.  Decoding is not affected.  "slow" needs the
+            extra `torch`, and may make another file of the same picture on another machine.
         gop: Frames per group.  More compress better, fewer make random access finer.  None: the family's choice.
         fps: Frames per second of a source that does not know its rate (arrays, folders).
         frames: (start, stop) of the frames to encode.  None: all.
