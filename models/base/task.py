@@ -24,7 +24,10 @@ class TrainingTask(nn.Module):
         """Before a step, and before an examination, at this part 0..1 of the schedule."""
 
     def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Any] | None:
-        """What `loss` is given, where a task makes it of the training samples itself; None: crops of pictures."""
+        """What `loss` is given, where a task makes it of the training samples itself; None: crops of pictures.
+
+        Their first one is a ValueError where the task needs weights to start from (`restore`) and has none.
+        """
         return None
 
     def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:

@@ -128,7 +128,9 @@ class SpatiotemporalTask(TrainingTask):
         ValueError where there are no weights yet for frames on their own.
         """
         if not self.still:
-            raise ValueError("frames on their own need weights: start from a file of family wavelet or spatiotemporal")
+            raise ValueError(
+                "frames on their own need weights: start with --init from a file of wavelet or spatiotemporal"
+            )
         arrays, kernels = arrays_of(self.still), Kernels()
         still = StillCoder(arrays, Tables.stack(rows_of(arrays, TABLE_NAMES)), kernels)
         costs = self.model.ladder.costs.cpu().numpy()

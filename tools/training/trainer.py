@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from tessera.codec.coding import weights
+from tessera.codec.errors import ParameterError
 from tessera.data import packs
 from tessera.models.base.task import TrainingTask, tensors_of
 from tessera.models.networks.optim import MuonAdam
@@ -66,7 +67,10 @@ def _prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tenso
         return distillation.prepare(settings)
     if settings.objective in companions.KINDS:
         return companions.prepare(settings)
-    tasks = [task(settings.name, **settings.options) for _ in range(2)]
+    try:
+        tasks = [task(settings.name, **settings.options) for _ in range(2)]
+    except TypeError as error:
+        raise ParameterError(f"options of training family {settings.name}: {error}") from error
     return tasks, *packs.hold_out(packs.load(settings.data))
 
 
@@ -171,7 +175,10 @@ class Trainer:
         self.optimiser.schedule(self.settings.lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
         for one in (self.task, self.average):
             one.begin_step(progress)
-        batch = next(self.batches)
+        try:
+            batch = next(self.batches)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
         batch = batch.to(self.settings.device) if isinstance(batch, torch.Tensor) else batch
         self.optimiser.zero_grad(set_to_none=True)
         loss, scalars = self.task.loss(batch, self.generator)

@@ -142,6 +142,8 @@ def test_settings_are_checked_at_once(pack: Path, tmp_path: Path, capsys: pytest
             replace(settings(pack, tmp_path), **wrong)
     assert cli.main(words(pack, tmp_path, "-o", "width=1.5")) == 2
     assert "-o width=1.5: give KEY=VALUE, VALUE a whole number" in capsys.readouterr().err
+    assert cli.main(words(pack, tmp_path, "-o", "depth=3")) == 2
+    assert "options of training family wavelet" in capsys.readouterr().err
 
 
 def test_a_step_that_is_not_finite_changes_nothing(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
