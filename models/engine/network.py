@@ -89,6 +89,11 @@ def fixed(factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple[ND
 Arrays = Mapping[str, NDArray[Any]]
 
 
+def part_of(arrays: Arrays, owner: str) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with `owner` and a dot, without it."""
+    return {name[len(owner) + 1 :]: array for name, array in arrays.items() if name.startswith(owner + ".")}
+
+
 def arrays_of(network: IntegerNetwork, multipliers: NDArray[np.int32], offsets: NDArray[np.int64]) -> dict[str, Any]:
     """A network with its multipliers and offsets at every anchor (anchors, outputs), as arrays by name.
 

@@ -129,7 +129,8 @@ def _activation(reach: float) -> tuple[NDArray[np.int16], float, float]:
     entry = ENTRIES / 2 / reach
     values = (np.arange(ENTRIES) - ENTRIES / 2) / entry
     unit = LIMIT / reach
-    return np.floor(values / (1 + np.exp(-values)) * unit + 0.5).astype(np.int16), entry, unit
+    silu = values / (1 + np.exp(-values.clip(min=-500)))
+    return np.floor(silu * unit + 0.5).astype(np.int16), entry, unit
 
 
 # -- back --------------------------------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ def _largest(factors: Wide) -> Wide:
 
 def _units(table: NDArray[np.int16]) -> tuple[float, float]:
     """Entries and units in 1.0 of a table of `_activation`: its sum grows with its reach."""
-    low, high, wanted = 1e-3, 600.0, int(table.sum(dtype=np.int64))
+    low, high, wanted = 1e-3, 1e5, int(table.sum(dtype=np.int64))
     for _ in range(60):
         middle = (low * high) ** 0.5
         if int(_activation(middle)[0].sum(dtype=np.int64)) < wanted:

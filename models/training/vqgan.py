@@ -19,15 +19,12 @@ from torch.nn import functional as F
 
 from ..base.family import MAX_QUALITY
 from ..base.task import TrainingTask
-from ..prior.fixed_point import ACCUMULATOR_LIMIT
-from ..prior.ladder import TABLE_NAMES
-from ..vqgan.codebook import DEAD, DEPTH
 from ..vqgan.model import Coded, VqganModel
 from ..vqgan.prior import bits_of, path
-from ..vqgan.stages import STAGES, depths, full_quality
-from ..vqgan.tables import turn_tables
+from ..vqgan.stages import DEAD, DEPTH, STAGES, depths, full_quality
 from .adversary import Discriminator, adversarial_losses, balance, texture_loss
-from .wavelet import halved, narrowed
+from .exporting import Tensors, pictures_of
+from .vqgan_weights import exported, restore
 
 CROP = 256
 REVIVE_EVERY = 200  # steps
@@ -264,37 +261,10 @@ class VqganTask(TrainingTask):
 
     # -- weights -----------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def export(self, samples: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Tensors and options of the weights file; freezes the prior.  ValueError when a bound does not hold."""
-        model, bound = self.model, 0.0
-        for stage in range(len(STAGES)):
-            model.prior(stage).freeze()
-            bound = max(bound, model.prior(stage).largest_accumulator())
-        if bound >= ACCUMULATOR_LIMIT:
-            raise ValueError(f"an accumulator of the prior can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
-        priors = {f"priors.{name}": narrowed(tensor) for name, tensor in model.priors.state_dict().items()}
-        books = {
-            f"codebooks.{stage}.{n}": getattr(model.codebook(stage), n)
-            for stage in range(len(STAGES))
-            for n in ("nodes", "use")
-        }
-        networks = halved("analysis.", model.analysis) | halved("synthesis.", model.synthesis)
-        options = {**model.options, "largest_accumulator": int(bound)}
-        tensors = {**priors, **books, **networks, **turn_tables(), "slopes": model.slopes}
-        return tensors, {key: str(value) for key, value in options.items()}
+    def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
+        """See `vqgan_weights.exported`."""
+        return exported(self.model, pictures_of(self.held_out) or pictures_of(samples))
 
-    @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from an exported file: the prior's integers become real numbers again."""
-        state = {}
-        for name, tensor in tensors.items():
-            if name in TABLE_NAMES:
-                continue
-            owner = self.model.get_submodule(name.rpartition(".")[0])
-            bits = getattr(owner, "bits", None) if name.startswith("priors.") else None
-            state[name] = tensor.float() * (2.0**-bits if bits is not None else 1.0)
-        self.model.load_state_dict(state, strict=False)
-        for stage in range(len(STAGES)):
-            book = self.model.codebook(stage)
-            book.sums.copy_(book.words(DEPTH) * book.use[:, None])
+    def restore(self, tensors: Tensors) -> None:
+        """See `vqgan_weights.restore`."""
+        restore(self.model, tensors)

@@ -1,4 +1,5 @@
-"""Codebooks nested in a binary tree: node n has the children 2n and 2n + 1, and each depth is a codebook of its own.
+"""Codebooks in training.  They are nested in a binary tree: node n has the children 2n and 2n + 1, and each depth is a
+codebook of its own.
 
 The 2**DEPTH leaves are the words of vector quantisation (van den Oord et al., 2017), moved by running means of what
 chooses them; every inner node is the mean of the words below it, weighted by their use.  The nodes 2**d .. 2**(d+1) - 1
@@ -11,10 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-DEPTH = 10
-NODES = 2 << DEPTH  # heap order: row 0 stands for no word, row 1 is the root
+from .stages import DEAD, DEPTH, NODES
+
 DECAY = 0.99  # of the running means
-DEAD = 0.03  # share of the mean use below which a word is replaced
 
 
 class TreeCodebook(nn.Module):

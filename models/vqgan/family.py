@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
+from numpy.typing import NDArray
 
 from ..base.configure import changed, number, refuse_unknown
-from ..base.family import GroupSpec, SymbolPort, TokenGrid
+from ..base.discrete import Codes, Erasures, Mask
+from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
+from ..base.kernels import Integers, Kernels
 from ..prior.exchange import share
-from ..prior.ladder import TABLE_NAMES
+from .choice import Chooser, Choosing
 from .ids import (
     MASK,
     STRIDE,
     VOCABULARY,
     cell_nodes,
     codes_nodes,
-    even,
     frame_nodes,
     lost_nodes,
     packed_nodes,
@@ -27,9 +27,10 @@ from .ids import (
     sequence_nodes,
     sequence_of,
 )
-from .model import RATE_WEIGHT, VqganModel, enlarged, summed
-from .restoration import restore
-from .stages import FINE_SIZE, LOW_SIZE, STAGES, depths
+from .index_prior import Nodes, Priors
+from .painting import Painting, summed, unshuffled
+from .restoration import Restorer
+from .stages import FINE_SIZE, LOW_SIZE, RATE_WEIGHT
 from .tables import read_tables
 from .walk import Getting, Putting, Reading, walk_frame
 
@@ -52,23 +53,21 @@ class VqganFamily:
         "rate_weight": f"how much error a bit is worth when a word is chosen, 0..4 (default {RATE_WEIGHT:g})"
     }
 
-    def __init__(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-        self.tables = read_tables(tensors)
-        self.model = VqganModel(**model_sizes(tensors))
-        for stage in range(len(STAGES)):
-            self.model.prior(stage).freeze()
-        state = {name: t.float() for name, t in tensors.items() if name not in TABLE_NAMES}
-        missing, unknown = self.model.load_state_dict(state, strict=False)
-        if unknown or any(not name.endswith(".sums") for name in missing):  # sums serve training alone
-            raise ValueError(f"the weights lack {sorted(missing)} or have {sorted(unknown)} too many")
-        self.model.eval().requires_grad_(False)
-        for network in (self.model.analysis, self.model.synthesis):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model.bf16 = True
+    def __init__(
+        self, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str], kernels: Kernels | None = None
+    ) -> None:
+        self.arrays, self.tables = arrays, read_tables(arrays)
+        self.priors = Priors(arrays)
+        self.painting = Painting(arrays, kernels or Kernels())
+        self.chooser = Chooser(self.painting, arrays["slopes"], self.tables)
+        self.restorer = Restorer(self.priors, self.painting, self.tables)
         self.rate_weight = RATE_WEIGHT
 
-    def to(self, device: torch.device) -> VqganFamily:
-        return self
+    def using(self, path: str) -> VqganFamily:
+        """The same with the kernels of one instruction set, see `_kernels.cpu_path`."""
+        other = VqganFamily(self.arrays, {}, Kernels(path))
+        other.rate_weight = self.rate_weight
+        return other
 
     def configure(self, effort: str, **options: object) -> VqganFamily:
         """`rate_weight` 0 takes the nearest word whatever it costs."""
@@ -77,148 +76,125 @@ class VqganFamily:
 
     # -- the three uses ----------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
-    def encode(self, frames: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
-        quality, deep = torch.tensor([spec.quality]), torch.tensor([depths(spec.quality)])
-        before: list[Tensor] | None = None
+    def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
+        before: list[Nodes] | None = None
         for frame in frames:
-            packet = self.model.packet(frame.cpu().permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1))
-            coded, _ = self.model.quantise(packet, quality, deep, before, self.rate_weight)
-            before = walk_frame(self.model, spec, before, Putting(self.model, port, coded.nodes))
+            targets = self.painting.targets(frame, spec.quality)
+            choosing = Choosing(self.chooser, targets, spec, port, self.rate_weight)
+            before = walk_frame(self.priors, spec, before, choosing)
 
-    @torch.inference_mode()
-    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Tensor:
-        return torch.stack([self.paint(self.model.sums(nodes), spec) for nodes in self.read(spec, port)])
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
+        return self._painted(spec, (self.painting.sums(nodes) for nodes in self.read(spec, port)))
 
-    def read(self, spec: GroupSpec, port: SymbolPort) -> Iterator[list[Tensor]]:
-        """The nodes of every stage (1, h, w), frame by frame."""
-        before: list[Tensor] | None = None
+    def read(self, spec: GroupSpec, port: SymbolPort) -> Iterator[list[Nodes]]:
+        """The nodes (h, w) of every stage, frame by frame."""
+        before: list[Nodes] | None = None
         for _ in range(spec.frames):
-            before = walk_frame(self.model, spec, before, Getting(self.model, port))
+            before = walk_frame(self.priors, spec, before, Getting(port))
             yield before
 
-    def paint(self, sums: list[Tensor], spec: GroupSpec) -> Tensor:
-        """Words of one frame, added up on the three grids -> uint8 (H, W, channels)."""
-        pixels = self.model.synthesise(sums, torch.tensor([spec.quality]))[0, :, : spec.height, : spec.width]
-        pixels = pixels if spec.channels == 3 else pixels.mean(0, keepdim=True)
-        return pixels.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
+    def _painted(self, spec: GroupSpec, sums: Iterable[list[Integers]]) -> Pixels:
+        """Frames of the words of each, added up on the three grids."""
+        frames = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
+        for frame, part in zip(frames, sums, strict=True):
+            frame[...] = self.painting.paint(part, spec)
+        return frames
 
-    @torch.inference_mode()
-    def latents(self, spec: GroupSpec, port: SymbolPort) -> TokenGrid:
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """`codes` (T, h, w, IDS): nodes of the stages' trees, see `ids`."""
-        before: list[Tensor] | None = None
-        frames: list[tuple[Tensor, Tensor, Tensor]] = []
+        before: list[Nodes] | None = None
+        x, codes, bits = [], [], []
         for _ in range(spec.frames):
-            reading = Reading(self.model, port, self.tables, spec)
-            before = walk_frame(self.model, spec, before, reading)
-            frames.append((self.cells(self.model.sums(before)), cell_nodes(before), cell_bits(reading.bits)))
-        x, codes, bits = (torch.stack(parts) for parts in zip(*frames, strict=True))
-        return TokenGrid(
-            x=x,
-            bits=bits,
+            reading = Reading(port, self.tables, spec)
+            before = walk_frame(self.priors, spec, before, reading)
+            x.append(self.painting.cells(self.painting.sums(before)))
+            codes.append(cell_nodes(before))
+            bits.append(cell_bits(reading.bits))
+        cells = (spec.frames, *bits[0].shape)
+        return Latents(
+            x=np.stack(x),
+            bits=np.stack(bits),
             bits_prior=None,
-            codes=codes,
-            times=torch.arange(spec.frames, dtype=torch.float64),
-            frame_type=(torch.arange(spec.frames) > 0).long(),
-            valid=torch.ones(bits.shape, dtype=torch.bool),
+            codes=np.stack(codes),
+            times=np.arange(spec.frames, dtype=np.float64),
+            frame_type=(np.arange(spec.frames) > 0).astype(np.int64),
+            valid=np.ones(cells, np.bool_),
         )
-
-    def cells(self, sums: list[Tensor]) -> Tensor:
-        """Words on the three grids -> (h, w, channels) on the middle one."""
-        coarse, middle, fine = sums
-        h, w = middle.shape[2:]
-        parts = [enlarged(coarse, 2)[:, :, :h, :w], middle, F.pixel_unshuffle(even(fine), 2)]
-        return torch.cat(parts, 1)[0].permute(1, 2, 0)
 
     # -- indices -----------------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
-    def ids(self, spec: GroupSpec, port: SymbolPort) -> Tensor:
+    def ids(self, spec: GroupSpec, port: SymbolPort) -> Codes:
         """Codes (T, h, w, IDS) of a group; see `ids` for this and the other forms."""
-        return torch.stack([cell_nodes(nodes) for nodes in self.read(spec, port)])
+        return np.stack([cell_nodes(nodes) for nodes in self.read(spec, port)])
 
-    @torch.inference_mode()
-    def put_ids(self, codes: Tensor, spec: GroupSpec, port: SymbolPort) -> None:
+    def put_ids(self, codes: Codes, spec: GroupSpec, port: SymbolPort) -> None:
         """Code a group that has these codes (T, h, w, IDS)."""
-        before: list[Tensor] | None = None
+        before: list[Nodes] | None = None
         for frame in whole(codes, spec):
-            before = walk_frame(self.model, spec, before, Putting(self.model, port, frame_nodes(frame, spec)))
+            before = walk_frame(self.priors, spec, before, Putting(port, frame_nodes(frame, spec)))
 
-    @torch.inference_mode()
-    def from_ids(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def from_ids(self, codes: Codes, spec: GroupSpec) -> Pixels:
         """Codes (T, h, w, IDS) -> frames uint8 (T, H, W, channels)."""
         every = [frame_nodes(frame, spec) for frame in whole(codes, spec)]  # all checked before the first is painted
-        return torch.stack([self.paint(self.model.sums(nodes), spec) for nodes in every])
+        return self._painted(spec, (self.painting.sums(nodes) for nodes in every))
 
-    def codes_of(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def codes_of(self, codes: NDArray[Any], spec: GroupSpec) -> Codes:
         """Codes, sequence or packed bytes -> codes (T, h, w, IDS)."""
-        read = packed_nodes if codes.dtype == torch.uint8 else sequence_nodes
-        if codes.dim() == 2:
-            return torch.stack([cell_nodes(read(frame, spec)) for frame in whole(codes, spec)])
-        return torch.stack([cell_nodes(frame_nodes(frame, spec)) for frame in whole(codes, spec)])
+        read = packed_nodes if codes.dtype == np.uint8 else sequence_nodes
+        if codes.ndim == 2:
+            return np.stack([cell_nodes(read(frame, spec)) for frame in whole(codes, spec)])
+        return np.stack([cell_nodes(frame_nodes(frame, spec)) for frame in whole(codes, spec)])
 
-    def sequence(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def sequence(self, codes: Codes, spec: GroupSpec) -> Codes:
         """Codes (T, h, w, IDS) -> (T, n)."""
-        return torch.stack([sequence_of(frame_nodes(frame, spec), spec) for frame in whole(codes, spec)])
+        return np.stack([sequence_of(frame_nodes(frame, spec), spec) for frame in whole(codes, spec)])
 
-    def packed(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def packed(self, codes: Codes, spec: GroupSpec) -> NDArray[np.uint8]:
         """Codes (T, h, w, IDS) -> (T, bytes) uint8."""
-        return torch.stack([packed_of(frame_nodes(frame, spec), spec) for frame in whole(codes, spec)])
+        return np.stack([packed_of(frame_nodes(frame, spec), spec) for frame in whole(codes, spec)])
 
     # -- what is lost ------------------------------------------------------------------------------------------------
 
-    def lost(self, erasures: Tensor | Sequence[Tensor], spec: GroupSpec) -> list[Tensor]:
+    def lost(self, erasures: Erasures, spec: GroupSpec) -> list[Mask]:
         """See `ids.lost_nodes`."""
         return lost_nodes(erasures, spec)
 
-    @torch.inference_mode()
-    def conceal(self, spec: GroupSpec, port: SymbolPort, lost: list[Tensor]) -> Tensor:
+    def conceal(self, spec: GroupSpec, port: SymbolPort, lost: Sequence[Mask]) -> Pixels:
         """Decode a group some of whose indices are lost: bool (T, ., .) of every stage, see `lost`.
 
         The indices themselves are read all the same, since what follows is coded by them; the frames do not show them.
         """
-        frames = []
-        before: list[Tensor] | None = None
+        frames = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
+        before: list[Nodes] | None = None
         for at, nodes in enumerate(self.read(spec, port)):
-            before, words = restore(self.model, nodes, [mask[at : at + 1] for mask in lost], spec.quality, before)
-            frames.append(self.paint(summed(words), spec))
-        return torch.stack(frames)
+            before, words = self.restorer.restore(nodes, [mask[at] for mask in lost], spec.quality, before)
+            frames[at] = self.painting.paint(summed(words), spec)
+        return frames
 
-    @torch.inference_mode()
-    def predict(self, codes: Tensor, spec: GroupSpec) -> Tensor:
+    def predict(self, codes: Codes, spec: GroupSpec) -> Pixels:
         """Frames uint8 (T, H, W, channels), each restored from nothing but the one before it, the first from `codes`.
 
         The codes (h, w, IDS) may be of another quality than the frames.
         """
-        before, frames = codes_nodes(codes, spec), []
-        all_lost = [torch.ones_like(nodes, dtype=torch.bool) for nodes in before]
-        for _ in range(spec.frames):
-            before, words = restore(self.model, before, all_lost, spec.quality, before)
-            frames.append(self.paint(summed(words), spec))
-        return torch.stack(frames)
+        frames = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
+        before = codes_nodes(codes, spec)
+        all_lost = [np.ones(nodes.shape, np.bool_) for nodes in before]
+        for frame in frames:
+            before, words = self.restorer.restore(before, all_lost, spec.quality, before)
+            frame[...] = self.painting.paint(summed(words), spec)
+        return frames
 
 
-def whole(codes: Tensor, spec: GroupSpec) -> Tensor:
+def whole(codes: NDArray[Any], spec: GroupSpec) -> NDArray[Any]:
     """The codes; ValueError when they are not of as many frames as the group."""
-    if codes.dim() == 0 or len(codes) != spec.frames:
+    if codes.ndim == 0 or len(codes) != spec.frames:
         raise ValueError(f"ids of {spec.frames} frames were to come, not {tuple(codes.shape)}")
     return codes
 
 
-def model_sizes(tensors: dict[str, Tensor]) -> dict[str, int]:
-    """The model's options, read off the shapes of its tensors."""
-    blocks = {name.split(".")[2] for name in tensors if name.startswith("synthesis.blocks.")}
-    return {
-        "width": tensors["synthesis.enter.weight"].shape[0],
-        "blocks": len(blocks),
-        "encoder_width": tensors["analysis.enter.weight"].shape[0],
-        "hidden": tensors["priors.0.mix.weight"].shape[0],
-    }
-
-
-def cell_bits(bits: list[Tensor]) -> Tensor:
+def cell_bits(bits: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Bits on the grids of every stage -> (h, w) on that of 1/16; the sum is kept."""
     h, w = bits[2].shape
     coarse = share(bits[0] + bits[1], 1, (h, w))
-    fine = F.pixel_unshuffle(even((bits[3] + bits[4])[None, None]), 2).sum((0, 1))
-    return coarse + bits[2] + fine
+    found: NDArray[np.float32] = coarse + bits[2] + unshuffled((bits[3] + bits[4])[..., None]).sum(-1)
+    return found

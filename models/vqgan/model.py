@@ -1,4 +1,4 @@
-"""Model of family `vqgan`: a wavelet transform and networks around five codebooks, coarse to fine.
+"""Model of family `vqgan` in training: a wavelet transform and networks around five codebooks, coarse to fine.
 
     RGB -> colour axes, packet bands at 1/8 (as family `wavelet`) -> low band through two more dyadic levels
         -> vectors of each stage (`stages`), moved by the analysis network -> nearest words, weighed against their bits
@@ -6,7 +6,7 @@
 
 The words are sums over stages and scales as in McQuic (Zhu et al., CVPR 2022) and VAR (Tian et al., 2024).  Networks
 are zero-initialised: what training starts from is vector quantisation of wavelet coefficients, whose squared distance
-is near enough the squared error of pixels.
+is near enough the squared error of pixels.  `painting`, `choice` and `walk` are the same at work, in integers.
 """
 
 from __future__ import annotations
@@ -20,23 +20,14 @@ from torch.nn import functional as F
 from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import parity_mask
 from ..transform import packet as wp
-from ..transform.bands import CELL, LEVELS, band_frequencies
+from ..transform.bands import CELL, LEVELS
 from ..transform.gains import colour_matrix
 from .codebook import TreeCodebook
 from .prior import StagePrior, bits_of, path
-from .stages import FINE_SIZE, LOW_SIZE, STAGES
+from .stages import CORRECTION, FINE_BANDS, FINE_SIZE, LOW_SIZE, RATE_WEIGHT, STAGES
+from .words import COMPANDED, LOW_UNIT
 
-RATE_WEIGHT = 1.0  # of a bit, in what a further bit a vector of the last stage would save in squared error
 CANDIDATES = 24  # nearest words that are weighed against their bits
-CORRECTION = 16.0  # gray levels of a network's unit
-
-
-def fine_bands() -> list[int]:
-    """Packet bands that the last stages code, plane * 64 + band: lowest frequencies of gray, then of colours."""
-    ranks = band_frequencies(LEVELS)
-    order = sorted(range(1, 64), key=lambda b: (sum(ranks[b]), max(ranks[b]), ranks[b]))
-    count = FINE_SIZE - 3
-    return [*order[: count - 4], *(64 + b for b in order[:2]), *(128 + b for b in order[:2])]
 
 
 @dataclass
@@ -61,7 +52,7 @@ class VqganModel(nn.Module):
         self.options = {"width": width, "blocks": blocks, "encoder_width": encoder_width, "hidden": hidden}
         self.bf16 = False
         self.register_buffer("axes", colour_matrix(), persistent=False)
-        self.register_buffer("fine", torch.tensor(fine_bands()), persistent=False)
+        self.register_buffer("fine", torch.tensor(FINE_BANDS), persistent=False)
         self.register_buffer("slopes", torch.ones(len(STAGES)))
         self.analysis = SynthesisNetwork(192, FINE_SIZE + 2 * LOW_SIZE, encoder_width, 3)
         self.synthesis = SynthesisNetwork(6 + FINE_SIZE + 2 * LOW_SIZE, 192, width, blocks)
@@ -92,7 +83,7 @@ class VqganModel(nn.Module):
     def run(self, network: SynthesisNetwork, x: Tensor, quality: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             answer: Tensor = network(x.contiguous(memory_format=torch.channels_last), quality).float()
-        return answer * CORRECTION
+        return answer * float(CORRECTION)
 
     def analyse(self, packet: Tensor, quality: Tensor) -> list[Tensor]:
         """Targets of the grids 1/32, 1/16 and 1/8: (B, 12, ., .), (B, 12, ., .), (B, 24, h, w)."""
@@ -110,8 +101,8 @@ class VqganModel(nn.Module):
             torch.cat([low8, packet[:, self.fine]], 1) + fine,
         ]
 
-    def synthesise(self, sums: list[Tensor], quality: Tensor) -> Tensor:
-        """Sums of words on the three grids -> pixels (B, 3, 8h, 8w), float, not clipped."""
+    def described(self, sums: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Sums of words on the three grids -> packet bands (B, 192, h, w), and what the synthesis network reads."""
         coarse, middle, fine = sums
         low16 = merged(coarse, middle.shape[2:])
         low8 = merged(added(middle, low16), fine.shape[2:])
@@ -121,9 +112,14 @@ class VqganModel(nn.Module):
         h, w = fine.shape[2:]
         low = plain[:, ::64]
         smooth = F.avg_pool2d(low, 3, 1, 1, count_include_pad=False)
-        words = [compand(low - smooth), low / 512.0, compand(fine)]
+        words = [compand(low - smooth), low / LOW_UNIT, compand(fine)]
         words += [compand(enlarged(part, times)[:, :, :h, :w]) for part, times in ((middle, 2), (coarse, 4))]
-        return self.to_pixels(plain + self.run(self.synthesis, torch.cat(words, 1), quality))
+        return plain, torch.cat(words, 1)
+
+    def synthesise(self, sums: list[Tensor], quality: Tensor) -> Tensor:
+        """Sums of words on the three grids -> pixels (B, 3, 8h, 8w), float, not clipped."""
+        plain, words = self.described(sums)
+        return self.to_pixels(plain + self.run(self.synthesis, words, quality))
 
     def words(self, stage: int, nodes: Tensor) -> Tensor:
         """Words (B, size, h, w) of nodes (B, h, w); no node counts as zero."""
@@ -248,7 +244,7 @@ def summed(words: list[Tensor]) -> list[Tensor]:
 
 
 def compand(x: Tensor) -> Tensor:
-    return x.sign() * torch.log1p(x.abs() / 8.0)
+    return x.sign() * torch.log1p(x.abs() / COMPANDED)
 
 
 def merged(bands: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:

@@ -1,13 +1,8 @@
-"""What the prior expects of every index: a fixed-point network over indices that are already known.
+"""The prior of indices in training: the fixed-point networks that `index_prior` evaluates at work.
 
-A word is coded as its path through the codebook's tree, a bit at every node.  At each cell a small network over the
-earlier stages' nodes there, known neighbours of the same stage, and the previous frame's nodes of the stage answers
-with a hidden vector; the chance of turning right at a node is a logistic function of the product of the hidden vector
-with the node's own vector.  All numbers are integers with proven bounds (`fixed_point`), and the logit in eighths
-names the CDF table.
-
-Which neighbours are known is part of the input: the two passes over a checkerboard use two patterns, and a network
-that was trained with random patterns as well fills in indices that were lost (Chang et al., "MaskGIT", 2022).
+All numbers are integers with proven bounds (`fixed_point`).  Which neighbours are known is part of the input: the two
+passes over a checkerboard use two patterns, and a network that was trained with random patterns as well fills in
+indices that were lost (Chang et al., "MaskGIT", 2022).
 """
 
 from __future__ import annotations
@@ -21,7 +16,6 @@ from torch.nn import functional as F
 
 from ..prior.fixed_point import (
     ACCUMULATOR_LIMIT,
-    ACTIVATION_MAX,
     FixedConv2d,
     QualityTable,
     bound,
@@ -29,17 +23,19 @@ from ..prior.fixed_point import (
     requantise,
     ste_round,
 )
-from .codebook import DEPTH, NODES
-
-EMBEDDING_BITS = 4  # embeddings in 1/16, at most EMBEDDING_MAX of them
-EMBEDDING_MAX = 127
-WEIGHT_BITS = 6
-SHIFT = 6  # accumulators in 1/1024 -> activations in 1/16
-LOGIT_SHIFT = 7  # accumulators in 1/1024 -> logits in eighths
-LOGITS = 64  # largest logit, in eighths
-PER_UNIT = 8
-EMBEDDING = 12
-REACH = 5
+from .index_prior import (
+    ACTIVATION_MAX,
+    EMBEDDING,
+    EMBEDDING_BITS,
+    EMBEDDING_MAX,
+    LOGIT_SHIFT,
+    LOGITS,
+    PER_UNIT,
+    REACH,
+    SHIFT,
+    WEIGHT_BITS,
+)
+from .stages import DEPTH, NODES
 
 
 class IntegerTable(nn.Module):

@@ -3,72 +3,92 @@
 A cell's lost word becomes the mean of the codebook under the prior's probabilities, which has the least expected
 squared error; the likeliest node stands in for it where other cells are told of it.  The surest cells are filled first
 (Chang et al., "MaskGIT", 2022), and tell the others.
+
+Probabilities are products of the tables' frequencies, rounded to CHANCE_BITS: the same on every machine.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
+from numpy.typing import NDArray
 
-from .codebook import TreeCodebook
-from .model import VqganModel
-from .prior import PER_UNIT
+from ...entropy import Tables
+from ..base.discrete import Mask
+from ..base.kernels import Integers
+from .index_prior import Floats, Nodes, Priors, TableIndices
+from .painting import Painting
 from .stages import STAGES, depths
 
 ROUNDS = 4
+CHANCE_BITS = 24
+CHUNK = 1024  # cells at once
+
+Wide = NDArray[np.float64]  # whole numbers
 
 
-def probabilities(logits: Tensor, depth: int) -> Tensor:
-    """Logits (n, 2**DEPTH) of all inner nodes -> probabilities (n, 2**depth) of the nodes of a depth."""
-    log = logits.new_zeros(len(logits), 1)
+def probabilities(indices: TableIndices, depth: int, tables: Tables) -> Wide:
+    """Tables (n, 2**depth) of the turns at all inner nodes -> chances (n, 2**depth) of the nodes of a depth.
+
+    Chances are whole numbers of 1 / 2**CHANCE_BITS, at least 1.
+    """
+    shares = tables.frequencies[:, :2] / tables.frequencies[:, :2].sum(1, keepdims=True, dtype=np.float64)
+    chance: Wide = np.ones((len(indices), 1))
     for level in range(depth):
-        at = logits[:, 1 << level : 2 << level] / PER_UNIT
-        log = torch.stack([log + F.logsigmoid(-at), log + F.logsigmoid(at)], 2).flatten(1)
-    return log.exp()
+        at = indices[:, 1 << level : 2 << level]
+        chance = (chance[..., None] * shares[at]).reshape(len(indices), -1)
+    rounded: Wide = np.maximum(np.floor(chance * float(1 << CHANCE_BITS) + 0.5), 1.0)
+    return rounded
 
 
-def restore(
-    model: VqganModel, nodes: list[Tensor], lost: list[Tensor], quality: int, before: list[Tensor] | None
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Fill the nodes (1, h, w) where `lost` is True: all nodes, and the words (1, size, h, w) of every stage."""
-    filled: list[Tensor] = []
-    words: list[Tensor] = []
-    for stage, depth in enumerate(depths(quality)):
-        found, book = nodes[stage].masked_fill(lost[stage], 0), model.codebook(stage)
-        if depth == 0:
-            filled.append(torch.zeros_like(found))
-            words.append(model.words(stage, filled[-1]))
-            continue
-        past = torch.zeros_like(found) if before is None else before[stage]
-        vectors = F.embedding(found, book.nodes).view(-1, STAGES[stage].size)
+class Restorer:
+    """Stateless between calls."""
+
+    def __init__(self, priors: Priors, painting: Painting, tables: Tables) -> None:
+        self.priors, self.painting, self.tables = priors, painting, tables
+
+    def restore(
+        self, nodes: Sequence[Nodes], lost: Sequence[Mask], quality: int, before: Sequence[Nodes] | None
+    ) -> tuple[list[Nodes], list[Integers]]:
+        """Fill the nodes (h, w) where `lost` is True: all nodes, and the words (size, h, w) of every stage."""
+        filled: list[Nodes] = []
+        words: list[Integers] = []
+        for stage, depth in enumerate(depths(quality)):
+            found = np.where(lost[stage], 0, nodes[stage]) if depth else np.zeros_like(nodes[stage])
+            vectors = self.painting.codebooks[stage][found].reshape(-1, STAGES[stage].size)
+            if depth:
+                past = np.zeros_like(found) if before is None else before[stage]
+                self.fill(stage, found, vectors, self.priors.told(stage, filled, past), quality)
+            filled.append(found)
+            words.append(np.ascontiguousarray(vectors.T.reshape(-1, *found.shape)))
+        return filled, words
+
+    def fill(self, stage: int, found: Nodes, vectors: Integers, told: Floats, quality: int) -> None:
+        """Fill the nodes (h, w) that are 0, and their words (cells, size), in place."""
+        prior, depth = self.priors[stage], depths(quality)[stage]
         for turn in range(ROUNDS):
-            cells = (found.flatten() == 0).nonzero().squeeze(1)
+            cells = np.flatnonzero(found == 0)
             if len(cells) == 0:
                 break
-            told = model.told(stage, filled, (found.shape[1], found.shape[2]))
-            hidden = model.prior(stage).hidden(told, found, past, torch.tensor([quality]))
-            at = hidden[0].flatten(1)[:, cells].T
-            surest, node, mean = guess(model, book, stage, at, depth)
-            count = math.ceil(len(cells) / (ROUNDS - turn))
-            chosen = surest.topk(count).indices
-            found.view(-1)[cells[chosen]] = node[chosen]
+            prior.tell(told, found)
+            surest, node, mean = self.guess(stage, prior.hidden(told, cells, quality), depth)
+            count = -(-len(cells) // (ROUNDS - turn))
+            chosen = np.argsort(-surest, kind="stable")[:count]  # of equally sure ones the first
+            found.ravel()[cells[chosen]] = node[chosen]
             vectors[cells[chosen]] = mean[chosen]
-        filled.append(found)
-        words.append(vectors.view(*found.shape, -1).permute(0, 3, 1, 2))
-    return filled, words
 
-
-def guess(
-    model: VqganModel, book: TreeCodebook, stage: int, hidden: Tensor, depth: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The likeliest node (n,) for hidden vectors (n, ...), how likely it is, and the mean word (n, size)."""
-    parts = []
-    for rows in hidden.split(2048):
-        chance = probabilities(model.prior(stage).all_logits(rows), depth)
-        likeliest, at = chance.max(1)
-        parts.append((likeliest, at + (1 << depth), chance @ book.words(depth)))
-    surest, node, mean = (torch.cat(part) for part in zip(*parts, strict=True))
-    return surest, node, mean
+    def guess(self, stage: int, hidden: Floats, depth: int) -> tuple[Wide, Nodes, Integers]:
+        """The likeliest node (n,) for hidden vectors (n, ...), how likely it is, and the mean word (n, size)."""
+        prior = self.priors[stage]
+        words = self.painting.codebooks[stage][1 << depth : 2 << depth].astype(np.float64)
+        surest, node = np.empty(len(hidden)), np.empty(len(hidden), np.int64)
+        mean = np.empty((len(hidden), words.shape[1]), np.int32)
+        for first in range(0, len(hidden), CHUNK):
+            part = slice(first, first + CHUNK)
+            chance = probabilities(prior.all_tables(hidden[part], depth), depth, self.tables)
+            likeliest = chance.argmax(1)
+            surest[part], node[part] = chance.max(1), likeliest + (1 << depth)
+            # whole numbers below 2**53: exact in whatever order they are added
+            mean[part] = np.floor((chance @ words) / chance.sum(1, keepdims=True) + 0.5)
+        return surest, node, mean

@@ -6,7 +6,7 @@
     3, 4    1/8     what was left of that low band, and the strongest packet bands
 
 Stages on one grid code what the one before left over (residual vector quantisation).  A quality is a total depth:
-stages are filled one after the other, each up to codebook.DEPTH bits a vector; the last may be cut short and later ones
+stages are filled one after the other, each up to DEPTH bits a vector; the last may be cut short and later ones
 are absent.
 """
 
@@ -15,7 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base.family import MAX_QUALITY
-from .codebook import DEPTH
+from ..transform.bands import LEVELS, band_frequencies
+
+DEPTH = 10  # of a codebook's tree
+NODES = 2 << DEPTH  # heap order: row 0 stands for no word, row 1 is the root
+DEAD = 0.03  # share of the mean use below which a word is dead
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Stage:
 LOW_SIZE, FINE_SIZE = 12, 24
 STAGES = (Stage(32, LOW_SIZE), Stage(32, LOW_SIZE), Stage(16, LOW_SIZE), Stage(8, FINE_SIZE), Stage(8, FINE_SIZE))
 LEAST_DEPTH = 8
+CORRECTION = 16  # gray levels of a network's unit
+RATE_WEIGHT = 1.0  # of a bit, in what a further bit a vector of the last stage would save in squared error
 FULL = len(STAGES) * DEPTH
 
 
@@ -43,3 +49,14 @@ def full_quality(stage: int) -> int:
 
 def grid_of(height: int, width: int, stride: int) -> tuple[int, int]:
     return -(-height // stride), -(-width // stride)
+
+
+def _fine_bands() -> list[int]:
+    ranks = band_frequencies(LEVELS)
+    order = sorted(range(1, 64), key=lambda b: (sum(ranks[b]), max(ranks[b]), ranks[b]))
+    count = FINE_SIZE - 3
+    return [*order[: count - 4], *(64 + b for b in order[:2]), *(128 + b for b in order[:2])]
+
+
+# packet bands that the last stages code, plane * 64 + band: lowest frequencies of gray, then of colours
+FINE_BANDS = _fine_bands()

@@ -4,95 +4,102 @@
         each pass (cells with even y + x, then odd)
             each depth: one call of the port, a turn (0 left, 1 right) for every cell of the pass, in raster order
 
-The table of a turn is LOGITS + the logit in eighths that the stage's prior answers for the node, see `prior`.
+The table of a turn is LOGITS + the logit in eighths that the stage's prior answers for the node, see `index_prior`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.family import GroupSpec, SymbolPort
-from ..prior.bands import parity_mask
-from .model import VqganModel
-from .prior import LOGITS, StagePrior, path
+from .index_prior import Floats, IndexPrior, Nodes, Priors, TableIndices, path
 from .stages import STAGES, depths, grid_of
 
-# code(stage, cells, hidden, depth) -> nodes (n,) of that depth at flat `cells` (n,), hidden vectors (n, hidden + 1)
-Code = Callable[[int, Tensor, Tensor, int], Tensor]
+Cells = NDArray[np.intp]  # flat indices of a grid
 
 
-def walk_frame(model: VqganModel, spec: GroupSpec, before: list[Tensor] | None, code: Code) -> list[Tensor]:
-    """Nodes (1, h, w) of every stage of one frame; `before`: of the previous one."""
-    quality = torch.tensor([spec.quality])
-    nodes: list[Tensor] = []
-    for stage, (spec_of, depth) in enumerate(zip(STAGES, depths(spec.quality), strict=True)):
-        grid = grid_of(spec.height, spec.width, spec_of.stride)
-        found = torch.zeros(1, *grid, dtype=torch.int64)
+class Coding:
+    """What is done along the walk."""
+
+    def begin(self, stage: int, nodes: Sequence[Nodes]) -> None:
+        """Before a stage that is present; nodes of the stages before it."""
+
+    def __call__(self, prior: IndexPrior, cells: Cells, hidden: Floats, depth: int) -> Nodes:
+        """The nodes (n,) of a depth at `cells` (n,), with hidden vectors (n, hidden + 1)."""
+        raise NotImplementedError
+
+
+def walk_frame(priors: Priors, spec: GroupSpec, before: Sequence[Nodes] | None, code: Coding) -> list[Nodes]:
+    """Nodes of every stage of one frame; `before`: of the previous one."""
+    nodes: list[Nodes] = []
+    for stage, depth in enumerate(depths(spec.quality)):
+        found = np.zeros(grid_of(spec.height, spec.width, STAGES[stage].stride), np.int64)
         if depth:
-            prior, earlier = model.prior(stage), model.told(stage, nodes, grid)
-            past = torch.zeros_like(found) if before is None else before[stage]
-            even = parity_mask(*grid, found.device).flatten()
-            for cells in (even.nonzero().squeeze(1), (~even).nonzero().squeeze(1)):
+            code.begin(stage, nodes)
+            prior = priors[stage]
+            told = priors.told(stage, nodes, np.zeros_like(found) if before is None else before[stage])
+            for cells in passes(*found.shape):
                 if len(cells):
-                    hidden = prior.hidden(earlier, found, past, quality)[0].flatten(1)[:, cells].T
-                    found.view(-1)[cells] = code(stage, cells, hidden, depth)
+                    prior.tell(told, found)
+                    found.ravel()[cells] = code(prior, cells, prior.hidden(told, cells, spec.quality), depth)
         nodes.append(found)
     return nodes
 
 
-def indices_of(logits: Tensor) -> Tensor:
-    """The tables of integer logits: uint8."""
-    return (logits + LOGITS).to(torch.uint8)
+def passes(height: int, width: int) -> tuple[Cells, Cells]:
+    odd = (np.arange(height)[:, None] + np.arange(width) & 1).ravel()
+    return np.flatnonzero(odd == 0), np.flatnonzero(odd)
 
 
-class Putting:
+def put(prior: IndexPrior, port: SymbolPort, nodes: Nodes, hidden: Floats, depth: int) -> None:
+    """Put nodes (n,) of a depth, a call of the port a turn."""
+    passed, turns = path(nodes, depth)
+    for at in range(depth):
+        port.put(turns[at], prior.tables(hidden, passed[at]))
+
+
+class Putting(Coding):
     """Puts known nodes to the port."""
 
-    def __init__(self, model: VqganModel, port: SymbolPort, nodes: list[Tensor]) -> None:
-        self.model, self.port, self.nodes = model, port, nodes
+    def __init__(self, port: SymbolPort, nodes: Sequence[Nodes]) -> None:
+        self.port, self.nodes = port, nodes
 
-    def __call__(self, stage: int, cells: Tensor, hidden: Tensor, depth: int) -> Tensor:
-        nodes = self.nodes[stage].flatten()[cells]
-        passed, turns = path(nodes, depth)
-        indices = indices_of(self.model.prior(stage).logits(hidden, passed))
-        for at in range(depth):
-            self.port.put(turns[:, at].to(torch.int32), indices[:, at].contiguous())
+    def __call__(self, prior: IndexPrior, cells: Cells, hidden: Floats, depth: int) -> Nodes:
+        nodes = self.nodes[prior.stage].ravel()[cells]
+        put(prior, self.port, nodes, hidden, depth)
         return nodes
 
 
-class Getting:
+class Getting(Coding):
     """Gets nodes from the port."""
 
-    def __init__(self, model: VqganModel, port: SymbolPort) -> None:
-        self.model, self.port = model, port
+    def __init__(self, port: SymbolPort) -> None:
+        self.port = port
 
-    def __call__(self, stage: int, cells: Tensor, hidden: Tensor, depth: int) -> Tensor:
-        prior = self.model.prior(stage)
-        nodes = torch.ones(len(cells), dtype=torch.int64)
+    def __call__(self, prior: IndexPrior, cells: Cells, hidden: Floats, depth: int) -> Nodes:
+        nodes = np.ones(len(cells), np.int64)
         for _ in range(depth):
-            nodes = 2 * nodes + self.turn(prior, stage, cells, hidden, nodes)
+            turns = self.turn(prior.stage, cells, prior.tables(hidden, nodes))
+            nodes = 2 * nodes + (turns & 1)  # of whatever a forged stream holds
         return nodes
 
-    def turn(self, prior: StagePrior, stage: int, cells: Tensor, hidden: Tensor, nodes: Tensor) -> Tensor:
-        """The next turns (n,), 0 or 1 whatever a forged stream holds."""
-        return self.port.get(indices_of(prior.logits(hidden, nodes))).to(torch.int64) & 1
+    def turn(self, stage: int, cells: Cells, indices: TableIndices) -> NDArray[np.int32]:
+        return self.port.get(indices)
 
 
 class Reading(Getting):
     """Gets nodes and adds up the bits of every cell (stage by stage, in `bits`)."""
 
-    def __init__(self, model: VqganModel, port: SymbolPort, tables: Tables, spec: GroupSpec) -> None:
-        super().__init__(model, port)
+    def __init__(self, port: SymbolPort, tables: Tables, spec: GroupSpec) -> None:
+        super().__init__(port)
         self.tables = tables
-        self.bits = [torch.zeros(grid_of(spec.height, spec.width, stage.stride)) for stage in STAGES]
+        self.bits = [np.zeros(grid_of(spec.height, spec.width, stage.stride), np.float32) for stage in STAGES]
 
-    def turn(self, prior: StagePrior, stage: int, cells: Tensor, hidden: Tensor, nodes: Tensor) -> Tensor:
-        indices = indices_of(prior.logits(hidden, nodes))
+    def turn(self, stage: int, cells: Cells, indices: TableIndices) -> NDArray[np.int32]:
         turns = self.port.get(indices)
-        spent = self.tables.bits(turns.numpy(), indices.numpy())
-        self.bits[stage].view(-1).index_add_(0, cells, torch.from_numpy(spent).float())
-        return turns.to(torch.int64) & 1
+        self.bits[stage].ravel()[cells] += self.tables.bits(turns, indices)
+        return turns

@@ -1,13 +1,16 @@
 """Writes tests/golden/vqgan: streams of the shipped weights.  Run by hand, only when the weights change:
 `python -m tests.golden.make_golden_vqgan`.
 
-expected.txt    the weights id; then name, a digest of every index, least PSNR of the decoded pixels
+expected.txt    the weights id; then name, a digest of every index, a digest of the decoded pixels
 """
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 import tessera
 from tessera.codec.coding import weights
@@ -16,7 +19,6 @@ from tessera.models.base.family import GroupSpec
 from tessera.models.vqgan.family import VqganFamily
 
 from .make_golden_spatiotemporal import sample, symbols_of
-from .make_golden_wavelet import psnr
 
 FOLDER = Path(__file__).resolve().parent / "vqgan"
 
@@ -34,7 +36,11 @@ def digest(family: VqganFamily, symbols: bytes, spec: GroupSpec) -> str:
     port = DecoderPort(family.tables, symbols)
     codes = family.ids(spec, port)
     port.finish()
-    return hashlib.sha256(codes.contiguous().numpy().tobytes()).hexdigest()[:16]
+    return name_of(codes.astype("<i8"))
+
+
+def name_of(array: NDArray[Any]) -> str:
+    return hashlib.sha256(array.tobytes()).hexdigest()[:16]
 
 
 def main() -> None:
@@ -46,8 +52,7 @@ def main() -> None:
         pixels = sample(*shape)
         data = tessera.encode(pixels, codec="vqgan", quality=quality)
         (FOLDER / f"{name}.tsr").write_bytes(data)
-        back = tessera.decode(data).reshape(pixels.shape)
-        lines.append(f"{name} {digest(family, *symbols_of(data, shape))} {psnr(back, pixels) - 0.05:.2f}")
+        lines.append(f"{name} {digest(family, *symbols_of(data, shape))} {name_of(tessera.decode(data))}")
     (FOLDER / "expected.txt").write_text("\n".join(lines) + "\n")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from tessera.models import _kernels
+from tessera.models.base.kernels import set_threads
 
 
 def available_paths() -> list[str]:
@@ -20,7 +21,9 @@ def threads(count: int) -> Iterator[None]:
     """So many threads of torch and of the kernels, for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
+    set_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        set_threads(0)

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec
+from tessera.models.base.family import MAX_QUALITY, GroupSpec, Pixels
+from tessera.models.base.task import arrays_of, tensors_of
 from tessera.models.training.vqgan import VqganTask
-from tessera.models.vqgan.codebook import DEPTH
 from tessera.models.vqgan.family import VqganFamily
 from tessera.models.vqgan.model import VqganModel
 from tessera.models.vqgan.prior import bits_of, path
-from tessera.models.vqgan.stages import STAGES
+from tessera.models.vqgan.stages import DEPTH, STAGES
 
 SIZES = {"width": 16, "blocks": 1, "encoder_width": 16, "hidden": 16}
-Exported = tuple[dict[str, Tensor], dict[str, str]]
+Exported = tuple[dict[str, NDArray[Any]], dict[str, str]]
 
 
 def chw(height: int, width: int, seed: int = 0) -> Tensor:
@@ -39,13 +42,21 @@ def fresh() -> VqganTask:
         for stage in range(len(STAGES)):
             made.model.prior(stage).heads.weight.data.mul_(4.0)  # logits of every size
         made.initialise([chw(128, 192)])
+        for network in (made.model.analysis, made.model.synthesis):  # silent layers would hide what they are told
+            for parameter in network.parameters():
+                parameter.data.add_(torch.randn_like(parameter) * 0.02)
         made.model.slopes.copy_(torch.tensor([800.0, 600.0, 400.0, 240.0, 100.0]))  # so few samples tell nothing
     return made
 
 
 @lru_cache(maxsize=1)
 def exported() -> Exported:
-    return fresh().export([])
+    return in_arrays(fresh())
+
+
+def in_arrays(task: VqganTask) -> Exported:
+    tensors, metadata = task.export([chw(96, 128)])
+    return arrays_of(tensors), metadata
 
 
 @lru_cache(maxsize=1)
@@ -55,7 +66,7 @@ def trained() -> VqganFamily:
     with torch.random.fork_rng():
         torch.manual_seed(6)
         learn_prior(made.model, torch.from_numpy(procedural.clip(2, 64, 96)).permute(0, 3, 1, 2).float())
-    return VqganFamily(*made.export([]))
+    return VqganFamily(*in_arrays(made))
 
 
 def learn_prior(model: VqganModel, pixels: Tensor, steps: int = 30) -> None:
@@ -81,6 +92,13 @@ def learn_prior(model: VqganModel, pixels: Tensor, steps: int = 30) -> None:
             model.prior(stage).project()
 
 
+def restored() -> VqganTask:
+    """A task that goes on from the exported file."""
+    task = VqganTask(**SIZES)
+    task.restore(tensors_of(exported()[0]))
+    return task
+
+
 def family() -> VqganFamily:
     return VqganFamily(*exported())
 
@@ -92,21 +110,21 @@ def install(patch: pytest.MonkeyPatch, folder: Path, made: Exported | None = Non
     patch.setattr(weights, "FOLDER", folder)
 
 
-def encode(family: VqganFamily, frames: Tensor, quality: int) -> tuple[bytes, GroupSpec]:
+def encode(family: VqganFamily, frames: Pixels, quality: int) -> tuple[bytes, GroupSpec]:
     spec = GroupSpec(len(frames), frames.shape[1], frames.shape[2], frames.shape[3], quality)
     port = EncoderPort(family.tables)
     family.encode(frames, spec, port)
     return port.finish(), spec
 
 
-def ids(family: VqganFamily, data: bytes, spec: GroupSpec) -> Tensor:
+def ids(family: VqganFamily, data: bytes, spec: GroupSpec) -> NDArray[np.int64]:
     port = DecoderPort(family.tables, data)
     found = family.ids(spec, port)
     port.finish()
     return found
 
 
-def decode(family: VqganFamily, data: bytes, spec: GroupSpec) -> Tensor:
+def decode(family: VqganFamily, data: bytes, spec: GroupSpec) -> Pixels:
     port = DecoderPort(family.tables, data)
     frames = family.decode(spec, port, "standard")
     port.finish()

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tessera.models.vqgan.codebook import DEAD, DEPTH, TreeCodebook
+from tessera.models.vqgan.codebook import TreeCodebook
+from tessera.models.vqgan.stages import DEAD, DEPTH
 
 SIZE = 3
 

@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 import tessera
 from tessera.codec.coding.ports import DecoderPort
 from tessera.codec.media.types import Pixels
 from tessera.codec.options import Progress
+from tessera.models.base.discrete import Mask
 from tessera.models.base.family import GroupSpec
-from tessera.models.vqgan.codebook import DEAD, DEPTH
 from tessera.models.vqgan.family import VqganFamily
-from tessera.models.vqgan.stages import STAGES, depths, full_quality
+from tessera.models.vqgan.index_prior import Nodes
+from tessera.models.vqgan.stages import DEAD, DEPTH, STAGES, depths, full_quality
 from tessera.models.vqgan.walk import Reading, walk_frame
 from tessera.tools.measuring import metrics
 from tessera.tools.measuring.job import Context, Failure, Job, digest_of, reason, setting_text, subject, version_text
@@ -38,19 +39,19 @@ CODEC = "vqgan"
 LOST = (0.05, 0.1, 0.2, 0.4)  # shares of the indices
 PRIOR, FREQUENT, NEAREST, NONE = "prior", "most frequent", "nearest", "none"
 
-Fill = Callable[[Tensor, Tensor], Tensor]  # nodes (h, w), lost (h, w) bool -> nodes
+Fill = Callable[[Nodes, Mask], Nodes]  # nodes (h, w), lost (h, w) bool -> nodes
 
 
 @dataclass(frozen=True)
 class CodedPicture:
-    """The file of a picture, opened.  nodes, bits: of each stage (1, h, w), (h, w)."""
+    """The file of a picture, opened.  nodes, bits: of each stage (h, w)."""
 
     family: VqganFamily
     spec: GroupSpec
     size: int
     symbols: bytes
-    nodes: list[Tensor]
-    bits: list[Tensor]
+    nodes: list[Nodes]
+    bits: list[NDArray[np.float32]]
 
 
 def coded(pixels: Pixels, quality: float, **options: object) -> CodedPicture:
@@ -60,37 +61,37 @@ def coded(pixels: Pixels, quality: float, **options: object) -> CodedPicture:
         group, head, family = clip.reader.group(0), clip.reader.header, clip.family
     assert isinstance(family, VqganFamily)
     spec = GroupSpec(1, head.height, head.width, head.channels, group.head.quality)
-    reading = Reading(family.model, DecoderPort(family.tables, group.symbols), family.tables, spec)
-    with torch.inference_mode():
-        nodes = walk_frame(family.model, spec, None, reading)
+    reading = Reading(DecoderPort(family.tables, group.symbols), family.tables, spec)
+    nodes = walk_frame(family.priors, spec, None, reading)
     return CodedPicture(family, spec, len(data), bytes(group.symbols), nodes, reading.bits)
 
 
 # -- lost indices ------------------------------------------------------------------------------------------------------
 
 
-def erasures(nodes: Sequence[Tensor], share: float, seed: int) -> list[Tensor]:
+def erasures(nodes: Sequence[Nodes], share: float, seed: int) -> list[Mask]:
     """A share of the cells of every stage, drawn stage by stage; more of them hold those of a smaller share."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.default_rng(seed)
     masks = []
     for at in nodes:
-        lost = torch.zeros(at.numel(), dtype=torch.bool)
-        lost[torch.randperm(at.numel(), generator=generator)[: round(share * at.numel())]] = True
-        masks.append(lost.view(at.shape) & (at > 0))
+        lost = np.zeros(at.size, np.bool_)
+        lost[generator.permutation(at.size)[: round(share * at.size)]] = True
+        masks.append(lost.reshape(at.shape) & (at > 0))
     return masks
 
 
-def most_frequent(nodes: Tensor, lost: Tensor) -> Tensor:
+def most_frequent(nodes: Nodes, lost: Mask) -> Nodes:
     """See the top of the file."""
-    return nodes.masked_fill(lost, int(torch.bincount(nodes[~lost]).argmax()))
+    return np.where(lost, np.bincount(nodes[~lost]).argmax(), nodes)
 
 
-def nearest_known(nodes: Tensor, lost: Tensor) -> Tensor:
+def nearest_known(nodes: Nodes, lost: Mask) -> Nodes:
     """See the top of the file."""
-    places, known = lost.nonzero(), (~lost).nonzero()
-    filled = nodes.clone()
-    for part in places.split(512):
-        far = (part[:, None] - known).square().sum(2)  # integers, so that ties are ties
+    places, known = np.argwhere(lost), np.argwhere(~lost)
+    filled = nodes.copy()
+    for first in range(0, len(places), 512):
+        part = places[first : first + 512]
+        far = np.square(part[:, None] - known).sum(2)  # integers, so that ties are ties
         chosen = known[far.argmin(1)]
         filled[part[:, 0], part[:, 1]] = nodes[chosen[:, 0], chosen[:, 1]]
     return filled
@@ -99,18 +100,16 @@ def nearest_known(nodes: Tensor, lost: Tensor) -> Tensor:
 FILLS: dict[str, Fill] = {FREQUENT: most_frequent, NEAREST: nearest_known}
 
 
-@torch.inference_mode()
-def restored(file: CodedPicture, lost: list[Tensor], method: str) -> Pixels:
-    """The picture uint8 (H, W, 3) without the lost indices (1, h, w) of every stage.  Some of each must be left."""
+def restored(file: CodedPicture, lost: list[Mask], method: str) -> Pixels:
+    """The picture uint8 (H, W, 3) without the lost indices (h, w) of every stage.  Some of each must be left."""
     family, spec = file.family, file.spec
     if method == PRIOR:
-        pixels = family.conceal(spec, DecoderPort(family.tables, file.symbols), lost)[0]
-    else:
-        pairs = zip(file.nodes, lost, strict=True)
-        filled = [FILLS[method](at[0], gone[0])[None] if bool(gone.any()) else at for at, gone in pairs]
-        pixels = family.paint(family.model.sums(filled), spec)
-    result: Pixels = pixels.numpy()
-    return result
+        concealed = family.conceal(spec, DecoderPort(family.tables, file.symbols), [gone[None] for gone in lost])
+        return concealed[0]  # type: ignore[no-any-return]
+    pairs = zip(file.nodes, lost, strict=True)
+    filled = [FILLS[method](at, gone) if gone.any() else at for at, gone in pairs]
+    shown: Pixels = family.painting.paint(family.painting.sums(filled), spec)
+    return shown
 
 
 def measure_restoration(job: Job) -> list[RestorationRow]:
@@ -156,31 +155,31 @@ def measure_usage(job: UsageJob) -> list[UsageRow]:
         depth = depths(files[0].spec.quality)[stage]
         counts, counts_near = (_counts([file.nodes[stage] for file in some]) for some in (files, near))
         cells = int(counts.sum())
-        use = files[0].family.model.codebook(stage).use
+        use = files[0].family.arrays[f"codebooks.{stage}.use"]
         rows.append(
             UsageRow(
                 CODEC, version, _setting(job), job.pictures, job.full, stage, cells, depth,
                 raw_bits=float(cells * depth),
-                bits=round(sum(float(file.bits[stage].double().sum()) for file in files), 1),
+                bits=round(sum(float(file.bits[stage].sum(dtype=np.float64)) for file in files), 1),
                 payload=sum(len(file.symbols) for file in files),
                 files=sum(file.size for file in files),
-                used=round(float((counts > 0).double().mean()), 6),
+                used=round(float((counts > 0).mean()), 6),
                 perplexity=round(_perplexity(counts), 3),
-                used_near=round(float((counts_near > 0).double().mean()), 6),
-                running=round(float((use >= DEAD * use.mean()).double().mean()), 6),
+                used_near=round(float((counts_near > 0).mean()), 6),
+                running=round(float((use >= DEAD * use.mean()).mean()), 6),
             )
         )  # fmt: skip
     return rows
 
 
-def _counts(nodes: Sequence[Tensor]) -> Tensor:
-    """How often each word of the full depth is used: int64 (2**DEPTH,)."""
-    return torch.bincount(torch.cat([at.flatten() for at in nodes]) - (1 << DEPTH), minlength=1 << DEPTH)
+def _counts(nodes: Sequence[Nodes]) -> NDArray[np.int64]:
+    """How often each word of the full depth is used: (2**DEPTH,)."""
+    return np.bincount(np.concatenate([at.ravel() for at in nodes]) - (1 << DEPTH), minlength=1 << DEPTH)
 
 
-def _perplexity(counts: Tensor) -> float:
-    shares = counts[counts > 0].double() / counts.sum()
-    return float(torch.exp2(-(shares * shares.log2()).sum()))
+def _perplexity(counts: NDArray[np.int64]) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(np.exp2(-(shares * np.log2(shares)).sum()))
 
 
 # -- everything --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,28 @@
+"""What the networks of family `vqgan` read, and what their answers mean.
+
+Numbers v in gray levels are companded: sign(v) log(1 + |v| / COMPANDED), words with WORD_BITS fraction bits.  The
+logarithm is a table, made with a margin that no rounding of a mathematics library passes (a test looks).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORD_BITS = 10
+CORRECTION_BITS = 8  # fraction bits of the synthesis network's answers
+MOVE_BITS = 4  # of the analysis network's, which are large where stages are few
+COMPANDED = 8  # gray levels
+LOW_UNIT = 512  # gray levels of the low bands as they are
+ENTRIES_PER_GRAY = 4  # of the table
+REACH = 8192  # gray levels
+
+LOGARITHMS: NDArray[np.int16] = np.array(
+    [
+        math.floor(math.log1p(n / (ENTRIES_PER_GRAY * COMPANDED)) * (1 << WORD_BITS) + 0.5)
+        for n in range(REACH * ENTRIES_PER_GRAY)
+    ],
+    np.int16,
+)
