@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -55,6 +58,29 @@ def test_the_reference_decoder_makes_the_same_pixels(family: VqganFamily) -> Non
     port = DecoderPort(family.tables, symbols)
     assert name_of(reference.Decoder(family.arrays).decode(spec, port)) == PINNED["whole"][1]
     port.finish()
+
+
+WITHOUT_TORCH = """
+import sys, numpy, tessera
+from tessera.codec.coding.groups import group_spec, use_symbols
+with tessera.open(sys.argv[1]) as clip:
+    family, head, data = clip.family, clip.reader.header, clip.reader.group(0)
+    spec = group_spec(head, len(clip), head.quality)
+    codes = use_symbols(family, head, data, clip.limits, family.ids)
+    for ids in (family.sequence(codes, spec), family.packed(codes, spec)):
+        assert numpy.array_equal(family.codes_of(ids, spec), codes)
+    assert use_symbols(family, head, data, clip.limits, family.latents).x.any()
+    frames = family.from_ids(codes, spec)
+    assert family.predict(codes[0], spec).shape == frames.shape
+    clip.restore(numpy.ones(codes.shape[:3], bool))
+assert numpy.array_equal(tessera.decode(sys.argv[1]), frames)
+tessera.encode(frames, codec="vqgan", quality=60)
+assert "torch" not in sys.modules
+"""
+
+
+def test_nothing_at_work_needs_torch() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH, FOLDER / "clip.tsr"], check=True)
 
 
 def test_every_file_is_listed() -> None:
