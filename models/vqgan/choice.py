@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ...entropy import Tables
 from ..base.family import GroupSpec, SymbolPort
 from ..prior.ladder import COST_UNIT
-from .index_prior import Floats, IndexPrior, Nodes
+from .context import Cells, Floats
+from .index_prior import IndexPrior, Nodes
 from .painting import UNIT, Painting, Targets
 from .stages import STAGES, depths
 from .tables import turn_costs
@@ -95,7 +96,7 @@ class Choosing(Coding):
         else:
             self.rest = painting.left(self.targets, painting.sums(nodes))
 
-    def __call__(self, prior: IndexPrior, cells: NDArray[np.intp], hidden: Floats, depth: int) -> Nodes:
+    def __call__(self, prior: IndexPrior, cells: Cells, hidden: Floats, depth: int) -> Nodes:
         nodes = self.chooser.nearest(prior, self.rest[cells], hidden, depth, self.price)
         put(prior, self.port, nodes, hidden, depth)
         return nodes

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.quality import at_quality
+from .context import REACH, Cells, Floats, Part, framed
 from .stages import NODES, STAGES
 
 EMBEDDING_BITS = 4  # embeddings in 1/16, at most EMBEDDING_MAX of them
@@ -28,10 +29,7 @@ LOGIT_SHIFT = 7  # accumulators in 1/1024 -> logits in eighths
 LOGITS = 64  # largest logit, in eighths
 PER_UNIT = 8
 EMBEDDING = 12
-REACH = 5  # cells of the window, both ways
-CHUNK = 1024  # cells whose windows are gathered at once
 
-Floats = NDArray[np.float32]
 Nodes = NDArray[np.int64]  # (h, w) of a stage, or (n,) at some of its cells; 0 where nothing is known
 TableIndices = NDArray[np.uint8]
 Arrays = Mapping[str, NDArray[Any]]
@@ -51,47 +49,41 @@ class IndexPrior:
         inputs = EMBEDDING * (stage + 2) + 2
         if context.shape[1:] != (inputs, REACH, REACH) or self.own.shape != (NODES, EMBEDDING):
             raise ValueError(f"the prior of stage {stage} has the wrong shape")
-        self.context = np.ascontiguousarray(context.transpose(2, 3, 1, 0).reshape(REACH * REACH * inputs, -1))
+        blocks = [list(range(EMBEDDING * at, EMBEDDING * (at + 1))) for at in range(stage + 2)]
+        ratios = [STAGES[at].stride // STAGES[stage].stride for at in range(stage)]
+        self.earlier = [Part(context[:, block], ratio) for block, ratio in zip(blocks, ratios, strict=False)]
+        self.known, self.past = (Part(context[:, [*blocks[at], at]]) for at in (-2, -1))  # flags are last
         self.mix = np.ascontiguousarray(of("mix").astype(np.float32)[:, :, 0, 0].T)
         self.bias = of("bias").astype(np.int64)
         self.heads = of("heads").astype(np.float32)  # (2**DEPTH, hidden + 1)
 
-    def told(self, earlier: Sequence[Floats], before: Nodes) -> Floats:
-        """What cells are told, without what is known of the stage itself: (h + 4, w + 4, inputs), framed by zeros.
+    def seen(self, nodes: Nodes) -> Floats:
+        """What nodes (h, w) of the stage tell its prior: their embeddings, and whether there are any."""
+        return np.concatenate([self.own[nodes], EMBEDDING_MAX * (nodes > 0)[..., None].astype(np.float32)], -1)
 
-        earlier   embeddings (h, w, EMBEDDING) of the earlier stages on this grid
+    def context(self, earlier: Sequence[Floats], before: Nodes) -> Floats:
+        """What cells see of all but the stage itself: sums (h, w, hidden).
+
+        earlier   embeddings of the earlier stages, each on its own grid
         before    nodes of the previous frame
         """
-        h, w = before.shape
-        frame = REACH // 2
-        told = np.zeros((h + 2 * frame, w + 2 * frame, EMBEDDING * (len(earlier) + 2) + 2), np.float32)
-        inside = told[frame : frame + h, frame : frame + w]
-        for at, part in enumerate(earlier):
-            inside[..., EMBEDDING * at : EMBEDDING * (at + 1)] = part
-        after = EMBEDDING * (len(earlier) + 1)
-        inside[..., after : after + EMBEDDING] = self.own[before]
-        inside[..., -1] = EMBEDDING_MAX * (before > 0)
-        return told
+        sums = np.zeros((*before.shape, self.mix.shape[0]), np.float32)
+        for part, map_of in zip(self.earlier, earlier, strict=True):
+            part.add(sums, map_of)
+        if before.any():
+            self.past.add(sums, self.seen(before))
+        return sums
 
-    def tell(self, told: Floats, known: Nodes) -> None:
-        """Put the nodes (h, w) that are known of the stage into `told`."""
-        frame, first = REACH // 2, told.shape[2] - 2 - 2 * EMBEDDING
-        inside = told[frame:-frame, frame:-frame]
-        inside[..., first : first + EMBEDDING] = self.own[known]
-        inside[..., -2] = EMBEDDING_MAX * (known > 0)
+    def hidden(self, context: Floats, known: Nodes, cells: Cells, quality: int) -> Floats:
+        """Hidden vectors (n, hidden + 1) of flat `cells` (n,): integers 0..ACTIVATION_MAX.
 
-    def hidden(self, told: Floats, cells: NDArray[np.intp], quality: int) -> Floats:
-        """Hidden vectors (n, hidden + 1) of flat `cells` (n,): integers 0..ACTIVATION_MAX."""
-        columns, inputs = told.shape[1] - REACH + 1, told.shape[2]
-        bias = at_quality(self.bias, quality).astype(np.float32)
+        known: nodes (h, w) of the stage, 0 where they are not known.
+        """
+        sums = context.reshape(-1, context.shape[2])[cells] + at_quality(self.bias, quality).astype(np.float32)
+        if known.any():
+            sums += self.known.at(framed(self.seen(known)), cells, known.shape[1])
         hidden = np.full((len(cells), self.mix.shape[1] + 1), ACTIVATION_MAX, np.float32)
-        flat = told.reshape(-1, inputs)
-        corners = cells // columns * told.shape[1] + cells % columns
-        window = (np.arange(REACH)[:, None] * told.shape[1] + np.arange(REACH)).ravel()
-        for first in range(0, len(cells), CHUNK):
-            part = slice(first, first + CHUNK)
-            around = flat[corners[part, None] + window].reshape(-1, REACH * REACH * inputs)
-            hidden[part, :-1] = _activated(_activated(around @ self.context + bias) @ self.mix)
+        hidden[:, :-1] = _activated(_activated(sums) @ self.mix)
         return hidden
 
     def tables(self, hidden: Floats, nodes: Nodes) -> TableIndices:
@@ -112,14 +104,9 @@ class Priors:
     def __getitem__(self, stage: int) -> IndexPrior:
         return self.stages[stage]
 
-    def told(self, stage: int, nodes: Sequence[Nodes], before: Nodes) -> Floats:
-        """See `IndexPrior.told`; nodes: of the earlier stages, each on its own grid."""
-        h, w = before.shape
-        parts = []
-        for at in range(stage):
-            times = STAGES[at].stride // STAGES[stage].stride
-            parts.append(enlarged(self.stages[at].own[nodes[at]], times)[:h, :w])
-        return self.stages[stage].told(parts, before)
+    def context(self, stage: int, nodes: Sequence[Nodes], before: Nodes) -> Floats:
+        """See `IndexPrior.context`; nodes: of the earlier stages."""
+        return self.stages[stage].context([self.stages[at].own[nodes[at]] for at in range(stage)], before)
 
 
 def enlarged(x: NDArray[Any], times: int) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from ..prior.fixed_point import (
     requantise,
     ste_round,
 )
+from .context import REACH
 from .index_prior import (
     ACTIVATION_MAX,
     EMBEDDING,
@@ -31,7 +32,6 @@ from .index_prior import (
     LOGIT_SHIFT,
     LOGITS,
     PER_UNIT,
-    REACH,
     SHIFT,
     WEIGHT_BITS,
 )

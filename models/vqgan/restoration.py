@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ...entropy import Tables
 from ..base.discrete import Mask
 from ..base.kernels import Integers
-from .index_prior import Floats, Nodes, Priors, TableIndices
+from .context import Floats
+from .index_prior import Nodes, Priors, TableIndices
 from .painting import Painting
 from .stages import STAGES, depths
 
@@ -59,20 +60,19 @@ class Restorer:
             vectors = self.painting.codebooks[stage][found].reshape(-1, STAGES[stage].size)
             if depth:
                 past = np.zeros_like(found) if before is None else before[stage]
-                self.fill(stage, found, vectors, self.priors.told(stage, filled, past), quality)
+                self.fill(stage, found, vectors, self.priors.context(stage, filled, past), quality)
             filled.append(found)
             words.append(np.ascontiguousarray(vectors.T.reshape(-1, *found.shape)))
         return filled, words
 
-    def fill(self, stage: int, found: Nodes, vectors: Integers, told: Floats, quality: int) -> None:
+    def fill(self, stage: int, found: Nodes, vectors: Integers, context: Floats, quality: int) -> None:
         """Fill the nodes (h, w) that are 0, and their words (cells, size), in place."""
         prior, depth = self.priors[stage], depths(quality)[stage]
         for turn in range(ROUNDS):
             cells = np.flatnonzero(found == 0)
             if len(cells) == 0:
                 break
-            prior.tell(told, found)
-            surest, node, mean = self.guess(stage, prior.hidden(told, cells, quality), depth)
+            surest, node, mean = self.guess(stage, prior.hidden(context, found, cells, quality), depth)
             count = -(-len(cells) // (ROUNDS - turn))
             chosen = np.argsort(-surest, kind="stable")[:count]  # of equally sure ones the first
             found.ravel()[cells[chosen]] = node[chosen]

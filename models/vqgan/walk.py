@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.family import GroupSpec, SymbolPort
-from .index_prior import Floats, IndexPrior, Nodes, Priors, TableIndices, path
+from .context import Cells, Floats
+from .index_prior import IndexPrior, Nodes, Priors, TableIndices, path
 from .stages import STAGES, depths, grid_of
-
-Cells = NDArray[np.intp]  # flat indices of a grid
 
 
 class Coding:
@@ -41,11 +40,11 @@ def walk_frame(priors: Priors, spec: GroupSpec, before: Sequence[Nodes] | None, 
         if depth:
             code.begin(stage, nodes)
             prior = priors[stage]
-            told = priors.told(stage, nodes, np.zeros_like(found) if before is None else before[stage])
+            context = priors.context(stage, nodes, np.zeros_like(found) if before is None else before[stage])
             for cells in passes(*found.shape):
                 if len(cells):
-                    prior.tell(told, found)
-                    found.ravel()[cells] = code(prior, cells, prior.hidden(told, cells, spec.quality), depth)
+                    hidden = prior.hidden(context, found, cells, spec.quality)
+                    found.ravel()[cells] = code(prior, cells, hidden, depth)
         nodes.append(found)
     return nodes
 

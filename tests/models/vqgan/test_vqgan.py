@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -142,23 +144,29 @@ def test_the_prior_in_training_gives_the_same_integers(family: VqganFamily) -> N
     """torch under fake rounding and numpy with the file's integers, for any nodes and qualities."""
     model = tiny.fresh().model
     generator = torch.Generator().manual_seed(3)
-    for stage in (0, 2, 4):
+    for stage, size, quality in itertools.product((0, 1, 2, 4), ((6, 7), (1, 2), (8, 16), (13, 9)), (0, MAX_QUALITY)):
         learned, prior = model.prior(stage), family.priors[stage]
         learned.freeze()
-        nodes, past = torch.randint(0, NODES, (2, 1, 6, 7), generator=generator)
-        for quality in (0, 900, MAX_QUALITY):
-            earlier = [model.prior(j).embed(nodes.roll(j + 1, 2)) for j in range(stage)]
-            expected = learned.hidden([e.round() for e in earlier], nodes, past, torch.tensor([quality]))[0]
-            told = prior.told([e[0].permute(1, 2, 0).detach().numpy() for e in earlier], past[0].numpy())
-            prior.tell(told, nodes[0].numpy())
-            hidden = prior.hidden(told, np.arange(42), quality)
-            assert np.array_equal(hidden, expected.flatten(1).T.detach().numpy())
-            some = torch.randint(1, 1 << DEPTH, (42,), generator=generator)
-            logits = learned.logits(torch.from_numpy(hidden), some).numpy()
-            tables = prior.tables(hidden, some.numpy())
-            assert np.array_equal(tables, logits + 64) and len(set(tables.tolist())) > 5
-            every = prior.all_tables(hidden, DEPTH)
-            assert np.array_equal(np.take_along_axis(every, some.numpy()[:, None], 1)[:, 0], tables)
+        nodes, past = torch.randint(0, NODES, (2, 1, *size), generator=generator)
+        before = []
+        for earlier in range(stage):
+            model.prior(earlier).freeze()
+            times = STAGES[earlier].stride // STAGES[stage].stride
+            grid = (-(-size[0] // times), -(-size[1] // times))
+            before.append(torch.randint(0, NODES, (1, *grid), generator=generator))
+        with torch.no_grad():
+            told = model.told(stage, before, size)
+            expected = learned.hidden(told, nodes, past, torch.tensor([quality]))[0]
+        context = family.priors.context(stage, [at[0].numpy() for at in before], past[0].numpy())
+        cells = np.arange(nodes.numel())
+        hidden = prior.hidden(context, nodes[0].numpy(), cells, quality)
+        assert np.array_equal(hidden, expected.flatten(1).T.numpy())
+        some = torch.randint(1, 1 << DEPTH, (len(cells),), generator=generator)
+        logits = learned.logits(torch.from_numpy(hidden), some).detach().numpy()
+        tables = prior.tables(hidden, some.numpy())
+        assert np.array_equal(tables, logits + 64)
+        every = prior.all_tables(hidden, DEPTH)
+        assert np.array_equal(np.take_along_axis(every, some.numpy()[:, None], 1)[:, 0], tables)
 
 
 def test_a_choice_is_the_cheapest_word(family: VqganFamily) -> None:
