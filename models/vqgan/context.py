@@ -56,10 +56,10 @@ class Part:
         for y, x, top, left, weights in self.phases:
             cells = total[y :: self.ratio, x :: self.ratio]
             rows, columns = cells.shape[:2]
-            near = np.lib.stride_tricks.sliding_window_view(padded, weights.shape[:2], (0, 1))
-            near = near[top + EDGE :, left + EDGE :][:rows, :columns].transpose(0, 1, 3, 4, 2)
-            weights = weights.reshape(-1, hidden)
-            cells += (near.reshape(rows * columns, len(weights)) @ weights).reshape(cells.shape)
+            places = np.ndindex(*weights.shape[:2])
+            near = [padded[top + EDGE + v :, left + EDGE + u :][:rows, :columns] for v, u in places]
+            flat = weights.reshape(-1, hidden)
+            cells += (np.concatenate(near, -1).reshape(rows * columns, len(flat)) @ flat).reshape(cells.shape)
         total.reshape(-1, hidden)[last] = sums
 
     def at(self, padded: Floats, cells: Cells, columns: int) -> Floats:

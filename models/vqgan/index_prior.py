@@ -121,8 +121,8 @@ def path(nodes: Nodes, depth: int) -> tuple[Nodes, NDArray[np.int32]]:
 
 
 def _activated(accumulator: Floats) -> Floats:
-    scaled = np.floor(accumulator * np.float32(2.0**-SHIFT) + np.float32(0.5))
-    return np.minimum(np.maximum(scaled, np.float32(0)), np.float32(ACTIVATION_MAX), out=scaled)
+    scaled: Floats = np.floor(accumulator * np.float32(2.0**-SHIFT) + np.float32(0.5))
+    return np.clip(scaled, np.float32(0), np.float32(ACTIVATION_MAX), out=scaled)
 
 
 def _tables_of(accumulator: Floats) -> TableIndices:
