@@ -6,7 +6,7 @@ integers", 1998); its factors have 12 fraction bits.  What enters a one-dimensio
 BAND_LIMIT first, so that 32 bits hold every product whatever a forged stream says.  Integers are the same on every
 processor and for every number of threads.
 
-Bands stay as lifting leaves them: `gains.factors` bring them to unit synthesis gain.
+Bands stay as lifting leaves them: `transform.gains.factors` bring them to unit synthesis gain.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..prior.exchange import LARGEST
 from ..transform.bands import CELL, LEVELS, pyramid_sizes
 from ..transform.lifted import (
     BAND_LIMIT,
@@ -31,6 +30,8 @@ from ..transform.lifted import (
     Wide,
     matrix,
 )
+
+LARGEST = 1 << 24  # of a symbol
 
 Integers = NDArray[np.int32]
 Planes = NDArray[np.int16]
@@ -185,6 +186,3 @@ def hints(prediction: Integers, reciprocals: Wide) -> Integers:
     magnitudes = np.minimum(np.abs(prediction.astype(np.int64)), HINT_LIMIT)
     heard: Integers = np.minimum(magnitudes * reciprocals[:, None, None] >> HINT_BITS, 255).astype(np.int32)
     return heard
-
-
-# -- gains ------------------------------------------------------------------------------------------------------------
