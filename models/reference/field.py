@@ -97,7 +97,7 @@ class MotionReader:
             field[CORNER] = self.new(CORNER_LEVEL, [[start] * 4])[0]
         for level, step in half_steps(self.rows, self.columns):
             near = {block: [field[other] for other in others] for block, others in step.items()}
-            known = {block: candidates(near[block], aim and aim[block]) for block in step}
+            known = {block: candidates(near[block], None if aim is None else aim[block]) for block in step}
             field |= {block: vectors[0] for block, (vectors, _) in known.items()}
             asked = [block for block in step if block in used]
             choices = dict(zip(asked, self.get("choice", [(level, *known[block][1]) for block in asked]), strict=True))

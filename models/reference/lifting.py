@@ -12,6 +12,7 @@ Bands stay as lifting leaves them: `transform.gains.factors` bring them to unit 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ from ..transform.lifted import (
 
 LARGEST = 1 << 24  # of a symbol
 
-Integers = NDArray[np.int32]
+Integers = NDArray[np.signedinteger[Any]]
 Planes = NDArray[np.int16]
 
 

@@ -127,8 +127,10 @@ def magnitudes(q: Integers) -> Integers:
 
 def activated(total: Integers) -> Integers:
     """A of the format."""
-    return (total + 64 >> 7).clip(0, 255)
+    found: Integers = (total + 64 >> 7).clip(0, 255)
+    return found
 
 
 def rung_of(answer: Integers) -> Integers:
-    return (answer + 512 >> 10).clip(0, RUNGS - 1)
+    found: Integers = (answer + 512 >> 10).clip(0, RUNGS - 1)
+    return found

@@ -29,7 +29,8 @@ def of_frame(values: Integers, rungs: Integers, low: Integers, steps: Steps) -> 
     count, total = around(np.ones_like(low[:1])), around(low)
     high = in_steps(count * low - total, count * steps.low)
     raw = (18910 * low + 32768 >> 16).clip(-32768, 32767)
-    return np.concatenate([symbols, 64 * rungs, high, raw]).transpose(1, 2, 0)
+    found: Integers = np.concatenate([symbols, 64 * rungs, high, raw]).transpose(1, 2, 0)
+    return found
 
 
 def of_predicted(packet: Integers, frame: int, references: tuple[int, ...], steps: Steps) -> Integers:
@@ -58,4 +59,5 @@ def around(x: Integers) -> Integers:
 def corrected(bands: Integers, corrections: NDArray[np.int16], steps: Steps) -> Integers:
     """All bands (192, h, w) with a network's answer (h, w, 192)."""
     change = corrections.transpose(2, 0, 1).astype(np.int64) * steps.every[:, None, None] + (1 << 23) >> 24
-    return (bands + change).clip(-BAND_LIMIT, BAND_LIMIT)
+    found: Integers = (bands + change).clip(-BAND_LIMIT, BAND_LIMIT)
+    return found
