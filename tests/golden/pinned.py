@@ -1,7 +1,7 @@
 """What the golden streams of one family's weights share: their bytes, their digests, and the file that lists them.
 
-expected.txt    the weights id; then lines of a stream's name, what is pinned, and digests in hexadecimal: of every decoded
-                integer ("integers"), or of each frame that a decoder paints (by its name)
+expected.txt    the weights id; then lines of a stream's name, what is pinned, and digests in hexadecimal: of all decoded
+                integers ("integers"), or of each frame that a decoder paints (by its name)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tessera.codec.coding.ports import DecoderPort
 from tessera.codec.format.pipe import PipeReader
 from tessera.models.base.family import Family, GroupSpec, SymbolPort
 
+Reading = Callable[[GroupSpec, SymbolPort], Sequence[NDArray[np.int32]]]
 Shape = tuple[int, int, int, int]  # frames, sides, channels
 Pins = dict[tuple[str, str], list[str]]  # (stream, what) -> digests
 INTEGERS = "integers"
@@ -46,12 +47,7 @@ def pixels(family: Family, symbols: bytes, spec: GroupSpec, decoder: str) -> lis
     return frame_digests(frames)
 
 
-def integers(
-    family: Family,
-    symbols: bytes,
-    spec: GroupSpec,
-    read: Callable[[GroupSpec, SymbolPort], Sequence[NDArray[np.int32]]],
-) -> list[str]:
+def integers(family: Family, symbols: bytes, spec: GroupSpec, read: Reading) -> list[str]:
     """A digest of everything that `read` finds, which ends where the stream does."""
     port = DecoderPort(family.tables, symbols)
     found = read(spec, port)
