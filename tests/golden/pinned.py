@@ -1,6 +1,6 @@
 """What the golden streams of one family's weights share: their bytes, their digests, and the file that lists them.
 
-expected.txt    the weights id; then lines of a stream's name, what is pinned, and digests in hexadecimal: of all decoded
+expected.txt    the weights id; then lines of a stream's name, what is pinned, and hexadecimal digests: of all decoded
                 integers ("integers"), or of each frame that a decoder paints (by its name)
 """
 
