@@ -10,9 +10,9 @@ from tessera.codec.coding import weights
 from tessera.models.vqgan.family import VqganFamily
 
 from ..support.kernel_paths import threads
-from .make_golden_spatiotemporal import sample, symbols_of
+from .make_golden_spatiotemporal import sample
 from .make_golden_vqgan import FOLDER, SAMPLES, digest
-from .make_golden_wavelet import psnr
+from .pinned import psnr, symbols_of
 
 LINES = [line.split() for line in (FOLDER / "expected.txt").read_text().splitlines()]
 PINNED = {name: (integers, float(least)) for name, integers, least in LINES[1:]}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from tessera.models import _kernels
+from tessera.models.base.kernels import set_threads
 
 
 def available_paths() -> list[str]:
@@ -24,3 +25,13 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def kernel_threads(count: int) -> Iterator[None]:
+    """So many threads of the kernels, for a while."""
+    set_threads(count)
+    try:
+        yield
+    finally:
+        set_threads(0)
