@@ -257,13 +257,16 @@ def write(target: str, force: bool, info: object, frames: Iterator[Frame], crf: 
         write_media(name, suffix, info, frames, crf=crf, lossless=lossless)  # type: ignore[arg-type]
 
 
-def info_file(source: str, limits: Limits = DEFAULT_LIMITS) -> Info:
-    """Everything that the file says about itself; reads all of it and checks every checksum, decodes nothing."""
+def info_file(source: str, limits: Limits = DEFAULT_LIMITS, *, digests: bool = False) -> Info:
+    """Everything that the file says about itself; reads all of it and checks every checksum.
+
+    Nothing is decoded, unless `digests` asks for those of the decoded pixels.
+    """
     with naming(label(source)):
         file, _ = as_file(or_stdin(source))
         with file:
             reader = FileReader(file, limits)
-            info = describe(reader, survey(reader))
+            info = describe(reader, survey(reader, digests))
             try:
                 reader.metadata()
             except FormatError as error:

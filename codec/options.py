@@ -68,6 +68,8 @@ class EncodeOptions:
         decoder: The synthesis network that the file names as its best.  None: the family's first.
         device: "cpu", "cuda" or "cuda:N".  Not every family runs on CUDA.
         metadata: Keep the ICC profile, Exif and audio.
+        digest: Keep a digest of each group's pixels, which `verify` compares.  The encoder then decodes what it has
+            encoded.  Only for families whose pixels are the same on every machine.
         limits: Upper bounds on what is encoded.
         progress: Called after each group with the number of frames that are done.
         family_options: Options of the codec family, by name; `tessera codecs` lists them.
@@ -88,6 +90,7 @@ class EncodeOptions:
     decoder: DecoderName | None = None
     device: str = "cpu"
     metadata: bool = True
+    digest: bool = False
     limits: Limits = DEFAULT_LIMITS
     progress: Progress | None = None
     family_options: Mapping[str, object] = field(default_factory=dict)

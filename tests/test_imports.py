@@ -183,6 +183,10 @@ def test_import_tessera_loads_no_torch() -> None:
     assert not _loaded_by("import tessera; assert tessera.__version__") & set(HEAVY)
 
 
+def test_the_second_decoder_needs_no_kernels() -> None:
+    assert not _loaded_by("import tessera.models.reference.decoder") & {"torch", "tessera.models._kernels"}
+
+
 def test_the_core_loads_no_evaluation_package() -> None:
     loaded = _loaded_by("import tessera; tessera.encode; tessera.decode; tessera.open")
     assert not loaded & {"torchvision", "compressai", "lpips", "matplotlib", "pytorch_msssim", "bjontegaard", "scipy"}

@@ -5,6 +5,7 @@ Nothing here knows about files: `code_group` and `paint_group` are what threads 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ...entropy import Tables
 from ..errors import FormatError, ParameterError, UnsupportedError
 from ..format.alpha import pack_alpha, unpack_alpha
+from ..format.chunks import DIGEST_BYTES
 from ..format.container import GroupData
 from ..format.header import DECODERS, GroupHead, Header
 from ..limits import GROUP_FRAMES, Limits
@@ -149,6 +151,23 @@ def paint_group(family: Family, header: Header, data: GroupData, limits: Limits,
     painter = decoder or choose_decoder(family, header)
     frames = use_symbols(family, header, data, limits, lambda spec, port: family.decode(spec, port, painter))
     return Group(data.head.first, frames, read_alpha(header, data), group_times(header, data.head))
+
+
+def digest_of(pixels: Pixels) -> bytes:
+    """What a file keeps of the pixels of a group (FORMAT.md section 21); of one frame, what `tessera info` prints."""
+    return hashlib.sha256(np.ascontiguousarray(pixels)).digest()[:DIGEST_BYTES]
+
+
+def group_digest(family: Family, header: Header, coded: CodedGroup, limits: Limits) -> bytes:
+    """The digest of a group that was just coded."""
+    data, painter = GroupData(0, coded.head, coded.symbols), choose_decoder(family, header)
+    return digest_of(use_symbols(family, header, data, limits, lambda spec, port: family.decode(spec, port, painter)))
+
+
+def can_check_digests(family: Family, header: Header) -> bool:
+    """Whether this install makes the pixels that the digests of a file are of."""
+    named = [name for name, number in DECODERS.items() if number == header.decoder]
+    return family.exact and (header.decoder == 0 or choose_decoder(family, header) in named)
 
 
 def use_symbols(

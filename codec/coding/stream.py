@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...models.base.fitted import Fits
 from ..errors import FormatError, ParameterError
+from ..format.chunks import DIGEST_BYTES
 from ..format.container import Metadata, Reader
 from ..format.header import DECODERS, MAX_QUALITY, MAX_RATIO, MAX_SIDE, Header
 from ..format.writer import ContainerWriter
@@ -22,7 +23,16 @@ from ..ranges import bounds, range_text
 from . import weights
 from .conceal import Concealer
 from .fits import split_fit_options, told_frames
-from .groups import Group, PortMaker, choose_decoder, code_group, group_length, join_frames, paint_group
+from .groups import (
+    Group,
+    PortMaker,
+    choose_decoder,
+    code_group,
+    group_digest,
+    group_length,
+    join_frames,
+    paint_group,
+)
 from .ports import EncoderPort
 
 if TYPE_CHECKING:
@@ -70,6 +80,8 @@ def settings_for(options: EncodeOptions) -> Settings:
     family, weights_id = weights.load(codec, None, options.device)
     if decoder is not None and (decoder not in family.decoders or decoder not in DECODERS):
         raise ParameterError(f"codec {codec} has no decoder {decoder!r}; there are {', '.join(family.decoders)}")
+    if options.digest and not family.exact:
+        raise ParameterError(f"codec {codec} keeps no digest: its pixels may differ between machines")
     own, fit = split_fit_options(family, options.family_options)
     if "task" in own and "task" in family.options:
         own["task"] = weights.read_task(Path(str(own["task"])))
@@ -139,7 +151,11 @@ def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded
     family = told_frames(settings.family, total)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
         coded = code_group(family, header, group, settings.quality, settings.make_port)
-        writer.group(coded.head, coded.symbols, coded.alpha)
+        digest = None
+        if options.digest:  # where nothing is range coded, only its size counts
+            real = settings.make_port is EncoderPort
+            digest = group_digest(family, header, coded, options.limits) if real else bytes(DIGEST_BYTES)
+        writer.group(coded.head, coded.symbols, coded.alpha, digest)
         if options.progress is not None:
             options.progress(writer.frames, total)
     writer.finish()

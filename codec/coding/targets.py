@@ -321,7 +321,7 @@ class Sample:
         """Bytes that the whole file would take, from the cost of the sample's symbols; nothing is range coded."""
         settings = replace(self._settings, quality=quality, make_port=BitMeter)
         measured = encode_stream(self._source, io.BytesIO(), settings)
-        coded = sum(measured.sizes[kind] for kind in ("GRUP", "ALPH") if kind in measured.sizes)
+        coded = sum(measured.sizes[kind] for kind in ("GRUP", "ALPH", "dgst") if kind in measured.sizes)
         return self._fixed + coded * self._total / len(self._frames)
 
     def psnr(self, quality: int) -> float:

@@ -20,7 +20,9 @@ from ..limits import Limits
 from .fields import pack_uint, unpack_uint
 
 SIGNATURE = b"\x89TSR\r\n\x1a\n"
-KNOWN = frozenset({"HEAD", "GRUP", "ALPH", "INDX", "TEND", "iccp", "exif", "audi"})
+KNOWN = frozenset({"HEAD", "GRUP", "ALPH", "INDX", "TEND", "iccp", "exif", "audi", "dgst"})
+DIGEST = "dgst"
+DIGEST_BYTES = 8
 TEND_BYTES = 17  # type 4, length 1, payload 8, crc 4
 _HEAD_BYTES = 13  # type 4, length at most 9
 _PIECE = 1 << 20

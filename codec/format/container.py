@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ..errors import FormatError, UnsupportedError
 from ..limits import METADATA_BYTES, Limits
-from .chunks import KNOWN, SIGNATURE, ByteReader, Chunk, Damage, check_signature
+from .chunks import DIGEST, DIGEST_BYTES, KNOWN, SIGNATURE, ByteReader, Chunk, Damage, check_signature
 from .fields import pack_uint
 from .header import (
     GroupHead,
@@ -42,7 +42,10 @@ class Metadata:
 
 @dataclass
 class GroupData:
-    """One group as it stands in the file.  With `error` the group is lost and only `number` is sure."""
+    """One group as it stands in the file.  With `error` the group is lost and only `number` is sure.
+
+    digest: of its pixels, where the file holds one; a reader of a pipe meets that of a clip's group after the group.
+    """
 
     number: int
     head: GroupHead = field(default_factory=GroupHead)
@@ -50,6 +53,7 @@ class GroupData:
     alpha: bytes | None = None
     sizes: dict[str, int] = field(default_factory=dict)  # bytes of each chunk
     error: FormatError | None = None
+    digest: bytes | None = None
 
 
 class Reader(Protocol):
@@ -84,14 +88,21 @@ class Assembler:
         self._alpha: bytes | None = None
         self._sizes: dict[str, int] = {}
         self._error: FormatError | None = None
+        self._last: GroupData | None = None  # of a clip, as long as its digest may follow
 
     def feed(self, chunk: Chunk) -> GroupData | None:
         """The group that `chunk` completes, if it does.  `error` is set in the group when a part is damaged."""
+        if chunk.kind == DIGEST and self._last is not None:
+            self._last.digest = read_digest(chunk)
+            self._last.sizes[DIGEST] = chunk.size
+            self._last = None
+            return None
         if chunk.kind not in ("ALPH", "GRUP"):
             refuse_unknown(chunk)
             if chunk.kind in KNOWN:
                 raise FormatError(f"chunk {chunk.kind} at byte {chunk.offset} is out of place")
             return None
+        self._last = None
         self._sizes[chunk.kind] = self._sizes.get(chunk.kind, 0) + chunk.size
         try:
             if not chunk.sound:
@@ -121,6 +132,7 @@ class Assembler:
         self._alpha, self._sizes, self._error = None, {}, None
         if group.error is not None:
             group.error = FormatError(f"group {group.number}: {group.error}")
+        self._last = None if self.header.still else group
         return group
 
     def _check(self, group: GroupData) -> None:
@@ -133,6 +145,20 @@ class Assembler:
         if group.alpha is None or not group.alpha.startswith(prefix):
             raise FormatError("its alpha is missing")
         group.alpha = group.alpha[len(prefix) :]
+
+
+def is_prefix(chunk: Chunk, header: Header) -> bool:
+    """Whether the chunk stands before the first group: metadata, or the digest of a still."""
+    return chunk.kind in METADATA or (chunk.kind == DIGEST and header.still)
+
+
+def read_digest(chunk: Chunk) -> bytes:
+    """The payload of a dgst chunk.  Damage where it is none."""
+    if not chunk.sound:
+        raise Damage(f"the checksum of chunk {DIGEST} at byte {chunk.offset} does not match")
+    if len(chunk.payload) != DIGEST_BYTES:
+        raise Damage(f"chunk {DIGEST} at byte {chunk.offset} has {len(chunk.payload)} bytes, not {DIGEST_BYTES}")
+    return chunk.payload
 
 
 def refuse_unknown(chunk: Chunk) -> None:
@@ -187,7 +213,7 @@ def parse_block(block: bytes, header: Header, number: int, entry: IndexEntry, li
     group: GroupData | None = None
     try:
         while (chunk := reader.chunk()) is not None:
-            if group is not None and chunk.kind in KNOWN:
+            if group is not None and chunk.kind in KNOWN and chunk.kind != DIGEST:
                 raise FormatError(f"chunk {chunk.kind} is out of place")
             group = assembler.feed(replace(chunk, offset=chunk.offset + (entry.offset or 0))) or group
     except FormatError as error:

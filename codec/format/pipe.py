@@ -7,8 +7,17 @@ from typing import BinaryIO
 
 from ..errors import FormatError
 from ..limits import DEFAULT_LIMITS, Limits
-from .chunks import KNOWN, ByteReader, Chunk, Damage
-from .container import METADATA, Assembler, GroupData, Metadata, read_start, refuse_unknown, unpack_metadata
+from .chunks import DIGEST, KNOWN, ByteReader, Chunk, Damage
+from .container import (
+    Assembler,
+    GroupData,
+    Metadata,
+    is_prefix,
+    read_digest,
+    read_start,
+    refuse_unknown,
+    unpack_metadata,
+)
 from .header import (
     IndexEntry,
     read_index,
@@ -37,7 +46,7 @@ class PipeReader:
 
     def _read_metadata(self) -> Chunk | None:
         while (chunk := self._reader.chunk()) is not None:
-            if chunk.kind in METADATA:
+            if is_prefix(chunk, self.header):
                 if chunk.kind in self._metadata:
                     raise FormatError(f"chunk {chunk.kind} stands twice")
                 self._metadata[chunk.kind] = chunk
@@ -66,16 +75,19 @@ class PipeReader:
         entries: list[IndexEntry] = []
         index_at = 0
         chunk, self._ahead = self._ahead, None
-        begin = chunk.offset if chunk is not None else 0
+        begin: int | None = None  # of the next group's first chunk
         try:
+            digest = read_digest(self._metadata[DIGEST]) if DIGEST in self._metadata else None
             while chunk is not None and chunk.kind != "TEND":
+                if begin is None and chunk.kind in ("ALPH", "GRUP"):
+                    begin = chunk.offset
                 if chunk.kind == "INDX":
                     index_at = chunk.offset
                     self._check_index(chunk, entries)
                 elif (group := assembler.feed(chunk)) is not None:
-                    end = chunk.offset + chunk.size
-                    entries.append(IndexEntry(group.head.first, group.head.frames, begin, end - begin))
-                    begin = end
+                    size = chunk.offset + chunk.size - (begin or 0)
+                    entries.append(IndexEntry(group.head.first, group.head.frames, begin, size))
+                    begin, group.digest = None, digest
                     yield group
                 chunk = self._reader.chunk()
             self._check_end(chunk, index_at, assembler.number)

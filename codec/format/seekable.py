@@ -9,12 +9,23 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from ..errors import FormatError
 from ..limits import DEFAULT_LIMITS, GROUP_FRAMES, Limits
-from .chunks import KNOWN, TEND_BYTES, ByteReader, Chunk, Damage, find_chunks
-from .container import METADATA, GroupData, Metadata, parse_block, read_start, refuse_unknown, unpack_metadata
+from .chunks import DIGEST, KNOWN, TEND_BYTES, ByteReader, Chunk, Damage, find_chunks
+from .container import (
+    METADATA,
+    GroupData,
+    Metadata,
+    is_prefix,
+    parse_block,
+    read_digest,
+    read_start,
+    refuse_unknown,
+    unpack_metadata,
+)
 from .header import IndexEntry, read_group, read_index, read_place
 
 _PLACE_BYTES = 32  # of a GRUP payload hold flags, first frame and frame count
@@ -60,14 +71,15 @@ class FileReader:
 
     def metadata(self) -> Metadata:
         """Read now; FormatError names a damaged chunk."""
-        chunks: dict[str, Chunk] = {}
-        for kind, place in self._metadata.items():
-            self._reader.seek(place.offset)
-            chunk = self._reader.chunk()
-            if chunk is None:
-                raise FormatError(f"chunk {kind} is gone")
-            chunks[kind] = chunk
-        return unpack_metadata(chunks)
+        return unpack_metadata({kind: self._whole(place) for kind, place in self._metadata.items()})
+
+    def _whole(self, place: Chunk) -> Chunk:
+        """A chunk before the first group that was stepped over."""
+        self._reader.seek(place.offset)
+        chunk = self._reader.chunk()
+        if chunk is None:
+            raise FormatError(f"chunk {place.kind} is gone")
+        return chunk
 
     def metadata_sizes(self) -> dict[str, int]:
         """Bytes of each metadata chunk."""
@@ -103,6 +115,8 @@ class FileReader:
             raise group.error
         if group.head.frames != entry.frames:
             raise FormatError(f"group {number}: has {group.head.frames} frames, the index says {entry.frames}")
+        if DIGEST in self._metadata:  # of a still
+            group.digest = read_digest(self._whole(self._metadata[DIGEST]))
         return group
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[GroupData]:
@@ -134,7 +148,7 @@ class FileReader:
                 raise Damage("the file ends before its first group", truncated=True)
             if chunk.kind not in KNOWN:
                 self._check_unknown(chunk)
-            elif chunk.kind not in METADATA:
+            elif not is_prefix(chunk, self.header):
                 return
             elif chunk.kind in self._metadata:
                 raise FormatError(f"chunk {chunk.kind} stands twice")
@@ -181,6 +195,8 @@ class FileReader:
                 begin = self._walk_group(chunk, begin)
                 if self.header.still:
                     break
+            elif chunk.kind == DIGEST:
+                begin = self._walk_digest(chunk)
             elif chunk.kind == "INDX":
                 index = chunk
             elif chunk.kind == "TEND":
@@ -204,6 +220,13 @@ class FileReader:
         self.limits.check_frames(first + frames)
         self.entries.append(IndexEntry(first, frames, begin, chunk.offset + chunk.size - begin))
         return chunk.offset + chunk.size
+
+    def _walk_digest(self, chunk: Chunk) -> int:
+        if not self.entries:
+            raise Damage(f"chunk {chunk.kind} at byte {chunk.offset} is out of place")
+        last, end = self.entries[-1], chunk.offset + chunk.size
+        self.entries[-1] = replace(last, size=end - (last.offset or 0))
+        return end
 
     def _walk_end(self, end: Chunk, index: Chunk | None) -> None:
         self._reader.seek(end.offset)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from ..errors import ParameterError
 from ..limits import DEFAULT_LIMITS, METADATA_BYTES, Limits
-from .chunks import SIGNATURE, chunk_bytes
+from .chunks import DIGEST, DIGEST_BYTES, SIGNATURE, chunk_bytes
 from .container import Metadata, alpha_prefix
 from .header import (
     GroupHead,
@@ -56,18 +56,30 @@ class ContainerWriter:
         if metadata.audio:
             self._chunk("audi", metadata.audio)
 
-    def group(self, head: GroupHead, symbols: bytes, alpha: bytes | None = None) -> None:
-        """Write one group.  `alpha`: payload of its ALPH after the frame number, exactly when the header says so."""
+    def group(
+        self, head: GroupHead, symbols: bytes, alpha: bytes | None = None, digest: bytes | None = None
+    ) -> None:
+        """Write one group.
+
+        alpha: payload of its ALPH after the frame number, exactly when the header says so.
+        digest: DIGEST_BYTES of its pixels, see FORMAT.md section 21.
+        """
         if head.first != self.frames or (alpha is not None) != self.header.alpha:
             raise ParameterError(f"group at frame {head.first} does not follow frame {self.frames} of this file")
         if self.header.still and self.frames:
             raise ParameterError("a still has one group")
         self.limits.check_frames(head.first + head.frames)
         self.limits.check_group(head.frames, self.header.width, self.header.height, len(symbols))
+        if digest is not None and len(digest) != DIGEST_BYTES:
+            raise ParameterError(f"a digest has {DIGEST_BYTES} bytes, not {len(digest)}")
+        if digest is not None and self.header.still:
+            self._chunk(DIGEST, digest)
         place = self.written
         if alpha is not None:
             self._chunk("ALPH", alpha_prefix(self.header, head.first) + alpha)
         self._chunk("GRUP", write_group(head, self.header) + symbols)
+        if digest is not None and not self.header.still:
+            self._chunk(DIGEST, digest)
         if not self._index.groups:
             self._index.offset = place
         self._index.groups.append((head.frames, self.written - place))

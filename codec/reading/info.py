@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from ..coding import weights
+from ..coding.groups import can_check_digests, digest_of, paint_group
+from ..coding.stream import load_family
 from ..errors import FormatError
 from ..format.header import DECODERS
 from ..format.seekable import FileReader
@@ -22,7 +25,10 @@ class GroupInfo:
         bits: Its size in bits.
         quality: 0..100; None where the groups have not been read (`tessera info` reads them).
         sound: Whether its checksums hold; None where it has not been read.
-        parts: Bits of "latents" and "alpha"; empty where it has not been read.
+        parts: Bits of "latents", "alpha" and "digest"; empty where it has not been read.
+        digest: The digest of its pixels that the file holds, hexadecimal; None where it holds none or was not read.
+        agrees: Whether it decodes to those pixels here; None where that was not asked for, or cannot be told.
+        frame_digests: The digest of each frame as decoded here; empty where it was not decoded.
     """
 
     number: int
@@ -32,6 +38,9 @@ class GroupInfo:
     quality: float | None = None
     sound: bool | None = None
     parts: dict[str, int] = field(default_factory=dict)
+    digest: str | None = None
+    agrees: bool | None = None
+    frame_digests: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ def describe(reader: FileReader, survey: list[GroupInfo] | None = None) -> Info:
 
 def _parts(reader: FileReader, groups: list[GroupInfo]) -> dict[str, int]:
     """Bits of each part; their sum is the file's size."""
-    names = {"iccp": "icc", "exif": "exif", "audi": "audio"}
+    names = {"iccp": "icc", "exif": "exif", "audi": "audio", "dgst": "digest"}
     metadata = {names[kind]: 8 * size for kind, size in reader.metadata_sizes().items()}
     coded: dict[str, int] = {}
     for group in groups:
@@ -130,16 +139,26 @@ def _parts(reader: FileReader, groups: list[GroupInfo]) -> dict[str, int]:
     return {"header": header, **metadata, **coded, "index": rest}
 
 
-def survey(reader: FileReader) -> list[GroupInfo]:
-    """Read every group and check its checksums; nothing is decoded."""
+def survey(reader: FileReader, decode: bool = False) -> list[GroupInfo]:
+    """Read every group and check its checksums; with `decode` also decode it, for the digests of its pixels."""
     found: list[GroupInfo] = []
-    names = {"GRUP": "latents", "ALPH": "alpha"}
+    names = {"GRUP": "latents", "ALPH": "alpha", "dgst": "digest"}
+    family = load_family(reader.header, "cpu") if decode else None
     for number, entry in enumerate(reader.entries):
+        digests: dict[str, Any] = {}
         try:
             data = reader.group(number)
+            if data.digest is not None:
+                digests["digest"] = data.digest.hex()
+            if family is not None:
+                pixels = paint_group(family, reader.header, data, reader.limits).pixels
+                digests["frame_digests"] = [digest_of(frame).hex() for frame in pixels]
+                if data.digest is not None and can_check_digests(family, reader.header):
+                    digests["agrees"] = digest_of(pixels) == data.digest
         except FormatError:
             found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, sound=False))
             continue
         parts = {names[kind]: 8 * size for kind, size in data.sizes.items()}
-        found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, data.head.quality / 64, True, parts))
+        quality = data.head.quality / 64
+        found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, quality, True, parts, **digests))
     return found

@@ -1,12 +1,12 @@
-"""Is a file sound?  Every checksum is tested and every group decoded."""
+"""Is a file sound?  Every checksum is tested, every group decoded, and its pixels compared with a digest of them."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from ..coding.groups import paint_group
+from ..coding.groups import can_check_digests, digest_of, paint_group
 from ..coding.stream import load_family
 from ..errors import FormatError, naming
 from ..format.pipe import PipeReader
@@ -21,10 +21,12 @@ class VerifyReport:
     """What `verify` found.
 
     Attributes:
-        ok: Every checksum holds and every group decodes.
+        ok: Every checksum holds, every group decodes, and to the pixels of its digest where it has one.
         frames: Frames of the file, as far as it can be read.
         groups: Groups of the file.
-        bad_groups: Numbers of the groups that do not decode, counted from 0.
+        bad_groups: Numbers of the groups that do not decode, or to other pixels than their digest says, counted from 0.
+        digests: Groups whose pixels were compared with a digest.
+        unchecked: Groups whose digest was not compared, since this install lacks the decoder that the file names.
         problems: One line for each problem of the file and of its groups.
         truncated: The file stops before its end.
         seconds: Duration of the check.
@@ -34,6 +36,8 @@ class VerifyReport:
     frames: int
     groups: int
     bad_groups: list[int]
+    digests: int
+    unchecked: int
     problems: list[str]
     truncated: bool
     seconds: float
@@ -42,7 +46,9 @@ class VerifyReport:
 def verify(
     data: FileSource, *, device: str = "cpu", limits: Limits = DEFAULT_LIMITS, progress: Progress | None = None
 ) -> VerifyReport:
-    """Check every checksum of a file and decode every group.  Damage is reported, not raised.
+    """Check every checksum of a file, decode every group and compare its pixels with the digest that the file may hold.
+
+    Damage is reported, not raised.
 
     Args:
         data: A .tsr file: a path, its bytes or a binary file; "-" is standard input.
@@ -60,32 +66,57 @@ def verify(
     """
     began = time.perf_counter()
     options = DecodeOptions(device=device, limits=limits, progress=progress)
-    bad: list[int] = []
+    found = _Found()
     with naming(label(data)):
         file, ours = as_file(or_stdin(data))
         try:
             try:
                 reader = FileReader(file, limits)
             except FormatError as error:
-                return VerifyReport(False, 0, 0, [], [str(error)], False, time.perf_counter() - began)
-            problems = _verify_groups(reader, options, bad)
+                return VerifyReport(False, 0, 0, [], 0, 0, [str(error)], False, time.perf_counter() - began)
+            problems = _verify_groups(reader, options, found)
             problems += [line for line in _strict(file, limits) if line not in problems]
         finally:
             if ours:
                 file.close()
     seconds = time.perf_counter() - began
-    return VerifyReport(not problems, reader.frames, len(reader.entries), bad, problems, reader.truncated, seconds)
+    return VerifyReport(
+        not problems,
+        reader.frames,
+        len(reader.entries),
+        found.bad,
+        found.digests,
+        found.unchecked,
+        problems,
+        reader.truncated,
+        seconds,
+    )
 
 
-def _verify_groups(reader: FileReader, options: DecodeOptions, bad: list[int]) -> list[str]:
-    """Decode every group; returns what is wrong and fills `bad`."""
+@dataclass
+class _Found:
+    bad: list[int] = field(default_factory=list)
+    digests: int = 0
+    unchecked: int = 0
+
+
+def _verify_groups(reader: FileReader, options: DecodeOptions, found: _Found) -> list[str]:
+    """Decode every group; returns what is wrong and fills `found`."""
     problems = list(reader.problems)
     family = load_family(reader.header, options.device)
+    comparable = can_check_digests(family, reader.header)
     for number, entry in enumerate(reader.entries):
         try:
-            paint_group(family, reader.header, reader.group(number), options.limits)
+            data = reader.group(number)
+            group = paint_group(family, reader.header, data, options.limits)
+            if data.digest is not None:
+                found.digests += comparable
+                found.unchecked += not comparable
+            if data.digest is not None and comparable and digest_of(group.pixels) != data.digest:
+                digests = f"digest {digest_of(group.pixels).hex()}, the file says {data.digest.hex()}"
+                raise FormatError(f"group {number}: decodes to other pixels than where it was encoded: {digests}")
         except FormatError as error:
-            bad.append(number)
+            found.bad.append(number)
             problems.append(str(error))
         if options.progress is not None:
             options.progress(entry.first + entry.frames, reader.frames)

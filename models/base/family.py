@@ -81,6 +81,7 @@ class Family(Protocol):
     stride: ClassVar[int]  # pixels per latent cell, both ways
     channels: int  # latent channels C
     decoders: tuple[str, ...]  # synthesis networks that read the same stream, best default first
+    exact: ClassVar[bool]  # every machine makes the same pixels of a stream
     devices: ClassVar[tuple[str, ...]]  # types of torch devices that it runs on: "cpu", "cuda"
     default_gop: ClassVar[int]
     options: ClassVar[dict[str, str]]  # what `configure` takes besides effort: name -> one line of help

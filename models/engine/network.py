@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _kernels
+if TYPE_CHECKING:
+    from .. import _kernels
 
 LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
 ONE = 1 << 32  # a multiplier of 1, an offset of 1
@@ -68,6 +69,8 @@ class IntegerNetwork:
 
     def native(self) -> _kernels.Network:
         """Packed for the engine; ValueError where a bound does not hold."""
+        from .. import _kernels  # here, so that a network can be described and read without the kernels
+
         network = _kernels.Network(self.channels, self.range.low, self.range.high)
         for layer in self.layers:
             put = network.depthwise if layer.depthwise else network.convolve

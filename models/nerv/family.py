@@ -68,6 +68,7 @@ class NervFamily:
     stride: ClassVar[int] = 128
     channels: int = 8
     decoders: tuple[str, ...] = ("standard", "fast")
+    exact: ClassVar[bool] = False
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     default_gop: ClassVar[int] = 256
     options: ClassVar[dict[str, str]] = {

@@ -11,6 +11,8 @@ Each cell of a layer's tensor is, for each output:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,12 @@ Tensor = NDArray[np.int16]  # (height, width, channels)
 Wide = NDArray[np.int64]
 
 
-def run(network: IntegerNetwork, x: Tensor, multipliers: NDArray[np.int32], offsets: NDArray[np.int64]) -> Tensor:
+def run(
+    network: IntegerNetwork,
+    x: NDArray[np.signedinteger[Any]],
+    multipliers: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+) -> Tensor:
     """The answer of a network; multipliers and offsets are those of all layers in a row."""
     tensors = [clamped(x.astype(np.int64), network.range)]
     first = 0

@@ -6,17 +6,17 @@ integers", 1998); its factors have 12 fraction bits.  What enters a one-dimensio
 BAND_LIMIT first, so that 32 bits hold every product whatever a forged stream says.  Integers are the same on every
 processor and for every number of threads.
 
-Bands stay as lifting leaves them: `gains.factors` bring them to unit synthesis gain.
+Bands stay as lifting leaves them: `transform.gains.factors` bring them to unit synthesis gain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..prior.exchange import LARGEST
 from ..transform.bands import CELL, LEVELS, pyramid_sizes
 from ..transform.lifted import (
     BAND_LIMIT,
@@ -32,7 +32,9 @@ from ..transform.lifted import (
     matrix,
 )
 
-Integers = NDArray[np.int32]
+LARGEST = 1 << 24  # of a symbol
+
+Integers = NDArray[np.signedinteger[Any]]
 Planes = NDArray[np.int16]
 
 
@@ -185,6 +187,3 @@ def hints(prediction: Integers, reciprocals: Wide) -> Integers:
     magnitudes = np.minimum(np.abs(prediction.astype(np.int64)), HINT_LIMIT)
     heard: Integers = np.minimum(magnitudes * reciprocals[:, None, None] >> HINT_BITS, 255).astype(np.int32)
     return heard
-
-
-# -- gains ------------------------------------------------------------------------------------------------------------

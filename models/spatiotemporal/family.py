@@ -39,6 +39,7 @@ class SpatiotemporalFamily:
     name: ClassVar[str] = "spatiotemporal"
     stride: ClassVar[int] = CELL
     decoders: tuple[str, ...] = ("standard", "fast")
+    exact: ClassVar[bool] = True
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     default_gop: ClassVar[int] = 64
     options: ClassVar[dict[str, str]] = {

@@ -45,6 +45,7 @@ class VqganFamily:
     stride: ClassVar[int] = STRIDE
     channels: int = 2 * LOW_SIZE + 4 * FINE_SIZE
     decoders: tuple[str, ...] = ("standard",)
+    exact: ClassVar[bool] = True
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     default_gop: ClassVar[int] = 16
     vocabulary: ClassVar[int] = VOCABULARY

@@ -25,6 +25,7 @@ class WaveletFamily:
     name: ClassVar[str] = "wavelet"
     stride: ClassVar[int] = CELL
     decoders: tuple[str, ...] = ("standard", "fast")
+    exact: ClassVar[bool] = True
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     default_gop: ClassVar[int] = 1
     options: ClassVar[dict[str, str]] = {

@@ -34,12 +34,13 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sample(kind: str) -> bytes:
     rng = np.random.default_rng(5)
-    shape = {"still": (9, 10, 3), "clip": (5, 8, 9, 3), "alpha": (3, 8, 9, 4), "gray": (6, 7)}[kind]
+    name, _, digest = kind.partition("-")
+    shape = {"still": (9, 10, 3), "clip": (5, 8, 9, 3), "alpha": (3, 8, 9, 4), "gray": (6, 7)}[name]
     pixels = np.sort(rng.integers(0, 256, shape, dtype=np.uint8), axis=-2)
-    return tessera.encode(pixels, codec="toy", quality=30, gop=2 if len(shape) == 4 else None)
+    return tessera.encode(pixels, codec="toy", quality=30, gop=2 if len(shape) == 4 else None, digest=bool(digest))
 
 
-KINDS = ["still", "clip", "alpha", "gray"]
+KINDS = ["still", "clip", "alpha", "gray", "still-digest", "clip-digest"]
 
 
 def attempt(data: bytes) -> bool:
@@ -61,6 +62,10 @@ def attempt(data: bytes) -> bool:
                     clip.latents(frame, frame + 1)
                 except tessera.CodecError:
                     pass
+    except tessera.CodecError:
+        pass
+    try:
+        tessera.verify(data, limits=TIGHT)
     except tessera.CodecError:
         pass
     try:

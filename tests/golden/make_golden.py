@@ -85,6 +85,8 @@ def good() -> Iterator[tuple[str, bytes]]:
     yield "still-one-pixel", encode(pixels(1, 1, 3))
     yield "still-metadata", encode(described())
     yield "still-fast-decoder", encode(pixels(16, 24, 3), decoder="fast")
+    yield "still-digest", encode(pixels(12, 17, 4), digest=True)
+    yield "clip-digest", encode(pixels(7, 9, 11, 3), gop=3, digest=True)
     yield "clip-one-group", encode(pixels(3, 16, 16, 3))
     yield "clip-index", clip
     yield "clip-gray-alpha", encode(pixels(5, 9, 10, 2), gop=2)
@@ -136,6 +138,7 @@ def bad() -> Iterator[tuple[str, bytes]]:
     yield "head-too-many-for-payload", forge_header(flat, width=1 << 14, height=1 << 14)
     yield "head-other-size", forge_header(still, width=90)
     yield "required-chunk", join([head, ("NEED", b""), group])
+    yield from bad_digests(head, group, clip)
     yield "alpha-without-flag", join([head, ("ALPH", b"\0\0"), group])
     yield "alpha-missing", forge_header(still, alpha=True)
     yield "alpha-method", join([parts_of(forge_header(still, alpha=True))[0], ("ALPH", b"\x09\0"), group])
@@ -146,6 +149,17 @@ def bad() -> Iterator[tuple[str, bytes]]:
     yield "clip-without-end", clip[:-17]
     yield "clip-bytes-after-end", clip + b"\n"
     yield from bad_clips(clip)
+
+
+def bad_digests(head: tuple[str, bytes], group: tuple[str, bytes], clip: bytes) -> Iterator[tuple[str, bytes]]:
+    digest = ("dgst", bytes(8))
+    parts = [*parts_of(clip)[:2], ("TEND", bytes(8))]
+    yield "digest-after-still", join([head, group, digest])
+    yield "digest-twice-in-still", join([head, digest, digest, group])
+    yield "digest-short", join([head, ("dgst", bytes(7)), group])
+    yield "digest-long", join([*parts[:2], ("dgst", bytes(9)), parts[2]])
+    yield "digest-before-group", join([parts[0], digest, *parts[1:]])
+    yield "digest-twice", join([*parts[:2], digest, digest, parts[2]])
 
 
 def bad_clips(clip: bytes) -> Iterator[tuple[str, bytes]]:

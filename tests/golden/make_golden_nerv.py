@@ -21,7 +21,8 @@ from tessera.codec.coding.ports import DecoderPort
 from tessera.models.base.family import GroupSpec
 from tessera.models.nerv.family import NervFamily
 
-from .make_golden_spatiotemporal import sample, symbols_of
+from .make_golden_spatiotemporal import sample
+from .pinned import symbols_of
 
 FOLDER = Path(__file__).resolve().parent / "nerv"
 

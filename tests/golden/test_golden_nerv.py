@@ -13,7 +13,7 @@ from tessera.models.nerv.family import NervFamily
 
 from ..support.kernel_paths import threads
 from .make_golden_nerv import FOLDER, SAMPLES, digest, strip
-from .make_golden_spatiotemporal import symbols_of
+from .pinned import symbols_of
 
 LINES = [line.split() for line in (FOLDER / "expected.txt").read_text().splitlines()]
 PINNED = dict(LINES[1:])

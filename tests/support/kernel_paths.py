@@ -21,9 +21,17 @@ def threads(count: int) -> Iterator[None]:
     """So many threads of torch and of the kernels, for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
-    set_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def kernel_threads(count: int) -> Iterator[None]:
+    """So many threads of the kernels, for a while."""
+    set_threads(count)
+    try:
+        yield
+    finally:
         set_threads(0)

@@ -51,6 +51,7 @@ class ToyFamily:
     stride = SIDE
     channels = 3
     decoders = ("standard", "fast")
+    exact = True
     devices = ("cpu",)
     default_gop = 4
     options: ClassVar[dict[str, str]] = {}

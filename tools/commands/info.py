@@ -15,13 +15,14 @@ SHOWN = 20  # groups listed as text
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN.tsr", help="the file to read, or - for stdin")
+    parser.add_argument("--digest", action="store_true", help="decode, and print a digest of every frame's pixels")
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from tessera.codec.files import info_file
 
-    info = info_file(args.source)
+    info = info_file(args.source, digests=args.digest)
     if args.json:
         options.print_json(info)
     else:
@@ -49,8 +50,23 @@ def describe(name: str, info: Info) -> str:
         lines += ["  groups", *map(_group, info.groups[:SHOWN])]
     if len(info.groups) > SHOWN:
         lines.append(f"    and {len(info.groups) - SHOWN} more: see --json")
+    lines += _digests(info)
     lines += [f"  problem: {problem}" for problem in info.problems]
     return "\n".join(lines)
+
+
+def _digests(info: Info) -> list[str]:
+    """The digests that the file holds of its groups, and those of their frames, where these were decoded."""
+    if not any(group.frame_digests for group in info.groups):
+        held = sum(group.digest is not None for group in info.groups)
+        return [f"  digests    of {options.count(held, 'group')}: see --digest"] if held else []
+    lines = ["  digests"]
+    for group in info.groups:
+        if group.digest is not None:
+            verdict = {True: "agrees", False: "DIFFERS", None: "not checked"}[group.agrees]
+            lines.append(f"    group {group.number:<6} {group.digest}  {verdict}")
+        lines += [f"    frame {number:<6} {digest}" for number, digest in enumerate(group.frame_digests, group.first)]
+    return lines
 
 
 def _group(group: GroupInfo) -> str:

@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 if every checksum holds and every group decodes, else 1."""
+    """0 if every checksum holds and every group decodes, to the pixels of its digest if there is one; else 1."""
     import tessera
 
     with options.progress_bar("verifying", quiet=args.json) as progress:
@@ -22,7 +22,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         options.print_json(report)
     elif report.ok:
-        print(f"{args.source}: sound, {options.count(report.frames, 'frame')} decoded in {report.seconds:.2f} s")
+        frames, groups = options.count(report.frames, "frame"), options.count(report.digests, "group")
+        agree = f", the pixels of {groups} agree with the digest" if report.digests else ""
+        unchecked = ", no digest compared: the file names a decoder that is not here" if report.unchecked else ""
+        print(f"{args.source}: sound, {frames} decoded in {report.seconds:.2f} s{agree}{unchecked}")
     else:
         bad = f", bad groups {', '.join(map(str, report.bad_groups))} of {report.groups}" if report.bad_groups else ""
         print(f"{args.source}: DAMAGED{bad}", *report.problems, sep="\n  ")
