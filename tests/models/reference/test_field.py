@@ -40,7 +40,8 @@ class SameSymbols(reference.Symbols):
         self.port = MadeUp(seed)
 
     def get(self, tables: Sequence[int]) -> list[int]:
-        return self.port.get(np.array(tables, np.uint8)).tolist()
+        found: list[int] = self.port.get(np.array(tables, np.uint8)).tolist()
+        return found
 
 
 def field_of(vectors: NDArray[np.int16]) -> Field:
