@@ -155,7 +155,7 @@ def paint_group(family: Family, header: Header, data: GroupData, limits: Limits,
 
 def digest_of(pixels: Pixels) -> bytes:
     """What a file keeps of the pixels of a group (FORMAT.md section 21); of one frame, what `tessera info` prints."""
-    return hashlib.sha256(np.ascontiguousarray(pixels)).digest()[:DIGEST_BYTES]
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()[:DIGEST_BYTES]
 
 
 def group_digest(family: Family, header: Header, coded: CodedGroup, limits: Limits) -> bytes:

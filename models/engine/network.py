@@ -19,6 +19,7 @@ LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
 ONE = 1 << 32  # a multiplier of 1, an offset of 1
 OFFSET_LIMIT = 1 << 61
 WINDOW_SUM_LIMIT = 1 << 29  # no sum of a dense 3 x 3 layer reaches it
+ANCHOR_LIMIT = 1 << 53  # of offsets at anchors, between which 64-bit integers interpolate
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def arrays_of(network: IntegerNetwork, multipliers: NDArray[np.int32], offsets: 
     plan   int32 (1 + layers, 5): of the input its channels, 0, low, high, 0; of a layer its source, what it adds (-1:
            nothing), low, high, the number of its table (-1: none)
     """
+    if np.abs(offsets).max(initial=0) > ANCHOR_LIMIT:
+        raise ValueError(f"an offset of {np.abs(offsets).max()} is beyond {ANCHOR_LIMIT}")
     tables: list[NDArray[np.int16]] = []
     rows = [[network.channels, 0, network.range.low, network.range.high, 0]]
     for layer in network.layers:

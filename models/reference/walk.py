@@ -103,13 +103,15 @@ class Walk:
         """A convolution with zeros around x (inputs, h, w)."""
         weights = self.weights(name)
         parts = [np.tensordot(weights[:, :, dy, dx], part, 1) for dy, dx, part in windows(x, weights.shape[2])]
-        return np.sum(parts, 0, np.int64)
+        total: Integers = np.sum(parts, 0, np.int64)
+        return total
 
     def near(self, name: str, x: Integers) -> Integers:
         """A convolution of every channel by itself."""
         weights = self.weights(f"{name}.near")
         parts = [weights[:, 0, dy, dx, None, None] * part for dy, dx, part in windows(x, weights.shape[2])]
-        return np.sum(parts, 0, np.int64)
+        total: Integers = np.sum(parts, 0, np.int64)
+        return total
 
 
 def windows(x: Integers, side: int) -> list[tuple[int, int, Integers]]:

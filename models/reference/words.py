@@ -53,7 +53,8 @@ def around(x: Integers) -> Integers:
     height, width = x.shape[1:]
     framed = np.pad(x, ((0, 0), (1, 1), (1, 1)))
     parts = [framed[:, dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)]
-    return np.sum(parts, 0, np.int64)
+    total: Integers = np.sum(parts, 0, np.int64)
+    return total
 
 
 def corrected(bands: Integers, corrections: NDArray[np.int16], steps: Steps) -> Integers:

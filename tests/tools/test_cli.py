@@ -190,6 +190,17 @@ def test_info(coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "101x70 RGB, 1 frame" in text and "all sound" in text
 
 
+def test_digests(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "digest.tsr"
+    assert main(["encode", str(photo), str(target), "--digest"]) == 0
+    capsys.readouterr()
+    assert main(["info", str(target), "--digest"]) == 0
+    group, frame = (line.split() for line in capsys.readouterr().out.splitlines()[-2:])
+    assert group[0] == "group" and group[3] == "agrees" and frame == ["frame", "0", group[2]]
+    assert main(["verify", str(target)]) == 0
+    assert "the pixels of 1 group agree with the digest" in capsys.readouterr().out
+
+
 def test_verify(coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(coded)]) == 0
     assert capsys.readouterr().out.startswith(f"{coded}: sound, 1 frame decoded")
