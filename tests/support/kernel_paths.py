@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import torch
-
 from tessera.models import _kernels
+from tessera.models.base import kernels
 
 
 def available_paths() -> list[str]:
@@ -17,10 +16,10 @@ def available_paths() -> list[str]:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads of torch and of the kernels, for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    """So many threads of the kernels, for a while."""
+    before = kernels._threads
+    kernels.set_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        kernels.set_threads(before)
