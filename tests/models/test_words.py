@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from tessera.models import _kernels
 from tessera.models.base.kernels import Kernels
-from tessera.models.reference import words as twin
+
 from tessera.models.transform.lifted import BAND_LIMIT, LOW_FACTOR
 from tessera.models.transform.steps import WORD_GAIN
 from tessera.models.wavelet import words
 
+from ..support import words_twin as twin
 from ..support.kernel_paths import threads
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 3), (5, 130), (40, 61)]

@@ -1,4 +1,4 @@
-"""What networks of a frame read and what their answers change, in integers: the twin of kernels/words.hpp.
+"""What networks of a frame read and what their answers change, for any tables: twin of kernels/words.hpp, in numpy.
 
 Bands lie plane by plane, (channels, height, width); words lie cell by cell, (height, width, channels).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..transform.lifted import BAND_LIMIT
+from tessera.models.transform.lifted import BAND_LIMIT
 
 RECIPROCAL_BITS = 32  # of fraction
 LARGEST_MAGNITUDE = 1 << 20  # a larger one counts as this
