@@ -16,7 +16,7 @@ from .. import _kernels
 
 LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
 ONE = 1 << 32  # a multiplier of 1, an offset of 1
-OFFSET_LIMIT = 1 << 61
+OFFSET_LIMIT = 1 << 53  # of a magnitude: sums of 512 of them, which a quality between two anchors takes, fit 64 bits
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def fixed(factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple[ND
     multipliers = np.floor(factors * ONE + 0.5)
     offsets = np.floor(shifts * ONE + 0.5) + ONE // 2
     if np.abs(multipliers).max(initial=0) >= ONE // 2 or np.abs(offsets).max(initial=0) > OFFSET_LIMIT:
-        raise ValueError("a factor of a half or more, or an offset beyond 29 bits, fits no multiplier")
+        raise ValueError("a factor of a half or more, or an offset beyond 21 bits, fits no multiplier")
     return multipliers.astype(np.int32), offsets.astype(np.int64)
 
 

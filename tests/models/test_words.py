@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tessera.models import _kernels
 from tessera.models.base.kernels import Kernels
-
 from tessera.models.transform.lifted import BAND_LIMIT, LOW_FACTOR
 from tessera.models.transform.steps import WORD_GAIN
 from tessera.models.wavelet import words
