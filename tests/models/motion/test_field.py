@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.codec.errors import FormatError
+from tessera.models.base.family import Symbols, TableIndices
 from tessera.models.motion.field import KINDS, LIMIT, NEW, Field, Modes, MotionCoder, Part, record
 from tessera.models.motion.order import steps
 from tessera.models.training.motion_tables import Recorded, fit
@@ -69,13 +69,13 @@ def examples() -> list[Recorded]:
 
 
 @pytest.fixture(scope="module")
-def tensors() -> dict[str, Tensor]:
+def arrays() -> dict[str, NDArray[Any]]:
     return fit(examples(), SHARES)
 
 
 @pytest.fixture(scope="module")
-def coder(tensors: dict[str, Tensor]) -> MotionCoder:
-    return MotionCoder(tensors)
+def coder(arrays: dict[str, NDArray[Any]]) -> MotionCoder:
+    return MotionCoder(arrays)
 
 
 def decoded(coder: MotionCoder, data: bytes, frame: Recorded) -> tuple[list[Field], Modes | None]:
@@ -279,10 +279,10 @@ class Hostile:
     def __init__(self, values: list[int], seed: int) -> None:
         self.values, self.generator = np.array(values, np.int32), np.random.default_rng(seed)
 
-    def get(self, indices: Tensor) -> Tensor:
-        return torch.from_numpy(self.generator.choice(self.values, len(indices)))
+    def get(self, indices: TableIndices) -> Symbols:
+        return self.generator.choice(self.values, len(indices))
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         raise AssertionError("nothing is put")
 
 
@@ -338,36 +338,36 @@ def test_wrong_arguments(
         coder.put(port, fields, modes, guesses)
 
 
-def test_wrong_tensors(tensors: dict[str, Tensor]) -> None:
+def test_wrong_tensors(arrays: dict[str, NDArray[Any]]) -> None:
     for name, wrong in [
-        ("motion.choice", tensors["motion.choice"][:4]),
-        ("motion.dy", tensors["motion.dy"].int()),
-        ("motion.mode", torch.full_like(tensors["motion.mode"], len(tensors["motion.lows"]))),
+        ("motion.choice", arrays["motion.choice"][:4]),
+        ("motion.dy", arrays["motion.dy"].astype(np.int32)),
+        ("motion.mode", np.full_like(arrays["motion.mode"], len(arrays["motion.lows"]))),
     ]:
         with pytest.raises(ValueError, match=name):
-            MotionCoder(tensors | {name: wrong})
+            MotionCoder(arrays | {name: wrong})
     with pytest.raises(ValueError, match="more than 256"):
-        MotionCoder(tensors, 256 - len(tensors["motion.lows"]) + 1)
+        MotionCoder(arrays, 256 - len(arrays["motion.lows"]) + 1)
 
 
 # -- fitting ---------------------------------------------------------------------------------------------------------
 
 
-def test_tables_follow_others(coder: MotionCoder, tensors: dict[str, Tensor]) -> None:
+def test_tables_follow_others(coder: MotionCoder, arrays: dict[str, NDArray[Any]]) -> None:
     class Seen:
         indices: list[int] = []
 
-        def put(self, symbols: Tensor, indices: Tensor) -> None:
+        def put(self, symbols: Symbols, indices: TableIndices) -> None:
             self.indices += indices.tolist()
 
-        def get(self, indices: Tensor) -> Tensor:
+        def get(self, indices: TableIndices) -> Symbols:
             raise AssertionError("nothing is got")
 
     first, later = Seen(), Seen()
     first.indices, later.indices = [], []
     field = smooth(5, 6, 1)
     coder.put(first, [field], None, [None])
-    MotionCoder(tensors, 150).put(later, [field], None, [None])
+    MotionCoder(arrays, 150).put(later, [field], None, [None])
     assert later.indices == [index + 150 for index in first.indices]
 
 
@@ -384,6 +384,6 @@ def test_fit_learns(coder: MotionCoder) -> None:
     assert both < 1.3 * alone  # the second is the first mirrored
 
 
-def test_fit_is_repeatable(tensors: dict[str, Tensor]) -> None:
+def test_fit_is_repeatable(arrays: dict[str, NDArray[Any]]) -> None:
     again = fit(examples(), SHARES)
-    assert all(torch.equal(again[name], tensor) for name, tensor in tensors.items())
+    assert all(np.array_equal(again[name], array) for name, array in arrays.items())
