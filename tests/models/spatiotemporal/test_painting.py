@@ -54,7 +54,7 @@ def network(loud: int) -> dict[str, NDArray[Any]]:
     factors = np.concatenate([np.full(16, 2.0**-8), np.full(16, 2.0**-7), np.full(192, 2.0**-6)])
     shifts = np.concatenate([np.zeros(16), np.full(16, 2048.0), np.zeros(192)])
     across = np.linspace(1.0, 1.3, ANCHORS)[:, None]  # the quality matters
-    return {f"inter.{name}": array for name, array in arrays_of(made, *fixed(factors * across, shifts + across)).items()}
+    return {f"inter.{name}": array for name, array in arrays_of(made, *fixed(factors * across, shifts * across**0)).items()}
 
 
 @lru_cache
