@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        return _fail(f"no {_command(arguments)} without PyTorch, which is not installed: pip install 'tessera-codec[torch]'")
+        lacking = f"no {_command(arguments)} without PyTorch, which is not installed"
+        return _fail(f"{lacking}: pip install 'tessera-codec[torch]'")
     except Exception as error:
         if not _is_codec_error(error):
             raise

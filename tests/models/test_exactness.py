@@ -1,4 +1,4 @@
-"""What is encoded and what is decoded is the same to the bit, on every path, for every number of threads, everywhere."""
+"""What is encoded and what is decoded is the same to the bit, on every path and for every number of threads."""
 
 from __future__ import annotations
 

@@ -135,9 +135,7 @@ def test_encoding_walk(path: str, size: tuple[int, int], channels: int, hints: i
         scaled, low = bands(spec)
         beside = heard(spec, 5) if hints else None
         mine, theirs = Recorder(), Recorder()
-        ordered = [
-            np.ascontiguousarray(y[:, pass_order(*s)]) for y, s in zip(scaled, sizes_of(spec), strict=False)
-        ]
+        ordered = [np.ascontiguousarray(y[:, pass_order(*s)]) for y, s in zip(scaled, sizes_of(spec), strict=False)]
         with threads(count):
             coded = prior.native(path).code(ordered, low, spec, mine, beside)
         coder = twin.Encoding(theirs, costs_of(prior.tables), scaled, low, RATE_WEIGHT)

@@ -1,4 +1,4 @@
-"""Words of networks and their corrections: the kernels against the twin, the twin against numbers worked out by hand."""
+"""Words of networks and their corrections: the kernels against the twin, the twin against numbers by hand."""
 
 from __future__ import annotations
 

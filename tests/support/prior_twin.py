@@ -80,7 +80,11 @@ class Encoding:
     """Rounds bands in steps, (channels, cells) of each level in raster order, and puts them to the port."""
 
     def __init__(
-        self, port: SymbolPort, costs: NDArray[np.float32], scaled: list[NDArray[np.float32]], low: Integers,
+        self,
+        port: SymbolPort,
+        costs: NDArray[np.float32],
+        scaled: list[NDArray[np.float32]],
+        low: Integers,
         rate_weight: float,
     ) -> None:
         self.port, self.costs, self.scaled, self.low, self.rate_weight = port, costs, scaled, low, rate_weight
@@ -104,7 +108,7 @@ class Decoding:
 
 
 def rounded(y: NDArray[np.float32], rungs: Rungs, costs: NDArray[np.float32], weight: float) -> Integers:
-    """`rounding.round_cheaply`: nearest integer, or the next towards zero where the bits it saves are worth its error."""
+    """Nearest integer, or the next towards zero where the bits it saves are worth its error; see `rounding`."""
     magnitude = np.minimum(np.abs(y), np.float32(exchange.LARGEST))
     nearest = np.floor(magnitude + np.float32(0.5)).astype(np.int32)
     smaller = np.maximum(nearest - 1, 0)

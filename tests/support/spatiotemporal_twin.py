@@ -1,4 +1,4 @@
-"""The decoder of family `spatiotemporal` once more, slowly: numpy integers and the walk of `prior_twin`, no kernels, no caches.
+"""The decoder of family `spatiotemporal` once more, slowly: numpy and the walk of `prior_twin`, no kernels.
 
 Returns every frame's lifted latents; the family must decode the same integers from the same stream.
 """

@@ -39,8 +39,8 @@ def describe_scaled(values: Integers, reciprocals: Wide, table: Words) -> Words:
 def describe_low(low: Integers, reciprocals: Wide, table: Words, factor: int) -> Words:
     """Low bands (3, height, width) as six channels.
 
-    First v * n - (the sum over the n cells of the 3 x 3 window that lie inside), times reciprocals[n]: what stands above
-    the mean around it; then v * factor, clipped to 16 bits.
+    First v * n - (the sum over the n cells of the 3 x 3 window that lie inside), times reciprocals[n]: what stands
+    above the mean around it; then v * factor, clipped to 16 bits.
     """
     height, width = low.shape[1:]
     values = low.astype(np.int64)
@@ -73,4 +73,5 @@ def _scaled(values: Integers | Wide, reciprocals: Wide) -> Wide:
 
 def _signed(magnitudes: Wide, values: Integers | Wide, table: Words) -> Words:
     found = table[np.minimum(magnitudes, len(table) - 1)]
-    return np.where(values < 0, -found, found).astype(np.int16)
+    words: Words = np.where(values < 0, -found, found).astype(np.int16)
+    return words

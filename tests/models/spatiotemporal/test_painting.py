@@ -54,7 +54,9 @@ def network(loud: int) -> dict[str, NDArray[Any]]:
     factors = np.concatenate([np.full(16, 2.0**-8), np.full(16, 2.0**-7), np.full(192, 2.0**-6)])
     shifts = np.concatenate([np.zeros(16), np.full(16, 2048.0), np.zeros(192)])
     across = np.linspace(1.0, 1.3, ANCHORS)[:, None]  # the quality matters
-    return {f"inter.{name}": array for name, array in arrays_of(made, *fixed(factors * across, shifts * across**0)).items()}
+    return {
+        f"inter.{name}": array for name, array in arrays_of(made, *fixed(factors * across, shifts * across**0)).items()
+    }
 
 
 @lru_cache
@@ -140,7 +142,9 @@ def test_the_network_changes_pixels_and_nothing_else(plain: SpatiotemporalFamily
     for number, levels in loud.integers(spec, DecoderPort(loud.tables, data)).items():
         assert all(np.array_equal(a, b) for a, b in zip(levels, expected[number], strict=True))
     one, two = (family.decode(spec, DecoderPort(family.tables, data), "fast") for family in (plain, loud))
-    assert np.array_equal(one[0], two[0]) and all(not np.array_equal(a, b) for a, b in zip(one[1:], two[1:], strict=True))
+    assert np.array_equal(one[0], two[0]) and all(
+        not np.array_equal(a, b) for a, b in zip(one[1:], two[1:], strict=True)
+    )
     read = loud.latents(spec, DecoderPort(loud.tables, data)).x
     np.testing.assert_array_equal(read, plain.latents(spec, DecoderPort(plain.tables, data)).x)
 

@@ -79,7 +79,9 @@ def test_steps_are_those_of_the_format(steps: Steps, quality: int) -> None:
         factor = Fraction(Decimal(2) ** (Decimal(-13 * quality) / OCTAVE))
     found = steps.at(quality)
     assert found.size == pytest.approx(LARGEST_STEP * float(factor), rel=4e-6)
-    for bases, level in zip([*steps.bases, steps.every], [*(one.steps for one in found.levels), found.every], strict=True):
+    for bases, level in zip(
+        [*steps.bases, steps.every], [*(one.steps for one in found.levels), found.every], strict=True
+    ):
         for base, step in zip(bases.tolist(), level.tolist(), strict=True):
             assert abs(step - base * factor) <= 1 + base * factor / (1 << TABLE_BITS - 2)
 
@@ -89,7 +91,9 @@ def test_what_is_made_of_steps(steps: Steps) -> None:
         found = steps.at(quality)
         assert len(found.levels) == PYRAMID + 2
         for level in found.levels:
-            for step, hint, inverse in zip(level.steps.tolist(), level.reciprocals.tolist(), level.inverse, strict=True):
+            for step, hint, inverse in zip(
+                level.steps.tolist(), level.reciprocals.tolist(), level.inverse, strict=True
+            ):
                 exact = Fraction(HINT_GAIN << STEP_BITS, step)
                 assert hint == int(exact * (1 << HINT_BITS)) and hint < 1 << 40
                 assert inverse == np.float32((1 << STEP_BITS) / step)
@@ -129,7 +133,10 @@ def levels_of(h: int, w: int, seed: int, reach: int) -> Levels:
     for _ in range(PYRAMID):
         h, w = (h + 1) // 2, (w + 1) // 2
         levels.append((9, h, w))
-    return [(rng.integers(-reach, reach + 1, shape) >> rng.integers(0, 8)).astype(np.int32) for shape in (*levels, (3, h, w))]
+    return [
+        (rng.integers(-reach, reach + 1, shape) >> rng.integers(0, 8)).astype(np.int32)
+        for shape in (*levels, (3, h, w))
+    ]
 
 
 def assert_same(one: Levels, two: Levels) -> None:

@@ -1,4 +1,4 @@
-"""Family `wavelet` with the shipped weights: round trips, the slow twin, rates that are bytes, tokens without pixels."""
+"""Family `wavelet` with the shipped weights: round trips, slow twins, rates that are bytes, tokens without pixels."""
 
 from __future__ import annotations
 
