@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """picture.png, clip.y4m and, made here, picture.tsr and CODEC.tsr."""
     made = tmp_path_factory.mktemp("files")
     Image.fromarray(drawn.picture(40, 56, 3)).save(made / "picture.png")
-    tessera.encode_file(made / "picture.png", made / "picture.tsr", codec="wavelet")
+    tessera.encode_file(str(made / "picture.png"), str(made / "picture.tsr"), codec="wavelet")
     np.save(made / "clip.npy", drawn.clip(4, 40, 56, 3))
     for codec in CODECS:
         (made / f"{codec}.tsr").write_bytes(tessera.encode(drawn.clip(4, 40, 56, 3), codec=codec, fps=25.0))

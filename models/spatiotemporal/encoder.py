@@ -22,7 +22,7 @@ from .velocity import Motion
 
 LONG, SHORT = 5, 4  # depths of groups
 WORTH = 0.95
-# of a magnitude in quarters of a step, in 1/1024 bits, with a margin that no rounding of a library passes (a test looks)
+# of a magnitude in quarters of a step, in 1/1024 bits; a margin that no rounding of a library passes (a test looks)
 EFFORTS = np.array([math.floor(math.log2(1 + n / HINT_GAIN) * 1024 + 0.5) for n in range(256)], np.int64)
 
 

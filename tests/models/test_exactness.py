@@ -39,7 +39,7 @@ def family(name: str, path: str, effort: str) -> Family:
 
 
 def encode(coder: Family, frames: NDArray[np.uint8], quality: int) -> tuple[bytes, GroupSpec]:
-    spec = GroupSpec(*frames.shape, quality)
+    spec = GroupSpec(len(frames), frames.shape[1], frames.shape[2], frames.shape[3], quality)
     port = EncoderPort(coder.tables)
     coder.encode(frames, spec, port)
     return port.finish(), spec

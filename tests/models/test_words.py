@@ -194,6 +194,6 @@ def test_wrong_arguments_raise(call: Callable[[], object]) -> None:
 
 def test_wrong_types_raise() -> None:
     with pytest.raises(TypeError):
-        _kernels.describe_integers(VALUES.astype(np.int64), TABLE, OUT, 0)  # type: ignore[arg-type]
+        _kernels.describe_integers(VALUES.astype(np.int64), TABLE, OUT, 0)
     with pytest.raises(TypeError):
-        _kernels.describe_integers(VALUES, TABLE, OUT.astype(np.int32), 0)  # type: ignore[arg-type]
+        _kernels.describe_integers(VALUES, TABLE, OUT.astype(np.int32), 0)

@@ -52,7 +52,7 @@ def walk_frame(
     quality, rungs = torch.tensor([spec.quality]), np.zeros((sum(p.count for p in prior.packet.parts()), *sizes[0]))
 
     def at(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
-        cells = cells_of(*rung.shape[2:], parity)
+        cells = cells_of(rung.shape[2], rung.shape[3], parity)
         chosen = hard(rung.flatten(2)[0, :, cells]).numpy().astype(np.uint8)
         if level == 0:
             rungs.reshape(len(rungs), -1)[part.start : part.start + part.count, cells] = chosen
@@ -120,4 +120,5 @@ def rounded(y: NDArray[np.float32], rungs: Rungs, costs: NDArray[np.float32], we
 
 
 def _cost(costs: NDArray[np.float32], rungs: Rungs, magnitude: Integers) -> NDArray[np.float32]:
-    return costs[rungs, np.minimum(magnitude >> SHIFTS[rungs], REACH + 1)]
+    bits: NDArray[np.float32] = costs[rungs, np.minimum(magnitude >> SHIFTS[rungs], REACH + 1)]
+    return bits

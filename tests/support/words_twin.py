@@ -54,7 +54,8 @@ def describe_low(low: Integers, reciprocals: Wide, table: Words, factor: int) ->
     above = values * count - sums
     smooth = _signed(_scaled(above, reciprocals[count]), above, table)
     raw = (values * factor + (1 << FACTOR_BITS - 1) >> FACTOR_BITS).clip(-32768, 32767).astype(np.int16)
-    return np.concatenate([smooth, raw]).transpose(1, 2, 0)
+    words: Words = np.concatenate([smooth, raw]).transpose(1, 2, 0)
+    return words
 
 
 def add_corrections(planes: Integers, corrections: Words, bands: Integers, steps: Wide) -> Integers:

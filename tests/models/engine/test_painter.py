@@ -78,8 +78,8 @@ def interpolated(anchors: NDArray[np.int64], quality: int) -> list[int]:
 @pytest.mark.parametrize("quality", [0, 1, 255, 256, 511, 512, 513, 3199, 6143, 6144, 6399, MAX_QUALITY])
 def test_between_anchors(quality: int) -> None:
     rng = np.random.default_rng(quality)
-    anchors = rng.integers(-OFFSET_LIMIT, OFFSET_LIMIT, (ANCHORS, 50), endpoint=True)
-    anchors[:, :25] >>= rng.integers(20, 53, 25)
+    anchors = rng.integers(-OFFSET_LIMIT, OFFSET_LIMIT, (ANCHORS, 50), np.int64, endpoint=True)
+    anchors[:, :25] = anchors[:, :25] >> rng.integers(20, 53, 25)
     anchors[:, 25] = OFFSET_LIMIT, *([-OFFSET_LIMIT, OFFSET_LIMIT] * 6), -OFFSET_LIMIT
     anchors[:, 26] = np.arange(ANCHORS) * 1001  # halves occur
     assert at_quality(anchors, quality).tolist() == interpolated(anchors, quality)

@@ -83,7 +83,7 @@ def clip(height: int, width: int, channels: int) -> Pixels:
 
 
 def encode(family: SpatiotemporalFamily, frames: Pixels, quality: int) -> tuple[bytes, GroupSpec]:
-    spec = GroupSpec(*frames.shape, quality)
+    spec = GroupSpec(len(frames), frames.shape[1], frames.shape[2], frames.shape[3], quality)
     port = EncoderPort(family.tables)
     family.encode(frames, spec, port)
     return port.finish(), spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def steps(arrays: dict[str, NDArray[Any]]) -> Steps:
 def is_rounded_power(found: int, numerator: int, denominator: int) -> bool:
     """Whether `found` is 2**TABLE_BITS * 2**(-numerator / denominator), rounded, by integers alone."""
     power = 1 << (TABLE_BITS + 1) * denominator - numerator  # of twice the exact value, to the power `denominator`
-    return (2 * found - 1) ** denominator < power < (2 * found + 1) ** denominator
+    return bool((2 * found - 1) ** denominator < power < (2 * found + 1) ** denominator)
 
 
 def test_powers_of_two_are_rounded_exactly(steps: Steps) -> None:
@@ -120,7 +121,7 @@ def test_constants_that_floats_make_are_rounded_with_a_margin() -> None:
         low = Decimal(LARGEST_STEP) / (gain**6 / UNITS) * (1 << STEP_BITS)
         assert abs(low - LOW_STEP) < Decimal("0.499")
         for axis, row in zip(AXES, matrix().tolist(), strict=True):
-            norm = sum(Decimal(x) ** 2 for x in axis).sqrt()
+            norm = sum((Decimal(x) ** 2 for x in axis), Decimal(0)).sqrt()
             for x, found in zip(axis, row, strict=True):
                 assert abs(Decimal(x) / norm * UNITS * (1 << MATRIX_BITS) - found) < Decimal("0.499")
 
@@ -186,9 +187,9 @@ def test_residuals_in_steps(transform: LevelTransform, steps: Steps, size: tuple
             exact = (apart * level.inverse[:, None, None]).reshape(len(apart), -1)
             np.testing.assert_array_equal(found, exact[:, pass_order(*latents[k].shape[1:])], strict=True)
             symbols.append(np.floor(exact + 0.5).astype(np.int32).reshape(apart.shape))
-        apart = latents[-1] if known is None else latents[-1] - known[-1]
-        exact = Fraction(1 << STEP_BITS, int(at.levels[-1].steps[0]))
-        nearest = [round(float(value * exact)) for value in apart.ravel().tolist()]
+        rest = latents[-1] if known is None else latents[-1] - known[-1]
+        share = Fraction(1 << STEP_BITS, int(at.levels[-1].steps[0]))
+        nearest = [floor(value * share + Fraction(1, 2)) for value in rest.ravel().tolist()]
         assert np.abs(low.ravel() - nearest).max() <= 1 and low.dtype == np.int32
         back = transform.restore([*symbols, low], at, known)
         for a, b, level in zip(back, latents, at.levels, strict=True):
