@@ -35,7 +35,7 @@ std::vector<int64_t> make_numbers(const Input& input, size_t count, int64_t limi
     std::vector<int64_t> out(count);
     for (size_t i = 0; i < count; ++i) {
         const uint32_t w = input.word(i);
-        const int64_t any = static_cast<int64_t>((uint64_t{w} << 32 | input.word(i + count)) & (uint64_t{1} << 62) - 1);
+        const int64_t any = static_cast<int64_t>((uint64_t{w} << 32 | input.word(i + count)) & ((uint64_t{1} << 62) - 1));
         out[i] = w % 8 == 0 ? limit : w % 8 == 1 ? 0 : any % (limit + 1) >> w % 40;
     }
     return out;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 from tessera.models import _kernels
@@ -16,10 +17,15 @@ def available_paths() -> list[str]:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads of the kernels, for a while."""
-    before = kernels._threads
+    """So many threads of the kernels, for a while, and of PyTorch where it is loaded."""
+    torch, before = sys.modules.get("torch"), kernels._threads
+    torch_before = torch.get_num_threads() if torch else 0
     kernels.set_threads(count)
+    if torch and count:
+        torch.set_num_threads(count)
     try:
         yield
     finally:
         kernels.set_threads(before)
+        if torch:
+            torch.set_num_threads(torch_before)
