@@ -27,11 +27,11 @@ class ParameterError(CodecError, ValueError):
 
 
 def need_torch(what: str) -> None:
-    """UnsupportedError in one line where PyTorch, which `what` needs, is not installed."""
+    """UnsupportedError in one line where PyTorch, which `what` takes, is not installed."""
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
-        raise UnsupportedError(f"{what} need PyTorch: pip install 'tessera-codec[torch]'")
+        raise UnsupportedError(f"no {what} without PyTorch, which is not installed: pip install 'tessera-codec[torch]'")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar, Union, get_args
 
 from .defaults import CODEC
-from .errors import ParameterError
+from .errors import ParameterError, need_torch
 from .limits import DEFAULT_LIMITS, GROUP_FRAMES, Limits
 from .ranges import FrameRange, bounds
 
@@ -207,6 +207,7 @@ def check_device(device: str) -> None:
         raise ParameterError(f"device {device!r} is not cpu, cuda or cuda:N")
     if device == "cpu":
         return
+    need_torch(f"device {device}")
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

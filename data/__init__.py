@@ -6,6 +6,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..codec.errors import need_torch
+
 if TYPE_CHECKING:
     from .compressed import CompressedDataset as CompressedDataset
     from .compressed import collate as collate
@@ -18,5 +20,6 @@ _HOMES = {"CompressedDataset": "compressed", "collate": "compressed", "MaskedIds
 def __getattr__(name: str) -> Any:
     """Loaded when first used: the package itself imports no torch."""
     if name in _HOMES:
+        need_torch(f"tessera.data.{name}")
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,36 +9,6 @@ CONSTANTS: dict[str, dict[str, Any]]
 
 def cpu_path(path: str | None = None) -> str: ...
 def cpu_paths() -> list[str]: ...
-def has_bfloat16_products() -> bool: ...
-def analyse(
-    pixels: NDArray[np.uint8],
-    order: NDArray[np.int32],
-    scales: NDArray[np.float32],
-    threads: int = 1,
-    path: str | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
-def synthesise(
-    symbols: NDArray[np.int32],
-    low: NDArray[np.float32],
-    order: NDArray[np.int32],
-    scales: NDArray[np.float32],
-    correction: NDArray[np.int16] | None,
-    height: int,
-    width: int,
-    channels: int,
-    threads: int = 1,
-    path: str | None = None,
-) -> NDArray[np.uint8]: ...
-def describe(
-    values: NDArray[np.int32], rungs: NDArray[np.uint8], extra: int, threads: int = 1, path: str | None = None
-) -> NDArray[np.int16]: ...
-def unpyramid(
-    details: Sequence[NDArray[np.int32]],
-    scales: Sequence[NDArray[np.float32]],
-    low: NDArray[np.float32],
-    height: int,
-    width: int,
-) -> NDArray[np.float32]: ...
 def exact_planes(pixels: NDArray[np.uint8], threads: int = 1, path: str | None = None) -> NDArray[np.int16]: ...
 def exact_pixels(
     planes: NDArray[np.int16], height: int, width: int, channels: int, threads: int = 1, path: str | None = None

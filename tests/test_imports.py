@@ -28,7 +28,7 @@ ROOMS = {
         "training",
         "registry",
     ),
-    "models/tokens": ("prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
+    "models/tokens": ("grid prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
     "codec": (
         "defaults errors spool",
         "atomic limits media ranges",

@@ -58,6 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        lacking = f"no {_command(arguments)} without PyTorch, which is not installed"
+        return _fail(f"{lacking}: pip install 'tessera-codec[torch]'")
     except Exception as error:
         if not _is_codec_error(error):
             raise

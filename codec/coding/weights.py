@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError, ParameterError, UnsupportedError
+from ..errors import FormatError, ParameterError, UnsupportedError, need_torch
 from ..options import check_codec
 
 if TYPE_CHECKING:
@@ -155,8 +155,10 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
         raise UnsupportedError(f"this install lacks the weights {lacking} of codec {name}")
     key = (name, _id_of(path), device)
     if key not in _families:
-        from ...models.registry import build
+        from ...models.registry import WITH_TORCH, build
 
+        if name in WITH_TORCH:
+            need_torch(f"codec {name}")
         tensors, metadata = read(path)
         for kind, more in companions(name, key[1]).items():
             if shared := sorted(tensors.keys() & more.keys()):

@@ -116,7 +116,12 @@ def __getattr__(name: str) -> Any:
         return import_module(".data", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    try:
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name == "torch":
+            import_module(".codec.errors", __name__).need_torch(f"tessera.{name}")
+        raise
     globals()[name] = value
     return value
 

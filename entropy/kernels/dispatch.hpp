@@ -78,15 +78,6 @@ inline bool has_crc32c() {
 #endif
 }
 
-// Whether this processor multiplies bfloat16 without widening it.
-inline bool has_bfloat16_products() {
-#if TESSERA_X86
-    return __builtin_cpu_supports("avx512bf16");
-#else
-    return false;
-#endif
-}
-
 // The last path that this processor runs.
 inline Path fastest_path() {
     size_t place = kPaths - 1;

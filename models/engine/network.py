@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
 ONE = 1 << 32  # a multiplier of 1, an offset of 1
-OFFSET_LIMIT = 1 << 61
 WINDOW_SUM_LIMIT = 1 << 29  # no sum of a dense 3 x 3 layer reaches it
-ANCHOR_LIMIT = 1 << 53  # of offsets at anchors, between which 64-bit integers interpolate
+OFFSET_LIMIT = 1 << 53  # of a magnitude: sums of 512 of them, which a quality between two anchors takes, fit 64 bits
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def fixed(factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple[ND
     multipliers = np.floor(factors * ONE + 0.5)
     offsets = np.floor(shifts * ONE + 0.5) + ONE // 2
     if np.abs(multipliers).max(initial=0) >= ONE // 2 or np.abs(offsets).max(initial=0) > OFFSET_LIMIT:
-        raise ValueError("a factor of a half or more, or an offset beyond 29 bits, fits no multiplier")
+        raise ValueError("a factor of a half or more, or an offset beyond 21 bits, fits no multiplier")
     return multipliers.astype(np.int32), offsets.astype(np.int64)
 
 
@@ -104,8 +103,6 @@ def arrays_of(network: IntegerNetwork, multipliers: NDArray[np.int32], offsets: 
     plan   int32 (1 + layers, 5): of the input its channels, 0, low, high, 0; of a layer its source, what it adds (-1:
            nothing), low, high, the number of its table (-1: none)
     """
-    if np.abs(offsets).max(initial=0) > ANCHOR_LIMIT:
-        raise ValueError(f"an offset of {np.abs(offsets).max()} is beyond {ANCHOR_LIMIT}")
     tables: list[NDArray[np.int16]] = []
     rows = [[network.channels, 0, network.range.low, network.range.high, 0]]
     for layer in network.layers:

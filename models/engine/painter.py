@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import _kernels
 from ..base.kernels import threads
 from ..base.quality import at_quality
-from .network import network_of
+from .network import OFFSET_LIMIT, network_of
 
 Words = NDArray[np.int16]  # (h, w, channels)
 Arrays = Mapping[str, NDArray[Any]]
@@ -36,6 +36,8 @@ class Painter:
     def _at(self, quality: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Of all layers in a row, between the anchors of a fine quality."""
         multipliers, offsets = (self.arrays[name].astype(np.int64) for name in ("multipliers", "offsets"))
+        if np.abs(offsets).max() > OFFSET_LIMIT:
+            raise ValueError("an offset of the network is out of range")
         return at_quality(multipliers, quality).astype(np.int32), at_quality(offsets, quality)
 
     def __call__(self, words: Words, quality: int) -> Words:

@@ -1,12 +1,8 @@
-// numpy buffers to the kernels of family `wavelet`. Buffers are contiguous and of the exact type, otherwise TypeError;
+// numpy buffers to the walk of a prior, and the module. Buffers are contiguous and of the exact type, otherwise TypeError;
 // shapes are checked here, and the work is done without the interpreter's lock.
 #include "bindings.hpp"
 
-#include <algorithm>
-
 #include "prior.hpp"
-#include "pyramid.hpp"
-#include "transform.hpp"
 
 namespace tessera {
 namespace {
@@ -17,112 +13,6 @@ py::array as_array(std::vector<T>&& values) {
     const py::capsule owner(held, [](void* p) { delete static_cast<std::vector<T>*>(p); });
     return Array<T>({static_cast<py::ssize_t>(held->size())}, held->data(), owner);
 }
-
-// -- transform --------------------------------------------------------------------------------------------------------
-
-Frame frame_of(py::ssize_t height, py::ssize_t width, py::ssize_t channels) {
-    if (channels != 1 && channels != 3) throw std::invalid_argument("channels must be 1 or 3");
-    return {side(height, "height"), side(width, "width"), static_cast<size_t>(channels)};
-}
-
-py::tuple analyse_frame(const Array<uint8_t>& pixels, const Array<int32_t>& order, const Array<float>& scales,
-                        py::ssize_t threads, const PathName& path) {
-    if (pixels.ndim() != 3) throw std::invalid_argument("pixels must be (height, width, channels)");
-    const Frame frame = frame_of(pixels.shape(0), pixels.shape(1), pixels.shape(2));
-    expect(scales, {kBands}, "scales");
-    if (order.ndim() != 1) throw std::invalid_argument("order must be 1-D");
-    const Kernels& kernels = kernels_of(path);
-    const size_t rows = frame.rows(), columns = frame.columns(), kept = static_cast<size_t>(order.size());
-    Array<float> bands = kept_array<float>({kept, rows * columns}), low = kept_array<float>({3, rows, columns});
-    float* planes[kBands] = {};
-    for (size_t i = 0; i < kept; ++i) {
-        const int32_t band = order.data()[i];
-        if (band < 0 || band >= static_cast<int32_t>(kBands))
-            throw std::invalid_argument("order names a band that does not exist");
-        if (band % 64 == 0) throw std::invalid_argument("order names a low band, which is returned by itself");
-        planes[band] = bands.mutable_data() + i * rows * columns;
-    }
-    // the low band of each axis is a plane of its own
-    for (size_t axis = 0; axis < 3; ++axis) planes[64 * axis] = low.mutable_data() + axis * rows * columns;
-    {
-        const py::gil_scoped_release unlocked;
-        analyse(frame, pixels.data(), planes, scales.data(), threads_of(threads), kernels);
-    }
-    return py::make_tuple(bands, low);
-}
-
-Array<uint8_t> synthesise_frame(const Array<int32_t>& symbols, const Array<float>& low, const Array<int32_t>& order,
-                                const Array<float>& scales, const Optional<int16_t>& correction, py::ssize_t height,
-                                py::ssize_t width, py::ssize_t channels, py::ssize_t threads,
-                                const PathName& path) {
-    const Frame frame = frame_of(height, width, channels);
-    const size_t rows = frame.rows(), columns = frame.columns(), kept = static_cast<size_t>(order.size());
-    expect(symbols, {kept, rows, columns}, "symbols");
-    expect(low, {3, rows, columns}, "low");
-    expect(scales, {kBands}, "scales");
-    if (correction) expect(*correction, {kBands, rows, columns}, "correction");
-    const Kernels& kernels = kernels_of(path);
-    Source sources[kBands] = {};
-    for (size_t band = 0; band < kBands; ++band) {
-        sources[band].scale = scales.data()[band];
-        if (correction)
-            sources[band].correction = reinterpret_cast<const uint16_t*>(correction->data()) + band * rows * columns;
-        if (band % 64 == 0) sources[band].plane = low.data() + band / 64 * rows * columns;
-    }
-    for (size_t i = 0; i < kept; ++i) {
-        const int32_t band = order.data()[i];
-        if (band < 0 || band >= static_cast<int32_t>(kBands))
-            throw std::invalid_argument("order names a band that does not exist");
-        sources[band].symbols = symbols.data() + i * rows * columns;
-    }
-    Array<uint8_t> pixels({frame.height, frame.width, frame.channels});
-    uint8_t* to = pixels.mutable_data();
-    const py::gil_scoped_release unlocked;
-    synthesise(frame, sources, to, threads_of(threads), kernels);
-    return pixels;
-}
-
-// (2 * planes + extra, rows, columns) words of bfloat16, as int16; the extra planes are zero.
-Array<int16_t> describe_planes(const Array<int32_t>& values, const Array<uint8_t>& rungs, size_t extra,
-                               py::ssize_t threads, const PathName& path) {
-    if (values.ndim() != 3) throw std::invalid_argument("values must be (planes, rows, columns)");
-    const auto planes = static_cast<size_t>(values.shape(0)), rows = static_cast<size_t>(values.shape(1)),
-               columns = static_cast<size_t>(values.shape(2));
-    expect(rungs, {planes, rows, columns}, "rungs");
-    if (extra > 1024) throw std::invalid_argument("extra is out of range");
-    const Kernels& kernels = kernels_of(path);
-    Array<int16_t> out = kept_array<int16_t>({2 * planes + extra, rows, columns});
-    auto* to = reinterpret_cast<uint16_t*>(out.mutable_data());
-    const py::gil_scoped_release unlocked;
-    describe(values.data(), rungs.data(), planes, rows * columns, to, threads_of(threads), kernels);
-    std::fill_n(to + 2 * planes * rows * columns, extra * rows * columns, uint16_t{0});
-    return out;
-}
-
-Array<float> merge_pyramid(const std::vector<Array<int32_t>>& details, const std::vector<Array<float>>& scales,
-                           const Array<float>& low, py::ssize_t height, py::ssize_t width) {
-    if (details.size() > kMostLevels || scales.size() != details.size())
-        throw std::invalid_argument("details and scales must have as many levels, and few");
-    size_t h = side(height, "height"), w = side(width, "width");
-    std::vector<Details> levels;
-    for (size_t level = 0; level < details.size(); ++level) {
-        h = (h + 1) / 2;
-        w = (w + 1) / 2;
-        expect(details[level], {9, h, w}, "details");
-        expect(scales[level], {9}, "scales");
-        levels.push_back({details[level].data(), scales[level].data()});
-    }
-    expect(low, {3, h, w}, "low");
-    const size_t rows = static_cast<size_t>(height), columns = static_cast<size_t>(width);
-    std::vector<float> plane;
-    {
-        const py::gil_scoped_release unlocked;
-        plane = unpyramid(levels, low.data(), rows, columns);
-    }
-    return as_array(std::move(plane)).reshape({size_t{3}, rows, columns});
-}
-
-// -- prior ------------------------------------------------------------------------------------------------------------
 
 Weights weights_of(const Array<int32_t>& array, const char* name) {
     if (array.ndim() != 4 || array.shape(2) != array.shape(3)) {
@@ -223,19 +113,8 @@ py::array plane(const py::object& self, T* values) {
 
 PYBIND11_MODULE(_kernels, module) {
     module.doc() =
-        "The inner loops of family `wavelet` in C++; twins of models/transform/packet.py and models/prior/bands.py.";
+        "The loops of the codec families in C++; twins: models/prior/bands.py for the walk, models/reference for the rest.";
     bind_dispatch(module, dispatch());
-    module.def("has_bfloat16_products", &has_bfloat16_products);
-    module.def("analyse", &analyse_frame, py::arg("pixels").noconvert(), py::arg("order").noconvert(),
-               py::arg("scales").noconvert(), py::arg("threads") = 1, py::arg("path") = py::none());
-    module.def("synthesise", &synthesise_frame, py::arg("symbols").noconvert(), py::arg("low").noconvert(),
-               py::arg("order").noconvert(), py::arg("scales").noconvert(), py::arg("correction").noconvert(),
-               py::arg("height"), py::arg("width"), py::arg("channels"), py::arg("threads") = 1,
-               py::arg("path") = py::none());
-    module.def("describe", &describe_planes, py::arg("values").noconvert(), py::arg("rungs").noconvert(),
-               py::arg("extra"), py::arg("threads") = 1, py::arg("path") = py::none());
-    module.def("unpyramid", &merge_pyramid, py::arg("details").noconvert(), py::arg("scales").noconvert(),
-               py::arg("low").noconvert(), py::arg("height"), py::arg("width"));
     py::class_<Level, std::shared_ptr<Level>>(module, "Level")
         .def(py::init(
                  [](const Array<int32_t>& coarse) { return std::make_shared<Level>(weights_of(coarse, "coarse")); }),

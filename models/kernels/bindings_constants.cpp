@@ -21,19 +21,18 @@ void bind_constants(py::module_& module) {
     py::dict prior("NEAR_REACH"_a = kNearReach, "ACTIVATION_SHIFT"_a = kHiddenShift, "ANSWER_SHIFT"_a = kAnswerShift,
                    "ACTIVATION_MAX"_a = kLargestActivation, "FEATURE_MAX"_a = kLargestFeature,
                    "ACCUMULATOR_LIMIT"_a = kLargestSum, "FEATURE_FROM"_a = row(kFeatureFrom));
-    py::dict transform("CELL"_a = kCell, "BANDS"_a = kBands, "LIFTING"_a = row(kLifting), "LOW_GAIN"_a = kLowGain,
-                       "AXES"_a = py::make_tuple(kOverRoot3, kOverRoot2, kOverRoot6));
-    py::dict exact("FRACTION_BITS"_a = kFractionBits, "LIFTING"_a = row(kExactLifting), "UNITS"_a = 1 << kUnitBits,
-                   "MATRIX_BITS"_a = kMatrixBits, "AXES"_a = py::make_tuple(kGray, kOne, kTwo),
-                   "SAMPLE_LIMIT"_a = kSampleLimit, "BAND_LIMIT"_a = kBandLimit, "STEP_BITS"_a = kStepBits,
-                   "HINT_BITS"_a = kHintBits, "HINT_LIMIT"_a = kHintLimit);
+    py::dict transform("CELL"_a = kCell, "BANDS"_a = kBands, "FRACTION_BITS"_a = kFractionBits,
+                       "LIFTING"_a = row(kLifting), "UNITS"_a = 1 << kUnitBits, "MATRIX_BITS"_a = kMatrixBits,
+                       "AXES"_a = py::make_tuple(kGray, kOne, kTwo), "SAMPLE_LIMIT"_a = kSampleLimit,
+                       "BAND_LIMIT"_a = kBandLimit, "STEP_BITS"_a = kStepBits, "HINT_BITS"_a = kHintBits,
+                       "HINT_LIMIT"_a = kHintLimit);
     py::tuple filters(4);
     for (size_t i = 0; i < 4; ++i) filters[i] = row(kFilters[i]);
     py::dict motion("FILTERS"_a = filters, "BEFORE"_a = kBefore, "LARGEST"_a = kLargestSample,
                     "BLOCKS"_a = py::make_tuple(kSmallBlock, kLargeBlock), "LONGEST_VECTOR"_a = kLongestVector,
                     "BOTH"_a = kBoth);
     module.attr("CONSTANTS") = py::dict("ladder"_a = ladder, "prior"_a = prior, "transform"_a = transform,
-                                        "exact"_a = exact, "motion"_a = motion);
+                                        "motion"_a = motion);
 }
 
 }  // namespace tessera

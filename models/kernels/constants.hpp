@@ -43,17 +43,8 @@ constexpr int32_t kFeatureFrom[kLargestFeature] = {
 constexpr size_t kCell = 8;                  // pixels a side; the loops have its three levels and 8 phases written out
 constexpr size_t kBands = 3 * kCell * kCell;  // of three colour axes
 
-// Daubechies and Sweldens's factors.
-constexpr float kLifting[4] = {-1.586134342059924f, -0.052980118572961f, 0.882911075530934f, 0.443506852043971f};
-constexpr double kLowGain = 1.4142135623730951 / 1.230174104914001;
-
-// The colour axes are (1, 1, 1), (1, 0, -1) and (-1, 2, -1), normalised.
-constexpr float kOverRoot3 = 0.57735026918962576f, kOverRoot2 = 0.70710678118654752f, kOverRoot6 = 0.40824829046386302f;
-
-// -- the transform in integers ----------------------------------------------------------------------------------------
-
 constexpr int kFractionBits = 12;
-constexpr int32_t kExactLifting[4] = {-6496, -217, 3616, 1817};
+constexpr int32_t kLifting[4] = {-6496, -217, 3616, 1817};
 constexpr int kUnitBits = 4;  // samples are in 1/16 gray level
 constexpr int kMatrixBits = 14;
 // the axes times 2^(kUnitBits + kMatrixBits): 2^18 / sqrt(3), 2^18 / sqrt(2) and 2^18 / sqrt(6)

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "exact_loops.hpp"
-#include "pyramid.hpp"
 #include "strips.hpp"
 #include "threads.hpp"
 
@@ -21,18 +20,6 @@ void copy_lanes(const int32_t* from, size_t count, int32_t* to) {
         std::memcpy(to, from, count * sizeof(int32_t));
     }
 }
-
-int32_t taken(int32_t v) { return std::clamp(v, -kBandLimit, kBandLimit); }
-
-struct ExactLifting {
-    const ExactLoops& loops;
-    void lift(int32_t* to, const int32_t* left, const int32_t* right, size_t count, int step, bool undo) const {
-        loops.lift(to, left, right, count, step, undo);
-    }
-    void settle(int32_t* values, size_t count) const {
-        for (size_t i = 0; i < count; ++i) values[i] = taken(values[i]);
-    }
-};
 
 }  // namespace
 
@@ -59,7 +46,7 @@ void exact_pixels(const Frame& frame, const int16_t* planes, uint8_t* pixels, si
 void exact_analyse(const int16_t* planes, size_t rows, size_t columns, int32_t* const* bands, size_t threads,
                    const Kernels& kernels) {
     const ExactLoops& loops = kernels.exact;
-    const Middle<int32_t> middle(rows, columns);
+    const Middle middle(rows, columns);
     in_parts(3 * middle.lines, threads, kSmallestRows, [&](size_t first, size_t last) {
         std::vector<int32_t> scratch(8 * columns);
         for (size_t y = first; y < last; ++y) {
@@ -87,7 +74,7 @@ void exact_analyse(const int16_t* planes, size_t rows, size_t columns, int32_t* 
 void exact_synthesise(const int32_t* const* bands, size_t rows, size_t columns, int16_t* planes, size_t threads,
                       const Kernels& kernels) {
     const ExactLoops& loops = kernels.exact;
-    const Middle<int32_t> middle(rows, columns);
+    const Middle middle(rows, columns);
     const std::vector<Strip> strips = strips_of(columns);
     in_parts(strips.size(), threads, kSmallestStrips, [&](size_t first, size_t last) {
         std::vector<int32_t> column(middle.lines * kLanes, 0);
@@ -114,46 +101,6 @@ void exact_synthesise(const int32_t* const* bands, size_t rows, size_t columns, 
             loops.merge_row(middle.line(0, y), columns, scratch.data(), planes + y * 8 * columns);
         }
     });
-}
-
-void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low, int32_t* details,
-                 const Kernels& kernels) {
-    const size_t h = (height + 1) / 2, w = (width + 1) / 2;
-    const ExactLifting with{kernels.exact};
-    const Buffer<int32_t> buffer(4 * h * w);
-    const auto row = [&](size_t y) { return buffer.get() + y * 2 * w; };
-    for (size_t y = 0; y < height; ++y) {
-        const int32_t* from = plane + y * width;
-        for (size_t x = 0; x < w; ++x) {
-            row(y)[x] = taken(from[2 * x]);
-            row(y)[w + x] = taken(from[std::min(2 * x + 1, width - 1)]);
-        }
-        lift_row(with, row(y), row(y) + w, w, false);
-    }
-    if (height % 2 == 1) std::copy_n(row(height - 1), 2 * w, row(height));
-    with.settle(buffer.get(), 4 * h * w);
-    lift_halves(
-        with, [&](size_t y) { return row(2 * y); }, [&](size_t y) { return row(2 * y + 1); }, h, 2 * w, false);
-    for (size_t y = 0; y < h; ++y) {
-        std::copy_n(row(2 * y), w, low + y * w);
-        std::copy_n(row(2 * y) + w, w, details + y * w);
-        std::copy_n(row(2 * y + 1), w, details + (h + y) * w);
-        std::copy_n(row(2 * y + 1) + w, w, details + (2 * h + y) * w);
-    }
-}
-
-void exact_merge(const int32_t* low, const int32_t* details, size_t height, size_t width, int32_t* plane,
-                 const Kernels& kernels) {
-    const size_t h = (height + 1) / 2, w = (width + 1) / 2;
-    const Buffer<int32_t> buffer(4 * h * w);
-    const auto row = [&](size_t y) { return buffer.get() + y * 2 * w; };
-    for (size_t y = 0; y < h; ++y) {
-        std::copy_n(low + y * w, w, row(2 * y));
-        std::copy_n(details + y * w, w, row(2 * y) + w);
-        std::copy_n(details + (h + y) * w, w, row(2 * y + 1));
-        std::copy_n(details + (2 * h + y) * w, w, row(2 * y + 1) + w);
-    }
-    merge_rows(ExactLifting{kernels.exact}, buffer.get(), height, width, plane);
 }
 
 void restore(const int32_t* symbols, const int64_t* steps, const int32_t* prediction, size_t bands, size_t cells,

@@ -1,4 +1,4 @@
-// The integer wavelet transform that latents are predicted with: the same integers on every instruction set and number
+// The integer wavelet transform, and the quantisation of its bands: the same integers on every instruction set and number
 // of threads, and for whatever a forged stream holds. Twin: models/reference/lifting.py.
 //
 // Samples are int16 in 1/16 gray level along the colour axes, around 128. Bands stay as lifting leaves them, without
@@ -7,9 +7,15 @@
 
 #include <cstdint>
 
-#include "transform.hpp"
+#include "kernels.hpp"
 
 namespace tessera {
+
+struct Frame {
+    size_t height, width, channels;  // pixels; channels 1 or 3
+    size_t rows() const { return (height + kCell - 1) / kCell; }
+    size_t columns() const { return (width + kCell - 1) / kCell; }
+};
 
 // pixels (height, width, channels) -> planes (3, 8 * rows, 8 * columns); the last row and column are repeated, one
 // channel stands for all three.

@@ -1,5 +1,5 @@
-// The inner loops of family `wavelet`, once per instruction set. The integer ones give the same integers on every set
-// and for every number of threads; the float ones give the same bits too, since nothing is contracted (setup.py).
+// The inner loops of the codec families, once per instruction set. All give the same integers on every set and for every
+// number of threads; the few that round floats give the same bits too, since nothing is contracted (setup.py).
 #pragma once
 
 #include <cstddef>
@@ -58,38 +58,8 @@ struct Kernels {
     // Values and rungs to every second place of a row.
     void (*spread)(const int32_t* values, const uint8_t* rungs, size_t n, int32_t* to_values, uint8_t* to_rungs);
 
-    // sign(q) * log(1 + |q|) as bfloat16, from a table for |q| < 256, and rung / 16.
-    void (*compand)(const int32_t* q, size_t n, const uint16_t* table, uint16_t* out);
-    void (*rescale)(const uint8_t* rungs, size_t n, uint16_t* out);
-
     // sums[i] += sum over taps of weights[t] * rows[t][i], i < n.
     void (*add_near)(const uint8_t* const* rows, const int32_t* weights, size_t n, int32_t* sums);
-
-    // One row of pixels (columns, channels 1 or 3) to three colour axes of 8 * cells samples, the last pixel repeated.
-    void (*colours)(const uint8_t* pixels, size_t columns, size_t channels, size_t cells, float* axes);
-
-    // The inverse: rounded and clipped.
-    void (*pixels)(const float* axes, size_t columns, size_t channels, size_t cells, uint8_t* out);
-
-    // (cells, 8) samples to 8 phases of `cells` and three lifting levels along the row; `scratch` holds one cell more
-    // a phase. The inverse takes phases to samples.
-    void (*split_row)(const float* samples, size_t cells, float* phases);
-    void (*merge_row)(float* phases, size_t cells, float* samples);
-
-    // Three lifting levels along the column of 8 * cells rows of kLanes, in place, and their inverse.
-    void (*split_column)(float* rows, size_t cells);
-    void (*merge_column)(float* rows, size_t cells);
-
-    // `lines` rows of `count` <= kLanes columns between a plane and the rows of a column.
-    void (*load_strip)(const float* plane, size_t pitch, size_t lines, size_t count, float* rows);
-    void (*store_strip)(const float* rows, size_t pitch, size_t lines, size_t count, float* plane);
-
-    // Columns times a factor: those of even place to one row, those of odd place to the other.
-    void (*deal)(const float* row, size_t count, float factor, float* even, float* odd);
-
-    // scale * (symbols + correction) + gain * plane; pointers may be null, the correction is bfloat16.
-    void (*blend)(const int32_t* symbols, const uint16_t* correction, const float* plane, float scale, float gain,
-                  size_t count, float* row);
 
     MotionLoops motion;
     ExactLoops exact;

@@ -25,15 +25,13 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
     }
 }
 
-template <typename T>
-void to_phases(const T* samples, size_t cells, T* phases) {
+void to_phases(const int32_t* samples, size_t cells, int32_t* phases) {
     for (size_t i = 0; i < cells; ++i) {
         for (size_t p = 0; p < 8; ++p) phases[p * cells + i] = samples[8 * i + p];
     }
 }
 
-template <typename T>
-void to_samples(const T* phases, size_t cells, T* samples) {
+void to_samples(const int32_t* phases, size_t cells, int32_t* samples) {
     for (size_t i = 0; i < cells; ++i) {
         for (size_t p = 0; p < 8; ++p) samples[8 * i + p] = phases[p * cells + i];
     }

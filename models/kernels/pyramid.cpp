@@ -1,54 +1,99 @@
-#include "pyramid.hpp"
+// One level of the dyadic pyramid of low bands. It is worked on as 2h rows, low and high along y in turns, each of a half
+// of w samples low along x and one of w high ones.
+#include <algorithm>
 
-#include "constants.hpp"
+#include "exact.hpp"
+#include "exact_loops.hpp"
+#include "memory.hpp"
 
 namespace tessera {
 namespace {
 
-constexpr float kGain = static_cast<float>(kLowGain);
+int32_t taken(int32_t v) { return std::clamp(v, -kBandLimit, kBandLimit); }
 
-struct FloatLifting {
-    void lift(float* to, const float* left, const float* right, size_t count, int step, bool undo) const {
-        const float factor = undo ? -kLifting[step] : kLifting[step];
-        for (size_t i = 0; i < count; ++i) to[i] += factor * (left[i] + right[i]);
+// What is done to samples before they are lifted.
+void settle(int32_t* values, size_t count) {
+    for (size_t i = 0; i < count; ++i) values[i] = taken(values[i]);
+}
+
+// The steps between two halves of a sequence: low(i) and high(i), i < pairs, point to `count` samples each.
+template <typename Low, typename High>
+void lift_halves(const ExactLoops& loops, const Low& low, const High& high, size_t pairs, size_t count, bool undo) {
+    for (int k = 0; k < 4; ++k) {
+        const int step = undo ? 3 - k : k;
+        for (size_t i = 0; i < pairs; ++i) {
+            if (step % 2 == 0) {
+                loops.lift(high(i), low(i), low(std::min(i + 1, pairs - 1)), count, step, undo);
+            } else {
+                loops.lift(low(i), high(i), high(i > 0 ? i - 1 : 0), count, step, undo);
+            }
+        }
     }
-    void settle(float*, size_t) const {}
-};
+}
 
-void scaled(const int32_t* from, float scale, size_t count, float* to) {
-    for (size_t i = 0; i < count; ++i) to[i] = scale * static_cast<float>(from[i]);
+// The same along a row whose halves lie one after the other.
+void lift_row(const ExactLoops& loops, int32_t* low, int32_t* high, size_t pairs, bool undo) {
+    const size_t last = pairs - 1;
+    for (int k = 0; k < 4; ++k) {
+        const int step = undo ? 3 - k : k;
+        if (step % 2 == 0) {
+            loops.lift(high, low, low + 1, last, step, undo);
+            loops.lift(high + last, low + last, low + last, 1, step, undo);
+        } else {
+            loops.lift(low, high, high, 1, step, undo);
+            loops.lift(low + 1, high + 1, high, last, step, undo);
+        }
+    }
 }
 
 }  // namespace
 
-std::vector<float> unpyramid(const std::vector<Details>& details, const float* low, size_t height, size_t width) {
-    std::vector<std::pair<size_t, size_t>> sizes{{height, width}};
-    for (size_t level = 0; level < details.size(); ++level) {
-        sizes.emplace_back((sizes.back().first + 1) / 2, (sizes.back().second + 1) / 2);
-    }
-    std::vector<float> plane(low, low + 3 * sizes.back().first * sizes.back().second), above, rows;
-    for (size_t level = details.size(); level-- > 0;) {
-        const auto [tall, wide] = sizes[level];
-        const auto [h, w] = sizes[level + 1];
-        above.resize(3 * tall * wide);
-        rows.resize(4 * h * w);
-        for (size_t axis = 0; axis < 3; ++axis) {
-            const int32_t* symbols = details[level].symbols + 3 * axis * h * w;
-            const float* scales = details[level].scales + 3 * axis;
-            for (size_t y = 0; y < h; ++y) {
-                float* row = rows.data() + 4 * y * w;
-                const float* from = plane.data() + (axis * h + y) * w;
-                // a band is low or high along either side, each with its gain
-                for (size_t x = 0; x < w; ++x) row[x] = from[x] / (kGain * kGain);
-                scaled(symbols + y * w, scales[0], w, row + w);
-                scaled(symbols + (h + y) * w, scales[1], w, row + 2 * w);
-                scaled(symbols + (2 * h + y) * w, scales[2] * kGain * kGain, w, row + 3 * w);
-            }
-            merge_rows(FloatLifting{}, rows.data(), tall, wide, above.data() + axis * tall * wide);
+void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low, int32_t* details,
+                 const Kernels& kernels) {
+    const size_t h = (height + 1) / 2, w = (width + 1) / 2;
+    const Buffer<int32_t> buffer(4 * h * w);
+    const auto row = [&](size_t y) { return buffer.get() + y * 2 * w; };
+    for (size_t y = 0; y < height; ++y) {
+        const int32_t* from = plane + y * width;
+        for (size_t x = 0; x < w; ++x) {
+            row(y)[x] = taken(from[2 * x]);
+            row(y)[w + x] = taken(from[std::min(2 * x + 1, width - 1)]);
         }
-        plane.swap(above);
+        lift_row(kernels.exact, row(y), row(y) + w, w, false);
     }
-    return plane;
+    if (height % 2 == 1) std::copy_n(row(height - 1), 2 * w, row(height));
+    settle(buffer.get(), 4 * h * w);
+    lift_halves(
+        kernels.exact, [&](size_t y) { return row(2 * y); }, [&](size_t y) { return row(2 * y + 1); }, h, 2 * w,
+        false);
+    for (size_t y = 0; y < h; ++y) {
+        std::copy_n(row(2 * y), w, low + y * w);
+        std::copy_n(row(2 * y) + w, w, details + y * w);
+        std::copy_n(row(2 * y + 1), w, details + (h + y) * w);
+        std::copy_n(row(2 * y + 1) + w, w, details + (2 * h + y) * w);
+    }
+}
+
+void exact_merge(const int32_t* low, const int32_t* details, size_t height, size_t width, int32_t* plane,
+                 const Kernels& kernels) {
+    const size_t h = (height + 1) / 2, w = (width + 1) / 2;
+    const Buffer<int32_t> buffer(4 * h * w);
+    const auto row = [&](size_t y) { return buffer.get() + y * 2 * w; };
+    for (size_t y = 0; y < h; ++y) {
+        std::copy_n(low + y * w, w, row(2 * y));
+        std::copy_n(details + y * w, w, row(2 * y) + w);
+        std::copy_n(details + (h + y) * w, w, row(2 * y + 1));
+        std::copy_n(details + (2 * h + y) * w, w, row(2 * y + 1) + w);
+    }
+    settle(buffer.get(), 4 * h * w);
+    lift_halves(
+        kernels.exact, [&](size_t y) { return row(2 * y); }, [&](size_t y) { return row(2 * y + 1); }, h, 2 * w,
+        true);
+    settle(buffer.get(), height * 2 * w);
+    for (size_t y = 0; y < height; ++y) {
+        lift_row(kernels.exact, row(y), row(y) + w, w, true);
+        for (size_t x = 0; x < width; ++x) plane[y * width + x] = row(y)[x / 2 + x % 2 * w];
+    }
 }
 
 }  // namespace tessera

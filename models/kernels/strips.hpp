@@ -1,4 +1,4 @@
-// How the transforms lie in memory between rows and columns.
+// How the transform lies in memory between rows and columns.
 #pragma once
 
 #include <algorithm>
@@ -37,14 +37,13 @@ inline std::vector<Strip> strips_of(size_t columns) {
 }
 
 // Rows of phases of the three axes: (3, 8 * rows, pitch). The pitch keeps rows from sharing one set of the cache.
-template <typename T>
 struct Middle {
     Middle(size_t rows, size_t columns)
         : lines(8 * rows), pitch(8 * columns + kLanes), data(3 * lines * pitch) {}
-    T* line(size_t axis, size_t y) const { return data.get() + (axis * lines + y) * pitch; }
-    T* strip(const Strip& at, size_t columns) const { return line(at.axis, 0) + at.phase * columns + at.first; }
+    int32_t* line(size_t axis, size_t y) const { return data.get() + (axis * lines + y) * pitch; }
+    int32_t* strip(const Strip& at, size_t columns) const { return line(at.axis, 0) + at.phase * columns + at.first; }
     size_t lines, pitch;
-    Buffer<T> data;
+    Buffer<int32_t> data;
 };
 
 constexpr size_t kSmallestRows = 64;  // that are worth a thread

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..base.family import GroupSpec, Pixels, SymbolPort
-from ..base.kernels import Field, Integers, Modes, Planes
+from ..base.kernels import Field, Integers, Kernels, Modes, Planes
 from ..base.ports import Held, Nowhere
 from ..prior.native import Coded
 from ..prior.ports import put_number
 from ..transform.levels import Levels
-from ..transform.steps import STEP_BITS, FrameSteps
+from ..transform.steps import HINT_GAIN, STEP_BITS, FrameSteps
 from ..wavelet.still import StillCoder
 from .group import BLOCKS, INTRA, NO_OFFSET, PREDICTED, FrameRead, Group, Prior, frame_quality, grid_of
 from .order import Place
@@ -21,6 +22,8 @@ from .velocity import Motion
 
 LONG, SHORT = 5, 4  # depths of groups
 WORTH = 0.95
+# of a magnitude in quarters of a step, in 1/1024 bits; a margin that no rounding of a library passes (a test looks)
+EFFORTS = np.array([math.floor(math.log2(1 + n / HINT_GAIN) * 1024 + 0.5) for n in range(256)], np.int64)
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,13 @@ class FrameEncoder:
         # the decoder's fields differ where nothing uses them, and doubt does
         fields = self.prior.motion.put(held, found, modes, self.group.guesses(place))
         prediction = self.group.predict(place, fields, modes)
-        if effort(latents, None, steps) < effort(latents, prediction.latents, steps):
+        kernels = self.prior.transform.kernels
+        if effort(latents, None, steps, kernels) < effort(latents, prediction.latents, steps, kernels):
             self.put_intra(at)
         else:
             self.put_predicted(at, offset, latents, prediction, fields, modes, held)
 
-    def efforts(self, place: Place, frames: Pixels) -> tuple[float, float]:
+    def efforts(self, place: Place, frames: Pixels) -> tuple[int, int]:
         """Of a key frame: predicted from the one before, as it is before coding, and without prediction."""
         transform, steps = self.prior.transform, self.prior.steps.at(self.group.spec.quality)
         before = transform.kernels.planes(frames[place.references[0]])
@@ -105,7 +109,8 @@ class FrameEncoder:
         self.group.kept = {place.references[0]: Decoded(before, doubt, Motion({}))}
         fields, modes = self.find_motion(place, planes[0], steps)
         prediction = self.group.predict(place, fields, modes)
-        return effort(latents, prediction.latents, steps), effort(latents, None, steps)
+        kernels = transform.kernels
+        return effort(latents, prediction.latents, steps, kernels), effort(latents, None, steps, kernels)
 
     def put_intra(self, at: int) -> None:
         place = self.group.places[at]
@@ -204,9 +209,11 @@ def step_of(steps: FrameSteps) -> float:
     return float(steps.levels[0].steps[0]) / (16 << STEP_BITS)
 
 
-def effort(latents: Levels, prediction: Levels | None, steps: FrameSteps) -> float:
-    """Roughly the bits of what is left to code: log2(1 + |residual| / step) over the packet bands."""
+def effort(latents: Levels, prediction: Levels | None, steps: FrameSteps, kernels: Kernels) -> int:
+    """Roughly what is left to code, in 1/1024 bits: log2(1 + |residual| / step) over the packet bands.
+
+    In integers, because it decides: the same on every machine, which a library's logarithm is not.
+    """
     rest = latents[0] if prediction is None else latents[0] - prediction[0]
-    scaled = np.abs(rest) * steps.levels[0].inverse[:, None, None]
-    bits = np.log2(1.0 + scaled).sum(dtype=np.float64)
-    return float(bits)
+    quarters = kernels.hints(rest, steps.levels[0].reciprocals)
+    return int(np.bincount(quarters.ravel(), minlength=len(EFFORTS)) @ EFFORTS)

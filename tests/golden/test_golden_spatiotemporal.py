@@ -11,7 +11,7 @@ from tessera.codec.coding import weights
 from tessera.models.reference.decoder import decode
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 
-from ..support.kernel_paths import available_paths, kernel_threads
+from ..support.kernel_paths import available_paths, threads
 from . import pinned
 from .make_golden_spatiotemporal import FOLDER, SAMPLES, integers, sample
 from .pinned import INTEGERS, psnr, symbols_of
@@ -34,7 +34,7 @@ def family() -> SpatiotemporalFamily:
 def test_the_same_everywhere(family: SpatiotemporalFamily, name: str, path: str, count: int) -> None:
     symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), SAMPLES[name][0])
     other = family.using(path)
-    with kernel_threads(count):
+    with threads(count):
         assert integers(other, symbols, spec) == PINS[name, INTEGERS]
         for decoder in other.decoders:
             assert pinned.pixels(other, symbols, spec, decoder) == PINS[name, decoder], decoder

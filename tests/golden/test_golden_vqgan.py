@@ -14,7 +14,7 @@ from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.models.reference import vqgan as reference
 from tessera.models.vqgan.family import VqganFamily
 
-from ..support.kernel_paths import available_paths, kernel_threads
+from ..support.kernel_paths import available_paths, threads
 from .make_golden_spatiotemporal import sample
 from .make_golden_vqgan import FOLDER, SAMPLES, digest, name_of
 from .pinned import symbols_of
@@ -40,7 +40,7 @@ def test_indices_pixels_and_bytes_are_the_same_everywhere(
     shape, _ = SAMPLES[name]
     symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), shape)
     other = family.using(path)
-    with kernel_threads(count):
+    with threads(count):
         assert digest(other, symbols, spec) == PINNED[name][0]
         frames = other.decode(spec, DecoderPort(other.tables, symbols), "standard")
         assert name_of(frames) == PINNED[name][1]

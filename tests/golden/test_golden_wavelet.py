@@ -12,7 +12,7 @@ from tessera.codec.coding import weights
 from tessera.models.reference.decoder import decode
 from tessera.models.wavelet.family import WaveletFamily
 
-from ..support.kernel_paths import available_paths, kernel_threads
+from ..support.kernel_paths import available_paths, threads
 from . import pinned
 from .make_golden_wavelet import FOLDER, SAMPLES, sample
 from .pinned import INTEGERS, psnr, symbols_of
@@ -35,7 +35,7 @@ def family() -> WaveletFamily:
 def test_the_same_everywhere(family: WaveletFamily, name: str, path: str, count: int) -> None:
     symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), SAMPLES[name][0])
     other = family.using(path)
-    with kernel_threads(count):
+    with threads(count):
         assert pinned.integers(other, symbols, spec, other.integers) == PINS[name, INTEGERS]
         for decoder in other.decoders:
             assert pinned.pixels(other, symbols, spec, decoder) == PINS[name, decoder], decoder

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tessera.models import _kernels
 from tessera.models.motion import field
 from tessera.models.prior import bands as prior
 from tessera.models.prior import exchange, fixed_point, ladder
 from tessera.models.reference import motion
-from tessera.models.spatiotemporal import group, model, prediction, steps
-from tessera.models.transform import bands, lifted, packet
-
-
-def floats(values: Any) -> list[float]:
-    """As the kernels hold them."""
-    array: NDArray[np.float32] = np.asarray(values, np.float32)
-    return [float(value) for value in array]
+from tessera.models.spatiotemporal import group, prediction
+from tessera.models.transform import bands, levels, lifted, steps
 
 
 def test_parts() -> None:
-    assert set(_kernels.CONSTANTS) == {"ladder", "prior", "transform", "exact", "motion"}
+    assert set(_kernels.CONSTANTS) == {"ladder", "prior", "transform", "motion"}
 
 
 def test_ladder() -> None:
@@ -39,7 +29,7 @@ def test_ladder() -> None:
 
 def test_prior() -> None:
     reached = prior.features(torch.arange(256))
-    levels = range(1, prior.FEATURE_MAX + 1)
+    reachable = range(1, prior.FEATURE_MAX + 1)
     near = prior.Slice(hidden=4, count=1, first=0, reach=0).near.weight
     assert _kernels.CONSTANTS["prior"] == {
         "NEAR_REACH": near.shape[-1] // 2,
@@ -48,23 +38,15 @@ def test_prior() -> None:
         "ACTIVATION_MAX": fixed_point.ACTIVATION_MAX,
         "FEATURE_MAX": prior.FEATURE_MAX,
         "ACCUMULATOR_LIMIT": fixed_point.ACCUMULATOR_LIMIT,
-        "FEATURE_FROM": tuple(1 + int((reached < level).sum()) for level in levels),
+        "FEATURE_FROM": tuple(1 + int((reached < level).sum()) for level in reachable),
     }
 
 
 def test_transform() -> None:
-    constants = dict(_kernels.CONSTANTS["transform"])
-    axes = np.array(bands.AXES)
-    axes /= np.linalg.norm(axes, axis=1, keepdims=True)  # in double precision, which `colour_matrix` is not
-    assert floats(constants.pop("LIFTING")) == floats(packet.LIFTING)
-    assert floats(constants.pop("AXES")) == floats([axes[0, 0], axes[1, 0], -axes[2, 0]])
-    assert constants == {"CELL": bands.CELL, "BANDS": 3 * bands.CELL**2, "LOW_GAIN": packet.LOW_GAIN}
-    assert constants["BANDS"] == model.OUTPUTS
-
-
-def test_transform_in_integers() -> None:
     axes = lifted.matrix()
-    assert _kernels.CONSTANTS["exact"] == {
+    assert _kernels.CONSTANTS["transform"] == {
+        "CELL": bands.CELL,
+        "BANDS": len(levels.EVERY) + 3,
         "FRACTION_BITS": lifted.FRACTION_BITS,
         "LIFTING": lifted.LIFTING,
         "UNITS": lifted.UNITS,

@@ -1,31 +1,35 @@
-"""The kernels of family `wavelet` against the torch code that defines them, on every path of the processor."""
+"""The walk in C++ against `BandPrior.walk` on every path of the processor, and what the kernels refuse."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from tessera.data import procedural
+from tessera.entropy import Tables
 from tessera.models import _kernels
-from tessera.models.base.family import GroupSpec
-from tessera.models.networks.folded import Painter
-from tessera.models.networks.synthesis import SynthesisNetwork
+from tessera.models.base import kernels as base
+from tessera.models.base.family import GroupSpec, Symbols, TableIndices
+from tessera.models.base.kernels import Integers, Kernels
+from tessera.models.prior.bands import BandPrior
+from tessera.models.prior.fitted import initial_pmf, integer_tables
 from tessera.models.prior.fixed_point import QualityTable
-from tessera.models.prior.ladder import RUNGS, initial_pmf, integer_tables
-from tessera.models.prior.native import pass_order
-from tessera.models.transform import packet as wp
-from tessera.models.transform.bands import RATE_WEIGHT, pyramid_sizes
-from tessera.models.transform.gains import Bands, step_size
-from tessera.models.wavelet.family import WaveletFamily
-from tessera.models.wavelet.model import WaveletModel
-from tessera.models.wavelet.native import NativeWavelet
-from tessera.models.wavelet.walk import Decoding, Encoding
+from tessera.models.prior.ladder import REACH, RUNGS, costs_of
+from tessera.models.prior.native import NativePrior, margins, pass_order, sizes_of
+from tessera.models.transform.bands import RATE_WEIGHT, REACHES, slice_bands, slices_of
 
+from ..support import prior_twin as twin
 from ..support.kernel_paths import available_paths, threads
 
-SIZES = [(1, 1), (1, 9), (8, 8), (17, 3), (63, 130), (200, 264)]
+SIZES = [(1, 1), (1, 9), (17, 3), (63, 130)]
+HINTS = 2
 
 
 @pytest.fixture(scope="module", params=available_paths())
@@ -33,268 +37,264 @@ def path(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def family() -> WaveletFamily:
-    """Small, with random weights: many beyond a byte, and biases that reach every rung."""
+@dataclass
+class Made:
+    """A small prior with random weights, many beyond a byte, and biases that reach every rung."""
+
+    module: BandPrior
+    arrays: dict[str, NDArray[Any]]
+    tables: Tables
+
+    def native(self, path: str | None = None) -> NativePrior:
+        return NativePrior(self.arrays, costs_of(self.tables), RATE_WEIGHT, Kernels(path))
+
+
+@lru_cache
+def made(hints: int = 0) -> Made:
     torch.manual_seed(21)
-    model = WaveletModel(16, 1, 32)
+    counts = [len(part) for part in slice_bands()]
+    module = BandPrior(4, counts, REACHES, 32, hints=hints)
     with torch.no_grad():
-        for module in model.prior.modules():
-            if isinstance(module, QualityTable):
-                hidden = module.bits == 11  # not an answer
-                module.weight.normal_(std=4.0 if hidden else 40.0).add_(0.0 if hidden else 40.0)
-        for level in (model.prior.packet, model.prior.pyramid):
-            for part in level.parts():
-                part.first.weight.mul_(3.0)
-                part.second.weight.mul_(3.0)
-                if part.context is not None:
-                    part.context.weight.mul_(2.0)
-        for parameter in model.synthesis.parameters():
-            parameter.normal_(std=0.1)
-    model.prior.project()
-    model.prior.freeze()
-    tensors = {name: t.clone() for name, t in model.state_dict().items() if name.startswith(("prior.", "synthesis."))}
-    tensors.update(integer_tables(initial_pmf()))
-    return WaveletFamily(tensors, {"width": "16", "blocks": "1", "hidden": "32"})
+        for part in module.modules():
+            if isinstance(part, QualityTable):
+                hidden = part.bits == 11  # not an answer
+                part.weight.normal_(std=4.0 if hidden else 40.0).add_(0.0 if hidden else 40.0)
+        for level in (module.packet, module.pyramid):
+            for piece in level.parts():
+                piece.first.weight.mul_(3.0)
+                piece.second.weight.mul_(3.0)
+                if piece.context is not None:
+                    piece.context.weight.mul_(2.0)
+    module.project()
+    module.freeze()
+    frequencies, lows, sizes = (t.numpy() for t in integer_tables(initial_pmf()).values())
+    arrays = {name: t.detach().numpy().copy() for name, t in module.state_dict().items()}
+    return Made(module, arrays, Tables(frequencies.astype(np.uint16), lows, sizes))
 
 
 class Recorder:
     """A port that keeps what is put, and makes up what is got: small numbers, and some of all that an int32 holds."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Tensor, Tensor]] = []
-        self.generator = torch.Generator().manual_seed(8)
+        self.calls: list[tuple[Symbols, TableIndices]] = []
+        self.random = np.random.default_rng(8)
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
-        assert symbols.dtype == torch.int32 and indices.dtype == torch.uint8 and symbols.shape == indices.shape
-        self.calls.append((symbols.clone(), indices.clone()))
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
+        assert symbols.dtype == np.int32 and indices.dtype == np.uint8 and symbols.shape == indices.shape
+        self.calls.append((symbols.copy(), indices.copy()))
 
-    def get(self, indices: Tensor) -> Tensor:
-        small = (torch.randn(indices.shape, generator=self.generator) * 2).to(torch.int32)
-        small = torch.where(indices >= 72, small & 1, small)
-        wild = torch.randint(-(2**31), 2**31, indices.shape, generator=self.generator, dtype=torch.int64)
-        ends = torch.tensor([-(2**31), 2**31 - 1])[wild & 1]
-        chance = torch.rand(indices.shape, generator=self.generator)
-        large = torch.where(chance < 0.01, ends, wild >> (wild & 7))
-        symbols = torch.where(chance < 0.03, large, small).to(torch.int32)
-        self.calls.append((symbols.clone(), indices.clone()))
+    def get(self, indices: TableIndices) -> Symbols:
+        assert indices.dtype == np.uint8 and indices.ndim == 1
+        n = len(indices)
+        small = (self.random.normal(size=n) * 2).astype(np.int64)
+        small = np.where(indices >= 72, small & 1, small)
+        wild = self.random.integers(-(2**31), 2**31, n)
+        ends = np.array([-(2**31), 2**31 - 1])[wild & 1]
+        chance = self.random.random(n)
+        large = np.where(chance < 0.01, ends, wild >> (wild & 7))
+        symbols = np.where(chance < 0.03, large, small).astype(np.int32)
+        self.calls.append((symbols.copy(), indices.copy()))
         return symbols
 
 
 def assert_same_calls(one: Recorder, two: Recorder) -> None:
     assert len(one.calls) == len(two.calls)
     for a, b in zip(one.calls, two.calls, strict=True):
-        assert torch.equal(a[1], b[1]) and torch.equal(a[0], b[0])
+        np.testing.assert_array_equal(a[1], b[1])
+        np.testing.assert_array_equal(a[0], b[0])
 
 
-def picture(height: int, width: int, channels: int) -> Tensor:
-    full = torch.from_numpy(procedural.picture(max(height, 64), max(width, 64)))
-    return full[:height, :width, :channels].contiguous()
+def heard(spec: GroupSpec, seed: int) -> list[Integers]:
+    """Magnitudes 0..255 beside every level but the low one."""
+    rng, counts = np.random.default_rng(seed), (125, 9, 9, 9, 9)
+    sizes = sizes_of(spec)[: len(counts)]
+    return [
+        (rng.integers(0, 256, (HINTS * count, *size)) >> rng.integers(0, 9)).astype(np.int32)
+        for count, size in zip(counts, sizes, strict=True)
+    ]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_analysis_equals_torch(family: WaveletFamily, path: str, size: tuple[int, int], channels: int) -> None:
-    native, frame, quality = NativeWavelet(family.model, RATE_WEIGHT, path), picture(*size, channels), 5000
-    inverse = 1.0 / float(step_size(torch.tensor([quality])))
-    exact = family.model.analyse(frame.permute(2, 0, 1)[None].float().expand(-1, 3, -1, -1))
-    for count in (1, 3):
-        with threads(count):
-            scaled, low = native.scaled_bands(frame, quality)
-        for mine, theirs in zip(scaled, (exact.packet, *exact.details), strict=True):
-            expected = theirs[0].flatten(1)[:, pass_order(*theirs.shape[2:])] * inverse
-            assert float((torch.from_numpy(mine) - expected).abs().max()) < 1e-3
-        assert torch.allclose(low, exact.low * inverse, rtol=1e-5, atol=1e-3)
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_synthesis_equals_torch(family: WaveletFamily, path: str, size: tuple[int, int], channels: int) -> None:
-    torch.manual_seed(2)
-    model, order = family.model, family.model.order.numpy().astype(np.int32)
-    h, w = (-(-side // 8) for side in size)
-    symbols, low = torch.randint(-9, 10, (len(order), h, w), dtype=torch.int32), torch.randn(3, h, w) * 300
-    correction, scales = torch.randn(192, h, w).to(torch.bfloat16), torch.rand(192) + 0.5
-    for extra in (None, correction):
-        bands = torch.zeros(192, h, w)
-        bands[model.order] = symbols.float()
-        bands = (bands + (0.0 if extra is None else extra)) * scales[:, None, None]
-        bands[::64] += low
-        exact = model.to_pixels(bands[None])[0, :, : size[0], : size[1]]
-        exact = (exact if channels == 3 else exact.mean(0, keepdim=True)).clamp(0, 255).permute(1, 2, 0)
-        words = None if extra is None else extra.view(torch.int16).numpy()
-        planes = (symbols.numpy(), low.numpy(), order, scales.numpy(), words)
-        one, three = (_kernels.synthesise(*planes, *size, channels, count, path) for count in (1, 3))
-        assert np.array_equal(one, three)
-        assert float((torch.from_numpy(one).float() - exact).abs().max()) < 0.51
+def bands(spec: GroupSpec) -> tuple[list[NDArray[np.float32]], Integers]:
+    """Bands in steps, (channels, cells) in raster order, that grow from coarse to fine; a few of them anything."""
+    rng, levels = np.random.default_rng(3), []
+    for count, (h, w) in zip((125, 9, 9, 9, 9), sizes_of(spec), strict=False):
+        plane = rng.laplace(size=(count, h * w)) * 2.0 ** rng.integers(-3, 9, (count, 1))
+        plane[rng.random(plane.shape) < 0.01] *= 1e3
+        plane[rng.random(plane.shape) < 0.001] *= 1e30
+        levels.append(plane.astype(np.float32))
+    low = rng.integers(-3000, 3000, (3, *sizes_of(spec)[-1])).astype(np.int32)
+    return levels, low
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_encoding_walk_equals_torch(family: WaveletFamily, path: str, size: tuple[int, int], channels: int) -> None:
-    native = NativeWavelet(family.model, RATE_WEIGHT, path)
+@pytest.mark.parametrize(("channels", "hints"), [(1, 0), (3, 0), (3, HINTS)])
+def test_encoding_walk(path: str, size: tuple[int, int], channels: int, hints: int) -> None:
+    prior = made(hints)
     for quality, count in ((1000, 1), (5300, 3)):
         spec = GroupSpec(1, *size, channels, quality)
-        scaled, low = native.scaled_bands(picture(*size, channels), quality)
+        scaled, low = bands(spec)
+        beside = heard(spec, 5) if hints else None
         mine, theirs = Recorder(), Recorder()
+        ordered = [np.ascontiguousarray(y[:, pass_order(*s)]) for y, s in zip(scaled, sizes_of(spec), strict=False)]
         with threads(count):
-            native.prior.code(scaled, low, spec, mine)
-        coder = Encoding(
-            theirs,
-            family.model.ladder.costs,
-            Bands(*(torch.zeros(1, 3, 1, 1), [], torch.zeros(1, 3, 1, 1))),
-            quality,
-            RATE_WEIGHT,
-        )
-        sizes = pyramid_sizes(-(-size[0] // 8), -(-size[1] // 8), 4)
-        raster = [torch.from_numpy(y)[None][..., pass_order(*s).argsort()] for y, s in zip(scaled, sizes, strict=True)]
-        coder.scaled = [*raster, low.flatten(2)]
-        family._walk(spec, coder)
+            coded = prior.native(path).code(ordered, low, spec, mine, beside)
+        coder = twin.Encoding(theirs, costs_of(prior.tables), scaled, low, RATE_WEIGHT)
+        levels, rungs = twin.walk_frame(prior.module, spec, coder, beside)
         assert_same_calls(mine, theirs)
+        assert coded is not None
+        for one, two in zip(coded.levels(), levels, strict=True):
+            np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(coded.rungs, rungs)
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_decoding_walk_equals_torch(family: WaveletFamily, path: str, size: tuple[int, int], channels: int) -> None:
-    native = NativeWavelet(family.model, RATE_WEIGHT, path)
+@pytest.mark.parametrize(("channels", "hints"), [(1, 0), (3, 0), (3, HINTS)])
+def test_decoding_walk(path: str, size: tuple[int, int], channels: int, hints: int) -> None:
+    prior = made(hints)
     for quality, count in ((1000, 1), (5300, 3)):
         spec = GroupSpec(1, *size, channels, quality)
+        beside = heard(spec, 6) if hints else None
         mine, theirs = Recorder(), Recorder()
         with threads(count):
-            coded = native.read(spec, mine)
-        bands, rungs = family._walk(spec, Decoding(theirs, family.device))
+            coded = prior.native(path).read(spec, mine, beside)
+        levels, rungs = twin.walk_frame(prior.module, spec, twin.Decoding(theirs), beside)
         assert_same_calls(mine, theirs)
-        assert torch.equal(torch.from_numpy(coded.packet).float(), bands.packet[0])
-        assert torch.equal(torch.from_numpy(coded.rungs).float(), rungs[0])
-        for walk, plane in zip(coded.pyramid, bands.details, strict=True):
-            assert torch.equal(torch.from_numpy(walk.values).float(), plane[0])
+        for one, two in zip(coded.levels(), levels, strict=True):
+            np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(coded.rungs, rungs)
 
 
-def test_random_weights_reach_wide_rungs_and_wide_weights(family: WaveletFamily) -> None:
+def test_the_sample_reaches_wide_rungs_and_wide_weights() -> None:
     """What the tests above are worth: the sample holds every case."""
     port = Recorder()
-    NativeWavelet(family.model, RATE_WEIGHT).read(GroupSpec(1, 200, 264, 3, 5300), port)
-    used = torch.cat([indices.flatten() for _, indices in port.calls]).unique()
-    assert int(used.min()) == 0 and int(used.max()) >= 74 and len(used) > 60
-    context = family.model.prior.packet.parts()[1].context
+    made().native().read(GroupSpec(1, 200, 264, 3, 5300), port)
+    used = np.unique(np.concatenate([indices for _, indices in port.calls]))
+    assert used.min() == 0 and used.max() >= 74 and len(used) > 60
+    context = made().module.packet.parts()[1].context
     assert context is not None and float(context.weight.abs().max()) > 127
     assert RUNGS == 120
 
 
 @pytest.mark.parametrize("wanted", [1, 3, 4, 18, 40, 70, 128])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_latents_equal_torch(family: WaveletFamily, channels: int, wanted: int) -> None:
-    """Whole ones, and the first channels alone: the same calls of the port, the same bits, floats but for rounding."""
-    spec = GroupSpec(2, 61, 90, channels, 5300)
-    native = family.native
+def test_reading_stops_after_the_slices_that_are_wanted(channels: int, wanted: int) -> None:
+    """The calls of the whole walk, up to where it stops; then the first bands alone."""
+    prior, spec, most = made(), GroupSpec(1, 61, 90, channels, 5300), slices_of(wanted)
     ports = Recorder(), Recorder(), Recorder()
-    mine = family.first_latents(spec, ports[0], wanted)
-    family.native = None
-    try:
-        theirs = family.first_latents(spec, ports[1], wanted)
-    finally:
-        family.native = native
-    assert_same_calls(ports[0], ports[1])
-    whole = family.latents(spec, ports[2])
-    stops = wanted <= (38 if channels == 1 else 72)  # before the last slice that is coded
-    assert (len(ports[0].calls) < len(ports[2].calls)) == stops
-    ports[2].calls = ports[2].calls[: len(ports[0].calls)]
+    coded = prior.native().read(spec, ports[0], most=most)
+    whole = prior.native().read(spec, ports[1])
+    twin.walk_frame(prior.module, spec, twin.Decoding(ports[2]), most=most)
     assert_same_calls(ports[0], ports[2])
-    assert torch.equal(mine.x, whole.x[..., :wanted])
-    assert mine.bits is not None and theirs.bits is not None
-    scale = float(theirs.x.abs().max())
-    assert torch.allclose(mine.x, theirs.x, rtol=1e-5, atol=1e-6 * scale)
-    assert torch.allclose(mine.bits, theirs.bits, rtol=1e-5, atol=1e-2)
+    stops = wanted <= (38 if channels == 1 else 72)  # before the last slice that is coded
+    assert (len(ports[0].calls) < len(ports[1].calls)) == stops
+    ports[1].calls = ports[1].calls[: len(ports[0].calls)]
+    assert_same_calls(ports[0], ports[1])
+    assert len(coded.packet) >= wanted - 3
+    np.testing.assert_array_equal(coded.packet, whole.packet[: len(coded.packet)])
+    np.testing.assert_array_equal(coded.rungs, whole.rungs[: len(coded.rungs)])
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (13, 7), (33, 64)])
-@pytest.mark.parametrize("levels", [0, 1, 4])
-def test_pyramid_equals_torch(size: tuple[int, int], levels: int) -> None:
-    torch.manual_seed(5)
-    sizes = pyramid_sizes(*size, levels)
-    details = [torch.randint(-99, 100, (9, *s), dtype=torch.int32) for s in sizes[1:]]
-    scales, low = [torch.rand(9) for _ in details], torch.randn(3, *sizes[-1]) * 50
-    found = _kernels.unpyramid([d.numpy() for d in details], [s.numpy() for s in scales], low.numpy(), *size)
-    scaled = [(d * s[:, None, None])[None] for d, s in zip(details, scales, strict=True)]
-    torch.testing.assert_close(torch.from_numpy(found), wp.unpyramid(scaled, low[None], *size)[0], rtol=1e-5, atol=1e-3)
-
-
-def test_pyramids_of_wrong_shapes_raise() -> None:
-    plane, nine = np.zeros((9, 2, 2), np.int32), np.ones(9, np.float32)
-    for details, scales, low, height, width in (
-        ([plane], [nine], np.zeros((3, 2, 2), np.float32), 5, 4),
-        ([plane], [nine], np.zeros((3, 2, 3), np.float32), 4, 4),
-        ([plane], [nine[:8]], np.zeros((3, 2, 2), np.float32), 4, 4),
-        ([plane], [], np.zeros((3, 2, 2), np.float32), 4, 4),
-        ([plane] * 17, [nine] * 17, np.zeros((3, 1, 1), np.float32), 2, 2),
-        ([], [], np.zeros((3, 1, 1), np.float32), 0, 1),
-    ):
-        with pytest.raises(ValueError):
-            _kernels.unpyramid(details, scales, low, height, width)
-
-
-def test_description_equals_torch(family: WaveletFamily, path: str) -> None:
-    torch.manual_seed(3)
-    values = torch.randint(-400, 401, (5, 7, 9), dtype=torch.int32)
-    values[0, 0, :3] = torch.tensor([0, 100_000_000, -(2**31)])
-    rungs = torch.randint(0, RUNGS, (5, 7, 9), dtype=torch.uint8)
-    words = torch.from_numpy(_kernels.describe(values.numpy(), rungs.numpy(), 2, 2, path)).view(torch.bfloat16)
-    exact = torch.cat([values.float().sign() * values.float().abs().log1p(), rungs / 16.0, torch.zeros(2, 7, 9)])
-    assert torch.allclose(words.float(), exact, rtol=2.0**-8, atol=0.0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_painter_equals_network(dtype: torch.dtype) -> None:
-    torch.manual_seed(4)
-    network = SynthesisNetwork(22, 30, 16, 2)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    words = torch.randn(22, 9, 14).to(torch.bfloat16)
-    for quality in (0, 777, 6400):
-        exact = network(words[None].float(), torch.tensor([quality]))[0].detach()
-        error = (Painter(network, dtype)(words, quality) - exact).abs().max() / exact.abs().max()
-        assert float(error) < (0.005 if dtype == torch.float32 else 0.03)
+def test_margins_are_what_the_next_smaller_magnitude_saves() -> None:
+    costs = costs_of(made().tables)
+    rows = margins(costs, RATE_WEIGHT)
+    assert rows.shape == (RUNGS, REACH + 3) and not rows[:, 0].any() and not rows[:, -1].any()
+    for rung in (0, 40, 71, 72, RUNGS - 1):
+        for magnitude in (1, 2, REACH, REACH + 1):
+            saved = float(costs[rung, magnitude]) - float(costs[rung, magnitude - 1])
+            assert rows[rung, magnitude] == np.float32(RATE_WEIGHT * saved)
 
 
 def test_packet_bands_are_in_order(path: str) -> None:
-    """The kernels number bands like wavelet_packet: a single band's pattern comes back in that band."""
-    pattern = wp.unpacket(torch.eye(64).view(64, 1, 64, 1, 1).expand(-1, -1, -1, 3, 3).contiguous())
-    for band in (1, 2, 7, 21, 42, 63):
-        gray = (pattern[band, 0] * 20 + 128).round().clamp(0, 255).to(torch.uint8)[:, :, None].numpy()
-        found, _ = _kernels.analyse(gray, np.arange(1, 64, dtype=np.int32), np.ones(192, np.float32), 1, path)
-        middle = int((pass_order(3, 3) == 4).nonzero())
-        assert int(np.abs(found[:, middle]).argmax()) + 1 == band
+    """A single coefficient's pattern comes back in its band: analysis and synthesis number bands alike."""
+    every = np.array([band for band in range(192) if band % 64], np.int32)
+    kernels = Kernels(path)
+    for band in (1, 2, 7, 21, 42, 63, 65, 191):
+        packet, low = np.zeros((len(every), 3, 3), np.int32), np.zeros((3, 3, 3), np.int32)
+        place = int(np.flatnonzero(every == band)[0])
+        packet[place, 1, 1] = 400
+        found, _ = kernels.analyse(kernels.synthesise(packet, low, every), every)
+        assert int(np.abs(found[:, 1, 1]).argmax()) == place
 
 
-def test_bad_arguments_are_refused() -> None:
-    pixels, order, scales = np.zeros((8, 8, 3), np.uint8), np.arange(1, 4, dtype=np.int32), np.ones(192, np.float32)
-    with pytest.raises(ValueError, match="channels"):
-        _kernels.analyse(np.zeros((8, 8, 2), np.uint8), order, scales)
-    with pytest.raises(ValueError, match="order"):
-        _kernels.analyse(pixels, np.array([192], np.int32), scales)
-    with pytest.raises(ValueError, match="low band"):
-        _kernels.analyse(pixels, np.array([64], np.int32), scales)
-    with pytest.raises(ValueError, match="scales"):
-        _kernels.analyse(pixels, order, scales[:5])
-    with pytest.raises(TypeError):
-        _kernels.analyse(pixels.astype(np.float32), order, scales)
-    with pytest.raises(ValueError, match="symbols"):
-        symbols, low = np.zeros((3, 2, 1), np.int32), np.zeros((3, 1, 1), np.float32)
-        _kernels.synthesise(symbols, low, order, scales, None, 8, 8, 3)
-    with pytest.raises(ValueError, match="path"):
-        _kernels.cpu_path("sse9")
-    with pytest.raises(ValueError, match="multiple of 4"):
-        _kernels.Level(np.zeros((3, 9, 3, 3), np.int32))
-    with pytest.raises(ValueError, match="too large"):
-        _kernels.Level(np.full((4, 9, 3, 3), 2**31 - 1, np.int32))
+def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with threads(0):
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        assert base.threads() == 3
+        monkeypatch.setenv("OMP_NUM_THREADS", "5,2")  # of nested loops: the outer ones count
+        assert base.threads() == 5
+        for nothing in ("", "0", "many"):
+            monkeypatch.setenv("OMP_NUM_THREADS", nothing)
+            assert base.threads() >= 1
+        base.set_threads(2)
+        assert base.threads() == 2
+        with pytest.raises(ValueError, match="-1"):
+            base.set_threads(-1)
+        assert base.threads() == 2
+        base.set_threads(0)
+        monkeypatch.setenv("OMP_NUM_THREADS", "4")
+        assert base.threads() == 4
+
+
+def picture() -> NDArray[np.uint8]:
+    return procedural.picture(64, 64)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: _kernels.cpu_path("sse9"), "path"),
+        (lambda: Kernels("sse9").planes(picture()), "path"),
+        (lambda: _kernels.Level(np.zeros((3, 9, 3, 3), np.int32)), "multiple of 4"),
+        (lambda: _kernels.Level(np.full((4, 9, 3, 3), 2**31 - 1, np.int32)), "too large"),
+        (lambda: _kernels.Level(np.zeros((4, 9, 3, 2), np.int32)), "side"),
+    ],
+)
+def test_bad_arguments_are_refused(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_bad_walks_are_refused() -> None:
     level = _kernels.Level(np.zeros((4, 9, 3, 3), np.int32))
-    with pytest.raises(ValueError, match="bias"):
-        _kernels.Walk(level, 2, 2, np.full(4, -(2**31), np.int32), None, True)
-    walk = _kernels.Walk(level, 2, 2, np.zeros(4, np.int32), None, True)
+    bias = np.zeros(4, np.int32)
+    for wrong in (np.full(4, -(2**31), np.int32), np.zeros(5, np.int32)):
+        with pytest.raises(ValueError, match="bias"):
+            _kernels.Walk(level, 2, 2, wrong, None, True)
+    with pytest.raises(ValueError, match="height"):
+        _kernels.Walk(level, 0, 2, bias, None, True)
+    with pytest.raises(ValueError, match="coarser"):
+        _kernels.Walk(level, 3, 3, bias, np.zeros((9, 1, 1), np.int32), True)
+    with pytest.raises(ValueError, match="hints"):
+        _kernels.Walk(level, 2, 2, bias, None, True, hints=np.zeros((1, 2, 2), np.int32))
+    with pytest.raises(TypeError):
+        _kernels.Walk(level, 2, 2, bias.astype(np.int64), None, True)
+    walk = _kernels.Walk(level, 2, 2, bias, None, True)
     with pytest.raises(ValueError, match="slice"):
         walk.ask(0, 0, np.zeros(3, np.int32))
     with pytest.raises(RuntimeError, match="no more slices"):
         first, near, second = (np.zeros(shape, np.int32) for shape in ((1, 4, 1, 1), (1, 1, 5, 5), (1, 5, 1, 1)))
         level.add(first, near, second, None)
+
+
+def test_bad_passes_are_refused() -> None:
+    level = _kernels.Level(np.zeros((4, 9, 3, 3), np.int32))
+    first, near, second = (np.zeros(shape, np.int32) for shape in ((1, 4, 1, 1), (1, 1, 5, 5), (1, 5, 1, 1)))
+    level.add(first, near, second, None)
+    walk = _kernels.Walk(level, 2, 2, np.zeros(4, np.int32), None, False)
+    bias = np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match="parity"):
+        walk.ask(0, 2, bias)
     with pytest.raises(ValueError, match="bias"):
-        _kernels.Walk(level, 2, 2, np.zeros(5, np.int32), None, True)
+        walk.ask(0, 0, np.zeros(2, np.int32))
+    scaled, rows = np.zeros((1, 4), np.float32), np.zeros((RUNGS, REACH + 3), np.float32)
+    with pytest.raises(ValueError, match="scaled"):
+        walk.round(0, 0, bias, scaled[:, :3].copy(), rows)
+    with pytest.raises(ValueError, match="margins"):
+        walk.round(0, 0, bias, scaled, rows[:5].copy())
+    walk.ask(0, 0, bias)
+    with pytest.raises(ValueError, match="symbols"):
+        walk.tell(np.zeros(3, np.int32), None)
+    with pytest.raises(ValueError, match="low"):
+        walk.tell(np.zeros(2, np.int32), np.zeros(1, np.int32))
+    with pytest.raises(ValueError, match="keeps no planes"):
+        walk.values  # noqa: B018  # reading it is the test

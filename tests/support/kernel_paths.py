@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
-import torch
-
 from tessera.models import _kernels
-from tessera.models.base.kernels import set_threads
+from tessera.models.base import kernels
 
 
 def available_paths() -> list[str]:
@@ -18,20 +17,15 @@ def available_paths() -> list[str]:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads of torch and of the kernels, for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    """So many threads of the kernels, for a while, and of PyTorch where it is loaded."""
+    torch, before = sys.modules.get("torch"), kernels._threads
+    torch_before = torch.get_num_threads() if torch else 0
+    kernels.set_threads(count)
+    if torch and count:
+        torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def kernel_threads(count: int) -> Iterator[None]:
-    """So many threads of the kernels, for a while."""
-    set_threads(count)
-    try:
-        yield
-    finally:
-        set_threads(0)
+        kernels.set_threads(before)
+        if torch:
+            torch.set_num_threads(torch_before)

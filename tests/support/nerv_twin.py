@@ -10,8 +10,9 @@ from tessera.codec.coding import weights
 from tessera.models.nerv.blocks import Enlarge
 from tessera.models.nerv.family import NervFamily
 from tessera.models.nerv.quantise import Ladder
+from tessera.models.prior.fitted import shifts_of
 from tessera.models.prior.fixed_point import ste_round
-from tessera.models.prior.ladder import REACH, shift_of
+from tessera.models.prior.ladder import REACH
 
 
 def shipped_ladder() -> Ladder:
@@ -41,7 +42,7 @@ def quantise(ladder: Ladder, values: Tensor, step: Tensor, base: Tensor | None) 
 
 def bits(ladder: Ladder, values: Tensor, rung: Tensor) -> Tensor:
     """Bits of real `values` (rows, n) on the rungs (rows,), linear between integers."""
-    scale = torch.exp2(-shift_of(rung).float())[:, None]
+    scale = torch.exp2(-shifts_of(rung).float())[:, None]
     place = (values.abs() * scale).clamp(max=REACH + 0.999)
     whole = place.detach().floor()
     costs = ladder.costs[rung]

@@ -1,4 +1,4 @@
-"""The decoder of family `spatiotemporal` once more, slowly: numpy integers and the torch walk, no kernels, no caches.
+"""The decoder of family `spatiotemporal` once more, slowly: numpy and the walk of `prior_twin`, no kernels.
 
 Returns every frame's lifted latents; the family must decode the same integers from the same stream.
 """
@@ -6,7 +6,6 @@ Returns every frame's lifted latents; the family must decode the same integers f
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tessera.models.base.family import GroupSpec, SymbolPort
@@ -15,20 +14,24 @@ from tessera.models.reference import lifting as et
 from tessera.models.reference import motion
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 from tessera.models.spatiotemporal.group import BLOCKS, NO_OFFSET, OFFSET, grid_of
-from tessera.models.spatiotemporal.model import FIRST_TABLE
 from tessera.models.spatiotemporal.order import coding_order
 from tessera.models.spatiotemporal.velocity import Motion, guess
+from tessera.models.spatiotemporal.wire import FIRST_TABLE, PRIORS
 from tessera.models.transform.bands import PYRAMID
-from tessera.models.wavelet.walk import Decoding, walk_frame
+from tessera.models.transform.levels import ORDER
+from tessera.models.wavelet.still import part_of
+
+from .prior_twin import Decoding, prior_of, walk_frame
 
 Integers = NDArray[np.int32]
-CPU = torch.device("cpu")
+HINTS = 2  # sources: the predicted latents, and their doubt
 
 
 def decode(family: SpatiotemporalFamily, spec: GroupSpec, port: SymbolPort) -> dict[int, list[Integers]]:
     """Lifted latents of every frame by its number: packet, details fine to coarse, low."""
-    model, prior = family.model, family.prior
-    order = prior.transform.order
+    prior, order = family.prior, ORDER
+    owners = [prior_of(part_of(family.arrays, "still.prior"))]
+    owners += [prior_of(part_of(family.arrays, f"priors.{name}"), HINTS) for name in PRIORS]
     depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
     latents: dict[int, list[Integers]] = {}
     planes: dict[int, NDArray[np.int16]] = {}
@@ -42,7 +45,7 @@ def decode(family: SpatiotemporalFamily, spec: GroupSpec, port: SymbolPort) -> d
         expected: list[Integers] | None = None
         hints = None
         fields: list[NDArray[np.int16]] = []
-        owner, ladder = model.still.prior, port
+        owner, ladder = owners[0], port
         if not intra:
             fields, modes = prior.motion.get(port, *grid_of(spec, block), len(place.references), guess(place, motions))
             used = [planes[number] for number in place.references]
@@ -53,15 +56,11 @@ def decode(family: SpatiotemporalFamily, spec: GroupSpec, port: SymbolPort) -> d
                 one, two = (motion.compensate([p], f[None], None, block) for p, f in zip(used, fields, strict=True))
                 doubt = analyse(one - two, order)
             hints = [
-                torch.from_numpy(
-                    np.concatenate([et.hints(source[level], levels[level].reciprocals) for source in (expected, doubt)])
-                )[None]
+                np.concatenate([et.hints(source[level], levels[level].reciprocals) for source in (expected, doubt)])
                 for level in range(PYRAMID + 1)
             ]
-            name = "unidirectional" if len(used) == 1 else "bidirectional"
-            owner, ladder = model.prior(name), Shifted(port, FIRST_TABLE)
-        bands, _ = walk_frame(owner, at_spec, Decoding(ladder, CPU), CPU, hints)
-        symbols = [plane[0].numpy().astype(np.int32) for plane in (bands.packet, *bands.details, bands.low)]
+            owner, ladder = owners[len(used)], Shifted(port, FIRST_TABLE)
+        symbols, _ = walk_frame(owner, at_spec, Decoding(ladder), hints)
         known = [
             et.restore(values, level.steps, None if expected is None else expected[at])
             for at, (values, level) in enumerate(zip(symbols, levels, strict=True))

@@ -22,14 +22,12 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
     """
     if runs < 1:
         raise ParameterError(f"--runs {runs}: at least one run is needed")
-    import torch
-
     import tessera
     from tessera.data import procedural
     from tessera.tools.bench import memory
+    from tessera.tools.bench.threads import use
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    used = use(threads)
     pixels, frame = procedural.picture(*PICTURE), procedural.picture(*FRAME)
     coded = tessera.encode(pixels, codec=codec)
     clip = procedural.clip(*CLIP)
@@ -46,7 +44,7 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
     result: dict[str, Any] = {
         "codec": codec,
         "peer": peer,
-        "threads": torch.get_num_threads(),
+        "threads": used,
         "runs": runs,
         "picture": f"{PICTURE[1]}x{PICTURE[0]}",
         "bytes": len(coded),
@@ -57,5 +55,5 @@ def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[st
     }
     if theirs:
         result["ratio"] = {name: seconds["peer", name] / seconds["ours", name] for name in ("encode", "decode")}
-    result["memory_mib"] = memory.measure(codec, *PICTURE, torch.get_num_threads())
+    result["memory_mib"] = memory.measure(codec, *PICTURE, used)
     return result

@@ -27,12 +27,11 @@ def measure(codec: str, height: int, width: int, threads: int) -> dict[str, dict
 
 def _work(name: str, task: str, codec: str, height: int, width: int, threads: int) -> dict[str, float]:
     """In the process: code a small picture, note the memory, do the task."""
-    import torch
-
     from tessera.data import procedural
     from tessera.tools.bench.subjects import functions
+    from tessera.tools.bench.threads import use
 
-    torch.set_num_threads(threads)
+    use(threads)
     encode, decode = functions(name, codec)
     decode(encode(procedural.picture(64, 64)))
     pixels = procedural.picture(height, width)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tessera.codec.errors import ParameterError, UnsupportedError
 from tessera.tools.bench import children
+from tessera.tools.bench.threads import use
 
 HEIGHT, WIDTH, FRAMES = 144, 176, 10_000
 PATH = 640  # pixels that the street is longer than a frame
@@ -72,7 +73,7 @@ def measure(codec: str, *, frames: int = FRAMES, threads: int | None = None) -> 
 def _encode(path: str, codec: str, frames: int, threads: int | None) -> dict[str, float]:
     import tessera
 
-    _use(threads)
+    use(threads)
     begun = time.monotonic()
     Path(path).write_bytes(tessera.encode(io.BufferedReader(Street(frames)), codec=codec))
     return _spent(begun)
@@ -81,20 +82,13 @@ def _encode(path: str, codec: str, frames: int, threads: int | None) -> dict[str
 def _decode(path: str, codec: str, frames: int, threads: int | None) -> dict[str, float]:
     import tessera
 
-    _use(threads)
+    use(threads)
     begun = time.monotonic()
     with tessera.open(path) as clip:
         count = sum(1 for _ in clip.frames())
     if count != frames:
         raise ValueError(f"{count} frames came back of {frames}")
     return _spent(begun)
-
-
-def _use(threads: int | None) -> None:
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
 
 
 def _spent(begun: float) -> dict[str, float]:

@@ -106,11 +106,8 @@ def _begin() -> None:
     A killed parent cannot tell its workers, and they would not notice: each of them holds both ends of the queue that
     it waits at.
     """
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch reads it when it is imported, which it is not yet; the kernels always
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _end_with_parent() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 import tessera
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import BitMeter, DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec
+from tessera.models.base.family import MAX_QUALITY, GroupSpec, Pixels, Symbols, TableIndices
+from tessera.models.base.kernels import Kernels
+from tessera.models.spatiotemporal.encoder import EFFORTS, effort
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 from tessera.models.spatiotemporal.order import coding_order, last_uses
+from tessera.models.transform.steps import HINT_GAIN, STEP_BITS, Steps
 
 from ...support import spatiotemporal_twin as twin
 from ...support.kernel_paths import available_paths, threads
@@ -27,27 +30,27 @@ def family() -> SpatiotemporalFamily:
     return loaded
 
 
-def clip(frames: int, height: int, width: int, channels: int = 3) -> Tensor:
+def clip(frames: int, height: int, width: int, channels: int = 3) -> Pixels:
     made = procedural.clip(frames, max(height, 64), max(width, 64), seed=4)
-    return torch.from_numpy(np.ascontiguousarray(made[:, :height, :width, :channels]))
+    return np.ascontiguousarray(made[:, :height, :width, :channels])
 
 
-def encode(family: SpatiotemporalFamily, frames: Tensor, quality: int, **options: object) -> tuple[bytes, GroupSpec]:
+def encode(family: SpatiotemporalFamily, frames: Pixels, quality: int, **options: object) -> tuple[bytes, GroupSpec]:
     spec = GroupSpec(len(frames), frames.shape[1], frames.shape[2], frames.shape[3], quality)
     port = EncoderPort(family.tables)
     family.configure("medium", **options).encode(frames, spec, port)
     return port.finish(), spec
 
 
-def decode(family: SpatiotemporalFamily, data: bytes, spec: GroupSpec, decoder: str = "standard") -> Tensor:
+def decode(family: SpatiotemporalFamily, data: bytes, spec: GroupSpec, decoder: str = "standard") -> Pixels:
     port = DecoderPort(family.tables, data)
     frames = family.decode(spec, port, decoder)
     port.finish()
     return frames
 
 
-def psnr(a: Tensor, b: Tensor) -> float:
-    return float(10 * torch.log10(255**2 / (a.float() - b.float()).square().mean().clamp(min=1e-6)))
+def psnr(a: Pixels, b: Pixels) -> float:
+    return float(10 * np.log10(255**2 / max(float(np.square(a.astype(float) - b.astype(float)).mean()), 1e-6)))
 
 
 @pytest.mark.parametrize("depth", range(6))
@@ -72,7 +75,7 @@ def test_round_trip_of_any_size(family: SpatiotemporalFamily, size: tuple[int, i
     for quality in (0, 3200, MAX_QUALITY):
         data, spec = encode(family, frames, quality)
         out = decode(family, data, spec)
-        assert out.shape == frames.shape and out.dtype == torch.uint8
+        assert out.shape == frames.shape and out.dtype == np.uint8
         if quality == MAX_QUALITY:
             assert psnr(out, frames) > 37.5
 
@@ -103,7 +106,7 @@ def test_integers_are_the_same_on_every_path_and_thread_count(family: Spatiotemp
 
 
 def test_later_frames_of_a_still_clip_cost_little() -> None:
-    frames = clip(1, 144, 176).expand(9, -1, -1, -1).contiguous().numpy()
+    frames = clip(1, 144, 176).repeat(9, 0)
     for quality in (20, 50, 80):
         first = len(tessera.encode(frames[0], codec="spatiotemporal", quality=quality))
         whole = len(tessera.encode(frames, codec="spatiotemporal", quality=quality))
@@ -135,7 +138,7 @@ def test_prior_bits_say_where_bits_will_be_spent(family: SpatiotemporalFamily) -
     grid = family.latents(spec, DecoderPort(family.tables, data))
     assert grid.bits is not None and grid.bits_prior is not None
     for frame in range(1, 5):
-        expected, coded = grid.bits_prior[frame].flatten().tolist(), grid.bits[frame].flatten().tolist()
+        expected, coded = grid.bits_prior[frame].ravel().tolist(), grid.bits[frame].ravel().tolist()
         assert rank_correlation(expected, coded) > 0.4
 
 
@@ -146,16 +149,30 @@ def test_latents_mean_the_same_in_every_frame(family: SpatiotemporalFamily) -> N
     grid = family.latents(spec, DecoderPort(family.tables, data))
     alone_data, alone_spec = encode(family, frames[1:2], 5000)
     alone = family.latents(alone_spec, DecoderPort(family.tables, alone_data))
-    difference = (grid.x[1] - alone.x[0]).square().mean()
-    assert float(difference) < 0.02 * float(alone.x.square().mean())
+    assert np.square(grid.x[1] - alone.x[0]).mean() < 0.02 * np.square(alone.x).mean()
 
 
 def test_a_scene_cut_is_coded_on_its_own(family: SpatiotemporalFamily) -> None:
     one = clip(4, 96, 128)
-    two = 255 - clip(4, 128, 96).transpose(1, 2).contiguous()
-    data, spec = encode(family, torch.cat([one, two]), 3200, depth=0)
+    two = 255 - clip(4, 128, 96).transpose(0, 2, 1, 3)
+    data, spec = encode(family, np.concatenate([one, two]), 3200, depth=0)
     kinds = family.latents(spec, DecoderPort(family.tables, data)).frame_type.tolist()
     assert kinds == [0, 1, 1, 1, 0, 1, 1, 1]
+
+
+def test_what_is_left_to_code_is_counted_in_integers() -> None:
+    """The logarithms that decide have a margin, and a residual counts by its size in steps."""
+    with localcontext() as context:
+        context.prec = 40
+        for quarters, entry in enumerate(EFFORTS.tolist()):
+            exact = (1 + Decimal(quarters) / HINT_GAIN).ln() / Decimal(2).ln() * 1024
+            assert abs(exact - entry) < Decimal("0.4999")
+    steps = Steps(weights.read(weights.files("spatiotemporal")[0])[0]).at(3000)
+    latents = [np.zeros((125, 1, 1), np.int32)]
+    assert effort(latents, None, steps, Kernels()) == 0
+    latents[0][3] = -(int(steps.levels[0].steps[3]) * 3 // (1 << STEP_BITS))  # three steps, a little less
+    assert effort(latents, None, steps, Kernels()) in EFFORTS[[11, 12]].tolist()
+    assert effort(latents, latents, steps, Kernels()) == 0
 
 
 def test_options_are_checked(family: SpatiotemporalFamily) -> None:
@@ -165,7 +182,7 @@ def test_options_are_checked(family: SpatiotemporalFamily) -> None:
 
 
 def test_damage_is_named() -> None:
-    data = bytearray(tessera.encode(clip(4, 64, 80).numpy(), codec="spatiotemporal", quality=40))
+    data = bytearray(tessera.encode(clip(4, 64, 80), codec="spatiotemporal", quality=40))
     for place in np.linspace(8, len(data) - 1, 30).astype(int):
         damaged = bytearray(data)
         damaged[place] ^= 0x10
@@ -179,17 +196,17 @@ class Liar:
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         raise NotImplementedError
 
-    def get(self, indices: Tensor) -> Tensor:
-        if len(indices) == 1 and 72 <= int(indices) < 78:  # depth, block, type, offset
-            bits = int(indices) - 71
-            return torch.tensor([1 if bits in (2, 3) else int(self.random.integers(1 << bits))], dtype=torch.int32)
+    def get(self, indices: TableIndices) -> Symbols:
+        if len(indices) == 1 and 72 <= int(indices[0]) < 78:  # depth, block, type, offset
+            bits = int(indices[0]) - 71
+            return np.array([1 if bits in (2, 3) else int(self.random.integers(1 << bits))], np.int32)
         symbols = self.random.integers(-2, 3, len(indices))
         wild = self.random.random(len(indices)) < 0.01
         symbols[wild] = self.random.integers(-(2**31), 2**31, int(wild.sum()))
-        return torch.from_numpy(symbols.astype(np.int32))
+        return symbols.astype(np.int32)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -29,7 +29,7 @@ from tessera.models.vqgan.tables import read_tables, turn_costs, turn_tables
 from tessera.models.vqgan.words import COMPANDED, ENTRIES_PER_GRAY, LOGARITHMS, WORD_BITS
 
 from ...support import vqgan_tiny as tiny
-from ...support.kernel_paths import available_paths, kernel_threads
+from ...support.kernel_paths import available_paths, threads
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_bytes_and_pixels_are_the_same_on_every_path(
     family: VqganFamily, clip: Pixels, coded: tuple[bytes, GroupSpec], path: str, count: int
 ) -> None:
     data, spec = coded
-    with kernel_threads(count):
+    with threads(count):
         other = family.using(path)
         assert tiny.encode(other, clip, spec.quality)[0] == data
         assert np.array_equal(tiny.decode(other, data, spec), tiny.decode(family, data, spec))
@@ -313,7 +313,7 @@ def test_lost_indices_are_restored_better_than_by_the_most_frequent() -> None:
         if share == 0:
             assert np.array_equal(found, whole)
             continue
-        with kernel_threads(2):
+        with threads(2):
             again = family.using(available_paths()[0]).conceal(spec, DecoderPort(family.tables, data), lost)
         assert np.array_equal(found, again)
         nodes = frame_nodes(codes[0], spec)
