@@ -14,7 +14,7 @@ from torch.func import functional_call
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec
+from tessera.models.base.family import MAX_QUALITY, GroupSpec, Symbols, TableIndices
 from tessera.models.base.fitted import FitStatus, quality_of, rate_of
 from tessera.models.base.ports import Metered, Nowhere
 from tessera.models.nerv import config as nerv
@@ -157,15 +157,15 @@ class Forged:
     """A port that answers with random symbols around what the tables would name."""
 
     def __init__(self, seed: int, reach: int) -> None:
-        self.generator, self.reach, self.taken = torch.Generator().manual_seed(seed), reach, 0
+        self.generator, self.reach, self.taken = np.random.default_rng(seed), reach, 0
 
-    def put(self, symbols: Tensor, indices: Tensor) -> None:
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
         raise AssertionError
 
-    def get(self, indices: Tensor) -> Tensor:
+    def get(self, indices: TableIndices) -> Symbols:
         self.taken += len(indices)
         assert self.taken < 1 << 22, "far more symbols than a small frame can have"
-        small = torch.randint(-1, self.reach, indices.shape, generator=self.generator, dtype=torch.int32)
+        small = self.generator.integers(-1, self.reach, indices.shape, dtype=np.int32)
         return small if len(indices) < 100 else small * 1000
 
 
@@ -180,7 +180,7 @@ def test_forged_symbols_are_refused_or_painted(reach: int) -> None:
             frames = family.decode(spec, Forged(seed, reach), "standard")
         except ValueError:
             continue
-        assert frames.shape == (3, 10, 12, 3) and frames.dtype == torch.uint8
+        assert frames.shape == (3, 10, 12, 3) and frames.dtype == np.uint8
 
 
 # -- fits --------------------------------------------------------------------------------------------------------------
@@ -276,8 +276,8 @@ def test_the_decoded_group_is_the_fitted_one(ladder: Ladder, arch: str) -> None:
             frames = functional_call(fitted.decoder, network, (torch.arange(len(FRAMES)), embeddings))
         painted.append(psnr((255 * frames).round().clamp(0, 255).permute(0, 2, 3, 1)))
     coded = Coded(config, len(FRAMES), fitted.quantiser.levels(), [fitted.integers()])
-    times = torch.arange(len(FRAMES), dtype=torch.float64)
-    decoded = NetworkPainter(coded, torch.device("cpu")).paint(times, "standard")
+    times = np.arange(len(FRAMES), dtype=np.float64)
+    decoded = torch.from_numpy(NetworkPainter(coded, torch.device("cpu")).paint(times, "standard"))
     assert fitted.rounded
     assert psnr(decoded) == pytest.approx(painted[0], abs=0.01) and psnr(decoded) > painted[1] - 0.1
 
