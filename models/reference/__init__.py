@@ -1,1 +1,1 @@
-"""Slow, readable twins of the kernels: together with FORMAT.md a second decoder."""
+"""A second decoder, slow and readable, written from FORMAT.md (`decoder`), and twins of the kernels."""
