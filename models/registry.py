@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .base.task import TrainingTask
 
 FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "vqgan": 3, "nerv": 5}
-WITH_TORCH = frozenset({"vqgan", "nerv"})  # families that run on PyTorch, an extra of the package
+WITH_TORCH = frozenset({"nerv"})  # families that run on PyTorch, an extra of the package
 RESERVED: dict[str, int] = {"overfitted": 4}
 
 

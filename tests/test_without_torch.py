@@ -13,7 +13,7 @@ import tessera
 from .support import drawn
 from .support.without_torch import run
 
-CODECS = ("wavelet", "spatiotemporal")
+CODECS = ("wavelet", "spatiotemporal", "vqgan")
 EXTRA = "tessera-codec[torch]"
 
 
