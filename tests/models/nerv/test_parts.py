@@ -199,7 +199,7 @@ class Memory:
         return self.kept.get(key)
 
     def save(self, key: str, state: dict[str, Tensor]) -> None:
-        self.kept[key] = {name: value.clone() for name, value in state.items()}
+        self.kept[key] = {name: value.copy() for name, value in state.items()}
 
 
 def stopping(after: int) -> tuple[list[FitStatus], object]:
