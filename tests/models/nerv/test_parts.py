@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
@@ -193,12 +195,12 @@ class Memory:
     """A store in memory; it can stop a fit when it has been asked to save so often."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, dict[str, Tensor]] = {}
+        self.kept: dict[str, dict[str, NDArray[Any]]] = {}
 
-    def load(self, key: str) -> dict[str, Tensor] | None:
+    def load(self, key: str) -> dict[str, NDArray[Any]] | None:
         return self.kept.get(key)
 
-    def save(self, key: str, state: dict[str, Tensor]) -> None:
+    def save(self, key: str, state: dict[str, NDArray[Any]]) -> None:
         self.kept[key] = {name: value.copy() for name, value in state.items()}
 
 
