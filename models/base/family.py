@@ -11,8 +11,9 @@ Which table codes a symbol depends only on integers already decoded, so a stream
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,14 @@ class SymbolPort(Protocol):
 
     def get(self, indices: TableIndices) -> Symbols:
         """Return the next n symbols as int32 (n,), one for each of the uint8 `indices` (n,)."""
+
+
+@runtime_checkable
+class NativePort(SymbolPort, Protocol):
+    """A port whose symbols can go straight to and from the kernels, many calls in one without Python in between."""
+
+    def native(self) -> AbstractContextManager[Any]:
+        """Lend the coder as a capsule (entropy/kernels/port.hpp).  Errors of calls inside become the port's own."""
 
 
 @dataclass(frozen=True)

@@ -147,3 +147,27 @@ class Kernels:
         """The walk of one level; see prior.hpp."""
         arguments: Any = (level, *size, bias, coarser, keep, threads(), self.path, hints)
         return _kernels.Walk(*arguments)
+
+    def read_frame(
+        self,
+        plan: _kernels.FramePlan,
+        coder: Any,
+        hints: Sequence[Integers] | None,
+        costs: Integers | None,
+        rungs: bool,
+    ) -> tuple[list[_kernels.Walk], Integers, NDArray[np.float32] | None]:
+        """Walks from coarse to fine, low band (3, ., .), and bits (h, w) by `costs`; see frame.hpp."""
+        return plan.read(coder, hints, costs, rungs, threads(), self.path)
+
+    def code_frame(
+        self,
+        plan: _kernels.FramePlan,
+        coder: Any,
+        scaled: Sequence[NDArray[np.float32]],
+        low: Integers,
+        margins: NDArray[np.float32],
+        hints: Sequence[Integers] | None,
+        keep: bool,
+    ) -> tuple[list[_kernels.Walk], Integers]:
+        """The same of a frame that is coded."""
+        return plan.code(coder, scaled, low, margins, hints, keep, threads(), self.path)

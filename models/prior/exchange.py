@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.family import SymbolPort
-from .ladder import PER_OCTAVE, SHIFTS, TABLES
+from .ladder import COST_UNIT, PER_OCTAVE, SHIFTS, TABLES
 
 LARGEST = 1 << 24  # of |v|, far beyond what any picture has: float32 holds every value exactly
 Integers = NDArray[np.int32]
@@ -70,11 +70,11 @@ def spent_bits(tables: Tables, values: Integers, rungs: Rungs, first: int = 0) -
     return bits
 
 
-def share(plane: NDArray[np.float32], depth: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Each coefficient's bits in equal parts on the cells that it stands for; the sum is kept."""
+def share(plane: Integers, depth: int, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bits of each coefficient, given in 1 / COST_UNIT, in equal parts on the cells that it stands for."""
     owners, areas = _owners(depth, size)
-    shared: NDArray[np.float32] = (plane / areas).astype(np.float32).ravel()[owners]
-    return shared
+    shared = plane.astype(np.float32) / (areas * COST_UNIT).astype(np.float32)
+    return shared.ravel()[owners]
 
 
 @lru_cache(maxsize=64)

@@ -98,10 +98,12 @@ class WaveletFamily:
         steps, most = self.still.steps.at(spec.quality), slices_of(channels)
         x, bits = [], []
         for frame in range(spec.frames):
-            coded = self.still.read(spec, port, most if frame == spec.frames - 1 else None)
+            enough = most if frame == spec.frames - 1 else None
+            coded = self.still.prior.read(spec, port, most=enough, count=self.tables, rungs=False)
+            assert coded.bits is not None
             lifted = self.still.transform.restore(coded.levels(), steps, None)
             x.append(self.still.latents(lifted)[..., :channels])
-            bits.append(self.still.prior.bits(coded, spec, self.tables))
+            bits.append(coded.bits)
         cells = (spec.frames, *bits[0].shape)
         return Latents(
             x=np.stack(x),

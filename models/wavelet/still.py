@@ -100,9 +100,9 @@ class StillCoder:
 
     # -- decoding ----------------------------------------------------------------------------------------------------
 
-    def read(self, spec: GroupSpec, port: SymbolPort, most: int | None = None) -> Coded:
+    def read(self, spec: GroupSpec, port: SymbolPort) -> Coded:
         """Get the integers of one frame, see `NativePrior.read`."""
-        return self.prior.read(spec, port, most=most)
+        return self.prior.read(spec, port)
 
     def planes(self, coded: Coded, quality: int, decoder: str) -> Planes:
         """The planes of a frame; a decoder without a network is the inverse transform alone."""
