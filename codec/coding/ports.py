@@ -5,7 +5,8 @@
     OpeningPort   the same for a reader that stops early
     BitMeter      put -> a sum of bits; no bytes are made
 
-Arrays are handed to the coder without a copy.
+Arrays are handed to the coder without a copy.  Encoder and decoder ports also lend the coder itself to the kernels
+(`native`): a class that overrides `put` or `get` must not have that method.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +21,13 @@ Field = NDArray[np.int16]  # (rows, cols, 2): dy, dx in quarter pixels
 Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, 2 both
 
 _threads = 0
+_here = threading.local()  # `alone`: in this thread, calls of the kernels use no other
 
 
 def threads() -> int:
     """Threads that one call of the kernels may use: what `set_threads` said, else OMP_NUM_THREADS, else every core."""
+    if getattr(_here, "alone", False):
+        return 1
     if _threads:
         return _threads
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
@@ -37,6 +42,16 @@ def set_threads(count: int) -> None:
     if count < 0:
         raise ValueError(f"{count} threads")
     _threads = count
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Calls of the kernels from this thread use no other: for work that is shared out already."""
+    before, _here.alone = getattr(_here, "alone", False), True
+    try:
+        yield
+    finally:
+        _here.alone = before
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,15 @@ class Kernels:
     ) -> None:
         """planes (n, h, w) += corrections (h, w, .) of `bands` (n,) times steps (.,)."""
         _kernels.add_corrections(planes, corrections, bands, steps, threads())
+
+    def to_cells(
+        self, low: Integers, low_unit: float, bands: Integers, units: NDArray[np.float32], out: NDArray[np.float32]
+    ) -> None:
+        """`out` (h, w, channels): low bands (3, h, w) times `low_unit`, then `bands` (n, h, w) times units (n,).
+
+        The first so many of them where there are fewer channels.
+        """
+        _kernels.to_cells(low, low_unit, bands, units, out, threads())
 
     # -- motion ------------------------------------------------------------------------------------------------------
 
