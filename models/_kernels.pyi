@@ -135,6 +135,15 @@ def add_corrections(
     threads: int = 1,
 ) -> None: ...
 
+def to_cells(
+    low: NDArray[np.int32],
+    low_unit: float,
+    bands: NDArray[np.int32],
+    units: NDArray[np.float32],
+    out: NDArray[np.float32],
+    threads: int = 1,
+) -> None: ...
+
 class Level:
     def __init__(self, coarse: NDArray[np.int32]) -> None: ...
     def add(

@@ -64,7 +64,7 @@ class Latents:
     Attributes:
         x: float32 (T, H, W, C), dequantised latents.
         bits: float32 (T, H, W), -log2 p of the symbols that were coded; they sum to the payload.  None where unknown.
-        bits_prior: float32 (T, H, W), bits expected from side information alone, or None.
+        bits_prior: float32 (T, H, W), bits expected from side information alone, or None where nobody asked for them.
         codes: int64 (T, H, W) or (T, H, W, Q), codebook indices, or None.
         times: float64 (T,), frames of the group.
         frame_type: int64 (T,), 0 for frames coded alone, 1 for predicted ones.
@@ -113,3 +113,11 @@ class ReadsFirst(Family, Protocol):
 
     def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> Latents:
         """Latents of 1 <= `channels` channels.  Symbols at the group's end may stay; `bits` are those of the others."""
+
+
+@runtime_checkable
+class ExpectsBits(Family, Protocol):
+    """A family that can tell what bits its side information lets expect, at a price."""
+
+    def expecting(self) -> Family:
+        """The same, whose latents have `bits_prior`."""

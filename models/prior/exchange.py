@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.family import SymbolPort
-from .ladder import COST_UNIT, PER_OCTAVE, SHIFTS, TABLES
+from .ladder import PER_OCTAVE, SHIFTS, SPENT_UNIT, TABLES
 
 LARGEST = 1 << 24  # of |v|, far beyond what any picture has: float32 holds every value exactly
 Integers = NDArray[np.int32]
@@ -71,9 +71,9 @@ def spent_bits(tables: Tables, values: Integers, rungs: Rungs, first: int = 0) -
 
 
 def share(plane: Integers, depth: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bits of each coefficient, given in 1 / COST_UNIT, in equal parts on the cells that it stands for."""
+    """Bits of each coefficient, given in 1 / SPENT_UNIT, in equal parts on the cells that it stands for."""
     owners, areas = _owners(depth, size)
-    shared = plane.astype(np.float32) / (areas * COST_UNIT).astype(np.float32)
+    shared = plane.astype(np.float32) / (areas * SPENT_UNIT).astype(np.float32)
     return shared.ravel()[owners]
 
 

@@ -22,7 +22,7 @@ from ..base.ports import Zeros
 from ..base.quality import at_quality
 from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
 from . import exchange
-from .ladder import COST_UNIT, PER_OCTAVE, REACH, RUNGS, SHIFTS, spent_units, values_cost
+from .ladder import PER_OCTAVE, REACH, RUNGS, SHIFTS, SPENT_UNIT, spent_units, values_cost
 from .ports import Shifted
 
 Integers = NDArray[np.int32]
@@ -238,13 +238,13 @@ class NativePrior:
         most: as of `read`.
         """
         means = tables.mean_bits()[np.arange(RUNGS) - PER_OCTAVE * SHIFTS + self.first_table] + SHIFTS
-        units = np.rint(means * COST_UNIT).astype(np.int32)
+        units = np.rint(means * SPENT_UNIT).astype(np.int32)
         return self._on_cells(self.read(spec, Zeros(), hints, most), spec, lambda values, rungs: units.take(rungs))
 
     def _on_cells(
         self, coded: Coded, spec: GroupSpec, cost: Callable[[Integers, Rungs], Integers]
     ) -> NDArray[np.float32]:
-        """Sum of cost(values, rungs), in 1 / COST_UNIT bits, on every cell (h, w)."""
+        """Sum of cost(values, rungs), in 1 / SPENT_UNIT bits, on every cell (h, w)."""
         assert coded.rungs is not None
         size = sizes_of(spec)[0]
         total = np.zeros(size, np.float32)

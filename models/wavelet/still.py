@@ -52,6 +52,7 @@ class StillCoder:
         self.painters = {name: Painter(part, kernels.path) for name, part in found.items() if part}
         self.analysis = self.painters.pop("analysis", None)
         self.rate_weight = RATE_WEIGHT
+        self.units = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0]).astype(np.float32)  # of packet bands
 
     @property
     def decoders(self) -> tuple[str, ...]:
@@ -126,15 +127,10 @@ class StillCoder:
         levels = self.transform.restore(coded.levels(), steps, None)
         return self.transform.low_plane(levels)
 
-    def latents(self, latents: list[Integers]) -> NDArray[np.float32]:
-        """Lifted levels -> (h, w, C): the low packet bands, then the others at unit synthesis gain.
+    def latents(self, latents: list[Integers], out: NDArray[np.float32]) -> None:
+        """Lifted levels to `out` (h, w, C): the low packet bands, then the others at unit synthesis gain.
 
-        Of a frame that was not read to its end the first of them.
+        The first C of them; of a frame that was not read to its end there are fewer packet bands.
         """
         packet, low = latents[0], self.transform.low_plane(latents)
-        count, h, w = packet.shape
-        x = np.empty((h, w, 3 + count), np.float32)
-        x[..., :3] = (low * np.float32(LOW_FACTOR)).transpose(1, 2, 0)
-        unit = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0][:count]).astype(np.float32)
-        x[..., 3:] = (packet * unit[:, None, None]).transpose(1, 2, 0)
-        return x
+        self.kernels.to_cells(low, LOW_FACTOR, packet, self.units[: len(packet)], out)

@@ -15,7 +15,7 @@ from tessera.entropy import Tables
 from tessera.models.base.family import GroupSpec, NativePort, SymbolPort
 from tessera.models.base.kernels import Kernels
 from tessera.models.base.ports import Nowhere
-from tessera.models.prior.ladder import RUNGS, SHIFTS, TABLES, spent_units, values_cost
+from tessera.models.prior.ladder import RUNGS, SHIFTS, SPENT_UNIT, TABLES, spent_units, values_cost
 from tessera.models.prior.native import Coded, NativePrior
 from tessera.models.spatiotemporal.wire import FIRST_TABLE
 from tessera.models.transform.bands import PYRAMID
@@ -169,4 +169,4 @@ def test_costs_are_those_of_the_coder(name: str, first: int) -> None:
         table = first + (rung if rung < TABLES else rung - 8 * shift)
         bits = tables.bits(values >> shift, np.full(values.shape, table, np.uint8)) + shift
         spent = spent_units(costs, values, np.full(values.shape, rung, np.uint8))
-        assert np.abs(spent / 1024 - bits).max() <= 1 / 2048 + 1e-5
+        assert np.abs(spent / SPENT_UNIT - bits).max() <= 0.5 / SPENT_UNIT + 2e-5
