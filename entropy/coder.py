@@ -51,6 +51,10 @@ class Encoder:
         values, tables = pair(symbols, indices)
         self._core.put(values, tables)
 
+    def native(self) -> Any:
+        """A capsule by which other extensions put symbols without Python in between; see kernels/port.hpp."""
+        return self._core.native()
+
     def finish(self) -> bytes:
         """The stream of all calls so far. The encoder is then empty, ready for another stream."""
         return self._core.finish()
@@ -78,6 +82,10 @@ class Decoder:
             raise ValueError(f"out must be a writable C-contiguous int32 array of shape {tables.shape}")
         self._core.get(tables, out)
         return out
+
+    def native(self) -> Any:
+        """A capsule by which other extensions get symbols without Python in between; see kernels/port.hpp."""
+        return self._core.native()
 
     def finish(self) -> None:
         """CorruptStream unless the stream ended exactly here: all bytes used, every lane back at its first state."""

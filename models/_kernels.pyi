@@ -105,6 +105,15 @@ def add_corrections(
     threads: int = 1,
 ) -> None: ...
 
+def to_cells(
+    low: NDArray[np.int32],
+    low_unit: float,
+    bands: NDArray[np.int32],
+    units: NDArray[np.float32],
+    out: NDArray[np.float32],
+    threads: int = 1,
+) -> None: ...
+
 class Level:
     def __init__(self, coarse: NDArray[np.int32]) -> None: ...
     def add(
@@ -115,6 +124,39 @@ class Level:
         context: NDArray[np.int32] | None,
     ) -> None: ...
     def listen(self, hints: NDArray[np.int32]) -> None: ...
+
+class FramePlan:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        levels: Sequence[tuple[Level, int, int, int, NDArray[np.int32], Sequence[NDArray[np.int32]]]],
+        low_number: int,
+        low_height: int,
+        low_width: int,
+        low_rungs: NDArray[np.uint8],
+        first_table: int,
+    ) -> None: ...
+    def read(
+        self,
+        port: Any,
+        hints: Sequence[NDArray[np.int32]] | None,
+        costs: NDArray[np.int32] | None,
+        rungs: bool,
+        threads: int = 1,
+        path: str | None = None,
+    ) -> tuple[list[Walk], NDArray[np.int32], NDArray[np.float32] | None]: ...
+    def code(
+        self,
+        port: Any,
+        scaled: Sequence[NDArray[np.float32]],
+        low: NDArray[np.int32],
+        margins: NDArray[np.float32],
+        hints: Sequence[NDArray[np.int32]] | None,
+        keep: bool,
+        threads: int = 1,
+        path: str | None = None,
+    ) -> tuple[list[Walk], NDArray[np.int32]]: ...
 
 class Walk:
     def __init__(

@@ -5,12 +5,15 @@
     OpeningPort   the same for a reader that stops early
     BitMeter      put -> a sum of bits; no bytes are made
 
-Arrays are handed to the coder without a copy.
+Arrays are handed to the coder without a copy.  Encoder and decoder ports also lend the coder itself to the kernels
+(`native`): a class that overrides `put` or `get` must not have that method.
 """
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,6 +24,15 @@ from ..errors import FormatError
 
 def _one_way(direction: str) -> NoReturn:
     raise TypeError(f"this port only {direction}")
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Damage that the coder finds becomes a FormatError."""
+    try:
+        yield
+    except CorruptStream as error:
+        raise FormatError(f"the symbols are damaged: {error}") from error
 
 
 class EncoderPort:
@@ -35,6 +47,11 @@ class EncoderPort:
     def get(self, indices: TableIndices) -> Symbols:
         _one_way("takes symbols")
 
+    @contextmanager
+    def native(self) -> Iterator[Any]:
+        """See `models.base.family.NativePort`."""
+        yield self._encoder.native()
+
     def finish(self) -> bytes:
         return bytes(self._encoder.finish())
 
@@ -43,26 +60,26 @@ class DecoderPort:
     """Returns the symbols of `data`.  FormatError when it does not hold them."""
 
     def __init__(self, tables: Tables, data: bytes | memoryview) -> None:
-        try:
+        with _damage():
             self._decoder = Decoder(tables, data)
-        except CorruptStream as error:
-            raise FormatError(f"the symbols are damaged: {error}") from error
 
     def put(self, symbols: Symbols, indices: TableIndices) -> None:
         _one_way("gives symbols")
 
     def get(self, indices: TableIndices) -> Symbols:
-        try:
+        with _damage():
             return self._decoder.get(indices)
-        except CorruptStream as error:
-            raise FormatError(f"the symbols are damaged: {error}") from error
+
+    @contextmanager
+    def native(self) -> Iterator[Any]:
+        """See `models.base.family.NativePort`."""
+        with _damage():
+            yield self._decoder.native()
 
     def finish(self) -> None:
         """FormatError unless every byte was used."""
-        try:
+        with _damage():
             self._decoder.finish()
-        except CorruptStream as error:
-            raise FormatError(f"the symbols are damaged: {error}") from error
 
 
 class OpeningPort(DecoderPort):

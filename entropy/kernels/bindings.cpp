@@ -5,10 +5,12 @@
 #include <pybind11/pybind11.h>
 
 #include <atomic>
+#include <cstring>
 
 #include "bindings_dispatch.hpp"
 #include "coder.hpp"
 #include "crc32c.hpp"
+#include "port.hpp"
 
 namespace py = pybind11;
 
@@ -98,6 +100,86 @@ void get(SharedDecoder& self, const Array<uint8_t>& indices, Array<int32_t>& out
     self.coder.get(indices.data(), static_cast<size_t>(indices.size()), to);
 }
 
+// -- coders for other extensions --------------------------------------------------------------------------------------
+
+enum Failed { kCorrupt = 1, kInvalid, kMemory, kOther };
+
+PyObject* corrupt_stream = nullptr;  // the exception's type
+
+template <typename Work>
+bool guarded(PortFailure& failure, const Work& work) noexcept {
+    const auto because = [&](Failed kind, const char* message) {
+        failure.kind = kind;
+        std::strncpy(failure.message, message, sizeof failure.message - 1);
+        return false;
+    };
+    try {
+        work();
+        return true;
+    } catch (const CorruptStream& error) {
+        return because(kCorrupt, error.what());
+    } catch (const std::invalid_argument& error) {
+        return because(kInvalid, error.what());
+    } catch (const std::bad_alloc& error) {
+        return because(kMemory, error.what());
+    } catch (const std::exception& error) {
+        return because(kOther, error.what());
+    }
+}
+
+void set_error(const PortFailure& failure) {
+    PyObject* type = PyExc_RuntimeError;
+    if (failure.kind == kCorrupt) type = corrupt_stream;
+    if (failure.kind == kInvalid) type = PyExc_ValueError;
+    if (failure.kind == kMemory) type = PyExc_MemoryError;
+    PyErr_SetString(type, failure.message);
+}
+
+bool port_get(void* coder, const uint8_t* indices, size_t n, int32_t* out, PortFailure& failure) {
+    return guarded(failure, [&] {
+        auto& shared = *static_cast<SharedDecoder*>(coder);
+        const Turn turn(shared.busy);
+        shared.coder.get(indices, n, out);
+    });
+}
+
+bool port_put(void* coder, const int32_t* symbols, const uint8_t* indices, size_t n, PortFailure& failure) {
+    return guarded(failure, [&] {
+        auto& shared = *static_cast<SharedEncoder*>(coder);
+        const Turn turn(shared.busy);
+        shared.coder.put(symbols, indices, n);
+    });
+}
+
+bool no_get(void*, const uint8_t*, size_t, int32_t*, PortFailure& failure) {
+    return guarded(failure, [] { throw std::invalid_argument("an encoder takes symbols"); });
+}
+
+bool no_put(void*, const int32_t*, const uint8_t*, size_t, PortFailure& failure) {
+    return guarded(failure, [] { throw std::invalid_argument("a decoder gives symbols"); });
+}
+
+struct HeldPort {
+    SymbolPort port;
+    py::object owner;
+};
+
+py::capsule capsule_of(SymbolPort port, py::object owner) {
+    auto* held = new HeldPort{port, std::move(owner)};
+    // `port` comes first in a HeldPort, so that one address is the other
+    return py::capsule(held, kSymbolPort, [](PyObject* capsule) {
+        delete static_cast<HeldPort*>(PyCapsule_GetPointer(capsule, kSymbolPort));
+    });
+}
+
+py::capsule native_encoder(const py::object& self) {
+    return capsule_of({&self.cast<SharedEncoder&>(), &no_get, &port_put, &set_error}, self);
+}
+
+py::capsule native_decoder(const py::object& self) {
+    return capsule_of({&self.cast<SharedDecoder&>(), &port_get, &no_put, &set_error}, self);
+}
+
 uint32_t checksum(const Array<uint8_t>& data, uint32_t value, bool table) {
     const auto size = static_cast<size_t>(data.size());
     const py::gil_scoped_release unlocked;
@@ -108,7 +190,7 @@ uint32_t checksum(const Array<uint8_t>& data, uint32_t value, bool table) {
 
 PYBIND11_MODULE(_coder, module) {
     module.doc() = "The range coder in C++. Use tessera.entropy, which checks its arguments.";
-    py::register_exception<CorruptStream>(module, "CorruptStream", PyExc_ValueError);
+    corrupt_stream = py::register_exception<CorruptStream>(module, "CorruptStream", PyExc_ValueError).inc_ref().ptr();
     py::class_<Tables, std::shared_ptr<Tables>>(module, "Tables")
         .def(py::init(&make_tables), py::arg("frequencies").noconvert(), py::arg("lows").noconvert(),
              py::arg("sizes").noconvert())
@@ -121,11 +203,13 @@ PYBIND11_MODULE(_coder, module) {
              }),
              py::arg("tables"), py::arg("path") = py::none(), py::arg("lanes") = 0)
         .def("put", &put, py::arg("symbols").noconvert(), py::arg("indices").noconvert())
-        .def("finish", &finish_encoder);
+        .def("finish", &finish_encoder)
+        .def("native", &native_encoder);
     py::class_<SharedDecoder>(module, "Decoder")
         .def(py::init(&make_decoder), py::arg("tables"), py::arg("data").noconvert(), py::arg("path") = py::none())
         .def("get", &get, py::arg("indices").noconvert(), py::arg("out").noconvert())
-        .def("finish", [](const SharedDecoder& self) { self.coder.finish(); });
+        .def("finish", [](const SharedDecoder& self) { self.coder.finish(); })
+        .def("native", &native_decoder);
     module.def("crc32c", &checksum, py::arg("data").noconvert(), py::arg("value") = 0, py::arg("table") = false);
     bind_dispatch(module, dispatch());
     // what Python has too; tests/entropy/test_constants.py compares

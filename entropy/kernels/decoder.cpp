@@ -111,7 +111,7 @@ void Decoder::get(const uint8_t* indices, size_t n, int32_t* out) {
 void Decoder::get_block(const uint8_t* indices, size_t n, int32_t* out) {
     const size_t steps = n / lanes_;
     const size_t done = steps * lanes_;
-    int32_t smallest = kernels_->decode(tables_->decoding(), states_, lanes_, indices, steps, out, reader_);
+    int32_t smallest = kernels_->decode(*tables_, states_, lanes_, indices, steps, out, reader_);
     if (reader_.next > reader_.end) return;  // nothing beyond this step may be read
     for (size_t i = done; i < n; ++i) {
         out[i] = decode_one(tables_->decoding(), states_[i - done], indices[i], reader_);

@@ -39,7 +39,7 @@ struct Kernels {
 
     // Decodes steps * lanes symbols: `out` gets the signed byte of each decoding entry. Stops after the step in which
     // words.next passes words.end. Returns the smallest byte seen. REQUIRES indices < tables.count().
-    int32_t (*decode)(const uint32_t* decoding, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
+    int32_t (*decode)(const Tables& tables, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
                       int32_t* out, Words& words);
 };
 

@@ -202,14 +202,15 @@ TARGET int32_t decode_lanes(const uint32_t* decoding, uint32_t* states, const ui
     return lowest[0];
 }
 
-int32_t decode(const uint32_t* decoding, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
+int32_t decode(const Tables& tables, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
                int32_t* out, Words& words) {
+    const uint32_t* decoding = tables.decoding();
     switch (lanes) {
         case 64: return decode_lanes<8>(decoding, states, indices, steps, out, words);
         case 32: return decode_lanes<4>(decoding, states, indices, steps, out, words);
         case 16: return decode_lanes<2>(decoding, states, indices, steps, out, words);
         case 8: return decode_lanes<1>(decoding, states, indices, steps, out, words);
-        default: return scalar_kernels().decode(decoding, states, lanes, indices, steps, out, words);
+        default: return scalar_kernels().decode(tables, states, lanes, indices, steps, out, words);
     }
 }
 

@@ -152,13 +152,14 @@ TARGET int32_t decode_lanes(const uint32_t* decoding, uint32_t* states, const ui
     return _mm512_reduce_min_epi32(smallest);
 }
 
-int32_t decode(const uint32_t* decoding, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
+int32_t decode(const Tables& tables, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
                int32_t* out, Words& words) {
+    const uint32_t* decoding = tables.decoding();
     switch (lanes) {
         case 64: return decode_lanes<4>(decoding, states, indices, steps, out, words);
         case 32: return decode_lanes<2>(decoding, states, indices, steps, out, words);
         case 16: return decode_lanes<1>(decoding, states, indices, steps, out, words);
-        default: return avx2_kernels().decode(decoding, states, lanes, indices, steps, out, words);
+        default: return avx2_kernels().decode(tables, states, lanes, indices, steps, out, words);
     }
 }
 

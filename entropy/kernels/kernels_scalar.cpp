@@ -41,17 +41,48 @@ uint16_t* encode(uint32_t* states, unsigned lanes, const uint32_t* entries, size
     return out;
 }
 
-int32_t decode(const uint32_t* decoding, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
-               int32_t* out, Words& words) {
+// As decode_one, without asking the large array for the symbol that most slots of a table stand for: a stream of few
+// lanes spends most of its time waiting for that array, and the guess lets the processor go on.
+inline int32_t decode_usual(const uint32_t* decoding, const Usual* usual, uint32_t& state, uint8_t index, Words& words) {
+    const Usual guess = usual[index];
+    const uint32_t place = (state & (kTotal - 1)) - guess.start;
+    if (place >= guess.frequency) return decode_one(decoding, state, index, words);
+    state = guess.frequency * (state >> kPrecision) + place;
+    if (state < kLowest) state = state << 16 | *words.next++;
+    return guess.byte;
+}
+
+template <unsigned kLanes>
+int32_t decode_lanes(const Tables& tables, uint32_t* states, const uint8_t* indices, size_t steps, int32_t* out,
+                     Words& words) {
+    const uint32_t* decoding = tables.decoding();
+    const Usual* usual = tables.usual();
+    uint32_t state[kLanes];
+    Words reader = words;
     int32_t smallest = 0;
-    for (size_t step = 0; step < steps && words.next <= words.end; ++step) {
-        for (unsigned lane = 0; lane < lanes; ++lane) {
-            const size_t i = step * lanes + lane;
-            out[i] = decode_one(decoding, states[lane], indices[i], words);
-            smallest = out[i] < smallest ? out[i] : smallest;
+    for (unsigned lane = 0; lane < kLanes; ++lane) state[lane] = states[lane];
+    for (size_t step = 0; step < steps && reader.next <= reader.end; ++step, indices += kLanes, out += kLanes) {
+        for (unsigned lane = 0; lane < kLanes; ++lane) {
+            out[lane] = decode_usual(decoding, usual, state[lane], indices[lane], reader);
+            smallest = out[lane] < smallest ? out[lane] : smallest;
         }
     }
+    for (unsigned lane = 0; lane < kLanes; ++lane) states[lane] = state[lane];
+    words = reader;
     return smallest;
+}
+
+int32_t decode(const Tables& tables, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
+               int32_t* out, Words& words) {
+    switch (lanes) {
+        case 64: return decode_lanes<64>(tables, states, indices, steps, out, words);
+        case 32: return decode_lanes<32>(tables, states, indices, steps, out, words);
+        case 16: return decode_lanes<16>(tables, states, indices, steps, out, words);
+        case 8: return decode_lanes<8>(tables, states, indices, steps, out, words);
+        case 4: return decode_lanes<4>(tables, states, indices, steps, out, words);
+        case 2: return decode_lanes<2>(tables, states, indices, steps, out, words);
+        default: return decode_lanes<1>(tables, states, indices, steps, out, words);
+    }
 }
 
 constexpr Kernels make_kernels() {

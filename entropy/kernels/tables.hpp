@@ -31,6 +31,12 @@ struct Rest {
     uint32_t distance;
 };
 
+// The symbol that takes more than half of a table: its slots are start .. start + frequency - 1. Frequency 0: none does.
+struct Usual {
+    uint32_t start, frequency;
+    int32_t byte;
+};
+
 class Tables {
 public:
     // frequencies: rows x columns, row-major; lows, sizes: rows entries. Throws std::invalid_argument with the row and
@@ -55,6 +61,9 @@ public:
     // count() x 4096 entries, indexed by the slot: byte << 24 | (slot - start) << 12 | frequency.
     const uint32_t* decoding() const { return decoding_.data(); }
 
+    // count() entries.
+    const Usual* usual() const { return usual_.data(); }
+
     Rest rest(size_t table, int32_t value) const {
         const int64_t high = int64_t{lows_[table]} + sizes_[table] - 2;
         if (value > high) return {true, static_cast<uint32_t>(value - high - 1)};
@@ -74,6 +83,7 @@ private:
     std::vector<int32_t> lows_, sizes_;
     std::vector<int64_t> bases_;
     std::vector<uint32_t> encoding_, decoding_;
+    std::vector<Usual> usual_;
 };
 
 }  // namespace tessera

@@ -11,8 +11,9 @@ Which table codes a symbol depends only on integers already decoded, so a stream
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,14 @@ class SymbolPort(Protocol):
         """Return the next n symbols as int32 (n,), one for each of the uint8 `indices` (n,)."""
 
 
+@runtime_checkable
+class NativePort(SymbolPort, Protocol):
+    """A port whose symbols can go straight to and from the kernels, many calls in one without Python in between."""
+
+    def native(self) -> AbstractContextManager[Any]:
+        """Lend the coder as a capsule (entropy/kernels/port.hpp).  Errors of calls inside become the port's own."""
+
+
 @dataclass(frozen=True)
 class GroupSpec:
     """The shape of one group of frames, all that decoding needs beside the symbols."""
@@ -55,7 +64,7 @@ class Latents:
     Attributes:
         x: float32 (T, H, W, C), dequantised latents.
         bits: float32 (T, H, W), -log2 p of the symbols that were coded; they sum to the payload.  None where unknown.
-        bits_prior: float32 (T, H, W), bits expected from side information alone, or None.
+        bits_prior: float32 (T, H, W), bits expected from side information alone, or None where nobody asked for them.
         codes: int64 (T, H, W) or (T, H, W, Q), codebook indices, or None.
         times: float64 (T,), frames of the group.
         frame_type: int64 (T,), 0 for frames coded alone, 1 for predicted ones.
@@ -105,3 +114,11 @@ class ReadsFirst(Family, Protocol):
 
     def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> Latents:
         """Latents of 1 <= `channels` channels.  Symbols at the group's end may stay; `bits` are those of the others."""
+
+
+@runtime_checkable
+class ExpectsBits(Family, Protocol):
+    """A family that can tell what bits its side information lets expect, at a price."""
+
+    def expecting(self) -> Family:
+        """The same, whose latents have `bits_prior`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +21,13 @@ Field = NDArray[np.int16]  # (rows, cols, 2): dy, dx in quarter pixels
 Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, 2 both
 
 _threads = 0
+_here = threading.local()  # `alone`: in this thread, calls of the kernels use no other
 
 
 def threads() -> int:
     """Threads that one call of the kernels may use: what `set_threads` said, else OMP_NUM_THREADS, else every core."""
+    if getattr(_here, "alone", False):
+        return 1
     if _threads:
         return _threads
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
@@ -37,6 +42,16 @@ def set_threads(count: int) -> None:
     if count < 0:
         raise ValueError(f"{count} threads")
     _threads = count
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Calls of the kernels from this thread use no other: for work that is shared out already."""
+    before, _here.alone = getattr(_here, "alone", False), True
+    try:
+        yield
+    finally:
+        _here.alone = before
 
 
 @dataclass(frozen=True)
@@ -113,6 +128,15 @@ class Kernels:
         """planes (n, h, w) += corrections (h, w, .) of `bands` (n,) times steps (.,)."""
         _kernels.add_corrections(planes, corrections, bands, steps, threads())
 
+    def to_cells(
+        self, low: Integers, low_unit: float, bands: Integers, units: NDArray[np.float32], out: NDArray[np.float32]
+    ) -> None:
+        """`out` (h, w, channels): low bands (3, h, w) times `low_unit`, then `bands` (n, h, w) times units (n,).
+
+        The first so many of them where there are fewer channels.
+        """
+        _kernels.to_cells(low, low_unit, bands, units, out, threads())
+
     # -- motion ------------------------------------------------------------------------------------------------------
 
     def compensate(self, references: list[Planes], fields: Field, modes: Modes | None, block: int) -> Planes:
@@ -145,3 +169,27 @@ class Kernels:
         """The walk of one level; see prior.hpp."""
         arguments: Any = (level, *size, bias, coarser, keep, threads(), self.path, hints)
         return _kernels.Walk(*arguments)
+
+    def read_frame(
+        self,
+        plan: _kernels.FramePlan,
+        coder: Any,
+        hints: Sequence[Integers] | None,
+        costs: Integers | None,
+        rungs: bool,
+    ) -> tuple[list[_kernels.Walk], Integers, NDArray[np.float32] | None]:
+        """Walks from coarse to fine, low band (3, ., .), and bits (h, w) by `costs`; see frame.hpp."""
+        return plan.read(coder, hints, costs, rungs, threads(), self.path)
+
+    def code_frame(
+        self,
+        plan: _kernels.FramePlan,
+        coder: Any,
+        scaled: Sequence[NDArray[np.float32]],
+        low: Integers,
+        margins: NDArray[np.float32],
+        hints: Sequence[Integers] | None,
+        keep: bool,
+    ) -> tuple[list[_kernels.Walk], Integers]:
+        """The same of a frame that is coded."""
+        return plan.code(coder, scaled, low, margins, hints, keep, threads(), self.path)

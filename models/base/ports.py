@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 
 from ...entropy import Tables
@@ -35,6 +37,10 @@ class Nowhere:
 
     def get(self, indices: TableIndices) -> Symbols:
         raise TypeError("this port only takes symbols")
+
+    def native(self) -> AbstractContextManager[None]:
+        """No coder: the kernels forget symbols too."""
+        return nullcontext()
 
 
 class Zeros:

@@ -44,8 +44,8 @@ std::unique_ptr<Walk> make_walk(std::shared_ptr<Level> level, py::ssize_t height
     const int32_t* beside = hints ? hints->data() : nullptr;
     const Kernels& kernels = kernels_of(path);
     const py::gil_scoped_release unlocked;
-    return std::make_unique<Walk>(std::move(level), h, w, bias.data(), above, beside, threads_of(threads), keep,
-                                  kernels);
+    return std::make_unique<Walk>(std::move(level), h, w, bias.data(), above, beside, threads_of(threads),
+                                  Kept{keep, keep}, kernels);
 }
 
 const Slice& slice_of(const Walk& walk, size_t slice, int parity, const Array<int32_t>& bias) {
@@ -105,9 +105,12 @@ py::tuple round_pass(Walk& self, size_t slice, int parity, const Array<int32_t>&
 template <typename T>
 py::array plane(const py::object& self, T* values) {
     const Walk& walk = self.cast<const Walk&>();
-    if (values == nullptr) throw std::invalid_argument("this walk keeps no planes");
+    if (values == nullptr) throw std::invalid_argument("this walk keeps no such planes");
     return Array<T>({walk.level().channels, walk.height(), walk.width()}, values, self);
 }
+
+py::array walk_values(const py::object& self) { return plane(self, self.cast<const Walk&>().values()); }
+py::array walk_rungs(const py::object& self) { return plane(self, self.cast<const Walk&>().rungs()); }
 
 }  // namespace
 
@@ -139,10 +142,11 @@ PYBIND11_MODULE(_kernels, module) {
                 self.finish(slice);
             },
             py::arg("slice"))
-        .def_property_readonly("values", [](py::object self) { return plane(self, self.cast<Walk&>().values()); })
-        .def_property_readonly("rungs", [](py::object self) { return plane(self, self.cast<Walk&>().rungs()); });
+        .def_property_readonly("values", &walk_values)
+        .def_property_readonly("rungs", &walk_rungs);
     bind_constants(module);
     bind_exact(module);
+    bind_frame(module);
     bind_motion(module);
     bind_network(module);
     bind_words(module);

@@ -59,6 +59,7 @@ Array<T> kept_array(const std::vector<size_t>& shape) {
 // The parts of the module in files of their own.
 void bind_constants(py::module_& module);
 void bind_exact(py::module_& module);
+void bind_frame(py::module_& module);
 void bind_motion(py::module_& module);
 void bind_network(py::module_& module);
 void bind_words(py::module_& module);

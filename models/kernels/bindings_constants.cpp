@@ -17,7 +17,7 @@ py::tuple row(const T (&values)[n]) {
 void bind_constants(py::module_& module) {
     using namespace py::literals;
     py::dict ladder("TABLES"_a = kTables, "PER_OCTAVE"_a = kPerOctave, "RUNGS"_a = kRungs, "MARGINS"_a = kMargins,
-                    "LARGEST"_a = kLargest);
+                    "LARGEST"_a = kLargest, "COST_UNIT"_a = kCostUnit, "COST_REACH"_a = kCostReach);
     py::dict prior("NEAR_REACH"_a = kNearReach, "ACTIVATION_SHIFT"_a = kHiddenShift, "ANSWER_SHIFT"_a = kAnswerShift,
                    "ACTIVATION_MAX"_a = kLargestActivation, "FEATURE_MAX"_a = kLargestFeature,
                    "ACCUMULATOR_LIMIT"_a = kLargestSum, "FEATURE_FROM"_a = row(kFeatureFrom));

@@ -97,9 +97,27 @@ void correct(Array<int32_t> planes, const Array<int16_t>& corrections, const Arr
                     extent(planes, 1) * extent(planes, 2), kBandLimit, threads_of(threads));
 }
 
+// Channels of `out` (height, width, channels), all of them or the first.
+void latents(const Array<int32_t>& low, float low_unit, const Array<int32_t>& bands, const Array<float>& units,
+             Array<float> out, py::ssize_t threads) {
+    if (bands.ndim() != 3) throw std::invalid_argument("bands must be (bands, height, width)");
+    expect(low, {3, extent(bands, 1), extent(bands, 2)}, "low");
+    expect(units, {extent(bands, 0)}, "units");
+    if (out.ndim() != 3 || extent(out, 0) != extent(bands, 1) || extent(out, 1) != extent(bands, 2) ||
+        extent(out, 2) > 3 + extent(bands, 0)) {
+        throw std::invalid_argument("out must be (height, width, channels) of the cells and bands there are");
+    }
+    float* to = out.mutable_data();
+    const size_t cells = extent(out, 0) * extent(out, 1), channels = extent(out, 2);
+    const py::gil_scoped_release unlocked;
+    to_cells(low.data(), low_unit, bands.data(), units.data(), cells, channels, to, threads_of(threads));
+}
+
 }  // namespace
 
 void bind_words(py::module_& module) {
+    module.def("to_cells", &latents, py::arg("low").noconvert(), py::arg("low_unit"), py::arg("bands").noconvert(),
+               py::arg("units").noconvert(), py::arg("out").noconvert(), py::arg("threads") = 1);
     using py::arg;
     module.def("describe_integers", &integers, arg("values").noconvert(), arg("table").noconvert(),
                arg("out").noconvert(), arg("first"), arg("threads") = 1,

@@ -16,6 +16,12 @@ constexpr int kRungs = 120;
 constexpr int kMargins = 130;          // REACH + 3: one entry per |v|, the last for everything larger
 constexpr int32_t kLargest = 1 << 24;  // of |v|
 
+// What a value costs, in 1 / kCostUnit bits: a row of kCostColumns for each rung, of values after the shift of wide
+// rungs. -kCostReach .. kCostReach - 1, then an escape without its distance, then the table's first and last value.
+constexpr int32_t kCostUnit = 1 << 16;  // most symbols cost less than 1 / 1000 bit; a cell's sum stays below 2^30
+constexpr int32_t kCostReach = 128;
+constexpr size_t kCostColumns = 2 * kCostReach + 3;
+
 // -- the prior --------------------------------------------------------------------------------------------------------
 
 constexpr int kNearReach = 2;  // of the neighbours in a band

@@ -26,6 +26,9 @@ struct Conv {
     std::vector<int32_t> weights;  // four bytes for each of the four outputs of each entry
 };
 
+// Of one value on its rung: costs (kRungs, kCostColumns).
+int32_t cost_of(const int32_t* costs, int rung, int32_t value);
+
 struct Kernels {
     Path path;
 
@@ -55,7 +58,10 @@ struct Kernels {
     // 8 * log2(1 + |q|) from a table of 256.
     void (*features)(const int32_t* q, const int32_t* table, uint8_t* out);
 
-    // Values and rungs to every second place of a row.
+    // sums[i] += cost_of(costs, rungs[i], values[i]), i < n; see constants.hpp.
+    void (*add_costs)(const int32_t* values, const uint8_t* rungs, size_t n, const int32_t* costs, int32_t* sums);
+
+    // Values, and rungs where there is a place for them, to every second place of a row.
     void (*spread)(const int32_t* values, const uint8_t* rungs, size_t n, int32_t* to_values, uint8_t* to_rungs);
 
     // sums[i] += sum over taps of weights[t] * rows[t][i], i < n.

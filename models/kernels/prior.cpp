@@ -67,11 +67,11 @@ void Walk::over_tiles(int parity, const Work& work) const {
 }
 
 uint32_t* Walk::hidden(int parity, size_t tile) const {
-    return hidden_.get() + (parity == 0 ? tile : tiles(0) + tile) * (level_->hidden / 4) * kTile;
+    return hidden_->get() + (parity == 0 ? tile : tiles(0) + tile) * (level_->hidden / 4) * kTile;
 }
 
 int32_t* Walk::totals(int parity, size_t tile) const {
-    return totals_.get() + (parity == 0 ? tile : tiles(0) + tile) * level_->hidden * kTile;
+    return totals_->get() + (parity == 0 ? tile : tiles(0) + tile) * level_->hidden * kTile;
 }
 
 namespace {
@@ -104,25 +104,26 @@ size_t most_channels(const Level& level) {
 }  // namespace
 
 Walk::Walk(std::shared_ptr<const Level> level, size_t height, size_t width, const int32_t* bias, const int32_t* coarser,
-           const int32_t* hints, size_t threads, bool keep, const Kernels& kernels)
+           const int32_t* hints, size_t threads, Kept keep, const Kernels& kernels)
     : level_(std::move(level)),
       kernels_(kernels),
       height_(height),
       width_(width),
       threads_(threads),
-      keep_(keep),
       cells_{cells_of(height, width, 0), cells_of(height, width, 1)},
       runs_{runs_of(height, width, 0), runs_of(height, width, 1)},
       features_(most_channels(*level_), height, width),
-      totals_((tiles(0) + tiles(1)) * kTile * level_->hidden),
-      hidden_((tiles(0) + tiles(1)) * kTile * (level_->hidden / 4)) {
+      totals_(std::make_unique<Buffer<int32_t>>((tiles(0) + tiles(1)) * kTile * level_->hidden)),
+      hidden_(std::make_unique<Buffer<uint32_t>>((tiles(0) + tiles(1)) * kTile * (level_->hidden / 4))) {
     check_biases(bias, level_->hidden);
     level_->walked = true;
-    if (keep_) {
-        const size_t count = level_->channels * height * width;
+    const size_t count = level_->channels * height * width;
+    if (keep.values) {
         values_ = std::make_unique<Buffer<int32_t>>(count);
-        rungs_ = std::make_unique<Buffer<uint8_t>>(count);
         std::fill_n(values(), count, 0);
+    }
+    if (keep.rungs) {
+        rungs_ = std::make_unique<Buffer<uint8_t>>(count);
         std::fill_n(rungs(), count, uint8_t{0});
     }
     begin(bias, coarser, hints);
@@ -300,16 +301,20 @@ bool Walk::answer_and_round(size_t slice, int parity, const int32_t* bias, const
 }
 
 // Features, and planes where they are kept, of one channel's values (kTile of them, the last ones beyond the map).
+// Features and planes are zero beforehand, and most values of fine bands are zero too.
 void Walk::store(const Slice& slice, int parity, size_t channel, size_t tile, const int32_t* from) {
+    int32_t any = 0;
+    for (size_t i = 0; i < kTile; ++i) any |= from[i];
+    if (any == 0 && !rungs_) return;
     alignas(64) uint8_t bytes[kTile];
-    kernels_.features(from, feature_table(), bytes);
+    if (any != 0) kernels_.features(from, feature_table(), bytes);
     const size_t n = cells_[parity];
     for (const Run& run : runs_[parity][tile]) {
-        std::memcpy(features_.row(channel, parity, run.y) + run.j, bytes + run.at, run.count);
-        if (!keep_) continue;
+        if (any != 0) std::memcpy(features_.row(channel, parity, run.y) + run.j, bytes + run.at, run.count);
+        if (!values_) continue;
         const size_t to = ((slice.start + channel) * height_ + run.y) * width_ + run.x;
         const uint8_t* rung = pass_rungs_.data() + channel * n + tile * kTile + run.at;
-        kernels_.spread(from + run.at, rung, run.count, values() + to, rungs() + to);
+        kernels_.spread(from + run.at, rung, run.count, values() + to, rungs_ ? rungs() + to : nullptr);
     }
 }
 
@@ -329,7 +334,7 @@ void Walk::split_wide(int32_t* symbols, std::vector<int32_t>& low, std::vector<u
     }
 }
 
-void Walk::take(int32_t* symbols, const int32_t* low) {
+void Walk::take(int32_t* symbols, const int32_t* low, const int32_t* costs) {
     if (slice_ == nullptr) throw std::logic_error("take before answer");
     if (low != nullptr) {
         for (size_t i = 0; i < pass_rungs_.size(); ++i) {
@@ -340,6 +345,7 @@ void Walk::take(int32_t* symbols, const int32_t* low) {
         }
     }
     const size_t n = cells_[parity_];
+    if (costs != nullptr) spent_[parity_].resize(n);
     over_tiles(parity_, [&](size_t tile, Scratch& scratch) {
         const size_t count = std::min(kTile, n - tile * kTile);
         std::fill(scratch.values + count, scratch.values + kTile, 0);
@@ -349,8 +355,41 @@ void Walk::take(int32_t* symbols, const int32_t* low) {
                 from = static_cast<int32_t*>(std::memcpy(scratch.values, from, count * sizeof(int32_t)));
             kernels_.clip(from);
             store(*slice_, parity_, c, tile, from);
+            if (costs == nullptr) continue;
+            const uint8_t* rungs = pass_rungs_.data() + c * n + tile * kTile;
+            kernels_.add_costs(from, rungs, count, costs, spent_[parity_].data() + tile * kTile);
         }
     });
+}
+
+void Walk::spent(int32_t* cells) const {
+    for (size_t parity = 0; parity < 2; ++parity) {
+        if (spent_[parity].empty()) continue;
+        for (size_t tile = 0; tile < runs_[parity].size(); ++tile) {
+            for (const Run& run : runs_[parity][tile]) {
+                int32_t* to = cells + run.y * width_ + run.x;
+                const int32_t* from = spent_[parity].data() + tile * kTile + run.at;
+                for (size_t i = 0; i < run.count; ++i) to[2 * i] += from[i];
+            }
+        }
+    }
+}
+
+void Walk::settle() {
+    totals_.reset();
+    hidden_.reset();
+    slice_ = nullptr;
+}
+
+int32_t cost_of(const int32_t* costs, int rung, int32_t value) {
+    const int32_t* row = costs + static_cast<size_t>(rung) * kCostColumns;
+    const int32_t high = value >> shift_of(rung);
+    if (high >= -kCostReach && high < kCostReach) return row[high + kCostReach];
+    const int32_t* ends = row + 2 * kCostReach;
+    int64_t distance = high > 0 ? int64_t{high} - ends[2] : int64_t{ends[1]} - high;  // plus one
+    int bits = 0;
+    while (distance >>= 1) ++bits;
+    return ends[0] + (2 + 2 * bits) * kCostUnit;
 }
 
 void Walk::finish(size_t slice) {

@@ -66,13 +66,18 @@ private:
     std::vector<uint8_t> bytes_;
 };
 
+// Planes that a walk makes for its caller.
+struct Kept {
+    bool values, rungs;
+};
+
 class Walk {
 public:
     // bias (hidden,); coarser (coarse_channels, (height + 1) / 2, (width + 1) / 2) and hints (hint_channels, height,
-    // width), null for zeros. REQUIRES a level whose slices are complete; height and width >= 1. `keep` makes planes of
-    // values and rungs. Throws std::invalid_argument when a bias passes kLargestSum, as `answer` does.
+    // width), null for zeros. REQUIRES a level whose slices are complete; height and width >= 1. Throws
+    // std::invalid_argument when a bias passes kLargestSum, as `answer` does.
     Walk(std::shared_ptr<const Level> level, size_t height, size_t width, const int32_t* bias, const int32_t* coarser,
-         const int32_t* hints, size_t threads, bool keep, const Kernels& kernels);
+         const int32_t* hints, size_t threads, Kept keep, const Kernels& kernels);
 
     size_t cells(int parity) const { return cells_[parity]; }
     const Level& level() const { return *level_; }
@@ -95,8 +100,15 @@ public:
     size_t pass_size() const { return pass_rungs_.size(); }
 
     // Symbols of the last pass as decoded, any int32, with the low parts (wide() of them) put back into `symbols`, and
-    // clipped: bit for bit what models/prior/exchange.py makes of them. `symbols` is scratch afterwards.
-    void take(int32_t* symbols, const int32_t* low);
+    // clipped: bit for bit what models/prior/exchange.py makes of them. `symbols` is scratch afterwards. `costs` (kRungs,
+    // kCostColumns), where it is not null, is added up for `spent`.
+    void take(int32_t* symbols, const int32_t* low, const int32_t* costs = nullptr);
+
+    // Adds to every cell (height, width) what `take` added up.
+    void spent(int32_t* cells) const;
+
+    // Ends the walk: only `values`, `rungs` and `spent` may follow.
+    void settle();
 
     // Adds what a finished slice tells the ones that follow.
     void finish(size_t slice);
@@ -124,18 +136,18 @@ private:
     std::shared_ptr<const Level> level_;
     const Kernels& kernels_;
     size_t height_, width_, threads_;
-    bool keep_;
     size_t cells_[2];
     std::vector<std::vector<Run>> runs_[2];  // of every tile
     Maps features_;                          // of the slice at work
-    Buffer<int32_t> totals_;
-    Buffer<uint32_t> hidden_;
+    std::unique_ptr<Buffer<int32_t>> totals_;
+    std::unique_ptr<Buffer<uint32_t>> hidden_;
     std::unique_ptr<Buffer<int32_t>> values_;
     std::unique_ptr<Buffer<uint8_t>> rungs_;
     // the pass at work
     const Slice* slice_ = nullptr;
     int parity_ = 0;
     std::vector<uint8_t> pass_rungs_;  // (count, cells)
+    std::vector<int32_t> spent_[2];    // of each cell of a parity, where costs are added up
 };
 
 }  // namespace tessera

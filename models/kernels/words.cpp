@@ -7,6 +7,8 @@
 namespace tessera {
 namespace {
 
+constexpr size_t kSmallestGroups = 16;  // of cells, that are worth a thread
+
 constexpr size_t kBlock = 64;  // cells whose channels stay in the cache while planes are read one after the other
 constexpr size_t kSmallestBlocks = 8;
 
@@ -98,6 +100,22 @@ void add_corrections(const int16_t* corrections, size_t pitch, const int32_t* ba
                                            kCorrectionShift;
                     to[cell] = static_cast<int32_t>(std::clamp<int64_t>(to[cell] + change, -limit, limit));
                 }
+            }
+        }
+    });
+}
+
+void to_cells(const int32_t* low, float low_unit, const int32_t* bands, const float* units, size_t cells,
+              size_t channels, float* out, size_t threads) {
+    constexpr size_t kTogether = 32;  // cells whose latents stay in the fastest cache while they are gathered
+    in_parts((cells + kTogether - 1) / kTogether, threads, kSmallestGroups, [&](size_t first, size_t last) {
+        for (size_t at = first * kTogether; at < std::min(cells, last * kTogether); at += kTogether) {
+            const size_t count = std::min(kTogether, cells - at);
+            for (size_t c = 0; c < channels; ++c) {
+                const int32_t* from = (c < 3 ? low + c * cells : bands + (c - 3) * cells) + at;
+                const float unit = c < 3 ? low_unit : units[c - 3];
+                float* to = out + at * channels + c;
+                for (size_t i = 0; i < count; ++i) to[i * channels] = static_cast<float>(from[i]) * unit;
             }
         }
     });

@@ -36,4 +36,9 @@ void describe_low(const int32_t* low, size_t height, size_t width, const int64_t
 void add_corrections(const int16_t* corrections, size_t pitch, const int32_t* bands, const int64_t* steps,
                      int32_t* planes, size_t channels, size_t cells, int32_t limit, size_t threads);
 
+// The first `channels` latents of every cell together, (cells, channels): three low bands (3, cells) times `low_unit`,
+// then bands (., cells) times units.
+void to_cells(const int32_t* low, float low_unit, const int32_t* bands, const float* units, size_t cells,
+              size_t channels, float* out, size_t threads);
+
 }  // namespace tessera

@@ -70,11 +70,12 @@ def spent_bits(tables: Tables, values: Integers, rungs: Rungs, first: int = 0) -
     return bits
 
 
-def share(plane: NDArray[np.float32], depth: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Each coefficient's bits in equal parts on the cells that it stands for; the sum is kept."""
+def share(plane: NDArray[Any], depth: int, size: tuple[int, int], unit: int = 1) -> NDArray[np.float32]:
+    """Bits of each coefficient, given in 1 / unit, in equal parts on the cells that it stands for."""
     owners, areas = _owners(depth, size)
-    shared: NDArray[np.float32] = (plane / areas).astype(np.float32).ravel()[owners]
-    return shared
+    shared: NDArray[np.float32] = plane.astype(np.float32) / (areas * unit).astype(np.float32)
+    spread: NDArray[np.float32] = shared.ravel()[owners]
+    return spread
 
 
 @lru_cache(maxsize=64)

@@ -50,3 +50,40 @@ def costs_of(tables: Tables, first: int = 0) -> NDArray[np.float32]:
     bits = _COSTS[chosen] + bypass.astype(np.float32)
     wide = np.tile(bits[-PER_OCTAVE:], (MAX_SHIFT, 1)) + SHIFTS[TABLES:, None].astype(np.float32)
     return np.concatenate([bits, wide])
+
+
+SPENT_UNIT = 1 << 16  # of bits that are counted: most symbols cost less than a thousandth
+COST_REACH = 128  # values -COST_REACH .. COST_REACH - 1 have a cost of their own in `values_cost`
+
+
+def values_cost(tables: Tables, first: int = 0) -> NDArray[np.int32]:
+    """What values cost on every rung of the ladder at table `first`, in 1 / SPENT_UNIT bits: (RUNGS, 2 COST_REACH + 3).
+
+    Values are those of the table, after the shift of wide rungs.  A row has the values -COST_REACH .. COST_REACH - 1,
+    then an escape without its distance, then the first and the last value of the table.
+    """
+    rows = slice(first, first + TABLES)
+    frequencies, low, last = tables.frequencies[rows], tables.lows[rows, None], tables.sizes[rows, None] - 1
+    logarithms = [math.floor((12 - math.log2(frequency)) * SPENT_UNIT + 0.5) for frequency in range(1, 4097)]
+    units = np.array([0, *logarithms], np.int32)
+    place = np.arange(-COST_REACH, COST_REACH) - low
+    beyond = np.maximum(np.maximum(-place, place - last + 1), 0)
+    chosen = np.take_along_axis(frequencies, np.where(beyond > 0, last, place), 1)
+    bypass = 2 * SPENT_UNIT * np.frexp(beyond.astype(np.float64))[1]
+    escape = units[np.take_along_axis(frequencies, last, 1)]
+    costs = np.concatenate([units[chosen] + bypass, escape, low, low + last - 1], 1).astype(np.int32)
+    wide = np.tile(costs[-PER_OCTAVE:], (MAX_SHIFT, 1))
+    wide[:, :-2] += SPENT_UNIT * SHIFTS[TABLES:, None]
+    return np.concatenate([costs, wide])
+
+
+def spent_units(costs: NDArray[np.int32], values: NDArray[np.int32], rungs: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """What each value costs on its rung, the low part included, in 1 / SPENT_UNIT bits; costs: of `values_cost`."""
+    high = values >> SHIFTS[rungs]
+    column = np.clip(high, -COST_REACH, COST_REACH - 1) + COST_REACH
+    spent = costs.ravel().take(rungs * np.int32(costs.shape[1]) + column)
+    far = np.nonzero((high < -COST_REACH) | (high >= COST_REACH))
+    escape, lowest, highest = costs[rungs[far], -3:].T
+    beyond = np.where(high[far] > 0, high[far] - highest, lowest - high[far])
+    spent[far] = escape + 2 * SPENT_UNIT * np.frexp(beyond.astype(np.float64))[1]
+    return spent

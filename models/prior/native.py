@@ -6,7 +6,7 @@ Twin of `BandPrior.walk`: the integers, and so the streams that it reads and the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from ...entropy import Tables
 from .. import _kernels
 from ..base.configure import changed
-from ..base.family import GroupSpec, SymbolPort
+from ..base.family import GroupSpec, NativePort, SymbolPort
 from ..base.kernels import Kernels
 from ..base.ports import Zeros
 from ..base.quality import at_quality
 from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
 from . import exchange
-from .ladder import PER_OCTAVE, REACH, RUNGS, SHIFTS
+from .ladder import PER_OCTAVE, REACH, RUNGS, SHIFTS, SPENT_UNIT, spent_units, values_cost
 from .ports import Shifted
 
 Integers = NDArray[np.int32]
@@ -36,13 +36,22 @@ ANSWER_SHIFT = 10  # answers are in 1/1024 of a rung
 class Coded:
     """A decoded frame: packet bands (125, h, w) and their rungs, and the pyramid (details finest first, low band).
 
-    low: int32 (3, ., .).  Of a frame that was not read to its end the first packet bands.
+    low: int32 (3, ., .).  Of a frame that was not read to its end the first packet bands.  rungs: None where nobody
+    asked for them.  bits: float32 (h, w), what every cell took, with coarse coefficients in equal parts on the cells
+    below them; None where they were not counted.
     """
 
     packet: Integers
-    rungs: Rungs
+    rungs: Rungs | None
     pyramid: list[_kernels.Walk]
     low: Integers
+    bits: NDArray[np.float32] | None = None
+
+    @property
+    def kept_rungs(self) -> Rungs:
+        """The rungs, which whoever read the frame asked for."""
+        assert self.rungs is not None
+        return self.rungs
 
     def levels(self) -> list[Integers]:
         """Every level of the walk, packet first."""
@@ -67,6 +76,8 @@ class NativePrior:
         self.packed_pyramid = lru_cache(maxsize=1)(self.pyramid.pack)
         self.margins = margins(costs, rate_weight)
         self.at = lru_cache(maxsize=64)(self._at)
+        self.plan = lru_cache(maxsize=32)(self._plan)
+        self.prices = lru_cache(maxsize=4)(lambda tables: values_cost(tables, first_table))
 
     def weighing(self, rate_weight: float) -> NativePrior:
         """The same with another price of a bit in rounding."""
@@ -92,12 +103,20 @@ class NativePrior:
         scaled: bands in quantisation steps, packet (125, h * w), then details (9, .), cells in the order of the passes;
         low: rounded, int32 (3, ., .).
         """
+        part = low[: spec.channels]
+        if isinstance(port, NativePort):
+            plan, kernels = self.plan_of(spec), self.kernels
+            bands = [scaled[level] for level in plan.numbers]
+            heard = plan.of_levels(hints)
+            with port.native() as coder:
+                walks, coded_low = kernels.code_frame(plan.plan, coder, bands, part, self.margins, heard, keep)
+            walks.reverse()
+            return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
         port = Shifted(port, self.first_table) if self.first_table else port
         coded_low = np.zeros_like(low)
-        part = low[: spec.channels]
         coded_low[: spec.channels] = exchange.put(port, part.ravel(), self._low_rungs(spec)).reshape(part.shape)
-        walks: list[_kernels.Walk] = []
-        for level, walk, passes in self._levels(spec, keep, hints):
+        walks = []
+        for level, walk, passes in self._walks(spec, keep, hints):
             for number, parity, bias in passes:
                 symbols, indices, rest, rest_indices = walk.round(number, parity, bias, scaled[level], self.margins)
                 port.put(symbols, indices)
@@ -107,25 +126,60 @@ class NativePrior:
         return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
 
     def read(
-        self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None = None, most: int | None = None
+        self,
+        spec: GroupSpec,
+        port: SymbolPort,
+        hints: Sequence[Integers] | None = None,
+        most: int | None = None,
+        count: Tables | None = None,
+        rungs: bool = True,
     ) -> Coded:
         """Get the integers of one frame.
 
         most: slices of the packet at which to stop; the frame then has no more packet bands than these hold.
+        count: the coder's tables, to count bits by; rungs: whether those of the packet are wanted.
         """
+        if isinstance(port, NativePort):
+            coded = self._read_at_once(spec, port, hints, most, count, rungs)
+        else:
+            coded = self._read_in_passes(spec, port, hints, most)
+            coded.bits = None if count is None else self.bits(coded, spec, count)
+        return coded
+
+    def _read_at_once(
+        self,
+        spec: GroupSpec,
+        port: NativePort,
+        hints: Sequence[Integers] | None,
+        most: int | None,
+        count: Tables | None,
+        rungs: bool,
+    ) -> Coded:
+        plan = self.plan_of(spec, most)
+        costs = None if count is None else self.prices(count)
+        with port.native() as coder:
+            walks, low, bits = self.kernels.read_frame(plan.plan, coder, plan.of_levels(hints), costs, rungs)
+        walks.reverse()
+        if plan.numbers[-1]:
+            return _without_packet(spec, walks, low, bits)
+        return Coded(walks[0].values, walks[0].rungs if rungs else None, walks[1:], low, bits)
+
+    def _read_in_passes(
+        self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None, most: int | None
+    ) -> Coded:
+        """The same by the port's calls, pass by pass."""
         port = Shifted(port, self.first_table) if self.first_table else port
         low = np.zeros((3, *sizes_of(spec)[-1]), np.int32)
         low[: spec.channels] = exchange.get(port, self._low_rungs(spec)).reshape(low[: spec.channels].shape)
         walks: list[_kernels.Walk] = []
-        for _, walk, passes in self._levels(spec, True, hints, most):
+        for _, walk, passes in self._walks(spec, True, hints, most):
             for number, parity, bias in passes:
                 indices, rest = walk.ask(number, parity, bias)
                 symbols = port.get(indices)
                 walk.tell(symbols, port.get(rest) if rest.size else None)
             walks.insert(0, walk)
         if most == 0:
-            cells = (0, *sizes_of(spec)[0])
-            return Coded(np.empty(cells, np.int32), np.empty(cells, np.uint8), walks, low)
+            return _without_packet(spec, walks, low, None)
         return Coded(walks[0].values, walks[0].rungs, walks[1:], low)
 
     def _low_rungs(self, spec: GroupSpec) -> Rungs:
@@ -133,22 +187,42 @@ class NativePrior:
         h, w = sizes_of(spec)[-1]
         return np.repeat(self.at(spec.quality).low_rungs[: spec.channels], h * w)
 
-    def _levels(
+    def _levels(self, spec: GroupSpec, most: int | None) -> list[LevelTurn]:
+        """Every level of the walk, coarse to fine."""
+        sizes, biases = sizes_of(spec), self.at(spec.quality).levels
+        most = self.packet.slices if most is None else min(most, self.packet.slices)
+        turns = []
+        for level in range(PYRAMID, -1 if most else 0, -1):
+            packed = self.packed_pyramid(self.pyramid.slices) if level else self.packed(most)
+            slices = self._slices(level, spec.channels)
+            turns.append(LevelTurn(level, packed, sizes[level], biases[level], slices if level else min(slices, most)))
+        return turns
+
+    def _walks(
         self, spec: GroupSpec, keep_packet: bool, hints: Sequence[Integers] | None, most: int | None = None
     ) -> Iterator[tuple[int, _kernels.Walk, Iterator[Pass]]]:
-        """Every level of the walk, coarse to fine, with its passes: all of them must be coded before the next level."""
-        sizes, biases = sizes_of(spec), self.at(spec.quality).levels
-        every = self.packet.slices
-        most = every if most is None else min(most, every)
+        """The walk of every level with its passes: all of them must be coded before the next level."""
         coarser: Integers | None = None
-        for level in range(PYRAMID, -1 if most else 0, -1):
-            owner = self.packed_pyramid(self.pyramid.slices) if level else self.packed(most)
-            keep = keep_packet or level > 0
-            beside = None if hints is None else hints[level]
-            walk = self.kernels.walk(owner, sizes[level], biases[level].level, coarser, keep, beside)
-            slices = self._slices(level, spec.channels)
-            yield level, walk, _passes(walk, biases[level], slices if level else min(slices, most))
+        for turn in self._levels(spec, most):
+            keep = keep_packet or turn.level > 0
+            beside = None if hints is None else hints[turn.level]
+            walk = self.kernels.walk(turn.packed, turn.size, turn.biases.level, coarser, keep, beside)
+            yield turn.level, walk, _passes(walk, turn)
             coarser = walk.values if keep else None
+
+    def plan_of(self, spec: GroupSpec, most: int | None = None) -> Plan:
+        """The whole walk as data, for one call of the kernels."""
+        return self.plan(replace(spec, frames=1), most)
+
+    def _plan(self, spec: GroupSpec, most: int | None) -> Plan:
+        turns, sizes = self._levels(spec, most), sizes_of(spec)
+        levels = []
+        for turn in turns:
+            answers = [answer for pair in turn.biases.slices[: turn.slices] for answer in pair]
+            levels.append((turn.packed, turn.level, *turn.size, turn.biases.level, answers))
+        low_rungs = self.at(spec.quality).low_rungs[: spec.channels]
+        plan = _kernels.FramePlan(*sizes[0], levels, PYRAMID, *sizes[-1], low_rungs, self.first_table)
+        return Plan(plan, [turn.level for turn in turns])
 
     def _slices(self, level: int, channels: int) -> int:
         """Slices of a level that are coded: gray pictures leave the colour slices out."""
@@ -158,9 +232,8 @@ class NativePrior:
 
     def bits(self, coded: Coded, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
         """Bits of every cell (h, w), coarse coefficients shared by the cells below them."""
-        return self._on_cells(
-            coded, spec, lambda values, rungs: exchange.spent_bits(tables, values, rungs, self.first_table)
-        )
+        costs = self.prices(tables)
+        return self._on_cells(coded, spec, lambda values, rungs: spent_units(costs, values, rungs))
 
     def expected_bits(
         self, spec: GroupSpec, tables: Tables, hints: Sequence[Integers] | None, most: int | None = None
@@ -169,28 +242,26 @@ class NativePrior:
 
         most: as of `read`.
         """
-        rungs = np.arange(RUNGS)
-        means = (tables.mean_bits()[rungs - PER_OCTAVE * SHIFTS + self.first_table] + SHIFTS).astype(np.float32)
-        return self._on_cells(self.read(spec, Zeros(), hints, most), spec, lambda values, rungs: means.take(rungs))
+        means = tables.mean_bits()[np.arange(RUNGS) - PER_OCTAVE * SHIFTS + self.first_table] + SHIFTS
+        units = np.rint(means * SPENT_UNIT).astype(np.int32)
+        return self._on_cells(self.read(spec, Zeros(), hints, most), spec, lambda values, rungs: units.take(rungs))
 
     def _on_cells(
-        self, coded: Coded, spec: GroupSpec, cost: Callable[[Integers, Rungs], NDArray[np.float32]]
+        self, coded: Coded, spec: GroupSpec, cost: Callable[[Integers, Rungs], Integers]
     ) -> NDArray[np.float32]:
-        """Sum of cost(values, rungs) on every cell (h, w)."""
-        size = (coded.packet.shape[1], coded.packet.shape[2])
+        """Sum of cost(values, rungs), in 1 / SPENT_UNIT bits, on every cell (h, w)."""
+        assert coded.rungs is not None
+        size = sizes_of(spec)[0]
+        total = np.zeros(size, np.float32)
         planes = [(coded.packet, coded.rungs), *((walk.values, walk.rungs) for walk in coded.pyramid)]
-        for level, (values, rungs) in enumerate(planes):
-            count = sum((self.pyramid if level else self.packet).counts[: self._slices(level, spec.channels)])
-            planes[level] = values[:count], rungs[:count]
         low = coded.low[: spec.channels]
         planes.append((low, self._low_rungs(spec).reshape(low.shape)))
-        total = np.zeros(size, np.float32)
-        for first, some in ((0, planes[:1]), (1, planes[1:])):  # the small ones at once: calls are what costs there
-            values, rungs = (np.concatenate([plane.ravel() for plane in same]) for same in zip(*some, strict=True))
-            ends = np.cumsum([plane.size for plane, _ in some])[:-1]
-            shares = zip(np.split(cost(values, rungs), ends), some, strict=True)
-            for level, (spent, (plane, _)) in enumerate(shares, first):
-                total += exchange.share(spent.reshape(plane.shape).sum(0), min(level, PYRAMID), size)
+        for level, (values, rungs) in enumerate(planes):
+            count = len(low)
+            if level <= PYRAMID:
+                count = sum((self.pyramid if level else self.packet).counts[: self._slices(level, spec.channels)])
+            spent = cost(values[:count], rungs[:count]).sum(0, dtype=np.int32)
+            total += exchange.share(spent, min(level, PYRAMID), size, SPENT_UNIT)
         return total
 
 
@@ -215,7 +286,29 @@ class LevelBiases:
 
     level: Integers
     slices: list[tuple[Integers, Integers]]
-    followed: list[bool]  # slices that have a context convolution
+
+
+@dataclass(frozen=True)
+class LevelTurn:
+    """One level of a walk: its number, its integers, and how many of its slices are coded."""
+
+    level: int
+    packed: _kernels.Level
+    size: tuple[int, int]
+    biases: LevelBiases
+    slices: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """numbers: of the levels, coarse to fine."""
+
+    plan: _kernels.FramePlan
+    numbers: list[int]
+
+    def of_levels(self, hints: Sequence[Integers] | None) -> list[Integers] | None:
+        """Hints of each level that is walked, in its order."""
+        return None if hints is None else [hints[number] for number in self.numbers]
 
 
 @dataclass(frozen=True)
@@ -255,16 +348,22 @@ class _LevelArrays:
             return at_quality(self._of(layer).astype(np.int64), quality).astype(np.int32)
 
         slices = [(of(f"slices.{k}.biases.0"), of(f"slices.{k}.biases.1")) for k in range(self.slices)]
-        followed = [self._has(f"slices.{k}.context") for k in range(self.slices)]
-        return LevelBiases(of(f"biases.{depth}"), slices, followed)
+        return LevelBiases(of(f"biases.{depth}"), slices)
 
 
-def _passes(walk: _kernels.Walk, biases: LevelBiases, slices: int) -> Iterator[Pass]:
-    for part in range(slices):
+def _passes(walk: _kernels.Walk, turn: LevelTurn) -> Iterator[Pass]:
+    for part in range(turn.slices):
         for parity in (0, 1):
-            yield part, parity, biases.slices[part][parity]
-        if biases.followed[part] and part + 1 < slices:
+            yield part, parity, turn.biases.slices[part][parity]
+        if part + 1 < turn.slices:
             walk.finish(part)
+
+
+def _without_packet(
+    spec: GroupSpec, walks: list[_kernels.Walk], low: Integers, bits: NDArray[np.float32] | None
+) -> Coded:
+    cells = (0, *sizes_of(spec)[0])
+    return Coded(np.empty(cells, np.int32), np.empty(cells, np.uint8), walks, low, bits)
 
 
 def margins(costs: NDArray[np.float32], weight: float) -> NDArray[np.float32]:

@@ -55,7 +55,7 @@ class SpatiotemporalFamily:
         self.arrays, kernels = arrays, kernels or Kernels()
         self.tables = Tables.stack([*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, MOTION_TABLE_NAMES)])
         self.channels = 3 + len(ORDER)
-        self.search = Search()
+        self.search, self.expects = Search(), False
         steps = {name: array for name, array in arrays.items() if name.startswith("steps.")}
         still = StillCoder({**part_of(arrays, "still"), **steps}, self.tables, kernels)
         self.still = still.weighing(still.usual_rate_weight(self.search.effort))
@@ -72,8 +72,12 @@ class SpatiotemporalFamily:
     def using(self, path: str) -> SpatiotemporalFamily:
         """The same with the kernels of one instruction set, see `_kernels.cpu_path`."""
         other = SpatiotemporalFamily(self.arrays, {}, Kernels(path))
-        other.search = self.search
+        other.search, other.expects = self.search, self.expects
         return other
+
+    def expecting(self) -> SpatiotemporalFamily:
+        """The same, whose latents have `bits_prior`."""
+        return changed(self, expects=True)
 
     def configure(self, effort: str, **options: object) -> SpatiotemporalFamily:
         """Effort fast seeks motion in a smaller window and asks no network; slow refines frames on their own."""
@@ -114,7 +118,8 @@ class SpatiotemporalFamily:
     def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """`frame_type` is 1 where latents were coded as a difference; they mean the same in every frame.
 
-        `bits_prior` is what motion and prediction let expect; of a frame on its own it knows the place alone.
+        `bits_prior`, see `expecting`, is what motion and prediction let expect; of a frame on its own it knows the
+        place alone.  It takes another walk through the prior.
         """
         return self.first_latents(spec, port, self.channels)
 
@@ -123,15 +128,17 @@ class SpatiotemporalFamily:
         h, w = -(-spec.height // CELL), -(-spec.width // CELL)
         cells = (spec.frames, h, w)
         x = np.empty((*cells, channels), np.float32)
-        bits, expected = np.empty(cells, np.float32), np.empty(cells, np.float32)
+        bits, expected = np.empty(cells, np.float32), np.empty(cells, np.float32) if self.expects else None
         kinds = np.zeros(spec.frames, np.int64)
         for read in read_group(self.prior, spec, port, self.tables, slices_of(channels)):
-            at_spec = replace(spec, frames=1, quality=read.quality)
-            x[read.place.number] = self.still.latents(read.latents)[..., :channels]
-            bits[read.place.number] = read.prior.bits(read.coded, at_spec, self.tables) + read.side_bits / (h * w)
-            most = slices_of(3 + len(read.coded.packet))  # that were read
-            expected[read.place.number] = read.prior.expected_bits(at_spec, self.tables, read.hints, most)
-            kinds[read.place.number] = int(read.kind != INTRA)
+            number, at_spec = read.place.number, replace(spec, frames=1, quality=read.quality)
+            self.still.latents(read.latents, x[number])
+            assert read.coded.bits is not None
+            bits[number] = read.coded.bits + np.float32(read.side_bits / (h * w))
+            if expected is not None:
+                most = slices_of(3 + len(read.coded.packet))  # that were read
+                expected[number] = read.prior.expected_bits(at_spec, self.tables, read.hints, most)
+            kinds[number] = int(read.kind != INTRA)
         return Latents(
             x=x,
             bits=bits,

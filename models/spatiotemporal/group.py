@@ -81,6 +81,8 @@ class Group:
         self.places = coding_order(spec.frames, depth)
         self.uses = last_uses(self.places)
         self.kept: dict[int, Decoded] = {}
+        # a frame between two others is doubted where these differ, see `predict`
+        self.surprising = {place.references[0] for place in self.places if len(place.references) == 1}
 
     @property
     def needed(self) -> frozenset[int]:
@@ -106,7 +108,9 @@ class Group:
         """
         place, planes = self.places[at], None
         if self.uses[place.number] > at:
-            doubt = no_surprise(latents) if prediction is None else surprise(latents, prediction)
+            doubt = None
+            if place.number in self.surprising:
+                doubt = no_surprise(latents) if prediction is None else surprise(latents, prediction)
             motion = Motion(dict(zip(place.references, fields, strict=False)))
             planes = self.prior.transform.synthesise(latents)
             self.kept[place.number] = Decoded(planes, doubt, motion)
@@ -120,7 +124,8 @@ def read_group(
 ) -> Iterator[FrameRead]:
     """Get the frames of a group, in coding order.  ValueError for a forged stream.
 
-    meter: counts their side bits; most: slices of the last frame's packet at which to stop, see `NativePrior.read`.
+    meter: the coder's tables, where frames are read for their latents alone: bits are counted, side bits too, and rungs
+    are not kept; most: slices of the last frame's packet at which to stop, see `NativePrior.read`.
     """
     depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
     if depth > DEEPEST:
@@ -138,14 +143,14 @@ def read_group(
         heard, enough = None, most if place is group.places[-1] else None
         if kind == INTRA:
             owner, predicted = prior.intra, None
-            coded = owner.read(at_spec, port, most=enough)
+            coded = owner.read(at_spec, port, None, enough, meter, meter is None)
         else:
             rows, cols = grid_of(spec, block)
             count = len(place.references)
             fields, modes = prior.motion.get(side, rows, cols, count, group.guesses(place))
             owner, predicted = group.listener(place), group.predict(place, fields, modes)
             heard = prior.transform.hints([predicted.latents, predicted.doubt], steps)
-            coded = owner.read(at_spec, port, heard, enough)
+            coded = owner.read(at_spec, port, heard, enough, meter, meter is None)
         latents = prior.transform.restore(coded.levels(), steps, None if predicted is None else predicted.latents)
         planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0

@@ -59,7 +59,7 @@ class FramePainter:
         where the frame stands between its references, which tells how good they are; companded latents in steps.
         """
         bands = len(packet)
-        words = describe(self.kernels, frame.coded.packet, frame.coded.rungs, low, frame.steps, PLACE + bands)
+        words = describe(self.kernels, frame.coded.packet, frame.coded.kept_rungs, low, frame.steps, PLACE + bands)
         rest = 2 * bands + LOWS
         words[..., rest : rest + PLACE] = place_of(frame)
         self.kernels.describe_scaled(packet, frame.steps.words, COMPANDED_FINE, words, rest + PLACE)

@@ -16,10 +16,13 @@ BOTH = 2  # of modes
 
 @dataclass(frozen=True)
 class Decoded:
-    """What later frames need of a decoded one.  surprise: how far its latents lay from their prediction."""
+    """What later frames need of a decoded one.
+
+    surprise: how far its latents lay from their prediction; None where no frame is predicted from this one alone.
+    """
 
     planes: Planes
-    surprise: Levels
+    surprise: Levels | None
     motion: Motion
 
 
@@ -46,7 +49,9 @@ def predict(
 
     latents = transform.analyse(compensate(planes, fields, modes))
     if len(references) == 1:
-        return Prediction(latents, references[0].surprise)
+        doubt = references[0].surprise
+        assert doubt is not None
+        return Prediction(latents, doubt)
     first, second = (compensate([p], [f], None) for p, f in zip(planes, fields, strict=True))
     return Prediction(latents, transform.analyse(first - second))
 

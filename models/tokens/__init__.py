@@ -15,6 +15,7 @@ from .methods.recipes import RECIPES as RECIPES
 from .methods.registry import METHODS as METHODS
 from .methods.registry import list_methods as list_methods
 from .methods.scores import SCORES as SCORES
+from .reduce import asks_for as asks_for
 from .reduce import parse_budget as parse_budget
 from .reduce import reduce as reduce
 from .types import LayerSchedule as LayerSchedule

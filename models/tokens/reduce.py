@@ -63,6 +63,13 @@ def reduce(
     return replace(tokens, query_dependent=context.used_query)
 
 
+def asks_for(need: str, steps: Steps, options: dict[str, Any]) -> bool:
+    """Whether a chain of methods needs `need`, or names it as a score."""
+    chain = parse(steps)
+    named = [value for given in (options, *(given for _, given in chain)) for value in given.values()]
+    return any(need in METHODS[name].needs for name, _ in chain) or any(need in v for v in named if isinstance(v, str))
+
+
 def _whitened(grid: TokenGrid, steps: Steps, budget: Budget, **options: Any) -> TokenSet:
     """Decided on a whitened copy; the tokens are means of the grid's own cells, by `assign` and `share`."""
     cells = grid.x[grid.valid].float()

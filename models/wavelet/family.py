@@ -95,16 +95,17 @@ class WaveletFamily:
     def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> Latents:
         """Frames but the last are read to their ends, behind which the next ones stand."""
         steps, most = self.still.steps.at(spec.quality), slices_of(channels)
-        x, bits = [], []
+        cells = (spec.frames, -(-spec.height // CELL), -(-spec.width // CELL))
+        x, bits = np.empty((*cells, channels), np.float32), np.empty(cells, np.float32)
         for frame in range(spec.frames):
-            coded = self.still.read(spec, port, most if frame == spec.frames - 1 else None)
+            enough = most if frame == spec.frames - 1 else None
+            coded = self.still.prior.read(spec, port, most=enough, count=self.tables, rungs=False)
             lifted = self.still.transform.restore(coded.levels(), steps, None)
-            x.append(self.still.latents(lifted)[..., :channels])
-            bits.append(self.still.prior.bits(coded, spec, self.tables))
-        cells = (spec.frames, *bits[0].shape)
+            self.still.latents(lifted, x[frame])
+            bits[frame] = coded.bits
         return Latents(
-            x=np.stack(x),
-            bits=np.stack(bits),
+            x=x,
+            bits=bits,
             bits_prior=None,
             codes=None,
             times=np.arange(spec.frames, dtype=np.float64),

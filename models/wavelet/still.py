@@ -59,6 +59,7 @@ class StillCoder:
         self.rate_weight = RATE_WEIGHT
         # made when it is first asked for; instances that weigh otherwise share it
         self.refinement = lru_cache(maxsize=1)(lambda: _refinement(found["standard"]))
+        self.units = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0]).astype(np.float32)  # of packet bands
 
     @property
     def decoders(self) -> tuple[str, ...]:
@@ -107,7 +108,7 @@ class StillCoder:
         assert trial is not None
         bands, h, w = trial.packet.shape
         order = pass_order(h, w)
-        words = describe(self.kernels, trial.packet, trial.rungs, self.low_plane(trial, steps), steps, bands)
+        words = describe(self.kernels, trial.packet, trial.kept_rungs, self.low_plane(trial, steps), steps, bands)
         rest = scaled[0] - trial.packet.reshape(bands, -1)[:, order].astype(np.float32)
         rest = np.clip(rest * np.float32(SHARPNESS), -FARTHEST, FARTHEST) * np.float32(1 << WORD_BITS)
         words.reshape(h * w, -1)[order, -bands:] = np.floor(rest + np.float32(0.5)).astype(np.int16).T
@@ -116,9 +117,9 @@ class StillCoder:
 
     # -- decoding ----------------------------------------------------------------------------------------------------
 
-    def read(self, spec: GroupSpec, port: SymbolPort, most: int | None = None) -> Coded:
+    def read(self, spec: GroupSpec, port: SymbolPort) -> Coded:
         """Get the integers of one frame, see `NativePrior.read`."""
-        return self.prior.read(spec, port, most=most)
+        return self.prior.read(spec, port)
 
     def planes(self, coded: Coded, quality: int, decoder: str) -> Planes:
         """The planes of a frame; a decoder without a network is the inverse transform alone."""
@@ -137,7 +138,7 @@ class StillCoder:
 
     def describe(self, coded: Coded, low: Integers, steps: FrameSteps) -> Words:
         """What the decoders' networks read of a frame; low: its low packet bands."""
-        return describe(self.kernels, coded.packet, coded.rungs, low, steps, 0)
+        return describe(self.kernels, coded.packet, coded.kept_rungs, low, steps, 0)
 
     # -- latents -----------------------------------------------------------------------------------------------------
 
@@ -146,18 +147,14 @@ class StillCoder:
         levels = self.transform.restore(coded.levels(), steps, None)
         return self.transform.low_plane(levels)
 
-    def latents(self, latents: list[Integers]) -> NDArray[np.float32]:
-        """Lifted levels -> (h, w, C): the low packet bands, then the others at unit synthesis gain.
+    def latents(self, latents: list[Integers], out: NDArray[np.float32]) -> None:
+        """Lifted levels to `out` (h, w, C): the low packet bands, then the others at unit synthesis gain.
 
-        Of a frame that was not read to its end the first of them.
+        The first C of them; of a frame that was not read to its end there are fewer packet bands.
         """
         packet, low = latents[0], self.transform.low_plane(latents)
-        count, h, w = packet.shape
-        x = np.empty((h, w, 3 + count), np.float32)
-        x[..., :3] = (low * np.float32(LOW_FACTOR)).transpose(1, 2, 0)
-        unit = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0][:count]).astype(np.float32)
-        x[..., 3:] = (packet * unit[:, None, None]).transpose(1, 2, 0)
-        return x
+        self.kernels.to_cells(low, LOW_FACTOR, packet, self.units[: len(packet)], out)
+
 
 
 def _refinement(arrays: Arrays) -> Refinement:

@@ -59,7 +59,7 @@ struct Input {
 
 std::vector<uint32_t> bits_of(const std::vector<float>& values) {
     std::vector<uint32_t> bits(values.size());
-    std::memcpy(bits.data(), values.data(), values.size() * sizeof(float));
+    if (!values.empty()) std::memcpy(bits.data(), values.data(), values.size() * sizeof(float));
     return bits;
 }
 

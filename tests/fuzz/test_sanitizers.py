@@ -63,6 +63,12 @@ def fuzz_kernels(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Pa
 
 
 @pytest.fixture(scope="module")
+def fuzz_frame(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_frame"
+    return build(program, "fuzz_frame", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
+@pytest.fixture(scope="module")
 def fuzz_exact(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
     program = tmp_path_factory.mktemp("sanitizers") / "fuzz_exact"
     return build(program, "fuzz_exact", "models/kernels", *CHECKED, parts=kernel_parts)
@@ -126,6 +132,22 @@ def test_kernels_on_one_cell(fuzz_kernels: Path, tmp_path: Path, length: int) ->
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
+def test_whole_frames_on_every_path(fuzz_frame: Path) -> None:
+    """24 random frames: coded and read, hostile symbols, a coder that refuses, plans that do not fit."""
+    result = run(fuzz_frame, "--random", "24", "5")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_whole_frames_of_one_cell(fuzz_frame: Path, tmp_path: Path) -> None:
+    files = []
+    for kind in range(32):
+        path = tmp_path / f"{kind:02x}"
+        path.write_bytes(bytes([kind, kind, 0, 0]) + b"\xff" * (kind // 8))
+        files.append(path)
+    result = run(fuzz_frame, *files)
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
 def test_exact_transform_on_every_path(fuzz_exact: Path) -> None:
     """24 random inputs of each kind: colours, packet, pyramid, quantisation, tame and hostile numbers."""
     result = run(fuzz_exact, "--random", "24", "5")
@@ -177,7 +199,7 @@ def test_networks_on_one_cell(fuzz_network: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
-@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_exact", "fuzz_network"])
+@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_frame", "fuzz_exact", "fuzz_network"])
 def test_kernels_without_vector_paths(tmp_path: Path, scalar_parts: list[Path], target: str) -> None:
     program = build(tmp_path / "plain", target, "models/kernels", *PLAIN, "-DTESSERA_X86=0", parts=scalar_parts)
     assert run(program, "--random", "16", "4").stdout == "ok\n"

@@ -24,6 +24,8 @@ def test_ladder() -> None:
         "RUNGS": ladder.RUNGS,
         "MARGINS": ladder.REACH + 3,  # 0 .. REACH + 1, and what is larger
         "LARGEST": exchange.LARGEST,
+        "COST_UNIT": ladder.SPENT_UNIT,
+        "COST_REACH": ladder.COST_REACH,
     }
 
 

@@ -155,7 +155,7 @@ def described(frame: FrameRead, packet: NDArray[np.int32], low: NDArray[np.int32
     return np.concatenate(
         [
             words_twin.describe_integers(frame.coded.packet, COMPANDED),
-            words_twin.describe_bytes(frame.coded.rungs, RUNG_WORDS),
+            words_twin.describe_bytes(frame.coded.kept_rungs, RUNG_WORDS),
             words_twin.describe_low(low, frame.steps.low_words, COMPANDED_FINE, LOW_WORD),
             place,
             words_twin.describe_scaled(packet, frame.steps.words, COMPANDED_FINE),

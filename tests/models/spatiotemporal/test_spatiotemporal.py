@@ -135,7 +135,7 @@ def test_estimated_bits_are_the_bytes(family: SpatiotemporalFamily) -> None:
 def test_prior_bits_say_where_bits_will_be_spent(family: SpatiotemporalFamily) -> None:
     """Rank correlation of what prediction lets expect with what is coded, on predicted frames."""
     data, spec = encode(family, clip(5, 144, 176), 3200)
-    grid = family.latents(spec, DecoderPort(family.tables, data))
+    grid = family.expecting().latents(spec, DecoderPort(family.tables, data))
     assert grid.bits is not None and grid.bits_prior is not None
     for frame in range(1, 5):
         expected, coded = grid.bits_prior[frame].ravel().tolist(), grid.bits[frame].ravel().tolist()

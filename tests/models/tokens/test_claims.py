@@ -97,7 +97,7 @@ def test_claim_2_bits_of_predicted_frames_say_what_is_new(predicted: TokenGrid) 
 def test_claim_6_bits_are_expected_before_decoding() -> None:
     """Motion and prediction alone, known before the symbols, name many of the cells that cost most."""
     with tessera.open(tessera.encode(procedural.clip(8, 128, 192), codec="spatiotemporal", fps=25)) as clip:
-        grid = clip.latents()
+        grid = clip.latents(bits_prior=True)
     assert grid.bits_prior is not None
     later = grid.frame_type == 1
     expected, spent = (bits[later].flatten().tolist() for bits in (grid.bits_prior, bits_of(grid)))

@@ -57,7 +57,7 @@ def latents(clip: shapes.ShapeClip, settings: TokensSettings) -> TokenGrid:
     import tessera
 
     with tessera.open(_peer(settings).encode(clip.pixels, settings.quality)) as opened:
-        return opened.latents()
+        return opened.latents(bits_prior=True)
 
 
 def _peer(settings: TokensSettings) -> Peer[Any, Any]:
