@@ -108,7 +108,7 @@ def _join(first: int, held: list[Frame], header: Header) -> Group:
 def code_group(
     family: Family, header: Header, group: Group, quality: int, make_port: PortMaker = EncoderPort
 ) -> CodedGroup:
-    """Code one group at `quality` 0..6400."""
+    """Code one group at a fine quality."""
     count = len(group.pixels)
     port = make_port(family.tables)
     family.encode(np.ascontiguousarray(group.pixels), group_spec(header, count, quality), port)

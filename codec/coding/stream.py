@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...models.base.fitted import Fits
+from ...models.base.quality import MAX_FINE, fine, shown
+from .. import defaults
 from ..errors import FormatError, ParameterError
 from ..format.chunks import DIGEST_BYTES
 from ..format.container import Metadata, Reader
-from ..format.header import DECODERS, MAX_QUALITY, MAX_RATIO, MAX_SIDE, Header
+from ..format.header import DECODERS, MAX_RATIO, MAX_SIDE, Header
 from ..format.writer import ContainerWriter
 from ..options import DecodeOptions, EncodeOptions
 from ..ranges import bounds, range_text
@@ -48,11 +50,11 @@ class Settings:
     family: Family
     codec: int  # wire id
     weights_id: bytes
-    quality: int  # 0..6400
+    quality: int  # fine quality
     make_port: PortMaker = EncoderPort
 
     def at(self, quality: int) -> Settings:
-        """The same at another quality, 0..6400."""
+        """The same at another fine quality."""
         return replace(self, quality=quality)
 
     def choosing(self, **options: Any) -> Settings:
@@ -91,12 +93,8 @@ def settings_for(options: EncodeOptions) -> Settings:
         raise ParameterError(str(error)) from None
     if isinstance(family, Fits):
         family = family.fitting(**fit)
-    return Settings(options, family, weights.wire_id(codec), weights_id, quality_steps(options.quality))
-
-
-def quality_steps(quality: float | None) -> int:
-    """Quality 0..100 in the format's units; 50 without one."""
-    return round(64 * (50 if quality is None else quality))
+    quality = defaults.QUALITY if options.quality is None else options.quality
+    return Settings(options, family, weights.wire_id(codec), weights_id, fine(quality))
 
 
 def make_header(source: Source, settings: Settings, start: int, announced: int) -> Header:
@@ -104,8 +102,8 @@ def make_header(source: Source, settings: Settings, start: int, announced: int) 
     settings.options.limits.check_frame(source.width, source.height)
     if max(source.width, source.height) > MAX_SIDE:
         raise ParameterError(f"{source.width}x{source.height}: the format ends at {MAX_SIDE} pixels a side")
-    if not 0 <= settings.quality <= MAX_QUALITY:
-        raise ParameterError(f"quality {settings.quality / 64:g} is not in 0..100")
+    if not 0 <= settings.quality <= MAX_FINE:
+        raise ParameterError(f"quality {shown(settings.quality):g} is not in 0..100")
     colour = source.colour
     return Header(
         codec=settings.codec,

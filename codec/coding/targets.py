@@ -1,4 +1,4 @@
-"""Rate and quality targets: find the integer quality 0..6400 that meets a file size or a PSNR.
+"""Rate and quality targets: find the fine quality that meets a file size or a PSNR.
 
 Both searches bracket the target and close in by interpolation, on a sample of the groups first and then on the whole
 source, so that what counts in the end is the real file.  Size grows with quality nearly as an exponential, PSNR nearly
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.base.fitted import Fits, quality_of
+from ...models.base.quality import MAX_FINE, fine
+from .. import defaults
 from ..errors import ParameterError
-from ..format.header import MAX_QUALITY
 from ..format.pipe import PipeReader
 from ..options import DecodeOptions
 from ..ranges import bounds
@@ -43,10 +44,10 @@ _PASSES = 16  # encodes of the whole source at most
 
 @dataclass
 class Search:
-    """The closest known qualities on both sides of a target.  `low` is below it in size or PSNR, `high` above."""
+    """The closest known fine qualities on both sides of a target.  `low` is below it in size or PSNR, `high` above."""
 
     low: int = -1
-    high: int = MAX_QUALITY + 1
+    high: int = MAX_FINE + 1
     low_value: float = -math.inf
     high_value: float = math.inf
     seen: dict[int, float] = field(default_factory=dict)
@@ -68,11 +69,13 @@ class Search:
 
     @property
     def bracketed(self) -> bool:
-        return self.low >= 0 and self.high <= MAX_QUALITY
+        return self.low >= 0 and self.high <= MAX_FINE
 
     def between(self, aim: float) -> int:
-        """A quality strictly between both sides: interpolated; where only one side creeps closer, twice the last step
-        ahead of it, so that the other side moves too."""
+        """A fine quality strictly between both sides, interpolated.
+
+        Where only one side creeps closer, it is twice the last step ahead of that side, so that the other moves too.
+        """
         share = (aim - self.low_value) / max(self.high_value - self.low_value, 1e-9)
         guess = self.low + round(min(max(share, 0.02), 0.98) * (self.high - self.low))
         if self.creep > 0:
@@ -82,15 +85,15 @@ class Search:
         return min(max(guess, self.low + 1), self.high - 1)
 
     def outward(self, step: int) -> int:
-        """A quality towards the side that is still open."""
-        return min(self.low + step, MAX_QUALITY) if self.low >= 0 else max(self.high - step, 0)
+        """A fine quality towards the side that is still open."""
+        return min(self.low + step, MAX_FINE) if self.low >= 0 else max(self.high - step, 0)
 
 
 def find(measure: Callable[[int], float], wanted: float, band: tuple[float, float], start: int, passes: int) -> Search:
     """Call `measure` until a value lies within `band`, the search closes, or the passes are used up.
 
-    `measure` should grow with quality; where it does not, some crossing is found.  `wanted` is where a value counts
-    as above the target; the first guesses are `start` and growing steps towards the target.
+    `measure` takes a fine quality and should grow with it; where it does not, some crossing is found.  `wanted` is
+    where a value counts as above the target; the first guesses are `start` and growing steps towards the target.
     """
     search = Search()
     quality, step = start, 300
@@ -147,7 +150,7 @@ class _Attempts:
         self._best: tuple[int, Encoded, BinaryIO] | None = None
 
     def encode(self, quality: int, better: Callable[[Encoded, BinaryIO], float]) -> float:
-        """Encode at `quality` and return `better(...)`'s value; kept by `keep`."""
+        """Encode at a fine quality and return `better(...)`'s value; kept by `keep`."""
         file = open_spool()
         encoded = encode_stream(self._source, file, self._settings.at(quality))
         value = better(encoded, file)
@@ -175,7 +178,7 @@ def _encode_size(source: Source, sink: BinaryIO, settings: Settings, size: int) 
     sample = Sample(source, settings)
     wanted = math.log(max(size, 1))
     band = (math.log(max(SIZE_BAND * size, 1)), wanted)
-    start = 50 * 64
+    start = fine(defaults.QUALITY)
     if sample.worthwhile:
         start = _closest(find(lambda q: math.log(sample.size(q)), wanted, band, start, 14))
     attempts = _Attempts(source, settings)
@@ -195,7 +198,7 @@ def _encode_size(source: Source, sink: BinaryIO, settings: Settings, size: int) 
     encoded = attempts.deliver(sink)
     if encoded.bytes > size:
         encoded.warnings.append(f"the target of {size} bytes cannot be reached; quality 0 takes {encoded.bytes}")
-    elif best == MAX_QUALITY and encoded.bytes < SIZE_BAND * size:
+    elif best == MAX_FINE and encoded.bytes < SIZE_BAND * size:
         encoded.warnings.append(f"the target of {size} bytes is beyond quality 100, which takes {encoded.bytes}")
     return encoded
 
@@ -238,23 +241,23 @@ def _encode_psnr(source: Source, sink: BinaryIO, settings: Settings, psnr: float
     """The smallest file whose decoded PSNR is at least `psnr`."""
     wanted, band = psnr - 1e-9, (psnr, psnr + PSNR_BAND)
     sample = Sample(source, settings)
-    start = 50 * 64
+    start = fine(defaults.QUALITY)
     if sample.worthwhile:
         start = _closest(find(sample.psnr, wanted, band, start, 14), above=True)
     attempts = _Attempts(source, settings)
-    best, reached = MAX_QUALITY + 1, 0.0
+    best, reached = MAX_FINE + 1, 0.0
 
     def measure(quality: int) -> float:
         nonlocal best, reached
         value = attempts.encode(quality, lambda _, file: file_psnr(source, file, settings))
-        if (value >= psnr and quality < best) or (best > MAX_QUALITY and quality == MAX_QUALITY):
+        if (value >= psnr and quality < best) or (best > MAX_FINE and quality == MAX_FINE):
             attempts.keep()
             best, reached = quality, value
         return value
 
     search = find(measure, wanted, band, start, _PASSES)
-    if search.high > MAX_QUALITY and MAX_QUALITY not in search.seen:
-        measure(MAX_QUALITY)
+    if search.high > MAX_FINE and MAX_FINE not in search.seen:
+        measure(MAX_FINE)
     encoded = attempts.deliver(sink)
     if reached < psnr:
         encoded.warnings.append(f"the target of {psnr:g} dB cannot be reached; quality 100 gives {reached:.2f} dB")
@@ -262,10 +265,10 @@ def _encode_psnr(source: Source, sink: BinaryIO, settings: Settings, psnr: float
 
 
 def _closest(search: Search, above: bool = False) -> int:
-    """The known quality next to the target, on the wanted side when that side is known."""
+    """The known fine quality next to the target, on the wanted side when that side is known."""
     if above:
-        return search.high if search.high <= MAX_QUALITY else max(search.low, 0)
-    return search.low if search.low >= 0 else min(search.high, MAX_QUALITY)
+        return search.high if search.high <= MAX_FINE else max(search.low, 0)
+    return search.low if search.low >= 0 else min(search.high, MAX_FINE)
 
 
 def frame_psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:

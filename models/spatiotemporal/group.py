@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...entropy import Tables
-from ..base.family import MAX_QUALITY, GroupSpec, SymbolPort
+from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Metered
+from ..base.quality import MAX_FINE
 from ..motion.field import MotionCoder
 from ..prior.native import Coded, NativePrior
 from ..prior.ports import get_number
@@ -65,7 +66,7 @@ class FrameRead:
 
 
 def frame_quality(quality: int, offset: int) -> int:
-    return min(max(quality - (offset - NO_OFFSET) * OFFSET, 0), MAX_QUALITY)
+    return min(max(quality - (offset - NO_OFFSET) * OFFSET, 0), MAX_FINE)
 
 
 def grid_of(spec: GroupSpec, block: int) -> tuple[int, int]:

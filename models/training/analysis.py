@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base.family import MAX_QUALITY, GroupSpec
+from ..base.family import GroupSpec
 from ..base.kernels import Kernels
 from ..base.ports import Nowhere
+from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask, arrays_of
 from ..networks.synthesis import round_weights
 from ..prior.native import Coded, NativePrior, pass_order
@@ -71,7 +72,7 @@ class AnalysisTraining(TrainingTask):
     def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Pixels (B, 3, H, W) float in 0..255."""
         pixels: Tensor = batch
-        quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
+        quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
         step = step_size(quality)[:, None, None, None]
         with torch.no_grad():
             bands = self.model.analyse(pixels)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask
 from ..vqgan.model import Coded, VqganModel
 from ..vqgan.prior import bits_of, path
@@ -54,7 +54,7 @@ class VqganTask(TrainingTask):
     def initialise(self, images: list[Tensor]) -> None:
         """Grow the codebooks on pictures (3, H, W) uint8, and measure what a bit more would save."""
         packets = [self.model.packet(image[None].float()) for image in images if image.dim() == 3]
-        quality = torch.tensor([MAX_QUALITY])
+        quality = torch.tensor([MAX_FINE])
         for stage in range(len(STAGES)):
             vectors = torch.cat([self.left(packet, stage, quality) for packet in packets])
             book = self.model.codebook(stage)
@@ -162,7 +162,7 @@ class VqganTask(TrainingTask):
 
     def qualities(self, count: int, generator: torch.Generator) -> Tensor:
         """Half of them fill the stages up to a random one, the others are any."""
-        anywhere = torch.randint(0, MAX_QUALITY + 1, (count,), generator=generator)
+        anywhere = torch.randint(0, MAX_FINE + 1, (count,), generator=generator)
         stage = torch.randint(len(STAGES), (count,), generator=generator)
         full = torch.tensor([full_quality(int(s)) for s in stage])
         return torch.where(torch.rand(count, generator=generator) < 0.5, full, anywhere)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..base.task import tensors_of
 from ..prior.fixed_point import ACCUMULATOR_LIMIT, FixedConv2d, QualityTable
 from ..transform.bands import LEVELS, LOW_GAIN
@@ -82,7 +82,7 @@ def calibration(model: VqganModel, pictures: list[Tensor]) -> dict[str, list[Sam
     for place, pixels in enumerate(pictures[:: -(-len(pictures) // CALIBRATED) or 1]):
         packet = model.packet(pixels[None].float())
         for part in range(3):
-            quality = (part * CALIBRATED + place) * MAX_QUALITY // (3 * CALIBRATED - 1)
+            quality = (part * CALIBRATED + place) * MAX_FINE // (3 * CALIBRATED - 1)
             at = torch.tensor([quality])
             sums = model.quantise(packet, at, torch.tensor([depths(quality)]))[1]
             read["synthesis"].append((model.described(sums)[1], at))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..transform.bands import PYRAMID, slice_bands
 
 LEVELS = (sum(map(len, slice_bands())), *(9 for _ in range(PYRAMID)))  # packet bands, then details finest first
@@ -44,7 +44,7 @@ class TaskGains:
 
     def at(self, quality: int) -> list[NDArray[np.float32]]:
         """The factors of each level's bands at a fine quality, packet first."""
-        place = quality * (ANCHORS - 1) / MAX_QUALITY
+        place = quality * (ANCHORS - 1) / MAX_FINE
         below = min(int(place), ANCHORS - 2)
         part = np.float32(place - below)
         row = self.weight[below] + part * (self.weight[below + 1] - self.weight[below])

@@ -28,6 +28,7 @@ from tessera.codec.limits import DEFAULT_LIMITS
 from tessera.data import procedural
 from tessera.models.base.family import GroupSpec
 from tessera.models.base.fitted import FitStatus
+from tessera.models.base.quality import fine
 from tessera.models.nerv import schedule
 from tessera.models.nerv.config import ARCHITECTURES
 from tessera.models.nerv.decoder import Decoder
@@ -86,7 +87,7 @@ def test_fitted_and_decoded_frames_are_the_same(family: NervFamily) -> None:
 
 @pytest.mark.parametrize("segment", [8, 3])
 def test_estimated_bits_are_the_files(family: NervFamily, segment: int) -> None:
-    spec = GroupSpec(8, 48, 64, 3, 80 * 64)
+    spec = GroupSpec(8, 48, 64, 3, fine(80))
     chosen = family.configure("fast", epochs=4, params="20K", segment=segment)
     meter, coder = BitMeter(family.tables), EncoderPort(family.tables)
     chosen.encode(CLIP, spec, meter)

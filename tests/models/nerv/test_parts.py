@@ -16,9 +16,10 @@ from torch.func import functional_call
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, Symbols, TableIndices
+from tessera.models.base.family import GroupSpec, Symbols, TableIndices
 from tessera.models.base.fitted import FitStatus, quality_of, rate_of
 from tessera.models.base.ports import Metered, Nowhere
+from tessera.models.base.quality import MAX_FINE, fine
 from tessera.models.nerv import config as nerv
 from tessera.models.nerv.config import ARCHITECTURES, Config
 from tessera.models.nerv.decoder import Decoder
@@ -119,9 +120,9 @@ def test_time_code_tells_neighbours_apart() -> None:
 
 
 def test_quality_is_a_rate() -> None:
-    assert rate_of(50 * 64) == 0.0625 and rate_of(75 * 64) == 0.25
-    assert all(quality_of(rate_of(quality)) == quality for quality in range(0, MAX_QUALITY + 1, 100))
-    assert quality_of(0.0) == 0 and quality_of(1e9) == MAX_QUALITY
+    assert rate_of(fine(50)) == 0.0625 and rate_of(fine(75)) == 0.25
+    assert all(quality_of(rate_of(quality)) == quality for quality in range(0, MAX_FINE + 1, 100))
+    assert quality_of(0.0) == 0 and quality_of(1e9) == MAX_FINE
 
 
 # -- the stream --------------------------------------------------------------------------------------------------------

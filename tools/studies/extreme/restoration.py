@@ -24,6 +24,7 @@ from tessera.codec.media.types import Pixels
 from tessera.codec.options import Progress
 from tessera.models.base.discrete import Mask
 from tessera.models.base.family import GroupSpec
+from tessera.models.base.quality import shown
 from tessera.models.vqgan.family import VqganFamily
 from tessera.models.vqgan.index_prior import Nodes
 from tessera.models.vqgan.stages import DEAD, DEPTH, STAGES, depths, full_quality
@@ -199,7 +200,7 @@ def measure(
     every = hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
     lossy = [Job(context, CODEC, quality, path, digest) for path, digest in zip(paths, digests, strict=True)]
     full = [
-        UsageJob(context, CODEC, full_quality(stage) / 64, paths[0], digests[0], stage, tuple(paths), every)
+        UsageJob(context, CODEC, shown(full_quality(stage)), paths[0], digests[0], stage, tuple(paths), every)
         for stage in range(len(STAGES))
     ]
     version = version_text(subject(context, CODEC))

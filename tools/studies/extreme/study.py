@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from tessera.codec.errors import CodecError, ParameterError
+from tessera.models.base.quality import fine, shown
 from tessera.tools import options
 from tessera.tools.bench.subjects import alternate
 from tessera.tools.measuring import metrics
@@ -108,7 +109,7 @@ def _indices(
     at = [row for row in rows if (row.kind, row.codec, row.target) == wanted]
     if restoration.CODEC not in settings.codecs or not at:
         return [], [], []
-    quality = round(64 * median(row.value for row in at)) / 64
+    quality = shown(fine(median(row.value for row in at)))
     return restoration.measure(context_of(settings), sources.pictures, quality, folder, **told)
 
 
