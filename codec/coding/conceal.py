@@ -14,7 +14,7 @@ import numpy as np
 
 from ...models.base.discrete import Discrete
 from ..errors import FormatError
-from ..format.container import GroupData, Reader
+from ..format.container import ContainerReader, GroupData
 from ..format.seekable import FileReader
 from ..limits import Limits
 from .groups import Group, Pixels, group_spec, paint_group, use_symbols
@@ -38,7 +38,7 @@ class Concealer:
     """Fills the gaps between the sound groups of frames start..stop-1, which are handed to it in order."""
 
     def __init__(
-        self, family: Family, reader: Reader, limits: Limits, painter: str, start: int, stop: int | None
+        self, family: Family, reader: ContainerReader, limits: Limits, painter: str, start: int, stop: int | None
     ) -> None:
         self.family, self.reader, self.limits, self.painter = family, reader, limits, painter
         self.shown, self.stop = start, stop

@@ -17,7 +17,7 @@ from ...models.base.quality import MAX_FINE, fine, shown
 from .. import defaults
 from ..errors import FormatError, ParameterError
 from ..format.chunks import DIGEST_BYTES
-from ..format.container import Metadata, Reader
+from ..format.container import ContainerReader, Metadata
 from ..format.header import DECODERS, MAX_RATIO, MAX_SIDE, Header
 from ..format.writer import ContainerWriter
 from ..options import DecodeOptions, EncodeOptions
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
+class EncoderSettings:
     """Options with their family loaded and configured, and what the searches for a target vary."""
 
     options: EncodeOptions
@@ -53,11 +53,11 @@ class Settings:
     quality: int  # fine quality
     make_port: PortMaker = EncoderPort
 
-    def at(self, quality: int) -> Settings:
+    def at(self, quality: int) -> EncoderSettings:
         """The same at another fine quality."""
         return replace(self, quality=quality)
 
-    def choosing(self, **options: Any) -> Settings:
+    def choosing(self, **options: Any) -> EncoderSettings:
         """The same with some of the options changed; the family stays as it is."""
         return replace(self, options=replace(self.options, **options))
 
@@ -73,8 +73,8 @@ class Encoded:
     sizes: dict[str, int] = field(default_factory=dict)
 
 
-def settings_for(options: EncodeOptions) -> Settings:
-    """Settings with the family loaded and its options applied.
+def settings_for(options: EncodeOptions) -> EncoderSettings:
+    """The settings with the family loaded and its options applied.
 
     ParameterError names an option or a decoder that the family does not have.
     """
@@ -94,10 +94,10 @@ def settings_for(options: EncodeOptions) -> Settings:
     if isinstance(family, Fits):
         family = family.fitting(**fit)
     quality = defaults.QUALITY if options.quality is None else options.quality
-    return Settings(options, family, weights.wire_id(codec), weights_id, fine(quality))
+    return EncoderSettings(options, family, weights.wire_id(codec), weights_id, fine(quality))
 
 
-def make_header(source: Source, settings: Settings, start: int, announced: int) -> Header:
+def make_header(source: Source, settings: EncoderSettings, start: int, announced: int) -> Header:
     """HEAD for a source whose first frame shows at tick `start`."""
     settings.options.limits.check_frame(source.width, source.height)
     if max(source.width, source.height) > MAX_SIDE:
@@ -131,7 +131,7 @@ def _ratio(value: Fraction) -> Fraction:
     return limited
 
 
-def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
+def encode_stream(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
     """Encode the source's frames to `sink`, which is only written to, in order."""
     options = settings.options
     start, stop = bounds(options.frames)
@@ -189,7 +189,7 @@ def load_family(header: Header, device: str) -> Family:
 
 
 def decode_groups(
-    reader: Reader, options: DecodeOptions | None = None, warnings: list[str] | None = None
+    reader: ContainerReader, options: DecodeOptions | None = None, warnings: list[str] | None = None
 ) -> Iterator[Group]:
     """Decode the groups that hold the frames asked for, cut to that range.
 

@@ -27,7 +27,7 @@ from ..ranges import bounds
 from ..spool import open_spool
 from .groups import Group, group_length
 from .ports import BitMeter
-from .stream import Encoded, Settings, decode_groups, encode_stream, make_header
+from .stream import Encoded, EncoderSettings, decode_groups, encode_stream, make_header
 
 if TYPE_CHECKING:
     from ...models.base.family import Family, GroupSpec, Pixels, SymbolPort
@@ -43,7 +43,7 @@ _PASSES = 16  # encodes of the whole source at most
 
 
 @dataclass
-class Search:
+class QualitySearch:
     """The closest known fine qualities on both sides of a target.  `low` is below it in size or PSNR, `high` above."""
 
     low: int = -1
@@ -89,13 +89,15 @@ class Search:
         return min(self.low + step, MAX_FINE) if self.low >= 0 else max(self.high - step, 0)
 
 
-def find(measure: Callable[[int], float], wanted: float, band: tuple[float, float], start: int, passes: int) -> Search:
+def find(
+    measure: Callable[[int], float], wanted: float, band: tuple[float, float], start: int, passes: int
+) -> QualitySearch:
     """Call `measure` until a value lies within `band`, the search closes, or the passes are used up.
 
     `measure` takes a fine quality and should grow with it; where it does not, some crossing is found.  `wanted` is
     where a value counts as above the target; the first guesses are `start` and growing steps towards the target.
     """
-    search = Search()
+    search = QualitySearch()
     quality, step = start, 300
     for _ in range(passes):
         value = measure(quality)
@@ -111,7 +113,7 @@ def find(measure: Callable[[int], float], wanted: float, band: tuple[float, floa
     return search
 
 
-def encode_target(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
+def encode_target(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
     """Encode to `sink` at the quality of the options, or at the one that meets their target.
 
     A target out of reach is met as nearly as possible, with a warning.
@@ -125,7 +127,7 @@ def encode_target(source: Source, sink: BinaryIO, settings: Settings) -> Encoded
     return encode_stream(source, sink, settings) if size is None else _encode_size(source, sink, settings, size)
 
 
-def _size_wanted(source: Source, settings: Settings) -> int | None:
+def _size_wanted(source: Source, settings: EncoderSettings) -> int | None:
     """Bytes that the file should have, from `size` or `bpp`; None where neither is given."""
     options = settings.options
     if options.size is not None or options.bpp is None:
@@ -133,7 +135,7 @@ def _size_wanted(source: Source, settings: Settings) -> int | None:
     return int(options.bpp * source.width * source.height * _count_frames(source, settings) / 8)
 
 
-def _count_frames(source: Source, settings: Settings) -> int:
+def _count_frames(source: Source, settings: EncoderSettings) -> int:
     """Frames that will be encoded, counted by reading them where only that is sure."""
     start, stop = bounds(settings.options.frames)
     if source.kind == "picture":
@@ -144,7 +146,7 @@ def _count_frames(source: Source, settings: Settings) -> int:
 class _Attempts:
     """Whole encodes kept on disk when large; the best so far is what the sink gets."""
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, settings: EncoderSettings) -> None:
         self._source = source
         self._settings = settings
         self._best: tuple[int, Encoded, BinaryIO] | None = None
@@ -173,9 +175,9 @@ class _Attempts:
         return encoded
 
 
-def _encode_size(source: Source, sink: BinaryIO, settings: Settings, size: int) -> Encoded:
+def _encode_size(source: Source, sink: BinaryIO, settings: EncoderSettings, size: int) -> Encoded:
     """The largest file of at most `size` bytes."""
-    sample = Sample(source, settings)
+    sample = SourceSample(source, settings)
     wanted = math.log(max(size, 1))
     band = (math.log(max(SIZE_BAND * size, 1)), wanted)
     start = fine(defaults.QUALITY)
@@ -213,7 +215,7 @@ class _Silent:
         pass
 
 
-def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
+def _encode_fitting(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
     """Encode once with a family that meets sizes itself; it is told what container and metadata leave to it."""
     family, options = settings.family, settings.options
     assert isinstance(family, Fits)
@@ -237,10 +239,10 @@ def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings) -> Encod
     return encoded
 
 
-def _encode_psnr(source: Source, sink: BinaryIO, settings: Settings, psnr: float) -> Encoded:
+def _encode_psnr(source: Source, sink: BinaryIO, settings: EncoderSettings, psnr: float) -> Encoded:
     """The smallest file whose decoded PSNR is at least `psnr`."""
     wanted, band = psnr - 1e-9, (psnr, psnr + PSNR_BAND)
-    sample = Sample(source, settings)
+    sample = SourceSample(source, settings)
     start = fine(defaults.QUALITY)
     if sample.worthwhile:
         start = _closest(find(sample.psnr, wanted, band, start, 14), above=True)
@@ -264,7 +266,7 @@ def _encode_psnr(source: Source, sink: BinaryIO, settings: Settings, psnr: float
     return encoded
 
 
-def _closest(search: Search, above: bool = False) -> int:
+def _closest(search: QualitySearch, above: bool = False) -> int:
     """The known fine quality next to the target, on the wanted side when that side is known."""
     if above:
         return search.high if search.high <= MAX_FINE else max(search.low, 0)
@@ -278,7 +280,7 @@ def frame_psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return BEST_PSNR if mean == 0 else min(BEST_PSNR, 10 * math.log10(255**2 / mean))
 
 
-def file_psnr(source: Source, file: BinaryIO, settings: Settings) -> float:
+def file_psnr(source: Source, file: BinaryIO, settings: EncoderSettings) -> float:
     """Mean PSNR over the frames of an encoded file against its source."""
     file.seek(0)
     options = settings.options
@@ -291,13 +293,13 @@ def file_psnr(source: Source, file: BinaryIO, settings: Settings) -> float:
     return float(np.mean(values))
 
 
-class Sample:
+class SourceSample:
     """A few groups of the source, held in memory, that stand for all of it.
 
     `worthwhile` is False when the source is no longer than the sample: then the search runs on the source itself.
     """
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, settings: EncoderSettings) -> None:
         options = settings.options
         header = make_header(source, settings, 0, 0)
         length = group_length(options.gop, settings.family, header, options.limits)
@@ -314,7 +316,7 @@ class Sample:
             self._source = source_of(source, self._frames)
             self._fixed = self._fixed_bytes(source, settings)
 
-    def _fixed_bytes(self, source: Source, settings: Settings) -> int:
+    def _fixed_bytes(self, source: Source, settings: EncoderSettings) -> int:
         """Bytes that do not grow with the clip: header and metadata."""
         if not settings.options.metadata:
             return 50

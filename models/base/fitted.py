@@ -73,7 +73,7 @@ class Fits(Family, Protocol):
         """
 
 
-class GroupPainter(Protocol):
+class TimePainter(Protocol):
     """A group whose symbols are read."""
 
     def paint(self, times: NDArray[np.float64], decoder: str) -> Pixels:
@@ -87,7 +87,7 @@ class GroupPainter(Protocol):
 class PaintsFrames(Family, Protocol):
     """A family that paints any frame of a group by itself."""
 
-    def open_group(self, spec: GroupSpec, port: SymbolPort) -> GroupPainter:
+    def open_group(self, spec: GroupSpec, port: SymbolPort) -> TimePainter:
         """Get a group's symbols."""
 
 

@@ -179,7 +179,7 @@ def _mode(symbols: Ints) -> Ints:
 # -- a frame ---------------------------------------------------------------------------------------------------------
 
 
-class Recording:
+class SymbolCollector:
     """Keeps what is put."""
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ def record(
     """
     _check(fields, modes, guesses)
     shape = fields[0].shape[0], fields[0].shape[1]
-    recording = Recording()
+    recording = SymbolCollector()
     if modes is not None:
         code_modes(recording, shape, modes)
     decoded: list[Field] = []
@@ -222,7 +222,7 @@ def record(
         for source in range(len(SOURCES)):
             guess = _guess(source, decoded, given)
             if source == 0 or guess is not None:
-                trial = Recording()
+                trial = SymbolCollector()
                 trial.code("source", np.full(1, number, np.int32), np.full(1, source, np.int32))
                 trials.append((code_field(trial, shape, field, _used(modes, number), guess), trial.parts))
         best = trials[0]

@@ -26,7 +26,7 @@ from .config import CONTENT, Config, shapes
 from .config import weights as size_of
 from .decoder import Decoder
 from .embedding import ContentEncoder
-from .quantise import EMBEDDING, STEPS_PER_OCTAVE, Ladder, Part, Quantiser, rows_of
+from .quantise import EMBEDDING, STEPS_PER_OCTAVE, LadderCosts, Part, Quantiser, rows_of
 from .schedule import Schedule
 
 RATE_WEIGHT = 0.2  # where the weight of the rate starts
@@ -76,7 +76,7 @@ class Fit(nn.Module):
     def __init__(
         self,
         config: Config,
-        ladder: Ladder,
+        ladder: LadderCosts,
         segment: Segment,
         measure: Measure,
         seed: int = 0,

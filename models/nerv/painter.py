@@ -12,13 +12,13 @@ from ..base.torch_defaults import float32_on_cpu
 from .config import CONTENT, shapes
 from .decoder import Decoder
 from .quantise import EMBEDDING, step_of
-from .segments import Coded
+from .segments import GroupIntegers
 
 
 class NetworkPainter:
-    """See `fitted.GroupPainter`.  One frame is one run of one network, whatever the group's length."""
+    """See `fitted.TimePainter`.  One frame is one run of one network, whatever the group's length."""
 
-    def __init__(self, coded: Coded, device: torch.device) -> None:
+    def __init__(self, coded: GroupIntegers, device: torch.device) -> None:
         self.coded, self.device = coded, device
         config = coded.config
         self.frames = config.frames
@@ -64,7 +64,7 @@ class NetworkPainter:
         return self._network[1]
 
 
-def all_embeddings(coded: Coded) -> Tensor:
+def all_embeddings(coded: GroupIntegers) -> Tensor:
     """(frames, embedding, h, w) float32 of a group with content embeddings."""
     step = step_of(coded.levels[-1])
     return torch.cat([segment[EMBEDDING] for segment in coded.segments], 1).transpose(0, 1).float() * step

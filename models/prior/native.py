@@ -22,7 +22,7 @@ from ..base.ports import Zeros
 from ..base.quality import at_quality
 from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
 from . import exchange
-from .ladder import PER_OCTAVE, REACH, RUNGS, SHIFTS
+from .ladder import PER_OCTAVE, RUNGS, SHIFTS, TABLE_REACH
 from .ports import Shifted
 
 Integers = NDArray[np.int32]
@@ -33,7 +33,7 @@ ANSWER_SHIFT = 10  # answers are in 1/1024 of a rung
 
 
 @dataclass
-class Coded:
+class CodedFrame:
     """A decoded frame: packet bands (125, h, w) and their rungs, and the pyramid (details finest first, low band).
 
     low: int32 (3, ., .).  Of a frame that was not read to its end the first packet bands.
@@ -86,7 +86,7 @@ class NativePrior:
         port: SymbolPort,
         hints: Sequence[Integers] | None = None,
         keep: bool = True,
-    ) -> Coded | None:
+    ) -> CodedFrame | None:
         """Round the bands of a frame along the walk and put them; with `keep` return what a decoder will read.
 
         scaled: bands in quantisation steps, packet (125, h * w), then details (9, .), cells in the order of the passes;
@@ -104,11 +104,11 @@ class NativePrior:
                 if rest.size:
                     port.put(rest, rest_indices)
             walks.insert(0, walk)
-        return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
+        return CodedFrame(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
 
     def read(
         self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None = None, most: int | None = None
-    ) -> Coded:
+    ) -> CodedFrame:
         """Get the integers of one frame.
 
         most: slices of the packet at which to stop; the frame then has no more packet bands than these hold.
@@ -125,8 +125,8 @@ class NativePrior:
             walks.insert(0, walk)
         if most == 0:
             cells = (0, *sizes_of(spec)[0])
-            return Coded(np.empty(cells, np.int32), np.empty(cells, np.uint8), walks, low)
-        return Coded(walks[0].values, walks[0].rungs, walks[1:], low)
+            return CodedFrame(np.empty(cells, np.int32), np.empty(cells, np.uint8), walks, low)
+        return CodedFrame(walks[0].values, walks[0].rungs, walks[1:], low)
 
     def _low_rungs(self, spec: GroupSpec) -> Rungs:
         """(channels * h * w,) of the low band."""
@@ -156,7 +156,7 @@ class NativePrior:
             return (self.pyramid if level else self.packet).slices
         return 1 if level else GRAY_SLICES
 
-    def bits(self, coded: Coded, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
+    def bits(self, coded: CodedFrame, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
         """Bits of every cell (h, w), coarse coefficients shared by the cells below them."""
         return self._on_cells(
             coded, spec, lambda values, rungs: exchange.spent_bits(tables, values, rungs, self.first_table)
@@ -174,7 +174,7 @@ class NativePrior:
         return self._on_cells(self.read(spec, Zeros(), hints, most), spec, lambda values, rungs: means.take(rungs))
 
     def _on_cells(
-        self, coded: Coded, spec: GroupSpec, cost: Callable[[Integers, Rungs], NDArray[np.float32]]
+        self, coded: CodedFrame, spec: GroupSpec, cost: Callable[[Integers, Rungs], NDArray[np.float32]]
     ) -> NDArray[np.float32]:
         """Sum of cost(values, rungs) on every cell (h, w)."""
         size = (coded.packet.shape[1], coded.packet.shape[2])
@@ -268,7 +268,7 @@ def _passes(walk: _kernels.Walk, biases: LevelBiases, slices: int) -> Iterator[P
 
 
 def margins(costs: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
-    """(RUNGS, REACH + 3): weight * bits that |v| costs more than |v| - 1, after the shift of wide rungs."""
-    rows = np.zeros((RUNGS, REACH + 3), np.float32)
-    rows[:, 1 : REACH + 2] = weight * (costs[:, 1:] - costs[:, :-1]).astype(np.float64)
+    """(RUNGS, TABLE_REACH + 3): weight * bits that |v| costs more than |v| - 1, after the shift of wide rungs."""
+    rows = np.zeros((RUNGS, TABLE_REACH + 3), np.float32)
+    rows[:, 1 : TABLE_REACH + 2] = weight * (costs[:, 1:] - costs[:, :-1]).astype(np.float64)
     return rows

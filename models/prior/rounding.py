@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from .bands import BandPrior, Slice, hard, interpolated_bits, parity_mask
 from .fitted import cost_table, initial_pmf, lookup, refit
-from .ladder import REACH, RUNGS, TABLES
+from .ladder import RUNGS, TABLE_REACH, TABLES
 
 
-class Ladder(nn.Module):
+class LadderFit(nn.Module):
     """The ladder of `prior.ladder` while it is fitted: probabilities, what fell on each rung, costs in bits."""
 
     pmf: Tensor
@@ -23,14 +23,14 @@ class Ladder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("pmf", initial_pmf())
-        self.register_buffer("counts", torch.zeros(TABLES, REACH + 2, dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(TABLES, TABLE_REACH + 2, dtype=torch.float64))
         self.register_buffer("costs", cost_table(self.pmf))
 
     @torch.no_grad()
     def count(self, values: Tensor, rungs: Tensor) -> None:
         """Take symbols into the histograms that the tables are fitted to."""
-        flat = hard(rungs).flatten() * (REACH + 2) + values.abs().clamp(max=REACH + 1).long().flatten()
-        self.counts += torch.bincount(flat, minlength=RUNGS * (REACH + 2)).view(RUNGS, -1)[:TABLES]
+        flat = hard(rungs).flatten() * (TABLE_REACH + 2) + values.abs().clamp(max=TABLE_REACH + 1).long().flatten()
+        self.counts += torch.bincount(flat, minlength=RUNGS * (TABLE_REACH + 2)).view(RUNGS, -1)[:TABLES]
 
     @torch.no_grad()
     def refit(self, decay: float = 0.9) -> None:

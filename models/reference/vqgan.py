@@ -22,7 +22,7 @@ Nodes = NDArray[np.int64]  # (h, w) of a stage, 0 where it has no index
 STRIDES = (32, 32, 16, 8, 8)
 SPACING = 512  # quality steps between anchors
 TELLS = 12  # numbers that stand for a node
-WORD_BITS, ENTRIES, REACH = 10, 32, 32768  # of the logarithms: fraction bits, entries in 8 gray levels, entries
+WORD_BITS, ENTRIES, LOGARITHMS = 10, 32, 32768  # of the logarithms: fraction bits, entries in 8 gray levels, entries
 CORRECTION = 1 << 52  # 16 gray levels, 36 fraction bits above those of a correction
 # packet bands of the words of 1/8, behind the three low ones: gray, then the two other planes
 GRAY = (1, 2, 3, 5, 10, 7, 11, 4, 8, 15, 6, 9, 20, 40, 14, 13, 22)
@@ -172,7 +172,7 @@ def finer(bands: Array, height: int, width: int) -> Array:
 
 def companded(value: int, scale: int) -> int:
     """sign(v) log(1 + |v| / 8) of a lifted number times `scale`, four entries of the table a gray level."""
-    entry = min(min(abs(value), 1 << 20) * scale >> 32, REACH - 1)
+    entry = min(min(abs(value), 1 << 20) * scale >> 32, LOGARITHMS - 1)
     word = int(np.floor(np.log1p(entry / ENTRIES) * (1 << WORD_BITS) + 0.5))
     return -word if value < 0 else word
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..base.family import GroupSpec, Pixels, SymbolPort
 from ..base.kernels import Field, Integers, Kernels, Modes, Planes
 from ..base.ports import Held, Nowhere
-from ..prior.native import Coded
+from ..prior.native import CodedFrame
 from ..prior.ports import put_number
 from ..transform.levels import Levels
 from ..transform.steps import HINT_GAIN, STEP_BITS, FrameSteps
@@ -27,7 +27,7 @@ EFFORTS = np.array([math.floor(math.log2(1 + n / HINT_GAIN) * 1024 + 0.5) for n 
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchOptions:
     """What the encoder is free to choose.
 
     depth: of the group; None takes LONG where key frames so far apart can be predicted, see `span_of`.
@@ -46,7 +46,7 @@ class Search:
 
 
 def put_group(
-    prior: Prior, still: StillCoder, search: Search, frames: Pixels, spec: GroupSpec, port: SymbolPort
+    prior: Prior, still: StillCoder, search: SearchOptions, frames: Pixels, spec: GroupSpec, port: SymbolPort
 ) -> None:
     """Put the symbols of uint8 `frames` (T, H, W, channels)."""
     depth = span_of(prior, still, search, frames, spec) if search.depth is None else search.depth
@@ -57,7 +57,7 @@ def put_group(
         FrameEncoder(group, still, search, frames[place.number], port).put(at)
 
 
-def span_of(prior: Prior, still: StillCoder, search: Search, frames: Pixels, spec: GroupSpec) -> int:
+def span_of(prior: Prior, still: StillCoder, search: SearchOptions, frames: Pixels, spec: GroupSpec) -> int:
     """The depth for a group: how far apart key frames may stand before predicting them is worth little.
 
     On 33 training clips of 16 frames, depth 4 took 4 % fewer bits than 3 where the key frame's effort was below WORTH
@@ -75,7 +75,9 @@ def span_of(prior: Prior, still: StillCoder, search: Search, frames: Pixels, spe
 class FrameEncoder:
     """One frame on its way into the port."""
 
-    def __init__(self, group: Group, still: StillCoder, search: Search, pixels: Pixels, port: SymbolPort) -> None:
+    def __init__(
+        self, group: Group, still: StillCoder, search: SearchOptions, pixels: Pixels, port: SymbolPort
+    ) -> None:
         self.group, self.still, self.search, self.pixels, self.port = group, still, search, pixels, port
         self.prior = group.prior
 
@@ -148,7 +150,7 @@ class FrameEncoder:
         at: int,
         kind: int,
         quality: int,
-        coded: Coded,
+        coded: CodedFrame,
         prediction: Prediction | None,
         fields: list[Field],
         modes: Modes | None,

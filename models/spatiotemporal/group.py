@@ -19,7 +19,7 @@ from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Metered
 from ..base.quality import MAX_FINE
 from ..motion.field import MotionCoder
-from ..prior.native import Coded, NativePrior
+from ..prior.native import CodedFrame, NativePrior
 from ..prior.ports import get_number
 from ..transform.levels import Levels, LevelTransform
 from ..transform.steps import FrameSteps, Steps
@@ -52,7 +52,7 @@ class FrameRead:
     place: Place
     kind: int
     quality: int
-    coded: Coded
+    coded: CodedFrame
     prior: NativePrior
     latents: Levels
     steps: FrameSteps

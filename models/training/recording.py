@@ -18,7 +18,7 @@ from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Held, Nowhere
 from ..motion.field import MotionCoder
-from ..spatiotemporal.encoder import FrameEncoder, Search
+from ..spatiotemporal.encoder import FrameEncoder, SearchOptions
 from ..spatiotemporal.group import INTRA, FrameRead, Group, Prior, frame_quality
 from ..spatiotemporal.painting import FramePainter, GroupPainter
 from ..spatiotemporal.prediction import Prediction
@@ -88,7 +88,7 @@ class Painting:
 
 
 @dataclass
-class Recording:
+class ClipRecording:
     """What is to be kept of clips, and what was.  painter: makes `Painting`s, squares of `cells` a side or whole."""
 
     generator: torch.Generator
@@ -132,7 +132,7 @@ def lacking_bands(
 class Recorder(FrameEncoder):
     """Codes a frame, with the priors or, before they are trained, with a plain dead zone, and keeps what it met."""
 
-    recording: Recording
+    recording: ClipRecording
     painter: GroupPainter | None = None  # of the group, where networks learn
     trained = True
 
@@ -187,11 +187,13 @@ def _dead_zone(scaled: NDArray[np.float32]) -> NDArray[np.int32]:
     return rounded
 
 
-def record(prior: Prior, still: StillCoder, clips: Sequence[Tensor], trained: bool, recording: Recording) -> Recording:
+def record(
+    prior: Prior, still: StillCoder, clips: Sequence[Tensor], trained: bool, recording: ClipRecording
+) -> ClipRecording:
     """Fill `recording` from uint8 clips (T, H, W, 3), each coded once at a random quality, depth and block size."""
     number = recording.number
     for clip in clips:
-        search = replace(Search(), depth=(0, 1, 2, 3, 3, 3, 4)[number(7)], block=(8, 16)[number(2)])
+        search = replace(SearchOptions(), depth=(0, 1, 2, 3, 3, 3, 4)[number(7)], block=(8, 16)[number(2)])
         frames = clip[: 8 if search.depth == 0 else None]
         spec = GroupSpec(len(frames), clip.shape[1], clip.shape[2], clip.shape[3], number(6401))
         assert search.depth is not None

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask
-from ..vqgan.model import Coded, VqganModel
+from ..vqgan.model import CodedNodes, VqganModel
 from ..vqgan.prior import bits_of, path
 from ..vqgan.stages import DEAD, DEPTH, STAGES, depths, full_quality
 from .adversary import Discriminator, adversarial_losses, balance, texture_loss
@@ -179,7 +179,7 @@ class VqganTask(TrainingTask):
         return ratio + (wrong / (F.avg_pool2d(there, 3, 1, 1) + 64 * STRUCTURE_FLOOR)).mean((1, 2, 3))
 
     @torch.no_grad()
-    def learn(self, coded: Coded, deep: Tensor) -> None:
+    def learn(self, coded: CodedNodes, deep: Tensor) -> None:
         """Move the words of stages that were coded in full."""
         for stage in range(len(STAGES)):
             rows = (deep[:, stage] == DEPTH).nonzero().squeeze(1)

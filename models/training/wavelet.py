@@ -24,7 +24,7 @@ from ..wavelet.model import WaveletModel
 from ..wavelet.words import CORRECTION_BITS, WORD_BITS
 from .exporting import (
     ROUNDED_FROM,
-    Sample,
+    CalibrationSample,
     Tensors,
     network_sizes,
     network_tensors,
@@ -172,9 +172,9 @@ def fit_tables(model: WaveletModel, pictures: list[Tensor]) -> int:
 
 
 @torch.no_grad()
-def calibration(model: WaveletModel, pictures: list[Tensor], encoder: bool = False) -> list[Sample]:
+def calibration(model: WaveletModel, pictures: list[Tensor], encoder: bool = False) -> list[CalibrationSample]:
     """What the decoders' networks read of pictures (3, H, W) at qualities of all kinds, or what the encoder's reads."""
-    samples: list[Sample] = []
+    samples: list[CalibrationSample] = []
     qualities = range(0, MAX_FINE + 1, SPACING)
     pictures = pictures[:CALIBRATED]
     for k in range(max(len(qualities), 2 * len(pictures)) if pictures else 0):

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-REACH = 5  # cells of the window, both ways
-EDGE = REACH // 2
+WINDOW = 5  # cells of the window, both ways
+EDGE = WINDOW // 2
 CHUNK = 1024  # cells whose windows are gathered at once
 
 Floats = NDArray[np.float32]
@@ -24,11 +24,11 @@ Cells = NDArray[np.intp]  # flat indices of a grid
 
 
 class Part:
-    """The convolution of one map.  weights: (hidden, inputs, REACH, REACH)."""
+    """The convolution of one map.  weights: (hidden, inputs, WINDOW, WINDOW)."""
 
     def __init__(self, weights: Floats, ratio: int = 1) -> None:
         self.ratio = ratio
-        self.window = np.ascontiguousarray(weights.transpose(2, 3, 1, 0))  # (REACH, REACH, inputs, hidden)
+        self.window = np.ascontiguousarray(weights.transpose(2, 3, 1, 0))  # (WINDOW, WINDOW, inputs, hidden)
         self.phases = list(self._phases()) if ratio > 1 else []
 
     def _phases(self) -> Iterator[tuple[int, int, int, int, Floats]]:
@@ -67,7 +67,7 @@ class Part:
         inputs, hidden = self.window.shape[2:]
         flat, weights = padded.reshape(-1, inputs), self.window.reshape(-1, hidden)
         corners = cells // columns * padded.shape[1] + cells % columns
-        window = (np.arange(REACH)[:, None] * padded.shape[1] + np.arange(REACH)).ravel()
+        window = (np.arange(WINDOW)[:, None] * padded.shape[1] + np.arange(WINDOW)).ravel()
         out = np.empty((len(cells), hidden), np.float32)
         for first in range(0, len(cells), CHUNK):
             part = slice(first, first + CHUNK)

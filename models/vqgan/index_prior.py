@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.quality import at_quality
-from .context import REACH, Cells, Floats, Part, framed
+from .context import WINDOW, Cells, Floats, Part, framed
 from .stages import NODES, STAGES
 
 EMBEDDING_BITS = 4  # embeddings in 1/16, at most EMBEDDING_MAX of them
@@ -45,9 +45,9 @@ class IndexPrior:
         self.stage = stage
         self.own = of("own").astype(np.float32)
         self.own[0] = 0  # no node, nothing told
-        context = of("context").astype(np.float32)  # (hidden, inputs, REACH, REACH)
+        context = of("context").astype(np.float32)  # (hidden, inputs, WINDOW, WINDOW)
         inputs = EMBEDDING * (stage + 2) + 2
-        if context.shape[1:] != (inputs, REACH, REACH) or self.own.shape != (NODES, EMBEDDING):
+        if context.shape[1:] != (inputs, WINDOW, WINDOW) or self.own.shape != (NODES, EMBEDDING):
             raise ValueError(f"the prior of stage {stage} has the wrong shape")
         blocks = [list(range(EMBEDDING * at, EMBEDDING * (at + 1))) for at in range(stage + 2)]
         ratios = [STAGES[at].stride // STAGES[stage].stride for at in range(stage)]

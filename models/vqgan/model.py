@@ -31,7 +31,7 @@ CANDIDATES = 24  # nearest words that are weighed against their bits
 
 
 @dataclass
-class Coded:
+class CodedNodes:
     """nodes: int64 (B, h, w) of every stage, 0 where it is absent."""
 
     nodes: list[Tensor]
@@ -146,7 +146,7 @@ class VqganModel(nn.Module):
         deep: Tensor,
         before: list[Tensor] | None = None,
         weight: float = RATE_WEIGHT,
-    ) -> tuple[Coded, list[Tensor]]:
+    ) -> tuple[CodedNodes, list[Tensor]]:
         """Words of packet bands (B, 192, h, w), weighed against their bits, and their sums, as `synthesise` takes them.
 
         deep      (B, stages) bits a vector of each stage
@@ -155,7 +155,7 @@ class VqganModel(nn.Module):
         """
         targets = self.analyse(packet, quality)
         price = weight * (self.slopes * (deep > 0)).masked_fill(deep == 0, torch.inf).amin(1)
-        coded = Coded([], packet.new_zeros(len(packet)), [], packet.new_zeros(len(packet)))
+        coded = CodedNodes([], packet.new_zeros(len(packet)), [], packet.new_zeros(len(packet)))
         sums: list[Tensor] = []
         grid, rest = -1, targets[0]
         for stage, spec in enumerate(STAGES):

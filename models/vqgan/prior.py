@@ -23,7 +23,7 @@ from ..prior.fixed_point import (
     requantise,
     ste_round,
 )
-from .context import REACH
+from .context import WINDOW
 from .index_prior import (
     ACTIVATION_MAX,
     EMBEDDING,
@@ -65,7 +65,7 @@ class StagePrior(nn.Module):
         super().__init__()
         self.earlier = earlier
         self.own = IntegerTable(NODES, EMBEDDING, EMBEDDING_BITS, EMBEDDING_MAX, 0.5)  # told to neighbours and later
-        self.context = FixedConv2d(EMBEDDING * (earlier + 2) + 2, hidden, REACH, WEIGHT_BITS)
+        self.context = FixedConv2d(EMBEDDING * (earlier + 2) + 2, hidden, WINDOW, WEIGHT_BITS)
         self.bias = QualityTable(hidden, EMBEDDING_BITS + WEIGHT_BITS)
         self.mix = FixedConv2d(hidden, hidden, 1, WEIGHT_BITS)
         self.heads = IntegerTable(1 << DEPTH, hidden + 1, WEIGHT_BITS, EMBEDDING_MAX, 0.02)  # the last is the bias's

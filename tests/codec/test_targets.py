@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import tessera
 from tessera.codec.api import open_any
 from tessera.codec.coding.stream import settings_for
-from tessera.codec.coding.targets import Sample, encode_target, find, frame_psnr
+from tessera.codec.coding.targets import SourceSample, encode_target, find, frame_psnr
 from tessera.codec.options import from_keywords
 from tessera.data import procedural
 from tessera.models.base.quality import MAX_FINE, fine
@@ -87,7 +87,7 @@ def test_out_of_reach_is_met_as_nearly_as_possible(target: dict[str, float], wor
 def test_sample_predicts_the_file() -> None:
     options = from_keywords(tessera.EncodeOptions, None, {"codec": "toy", "fps": 25, "gop": 1})
     source, _ = open_any(CLIP, options)
-    sample = Sample(source, settings_for(options))
+    sample = SourceSample(source, settings_for(options))
     assert sample.worthwhile
     for quality in (10, 50, 90):
         real = len(tessera.encode(CLIP, codec="toy", quality=quality, gop=1))

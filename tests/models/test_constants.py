@@ -22,7 +22,7 @@ def test_ladder() -> None:
         "TABLES": ladder.TABLES,
         "PER_OCTAVE": ladder.PER_OCTAVE,
         "RUNGS": ladder.RUNGS,
-        "MARGINS": ladder.REACH + 3,  # 0 .. REACH + 1, and what is larger
+        "MARGINS": ladder.TABLE_REACH + 3,  # 0 .. TABLE_REACH + 1, and what is larger
         "LARGEST": exchange.LARGEST,
     }
 

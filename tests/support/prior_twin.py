@@ -16,7 +16,7 @@ from torch import Tensor
 from tessera.models.base.family import GroupSpec, SymbolPort
 from tessera.models.prior import exchange
 from tessera.models.prior.bands import BandPrior, Slice, hard, parity_mask
-from tessera.models.prior.ladder import REACH, SHIFTS
+from tessera.models.prior.ladder import SHIFTS, TABLE_REACH
 from tessera.models.transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
 
 Integers = NDArray[np.int32]
@@ -120,5 +120,5 @@ def rounded(y: NDArray[np.float32], rungs: Rungs, costs: NDArray[np.float32], we
 
 
 def _cost(costs: NDArray[np.float32], rungs: Rungs, magnitude: Integers) -> NDArray[np.float32]:
-    bits: NDArray[np.float32] = costs[rungs, np.minimum(magnitude >> SHIFTS[rungs], REACH + 1)]
+    bits: NDArray[np.float32] = costs[rungs, np.minimum(magnitude >> SHIFTS[rungs], TABLE_REACH + 1)]
     return bits

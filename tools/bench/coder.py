@@ -24,7 +24,7 @@ from tessera.entropy import Decoder, Encoder, Tables, cpu_path, cpu_paths, fit_t
 
 SCALES = np.geomspace(0.11, 32, 64)
 SKEW = 0.049  # weight of scale k is exp(-SKEW * k)
-REACH = 320  # ten times the largest scale
+LARGEST_SYMBOL = 320  # ten times the largest scale
 Speeds = dict[str, float]
 
 
@@ -49,8 +49,8 @@ class Method:
 
 
 def gaussian(scale: float) -> NDArray[np.float64]:
-    """Probabilities of -REACH..REACH under a rounded zero-mean Gaussian, exact in the tails."""
-    edges = (np.arange(REACH + 2) - 0.5) / (scale * math.sqrt(2))
+    """Probabilities of -LARGEST_SYMBOL..LARGEST_SYMBOL under a rounded zero-mean Gaussian, exact in the tails."""
+    edges = (np.arange(LARGEST_SYMBOL + 2) - 0.5) / (scale * math.sqrt(2))
     tail = np.array([math.erfc(edge) for edge in edges])
     half = 0.5 * (tail[:-1] - tail[1:])
     return np.concatenate([half[:0:-1], half])
@@ -61,12 +61,12 @@ def make_task(n: int, seed: int = 1) -> Task:
     weights = np.exp(-SKEW * np.arange(len(SCALES)))
     indices = rng.choice(len(SCALES), n, p=weights / weights.sum()).astype(np.uint8)
     symbols = np.rint(rng.normal(size=n) * SCALES[indices]).astype(np.int32)
-    p = np.stack([gaussian(scale) for scale in SCALES])[indices, symbols + REACH]
+    p = np.stack([gaussian(scale) for scale in SCALES])[indices, symbols + LARGEST_SYMBOL]
     return Task(symbols, indices, float(-np.log2(p).sum()))
 
 
 def ours(task: Task, path: str | None = None) -> Method:
-    tables = Tables.stack([fit_table(gaussian(scale), -REACH) for scale in SCALES])
+    tables = Tables.stack([fit_table(gaussian(scale), -LARGEST_SYMBOL) for scale in SCALES])
 
     def encode() -> bytes:
         encoder = Encoder(tables, path=path)
@@ -107,7 +107,7 @@ def constriction(task: Task, coder: str) -> Method:
     """constriction with a Gaussian for every symbol, in stream order; `coder` is "ans" or "range"."""
     import constriction as peer
 
-    family = peer.stream.model.QuantizedGaussian(-REACH, REACH)
+    family = peer.stream.model.QuantizedGaussian(-LARGEST_SYMBOL, LARGEST_SYMBOL)
     means, scales = np.zeros(len(task.symbols)), SCALES[task.indices]
 
     def encode() -> Any:
@@ -133,11 +133,11 @@ def constriction_sorted(task: Task) -> Method:
     order = np.argsort(task.indices, kind="stable")
     symbols = task.symbols[order]
     counts = np.bincount(task.indices, minlength=len(SCALES))
-    reaches = np.minimum(REACH, np.ceil(10 * SCALES).astype(np.int32))
+    reaches = np.minimum(LARGEST_SYMBOL, np.ceil(10 * SCALES).astype(np.int32))
     parts = np.split(symbols + np.repeat(reaches, counts), np.cumsum(counts)[:-1])
     models = [
-        peer.stream.model.Categorical(gaussian(scale)[REACH - reach : REACH + reach + 1], perfect=False)
-        for scale, reach in zip(SCALES, reaches, strict=True)
+        peer.stream.model.Categorical(gaussian(scale)[LARGEST_SYMBOL - r : LARGEST_SYMBOL + r + 1], perfect=False)
+        for scale, r in zip(SCALES, reaches, strict=True)
     ]
 
     def encode() -> Any:
