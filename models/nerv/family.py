@@ -33,7 +33,7 @@ from .config import (
 from .embedding import time_code
 from .fitting import OPTIMISERS
 from .painter import NetworkPainter, all_embeddings
-from .quantise import EMBEDDING, LadderCosts, Part
+from .quantise import EMBEDDING, LadderCosts, TensorPart
 from .schedule import EPOCHS
 from .segments import GroupFit, GroupIntegers, Plan, segment_spans, visit_group
 from .wire import IntegerReader, IntegerWriter
@@ -204,7 +204,7 @@ class _CountingReader(IntegerReader):
         self.tables = port.tables
         self.embedding_bits: list[Tensor] = []  # (embedding, frames, h, w) of each segment
 
-    def values(self, part: Part, integers: Tensor | None) -> Tensor:
+    def values(self, part: TensorPart, integers: Tensor | None) -> Tensor:
         found = super().values(part, integers)
         if part.name == EMBEDDING:
             bits = torch.from_numpy(spent_bits(self.tables, found.flatten().numpy(), self.rungs))

@@ -28,7 +28,7 @@ FINE = {"bias": 3.0, EMBEDDING: 1.0}  # octaves finer than weights: they are few
 
 
 @dataclass(frozen=True)
-class Part:
+class TensorPart:
     """A tensor as it is coded: `rows` groups of equally many consecutive elements, each group with one rung."""
 
     name: str
@@ -65,13 +65,13 @@ class LadderCosts:
 class Quantiser(nn.Module):
     """The steps of all parts of a network and of its embeddings."""
 
-    def __init__(self, parts: list[Part], ladder: LadderCosts) -> None:
+    def __init__(self, parts: list[TensorPart], ladder: LadderCosts) -> None:
         super().__init__()
         self.set_parts(parts)
         self.ladder = ladder
         self.octaves = nn.Parameter(torch.zeros(len(parts)))  # step = 2 ** octaves
 
-    def set_parts(self, parts: list[Part]) -> None:
+    def set_parts(self, parts: list[TensorPart]) -> None:
         """Parts of the same names; embeddings may have another number of frames."""
         self.parts = {part.name: part for part in parts}
         self.index = {part.name: k for k, part in enumerate(parts)}

@@ -17,7 +17,7 @@ from ..prior.fitted import shifts_of
 from ..prior.ladder import MAX_SHIFT, RUNGS
 from ..prior.ports import get_number, put_number
 from .config import CONTENT, FLAGS, MAX_EMBEDDING, MAX_STAGES, MAX_STRIDE, MAX_WIDTH, Config
-from .quantise import MAX_LEVEL, Part
+from .quantise import MAX_LEVEL, TensorPart
 
 TREND_RUNG = 40  # codes how the rungs of neighbouring rows differ: about two rungs
 
@@ -35,7 +35,7 @@ class IntegerWriter:
             put_number(self.port, value >> place & ((1 << bits) - 1), bits)
         return value
 
-    def values(self, part: Part, integers: Tensor | None) -> Tensor:
+    def values(self, part: TensorPart, integers: Tensor | None) -> Tensor:
         """int32 of the part's shape; the rungs first, one for all rows or one each, whichever is cheaper."""
         assert integers is not None
         rows = integers.reshape(part.rows, -1).clamp(-LARGEST, LARGEST)
@@ -67,7 +67,7 @@ class IntegerReader:
             raise ValueError(f"a number of the stream is {value}, the largest allowed is {largest}")
         return value
 
-    def values(self, part: Part, integers: Tensor | None) -> Tensor:
+    def values(self, part: TensorPart, integers: Tensor | None) -> Tensor:
         """int32 of the part's shape."""
         varied = self.number(0, 1)
         rungs = torch.tensor([self.number(0, RUNGS - 1)])

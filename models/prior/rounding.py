@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .bands import BandPrior, Slice, hard, interpolated_bits, parity_mask
+from .bands import BandPrior, SliceNetwork, hard, interpolated_bits, parity_mask
 from .fitted import cost_table, initial_pmf, lookup, refit
 from .ladder import RUNGS, TABLE_REACH, TABLES
 
@@ -65,7 +65,7 @@ def round_along(
     kept: dict[tuple[int, int], list[Tensor]] = {}
     spent: list[Tensor] = []
 
-    def code(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
+    def code(level: int, part: SliceNetwork, parity: int, rung: Tensor) -> Tensor:
         y = scaled[level][:, part.start : part.start + part.count]
         mask = parity_mask(y.shape[2], y.shape[3], y.device) == (parity == 0)
         q = round_cheaply(y, hard(rung), costs, weight)

@@ -41,7 +41,7 @@ def depth_of(stage: int, quality: int) -> int:
     return clip(8 + 42 * quality // 6400 - 10 * stage, 0, 10)
 
 
-class Decoder:
+class VqganDecoder:
     """Decodes groups with the arrays of a weights file."""
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:

@@ -15,7 +15,7 @@ from ..prior.ports import put_number
 from ..transform.levels import Levels
 from ..transform.steps import HINT_GAIN, STEP_BITS, FrameSteps
 from ..wavelet.still import StillCoder
-from .group import BLOCKS, INTRA, NO_OFFSET, PREDICTED, FrameRead, Group, Prior, frame_quality, grid_of
+from .group import BLOCKS, INTRA, NO_OFFSET, PREDICTED, FrameRead, GroupState, Prior, frame_quality, grid_of
 from .order import Place
 from .prediction import BOTH, Decoded, Prediction, no_surprise
 from .velocity import Motion
@@ -52,7 +52,7 @@ def put_group(
     depth = span_of(prior, still, search, frames, spec) if search.depth is None else search.depth
     put_number(port, depth, 3)
     put_number(port, BLOCKS.index(search.block), 1)
-    group = Group(prior, spec, depth, search.block)
+    group = GroupState(prior, spec, depth, search.block)
     for at, place in enumerate(group.places):
         FrameEncoder(group, still, search, frames[place.number], port).put(at)
 
@@ -65,7 +65,7 @@ def span_of(prior: Prior, still: StillCoder, search: SearchOptions, frames: Pixe
     """
     if spec.frames - 1 <= 1 << SHORT:
         return SHORT  # nothing that the other would change
-    group = Group(prior, spec, LONG, search.block)
+    group = GroupState(prior, spec, LONG, search.block)
     keys = [place for place in group.places if place.level == 0 and place.references]
     found = [FrameEncoder(group, still, search, frames[key.number], Nowhere()).efforts(key, frames) for key in keys]
     predicted, alone = (sum(part) for part in zip(*found, strict=True))
@@ -76,7 +76,7 @@ class FrameEncoder:
     """One frame on its way into the port."""
 
     def __init__(
-        self, group: Group, still: StillCoder, search: SearchOptions, pixels: Pixels, port: SymbolPort
+        self, group: GroupState, still: StillCoder, search: SearchOptions, pixels: Pixels, port: SymbolPort
     ) -> None:
         self.group, self.still, self.search, self.pixels, self.port = group, still, search, pixels, port
         self.prior = group.prior

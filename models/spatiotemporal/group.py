@@ -74,7 +74,7 @@ def grid_of(spec: GroupSpec, block: int) -> tuple[int, int]:
     return -(-(-(-spec.height // 8) * 8) // block), -(-(-(-spec.width // 8) * 8) // block)
 
 
-class Group:
+class GroupState:
     """The decoded frames of a group that are still needed, and the step that adds one."""
 
     def __init__(self, prior: Prior, spec: GroupSpec, depth: int, block: int) -> None:
@@ -126,7 +126,7 @@ def read_group(
     depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
     if depth > DEEPEST:
         raise ValueError(f"a group of depth {depth}")
-    group = Group(prior, spec, depth, block)
+    group = GroupState(prior, spec, depth, block)
     for at, place in enumerate(group.places):
         side = port if meter is None else Metered(port, meter)
         kind, offset = get_number(side, 2), get_number(side, 5)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import PRECISION, Tables, fit_table, quantize_pmf
-from ..motion.field import KINDS, MODES, NEW, SOURCES, TABLE_NAMES, Field, Modes, MotionCoder, Part, record
+from ..motion.field import KINDS, MODES, NEW, SOURCES, TABLE_NAMES, Field, Modes, MotionCoder, SymbolPart, record
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Recorded:
 
 def fit(frames: Sequence[Recorded], shares: dict[str, int] = SHARES) -> dict[str, NDArray[Any]]:
     """The `motion.*` arrays that code `frames` in few bits."""
-    cost: Callable[[list[Part]], float] | None = None
+    cost: Callable[[list[SymbolPart]], float] | None = None
     for _ in range(ROUNDS):
         parts = [part for frame in frames for part in record(frame.fields, frame.modes, frame.guesses, cost)[1]]
         arrays = _fit(parts, shares)
@@ -53,7 +53,7 @@ def fit(frames: Sequence[Recorded], shares: dict[str, int] = SHARES) -> dict[str
     return arrays
 
 
-def _fit(parts: list[Part], shares: dict[str, int]) -> dict[str, NDArray[Any]]:
+def _fit(parts: list[SymbolPart], shares: dict[str, int]) -> dict[str, NDArray[Any]]:
     rows: list[tuple[NDArray[np.uint16], int]] = []
     maps: dict[str, NDArray[Any]] = {}
     for name, kinds in GROUPS.items():
@@ -73,7 +73,7 @@ def _fit(parts: list[Part], shares: dict[str, int]) -> dict[str, NDArray[Any]]:
     return maps | dict(zip(TABLE_NAMES, arrays, strict=True))
 
 
-def _count(parts: list[Part], kind: str, alphabet: int) -> Floats:
+def _count(parts: list[SymbolPart], kind: str, alphabet: int) -> Floats:
     """Histograms (*contexts, alphabet) of |symbol|."""
     flat = np.zeros(int(np.prod(KINDS[kind])) * alphabet)
     seen = [

@@ -19,7 +19,7 @@ from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Held, Nowhere
 from ..motion.field import MotionCoder
 from ..spatiotemporal.encoder import FrameEncoder, SearchOptions
-from ..spatiotemporal.group import INTRA, FrameRead, Group, Prior, frame_quality
+from ..spatiotemporal.group import INTRA, FrameRead, GroupState, Prior, frame_quality
 from ..spatiotemporal.painting import FramePainter, GroupPainter
 from ..spatiotemporal.prediction import Prediction
 from ..transform.levels import EVERY, ORDER, Levels
@@ -75,7 +75,7 @@ class NoMotion(MotionCoder):
 
 
 @dataclass(frozen=True)
-class Painting:
+class PaintingExample:
     """A square of one predicted frame, or all of it, as decoded.
 
     words: int16 (INPUTS, h, w), see `FramePainter.describe`; lacking: float16 (192, h, w), what is to be added to the
@@ -89,14 +89,14 @@ class Painting:
 
 @dataclass
 class ClipRecording:
-    """What is to be kept of clips, and what was.  painter: makes `Painting`s, squares of `cells` a side or whole."""
+    """What is to be kept of clips, and what was.  painter: makes `paintings`, squares of `cells` a side or whole."""
 
     generator: torch.Generator
     priors: bool = True
     painter: FramePainter | None = None
     cells: int | None = None
     examples: list[Example] = field(default_factory=list)
-    paintings: list[Painting] = field(default_factory=list)
+    paintings: list[PaintingExample] = field(default_factory=list)
 
     def number(self, limit: int) -> int:
         return int(torch.randint(limit, (1,), generator=self.generator))
@@ -114,7 +114,7 @@ class ClipRecording:
             y, x = self.number(h - rows + 1), self.number(w - columns + 1)
             cut = (slice(None), slice(y, y + rows), slice(x, x + columns))
             words, lacking = words[cut].contiguous(), lacking[cut].clone()
-        self.paintings.append(Painting(frame.quality, words, lacking))
+        self.paintings.append(PaintingExample(frame.quality, words, lacking))
 
 
 def lacking_bands(
@@ -197,7 +197,7 @@ def record(
         frames = clip[: 8 if search.depth == 0 else None]
         spec = GroupSpec(len(frames), clip.shape[1], clip.shape[2], clip.shape[3], number(6401))
         assert search.depth is not None
-        group = Group(prior, spec, search.depth, search.block)
+        group = GroupState(prior, spec, search.depth, search.block)
         painter = None if recording.painter is None else GroupPainter(recording.painter, spec, "standard")
         for at, place in enumerate(group.places):
             recorder = Recorder(group, still, search, np.ascontiguousarray(frames[place.number].numpy()), Nowhere())

@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 Cells = NDArray[np.intp]  # flat indices of a grid
 
 
-class Part:
+class WindowConvolution:
     """The convolution of one map.  weights: (hidden, inputs, WINDOW, WINDOW)."""
 
     def __init__(self, weights: Floats, ratio: int = 1) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.quality import at_quality
-from .context import WINDOW, Cells, Floats, Part, framed
+from .context import WINDOW, Cells, Floats, WindowConvolution, framed
 from .stages import NODES, STAGES
 
 EMBEDDING_BITS = 4  # embeddings in 1/16, at most EMBEDDING_MAX of them
@@ -51,8 +51,9 @@ class IndexPrior:
             raise ValueError(f"the prior of stage {stage} has the wrong shape")
         blocks = [list(range(EMBEDDING * at, EMBEDDING * (at + 1))) for at in range(stage + 2)]
         ratios = [STAGES[at].stride // STAGES[stage].stride for at in range(stage)]
-        self.earlier = [Part(context[:, block], ratio) for block, ratio in zip(blocks, ratios, strict=False)]
-        self.known, self.past = (Part(context[:, [*blocks[at], at]]) for at in (-2, -1))  # flags are last
+        mapped = zip(blocks, ratios, strict=False)
+        self.earlier = [WindowConvolution(context[:, block], ratio) for block, ratio in mapped]
+        self.known, self.past = (WindowConvolution(context[:, [*blocks[at], at]]) for at in (-2, -1))  # flags are last
         self.mix = np.ascontiguousarray(of("mix").astype(np.float32)[:, :, 0, 0].T)
         self.bias = of("bias").astype(np.int64)
         self.heads = of("heads").astype(np.float32)  # (2**DEPTH, hidden + 1)

@@ -30,7 +30,7 @@ def test_ladder() -> None:
 def test_prior() -> None:
     reached = prior.features(torch.arange(256))
     reachable = range(1, prior.FEATURE_MAX + 1)
-    near = prior.Slice(hidden=4, count=1, first=0, reach=0).near.weight
+    near = prior.SliceNetwork(hidden=4, count=1, first=0, reach=0).near.weight
     assert _kernels.CONSTANTS["prior"] == {
         "NEAR_REACH": near.shape[-1] // 2,
         "ACTIVATION_SHIFT": prior.ACTIVATION_SHIFT,

@@ -12,7 +12,7 @@ from tessera.models.base.ports import Metered, Nowhere
 from tessera.models.nerv.blocks import Enlarge, convolve_mapped
 from tessera.models.nerv.depthwise import Depthwise
 from tessera.models.nerv.ladder import ladder_pmf
-from tessera.models.nerv.quantise import LadderCosts, Part, Quantiser
+from tessera.models.nerv.quantise import LadderCosts, Quantiser, TensorPart
 from tessera.models.nerv.wire import IntegerWriter
 from tessera.models.prior.ladder import FIRST_SCALE, PER_OCTAVE, RUNGS, TABLES
 
@@ -35,19 +35,19 @@ def test_estimate_is_the_tables_cost(ladder: LadderCosts) -> None:
     """The rate that the loss sees is, at integers, what the integer tables charge."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(5, 400, generator=generator).mul(torch.tensor([0.1, 1, 5, 40, 700])[:, None]).round()
-    quantiser = Quantiser([Part("x", (1, 400), 1)], ladder)  # its step is 1
+    quantiser = Quantiser([TensorPart("x", (1, 400), 1)], ladder)  # its step is 1
     port = Metered(Nowhere(), ladder.tables)
     writer = IntegerWriter(port, ladder.costs)
     for k in range(5):
         before = port.spent
-        writer.values(Part("x", (400,), 1), rows[k].int())
+        writer.values(TensorPart("x", (400,), 1), rows[k].int())
         spent = port.spent - before - 8  # one flag and the rung
         estimate = float(quantiser("x", rows[k : k + 1])[1].detach())
         assert 0.98 * estimate <= spent * 1.03 and spent <= estimate * 1.001 + 1
 
 
 def test_gradients_pass_rounding(ladder: LadderCosts) -> None:
-    part = Part("w", (8, 50), 8)
+    part = TensorPart("w", (8, 50), 8)
     quantiser = Quantiser([part], ladder)
     tensor = torch.randn(8, 50, requires_grad=True)
     quantiser.start({"w": tensor}, 4.0)
@@ -70,7 +70,7 @@ def test_quantiser_is_rounding_and_the_ladder(ladder: LadderCosts, scale: float,
     values[2, 7] = 150  # escapes where the others are small
     base = (torch.randn(6, 50, generator=generator) * scale).round() if differences else None
     weight = torch.randn(6, 50, generator=generator)
-    quantiser = Quantiser([Part("w", (6, 50), 6)], ladder)
+    quantiser = Quantiser([TensorPart("w", (6, 50), 6)], ladder)
     with torch.no_grad():
         quantiser.octaves.fill_(-0.51)
 

@@ -31,7 +31,7 @@ from tessera.models.base.fitted import FitStatus
 from tessera.models.base.quality import fine
 from tessera.models.nerv import schedule
 from tessera.models.nerv.config import ARCHITECTURES
-from tessera.models.nerv.decoder import Decoder
+from tessera.models.nerv.decoder import NervDecoder
 from tessera.models.nerv.family import NervFamily
 
 from ...support.kernel_paths import threads
@@ -164,13 +164,13 @@ def test_minutes_end_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_frames_alone_are_those_of_the_group(small: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tessera.decode(small)
     runs: list[int] = []
-    forward = Decoder.forward
+    forward = NervDecoder.forward
 
-    def counted(self: Decoder, *args: torch.Tensor) -> torch.Tensor:
+    def counted(self: NervDecoder, *args: torch.Tensor) -> torch.Tensor:
         runs.append(1)
         return forward(self, *args)
 
-    monkeypatch.setattr(Decoder, "forward", counted)
+    monkeypatch.setattr(NervDecoder, "forward", counted)
     with tessera.open(small) as clip:
         assert np.array_equal(clip[6], whole[6]) and len(runs) == 1
         assert np.array_equal(clip[2:4], whole[2:4]) and len(runs) == 3

@@ -22,12 +22,12 @@ from tessera.models.base.ports import Metered, Nowhere
 from tessera.models.base.quality import MAX_FINE, fine
 from tessera.models.nerv import config as nerv
 from tessera.models.nerv.config import ARCHITECTURES, Config
-from tessera.models.nerv.decoder import Decoder
+from tessera.models.nerv.decoder import NervDecoder
 from tessera.models.nerv.embedding import ContentEncoder, time_code
 from tessera.models.nerv.family import NervFamily
 from tessera.models.nerv.fitting import OPTIMISERS, Fit
 from tessera.models.nerv.painter import NetworkPainter
-from tessera.models.nerv.quantise import LadderCosts, Part
+from tessera.models.nerv.quantise import LadderCosts, TensorPart
 from tessera.models.nerv.schedule import Schedule
 from tessera.models.nerv.segments import GroupFit, GroupIntegers, Plan, segment_spans, visit_group
 from tessera.models.nerv.wire import IntegerReader, IntegerWriter
@@ -49,7 +49,7 @@ def configured(arch: str, frames: int, height: int, width: int, budget: float, c
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_are_those_of_the_network(arch: str, channels: int) -> None:
     config = configured(arch, 4, 33, 47, 20e3, channels)
-    network = Decoder(config)
+    network = NervDecoder(config)
     assert list(nerv.shapes(config).items()) != []
     assert nerv.shapes(config) == {name: tuple(value.shape) for name, value in network.named_parameters()}
     embeddings = None
@@ -136,7 +136,7 @@ def test_numbers_and_values_come_back(ladder: LadderCosts) -> None:
     spread = torch.logspace(-2, 4, 12)[:, None, None, None]
     values = (torch.randn(12, 5, 3, 3, generator=generator) * spread).round().int()
     values[3, 0, 0, 0] = -(1 << 20)
-    parts = [Part("a", (12, 5, 3, 3), rows) for rows in (1, 4, 12)]
+    parts = [TensorPart("a", (12, 5, 3, 3), rows) for rows in (1, 4, 12)]
     for value, largest in numbers:
         writer.number(value, largest)
     for part in parts:

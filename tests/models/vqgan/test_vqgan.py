@@ -110,7 +110,7 @@ def test_the_reference_decoder_agrees(size: tuple[int, int], channels: int, qual
     frames = np.ascontiguousarray(procedural.clip(2, 40, 40)[:, : size[0], : size[1], :channels])
     data, spec = tiny.encode(made, frames, quality)
     ours, theirs = (Recorder(DecoderPort(made.tables, data)) for _ in range(2))
-    assert np.array_equal(reference.Decoder(made.arrays).decode(spec, theirs), made.decode(spec, ours, "standard"))
+    assert np.array_equal(reference.VqganDecoder(made.arrays).decode(spec, theirs), made.decode(spec, ours, "standard"))
     assert ours.calls == theirs.calls
     assert len({table for call in ours.calls for table in call}) > (20 if quality else 1), "the tables differ"
 

@@ -30,7 +30,7 @@ from tessera.models.vqgan.index_prior import Nodes
 from tessera.models.vqgan.stages import DEAD, DEPTH, STAGES, depths, full_quality
 from tessera.models.vqgan.walk import Reading, walk_frame
 from tessera.tools.measuring import metrics
-from tessera.tools.measuring.job import Context, Failure, Job, digest_of, reason, setting_text, subject, version_text
+from tessera.tools.measuring.job import Failure, Job, JobContext, digest_of, reason, setting_text, subject, version_text
 from tessera.tools.measuring.pictures import read
 from tessera.tools.measuring.rows import AnyRow, RowFile, rewrite
 from tessera.tools.measuring.workers import run
@@ -187,7 +187,7 @@ def _perplexity(counts: NDArray[np.int64]) -> float:
 
 
 def measure(
-    context: Context,
+    context: JobContext,
     paths: Sequence[Path],
     quality: float,
     folder: Path,

@@ -37,9 +37,9 @@ from tessera.tools.studies.extreme.rows import (
     PICTURES,
     SINGLES,
     ExtremeMean,
+    ExtremeOutcome,
     ExtremeResult,
     ExtremeRow,
-    Outcome,
     RestorationRow,
     Sources,
     UsageRow,
@@ -113,7 +113,7 @@ def _indices(
     return restoration.measure(context_of(settings), sources.pictures, quality, folder, **told)
 
 
-def _notes(outcome: Outcome) -> list[str]:
+def _notes(outcome: ExtremeOutcome) -> list[str]:
     notes = [metrics.why_no_lpips()]
     if outcome.over:
         notes.append(f"{options.count(outcome.over, 'test picture')} in no mosaic: a row takes {COLUMNS}")
@@ -149,7 +149,7 @@ def _write(
     folder: Path,
     settings: ExtremeSettings,
     sources: Sources,
-    outcome: Outcome,
+    outcome: ExtremeOutcome,
     peers: Sequence[Peer[Any, Any]],
     result: ExtremeResult,
     run: Run,
