@@ -52,7 +52,7 @@ class Concealer:
         self.shown, self.before = max(self.shown, group.first + len(group.times)), ahead
 
     def end(self) -> Iterator[Group]:
-        """What is missing after the last sound group, as far as the file still tells."""
+        """What is missing after the last sound group, as far as the file still gives their number."""
         yield from self._fill(self.reader.frames, None)
 
     def _fill(self, end: int, ahead: Sound | None) -> Iterator[Group]:

@@ -24,7 +24,7 @@ from ..options import DecodeOptions, EncodeOptions
 from ..ranges import bounds, range_text
 from . import weights
 from .conceal import Concealer
-from .fits import split_fit_options, told_frames
+from .fits import split_fit_options, with_frame_count
 from .groups import (
     Group,
     PortMaker,
@@ -146,7 +146,7 @@ def encode_stream(source: Source, sink: BinaryIO, settings: EncoderSettings) -> 
     writer = ContainerWriter(sink, header, options.limits)
     warnings = _write_metadata(writer, source, options)
     length = group_length(options.gop, settings.family, header, options.limits)
-    family = told_frames(settings.family, total)
+    family = with_frame_count(settings.family, total)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
         coded = code_group(family, header, group, settings.quality, settings.make_port)
         digest = None

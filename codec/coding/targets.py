@@ -216,7 +216,7 @@ class _Silent:
 
 
 def _encode_fitting(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
-    """Encode once with a family that meets sizes itself; it is told what container and metadata leave to it."""
+    """Encode once with a family that meets sizes itself; it gets the bytes that container and metadata leave."""
     family, options = settings.family, settings.options
     assert isinstance(family, Fits)
     if options.psnr is not None:
@@ -225,7 +225,7 @@ def _encode_fitting(source: Source, sink: BinaryIO, settings: EncoderSettings) -
     if size is None:
         return encode_stream(source, sink, settings)
     silent: Any = _Silent(settings.family)
-    lenient = replace(options.limits, free=options.limits.group)  # no symbols vouch for the pixels here
+    lenient = replace(options.limits, free=options.limits.group)  # no symbols here to justify the pixels
     alone = replace(settings.choosing(limits=lenient, progress=None), family=silent, make_port=BitMeter)
     beside = encode_stream(source, io.BytesIO(), alone)
     groups = -(-beside.frames // group_length(options.gop, settings.family, beside.header, options.limits))

@@ -34,7 +34,7 @@ class PipeReader:
         self.header = read_start(self._reader)
         self._metadata: dict[str, Chunk] = {}
         self._ahead: Chunk | None = None
-        self.frames = 0  # as far as groups and the index have told
+        self.frames = 0  # as far as groups and the index have been read
         try:
             self._ahead = self._read_metadata()
         except Damage as error:

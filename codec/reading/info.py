@@ -28,7 +28,7 @@ class GroupInfo:
         sound: Whether its checksums hold; None where it has not been read.
         parts: Bits of "latents", "alpha" and "digest"; empty where it has not been read.
         digest: The digest of its pixels that the file holds, hexadecimal; None where it holds none or was not read.
-        agrees: Whether it decodes to those pixels here; None where that was not asked for, or cannot be told.
+        agrees: Whether it decodes to those pixels here; None where that was not asked for or cannot be checked.
         frame_digests: The digest of each frame as decoded here; empty where it was not decoded.
     """
 

@@ -1,6 +1,6 @@
 """Families whose encoder fits a network to each group, and families that paint single frames of one.
 
-Fitting takes minutes, so a size cannot be found by encoding again and again: the family is told the bytes a frame and
+Fitting takes minutes, so a size cannot be found by encoding again and again: the family gets the bytes per frame and
 meets them itself.
 """
 

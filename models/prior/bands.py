@@ -123,7 +123,7 @@ class Level(nn.Module):
     ) -> Tensor:
         """Code the first `slices` slices at `size`, given the next coarser integers; returns (B, channels, *size).
 
-        hints: integers (B, hint channels, *size) that are known beside them, for a level that was made to listen.
+        hints: integers (B, hint channels, *size) that are known beside them, for a level that was made with hints.
         """
         h, w = size
         above = features(coarse).repeat_interleave(2, 2)[:, :, :h].repeat_interleave(2, 3)[..., :w]

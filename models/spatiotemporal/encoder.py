@@ -139,11 +139,11 @@ class FrameEncoder:
         steps = self.prior.steps.at(spec.quality)
         motion.release(self.port)
         transform = self.prior.transform
-        heard = transform.hints([prediction.latents, prediction.doubt], steps)
+        hints = transform.hints([prediction.latents, prediction.doubt], steps)
         scaled, low = transform.residual(latents, prediction.latents, steps)
-        coded = self.group.listener(place).code(scaled, low, spec, self.port, heard)
+        coded = self.group.prior_of(place).code(scaled, low, spec, self.port, hints)
         assert coded is not None
-        self.add(at, PREDICTED, spec.quality, coded, prediction, fields, modes, heard)
+        self.add(at, PREDICTED, spec.quality, coded, prediction, fields, modes, hints)
 
     def add(
         self,
@@ -154,14 +154,14 @@ class FrameEncoder:
         prediction: Prediction | None,
         fields: list[Field],
         modes: Modes | None,
-        heard: list[Integers] | None,
+        hints: list[Integers] | None,
     ) -> FrameRead:
         """Restore a frame as the decoder will, for frames predicted from it."""
         place, steps, group = self.group.places[at], self.prior.steps.at(quality), self.group
         predicted = None if prediction is None else prediction.latents
         latents = self.prior.transform.restore(coded.levels(), steps, predicted)
         planes = group.add(at, latents, predicted, fields)
-        owner = group.prior.intra if kind == INTRA else group.listener(place)
+        owner = group.prior.intra if kind == INTRA else group.prior_of(place)
         return FrameRead(
             place=place,
             kind=kind,
@@ -176,7 +176,7 @@ class FrameEncoder:
             block=group.block,
             needed=group.needed,
             side_bits=0.0,
-            hints=heard,
+            hints=hints,
         )
 
     def put_head(self, kind: int, offset: int) -> GroupSpec:

@@ -76,7 +76,7 @@ class SpatiotemporalFamily:
         return other
 
     def configure(self, effort: str, **options: object) -> SpatiotemporalFamily:
-        """Effort fast seeks motion in a smaller window and asks no network; slow refines frames on their own."""
+        """Effort fast searches motion in a smaller window and runs no network; slow refines frames on their own."""
         refuse_unknown(self.name, options, self.options)
         alone = number(options, "rate_weight", self.still.usual_rate_weight(effort), 0.0, 1.0)
         predicted = number(options, "rate_weight", RATE_WEIGHT, 0.0, 1.0)

@@ -62,7 +62,7 @@ class FrameRead:
     block: int  # side of the blocks that move, in pixels
     needed: frozenset[int]  # numbers of the frames that later ones are predicted from, this one's among them or not
     side_bits: float  # of type, offset and motion, where they are metered
-    hints: list[Integers] | None  # what the prior heard of a predicted frame
+    hints: list[Integers] | None  # inputs of the prior of a predicted frame
 
 
 def frame_quality(quality: int, offset: int) -> int:
@@ -97,7 +97,7 @@ class GroupState:
     def predict(self, place: Place, fields: list[Field], modes: Modes | None) -> Prediction:
         return predict(self.references(place), fields, modes, self.block, self.prior.transform)
 
-    def listener(self, place: Place) -> NativePrior:
+    def prior_of(self, place: Place) -> NativePrior:
         return self.prior.unidirectional if len(place.references) == 1 else self.prior.bidirectional
 
     def add(self, at: int, latents: Levels, prediction: Levels | None, fields: list[Field]) -> Planes | None:
@@ -136,7 +136,7 @@ def read_group(
         steps = prior.steps.at(at_spec.quality)
         fields: list[Field] = []
         modes: Modes | None = None
-        heard, enough = None, most if place is group.places[-1] else None
+        hints, enough = None, most if place is group.places[-1] else None
         if kind == INTRA:
             owner, predicted = prior.intra, None
             coded = owner.read(at_spec, port, most=enough)
@@ -144,9 +144,9 @@ def read_group(
             rows, cols = grid_of(spec, block)
             count = len(place.references)
             fields, modes = prior.motion.get(side, rows, cols, count, group.guesses(place))
-            owner, predicted = group.listener(place), group.predict(place, fields, modes)
-            heard = prior.transform.hints([predicted.latents, predicted.doubt], steps)
-            coded = owner.read(at_spec, port, heard, enough)
+            owner, predicted = group.prior_of(place), group.predict(place, fields, modes)
+            hints = prior.transform.hints([predicted.latents, predicted.doubt], steps)
+            coded = owner.read(at_spec, port, hints, enough)
         latents = prior.transform.restore(coded.levels(), steps, None if predicted is None else predicted.latents)
         planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0
@@ -164,5 +164,5 @@ def read_group(
             block,
             group.needed,
             spent,
-            heard,
+            hints,
         )

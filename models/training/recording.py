@@ -62,7 +62,7 @@ def cropped(example: Example, cells: int, generator: torch.Generator) -> Example
 
 
 class NoMotion(MotionCoder):
-    """Stands for a motion coder whose symbols nobody wants; keeps what it is given."""
+    """Stands for a motion coder whose symbols are not used; keeps what it is given."""
 
     def __init__(self) -> None:
         self.recorded: list[Recorded] = []
@@ -159,14 +159,14 @@ class Recorder(FrameEncoder):
             for known, expected, level in zip(latents, prediction.latents, steps.levels, strict=True)
         ]
         transform = self.prior.transform
-        heard = transform.hints([prediction.latents, prediction.doubt], steps)
+        hints = transform.hints([prediction.latents, prediction.doubt], steps)
         self.recording.examples.append(
             Example(
                 len(self.group.places[at].references),
                 quality,
                 [torch.from_numpy(s.astype(np.float16)) for s in exact[:-1]],
                 torch.from_numpy(exact[-1].astype(np.float16)),
-                [torch.from_numpy(h.astype(np.uint8)) for h in heard],
+                [torch.from_numpy(h.astype(np.uint8)) for h in hints],
             )
         )
         if not self.trained:

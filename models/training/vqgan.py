@@ -205,11 +205,12 @@ class VqganTask(TrainingTask):
         hidden_share = torch.rand(1, generator=generator)
         hide = torch.rand(whole.shape, generator=generator) < hidden_share
         prior = self.model.prior(stage)
-        earlier = self.model.told(stage, [at[rows] for at in nodes[:stage]], (whole.shape[1], whole.shape[2]))
+        grid = whole.shape[1], whole.shape[2]
+        earlier = self.model.earlier_embeddings(stage, [at[rows] for at in nodes[:stage]], grid)
         past = before[stage][rows] if before else torch.zeros_like(whole)
-        told = prior.hidden(earlier, whole.masked_fill(hide, 0), past, quality[rows]).permute(0, 2, 3, 1)
+        features = prior.hidden(earlier, whole.masked_fill(hide, 0), past, quality[rows]).permute(0, 2, 3, 1)
         passed, turns = path(whole.flatten(), DEPTH)
-        spent = bits_of(prior.logits(told.flatten(0, 2), passed), turns).sum(1).view(len(rows), -1)
+        spent = bits_of(prior.logits(features.flatten(0, 2), passed), turns).sum(1).view(len(rows), -1)
         return bits.index_add(0, rows, (spent * hide.flatten(1)).sum(1))
 
     # -- training ----------------------------------------------------------------------------------------------------

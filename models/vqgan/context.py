@@ -41,7 +41,7 @@ class WindowConvolution:
             yield y, x, int(rows[0]), int(columns[0]), sums
 
     def add(self, total: Floats, seen: Floats) -> None:
-        """Add to all cells (h, w, hidden) what they see in a map (ceil(h / ratio), ceil(w / ratio), inputs)."""
+        """Add the convolution of a map (ceil(h / ratio), ceil(w / ratio), inputs) to all cells (h, w, hidden)."""
         h, w, hidden = total.shape
         if self.ratio == 1:
             total += self.at(framed(seen), np.arange(h * w), w).reshape(total.shape)
@@ -63,7 +63,7 @@ class WindowConvolution:
         total.reshape(-1, hidden)[last] = sums
 
     def at(self, padded: Floats, cells: Cells, columns: int) -> Floats:
-        """What `cells` (n,) of a grid of so many columns see in a framed map (h + 4, w + 4, inputs): (n, hidden)."""
+        """The convolution of a framed map (h + 4, w + 4, inputs) at `cells` (n,) of a grid: (n, hidden)."""
         inputs, hidden = self.window.shape[2:]
         flat, weights = padded.reshape(-1, inputs), self.window.reshape(-1, hidden)
         corners = cells // columns * padded.shape[1] + cells % columns

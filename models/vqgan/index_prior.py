@@ -44,7 +44,7 @@ class IndexPrior:
 
         self.stage = stage
         self.own = of("own").astype(np.float32)
-        self.own[0] = 0  # no node, nothing told
+        self.own[0] = 0  # no node
         context = of("context").astype(np.float32)  # (hidden, inputs, WINDOW, WINDOW)
         inputs = EMBEDDING * (stage + 2) + 2
         if context.shape[1:] != (inputs, WINDOW, WINDOW) or self.own.shape != (NODES, EMBEDDING):
@@ -59,11 +59,11 @@ class IndexPrior:
         self.heads = of("heads").astype(np.float32)  # (2**DEPTH, hidden + 1)
 
     def seen(self, nodes: Nodes) -> Floats:
-        """What nodes (h, w) of the stage tell its prior: their embeddings, and whether there are any."""
+        """Inputs that nodes (h, w) of the stage give its prior: their embeddings, and whether there are any."""
         return np.concatenate([self.own[nodes], EMBEDDING_MAX * (nodes > 0)[..., None].astype(np.float32)], -1)
 
     def context(self, earlier: Sequence[Floats], before: Nodes) -> Floats:
-        """What cells see of all but the stage itself: sums (h, w, hidden).
+        """Sums (h, w, hidden) of each cell over all inputs but the stage itself.
 
         earlier   embeddings of the earlier stages, each on its own grid
         before    nodes of the previous frame

@@ -99,9 +99,9 @@ class Refinement:
 
         packet: integers (125, h, w); words: (h, w, .), whose first channels are of `packet`; low: bands (3, h, w).
         """
-        heard = companded(packet)
+        first = companded(packet)
         rest = torch.from_numpy(words[..., len(packet) :].astype(np.float32)).permute(2, 0, 1) / WORD_UNIT
-        correction = self.network(torch.cat([heard, rest])[None], torch.tensor([quality]))[0]
+        correction = self.network(torch.cat([first, rest])[None], torch.tensor([quality]))[0]
         units = torch.zeros_like(correction)
         units[self.order] = packet
         bands = (units + correction) * (step / self.gains)

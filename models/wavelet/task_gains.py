@@ -1,7 +1,7 @@
-"""What tunes a stream to a task: the encoder scales every band before it is rounded, the decoder knows nothing of it.
+"""What tunes a stream to a task: the encoder scales every band before it is rounded, the decoder needs no change.
 
-A coefficient that a task does not look at costs bits all the same.  A factor below one makes its band's dead zone wide
-and its symbols small, down to none at zero; the prior sees small neighbours and expects the others small, too.  The
+A coefficient that a task does not use costs bits all the same.  A factor below one makes its band's dead zone wide
+and its symbols small, down to none at zero; the prior then expects small symbols next to small ones.  The
 stream is an ordinary one: same integers, same tables, same networks.  The factors are learned for rate plus the
 distillation of a teacher's answers, as Entropic Student learns its bottleneck (Matsubara et al., 2022).
 """

@@ -81,7 +81,7 @@ def learn_prior(model: VqganModel, pixels: Tensor, steps: int = 30) -> None:
         for stage, nodes in enumerate(coded.nodes):
             prior = model.prior(stage)
             hide = torch.rand(nodes.shape) < torch.rand(()).clamp(min=0.2)
-            told = model.told(stage, coded.nodes[:stage], (nodes.shape[1], nodes.shape[2]))
+            told = model.earlier_embeddings(stage, coded.nodes[:stage], (nodes.shape[1], nodes.shape[2]))
             hidden = prior.hidden(told, nodes.masked_fill(hide, 0), torch.zeros_like(nodes), quality)
             passed, turns = path(nodes[hide], DEPTH)
             logits = prior.logits(hidden.permute(0, 2, 3, 1)[hide], passed)

@@ -156,7 +156,7 @@ def test_the_prior_in_training_gives_the_same_integers(family: VqganFamily) -> N
             grid = (-(-size[0] // times), -(-size[1] // times))
             before.append(torch.randint(0, NODES, (1, *grid), generator=generator))
         with torch.no_grad():
-            told = model.told(stage, before, size)
+            told = model.earlier_embeddings(stage, before, size)
             expected = learned.hidden(told, nodes, past, torch.tensor([quality]))[0]
         context = family.priors.context(stage, [at[0].numpy() for at in before], past[0].numpy())
         cells = np.arange(nodes.numel())

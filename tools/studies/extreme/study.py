@@ -70,9 +70,9 @@ def evaluate(settings: ExtremeSettings, paths: Sequence[Path], out: Path, run: R
     ]
     out.mkdir(parents=True, exist_ok=True)
     with options.progress_bar("measuring", quiet=run.quiet) as progress:
-        told: dict[str, Any] = {"workers": run.workers, "progress": progress}
-        outcome = measure(settings, sources, out, **told)
-        lost, used, failed = _indices(settings, sources, outcome.rows, out, told)
+        running: dict[str, Any] = {"workers": run.workers, "progress": progress}
+        outcome = measure(settings, sources, out, **running)
+        lost, used, failed = _indices(settings, sources, outcome.rows, out, running)
     failures = [*outcome.failures, *failed]
     write_failures(out, failures)
     if not outcome.rows:
@@ -102,7 +102,7 @@ def _indices(
     sources: Sources,
     rows: Sequence[ExtremeRow],
     folder: Path,
-    told: dict[str, Any],
+    running: dict[str, Any],
 ) -> tuple[list[RestorationRow], list[UsageRow], list[Failure]]:
     """Lost indices and the use of words, where family `vqgan` is among the codecs."""
     wanted = (PICTURES, restoration.CODEC, settings.targets[-1])
@@ -110,7 +110,7 @@ def _indices(
     if restoration.CODEC not in settings.codecs or not at:
         return [], [], []
     quality = shown(fine(median(row.value for row in at)))
-    return restoration.measure(context_of(settings), sources.pictures, quality, folder, **told)
+    return restoration.measure(context_of(settings), sources.pictures, quality, folder, **running)
 
 
 def _notes(outcome: ExtremeOutcome) -> list[str]:
