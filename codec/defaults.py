@@ -2,4 +2,5 @@
 
 from typing import Final
 
+QUALITY: Final = 50
 CODEC: Final = "spatiotemporal"  # a family of `models/registry.py`

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..models.base.quality import shown
 from .atomic import check_target, output, replacing
 from .coding import weights
 from .coding.groups import Group
@@ -130,7 +131,7 @@ def _encode_report(encoded: Encoded, codec: str, warnings: list[str], seconds: f
         head.height,
         seconds,
         codec,
-        head.quality / 64,
+        shown(head.quality),
         list(dict.fromkeys(warnings)),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tessera.models.nerv.quantise import Ladder
+    from tessera.models.nerv.quantise import LadderCosts
 
 # Read once, when torch is imported: threads that spin while they wait slow down everything on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -43,7 +43,7 @@ def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ladder() -> Ladder:
+def ladder() -> LadderCosts:
     """The tables of family `nerv`."""
     from .support.nerv_twin import shipped_ladder
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...models.base.discrete import Discrete
 from ..errors import FormatError
-from ..format.container import GroupData, Reader
+from ..format.container import ContainerReader, GroupData
 from ..format.seekable import FileReader
 from ..limits import Limits
 from .groups import Group, Pixels, group_spec, paint_group, use_symbols
@@ -38,7 +38,7 @@ class Concealer:
     """Fills the gaps between the sound groups of frames start..stop-1, which are handed to it in order."""
 
     def __init__(
-        self, family: Family, reader: Reader, limits: Limits, painter: str, start: int, stop: int | None
+        self, family: Family, reader: ContainerReader, limits: Limits, painter: str, start: int, stop: int | None
     ) -> None:
         self.family, self.reader, self.limits, self.painter = family, reader, limits, painter
         self.shown, self.stop = start, stop
@@ -52,7 +52,7 @@ class Concealer:
         self.shown, self.before = max(self.shown, group.first + len(group.times)), ahead
 
     def end(self) -> Iterator[Group]:
-        """What is missing after the last sound group, as far as the file still tells."""
+        """What is missing after the last sound group, as far as the file still gives their number."""
         yield from self._fill(self.reader.frames, None)
 
     def _fill(self, end: int, ahead: Sound | None) -> Iterator[Group]:

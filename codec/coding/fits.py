@@ -53,6 +53,6 @@ def split_fit_options(family: Family, options: Mapping[str, object]) -> tuple[di
     return own, found
 
 
-def told_frames(family: Family, frames: int | None) -> Family:
-    """The family; if it fits, told how many frames the clip has."""
+def with_frame_count(family: Family, frames: int | None) -> Family:
+    """The family; one that fits gets the number of frames of the clip."""
     return family.fitting(frames=frames) if isinstance(family, Fits) else family

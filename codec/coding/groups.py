@@ -25,7 +25,7 @@ from .ports import DecoderPort, EncoderPort, OpeningPort
 
 if TYPE_CHECKING:
     from ...models.base.family import Family, GroupSpec, Latents, Symbols, TableIndices
-    from ...models.base.fitted import GroupPainter, PaintsFrames
+    from ...models.base.fitted import PaintsFrames, TimePainter
     from ..media.types import Frame
 
 Pixels = NDArray[np.uint8]
@@ -108,7 +108,7 @@ def _join(first: int, held: list[Frame], header: Header) -> Group:
 def code_group(
     family: Family, header: Header, group: Group, quality: int, make_port: PortMaker = EncoderPort
 ) -> CodedGroup:
-    """Code one group at `quality` 0..6400."""
+    """Code one group at a fine quality."""
     count = len(group.pixels)
     port = make_port(family.tables)
     family.encode(np.ascontiguousarray(group.pixels), group_spec(header, count, quality), port)
@@ -120,7 +120,7 @@ def code_group(
 class OpenGroup:
     """A group whose symbols are read: any of its frames, or a time between them, by itself."""
 
-    def __init__(self, painter: GroupPainter, header: Header, head: GroupHead, alpha: Pixels | None, decoder: str):
+    def __init__(self, painter: TimePainter, header: Header, head: GroupHead, alpha: Pixels | None, decoder: str):
         self.head, self._painter, self._header, self._alpha, self._decoder = head, painter, header, alpha, decoder
 
     def frames(self, start: int, stop: int) -> Group:

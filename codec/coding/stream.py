@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ...models.base.fitted import Fits
+from ...models.base.quality import MAX_FINE, fine, shown
+from .. import defaults
 from ..errors import FormatError, ParameterError
 from ..format.chunks import DIGEST_BYTES
-from ..format.container import Metadata, Reader
-from ..format.header import DECODERS, MAX_QUALITY, MAX_RATIO, MAX_SIDE, Header
+from ..format.container import ContainerReader, Metadata
+from ..format.header import DECODERS, MAX_RATIO, MAX_SIDE, Header
 from ..format.writer import ContainerWriter
 from ..options import DecodeOptions, EncodeOptions
 from ..ranges import bounds, range_text
 from . import weights
 from .conceal import Concealer
-from .fits import split_fit_options, told_frames
+from .fits import split_fit_options, with_frame_count
 from .groups import (
     Group,
     PortMaker,
@@ -41,21 +43,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
+class EncoderSettings:
     """Options with their family loaded and configured, and what the searches for a target vary."""
 
     options: EncodeOptions
     family: Family
     codec: int  # wire id
     weights_id: bytes
-    quality: int  # 0..6400
+    quality: int  # fine quality
     make_port: PortMaker = EncoderPort
 
-    def at(self, quality: int) -> Settings:
-        """The same at another quality, 0..6400."""
+    def at(self, quality: int) -> EncoderSettings:
+        """The same at another fine quality."""
         return replace(self, quality=quality)
 
-    def choosing(self, **options: Any) -> Settings:
+    def choosing(self, **options: Any) -> EncoderSettings:
         """The same with some of the options changed; the family stays as it is."""
         return replace(self, options=replace(self.options, **options))
 
@@ -71,8 +73,8 @@ class Encoded:
     sizes: dict[str, int] = field(default_factory=dict)
 
 
-def settings_for(options: EncodeOptions) -> Settings:
-    """Settings with the family loaded and its options applied.
+def settings_for(options: EncodeOptions) -> EncoderSettings:
+    """The settings with the family loaded and its options applied.
 
     ParameterError names an option or a decoder that the family does not have.
     """
@@ -91,21 +93,17 @@ def settings_for(options: EncodeOptions) -> Settings:
         raise ParameterError(str(error)) from None
     if isinstance(family, Fits):
         family = family.fitting(**fit)
-    return Settings(options, family, weights.wire_id(codec), weights_id, quality_steps(options.quality))
+    quality = defaults.QUALITY if options.quality is None else options.quality
+    return EncoderSettings(options, family, weights.wire_id(codec), weights_id, fine(quality))
 
 
-def quality_steps(quality: float | None) -> int:
-    """Quality 0..100 in the format's units; 50 without one."""
-    return round(64 * (50 if quality is None else quality))
-
-
-def make_header(source: Source, settings: Settings, start: int, announced: int) -> Header:
+def make_header(source: Source, settings: EncoderSettings, start: int, announced: int) -> Header:
     """HEAD for a source whose first frame shows at tick `start`."""
     settings.options.limits.check_frame(source.width, source.height)
     if max(source.width, source.height) > MAX_SIDE:
         raise ParameterError(f"{source.width}x{source.height}: the format ends at {MAX_SIDE} pixels a side")
-    if not 0 <= settings.quality <= MAX_QUALITY:
-        raise ParameterError(f"quality {settings.quality / 64:g} is not in 0..100")
+    if not 0 <= settings.quality <= MAX_FINE:
+        raise ParameterError(f"quality {shown(settings.quality):g} is not in 0..100")
     colour = source.colour
     return Header(
         codec=settings.codec,
@@ -133,7 +131,7 @@ def _ratio(value: Fraction) -> Fraction:
     return limited
 
 
-def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
+def encode_stream(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
     """Encode the source's frames to `sink`, which is only written to, in order."""
     options = settings.options
     start, stop = bounds(options.frames)
@@ -148,7 +146,7 @@ def encode_stream(source: Source, sink: BinaryIO, settings: Settings) -> Encoded
     writer = ContainerWriter(sink, header, options.limits)
     warnings = _write_metadata(writer, source, options)
     length = group_length(options.gop, settings.family, header, options.limits)
-    family = told_frames(settings.family, total)
+    family = with_frame_count(settings.family, total)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
         coded = code_group(family, header, group, settings.quality, settings.make_port)
         digest = None
@@ -191,7 +189,7 @@ def load_family(header: Header, device: str) -> Family:
 
 
 def decode_groups(
-    reader: Reader, options: DecodeOptions | None = None, warnings: list[str] | None = None
+    reader: ContainerReader, options: DecodeOptions | None = None, warnings: list[str] | None = None
 ) -> Iterator[Group]:
     """Decode the groups that hold the frames asked for, cut to that range.
 

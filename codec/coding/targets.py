@@ -1,4 +1,4 @@
-"""Rate and quality targets: find the integer quality 0..6400 that meets a file size or a PSNR.
+"""Rate and quality targets: find the fine quality that meets a file size or a PSNR.
 
 Both searches bracket the target and close in by interpolation, on a sample of the groups first and then on the whole
 source, so that what counts in the end is the real file.  Size grows with quality nearly as an exponential, PSNR nearly
@@ -18,15 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.base.fitted import Fits, quality_of
+from ...models.base.quality import MAX_FINE, fine
+from .. import defaults
 from ..errors import ParameterError
-from ..format.header import MAX_QUALITY
 from ..format.pipe import PipeReader
 from ..options import DecodeOptions
 from ..ranges import bounds
 from ..spool import open_spool
 from .groups import Group, group_length
 from .ports import BitMeter
-from .stream import Encoded, Settings, decode_groups, encode_stream, make_header
+from .stream import Encoded, EncoderSettings, decode_groups, encode_stream, make_header
 
 if TYPE_CHECKING:
     from ...models.base.family import Family, GroupSpec, Pixels, SymbolPort
@@ -42,11 +43,11 @@ _PASSES = 16  # encodes of the whole source at most
 
 
 @dataclass
-class Search:
-    """The closest known qualities on both sides of a target.  `low` is below it in size or PSNR, `high` above."""
+class QualitySearch:
+    """The closest known fine qualities on both sides of a target.  `low` is below it in size or PSNR, `high` above."""
 
     low: int = -1
-    high: int = MAX_QUALITY + 1
+    high: int = MAX_FINE + 1
     low_value: float = -math.inf
     high_value: float = math.inf
     seen: dict[int, float] = field(default_factory=dict)
@@ -68,11 +69,13 @@ class Search:
 
     @property
     def bracketed(self) -> bool:
-        return self.low >= 0 and self.high <= MAX_QUALITY
+        return self.low >= 0 and self.high <= MAX_FINE
 
     def between(self, aim: float) -> int:
-        """A quality strictly between both sides: interpolated; where only one side creeps closer, twice the last step
-        ahead of it, so that the other side moves too."""
+        """A fine quality strictly between both sides, interpolated.
+
+        Where only one side creeps closer, it is twice the last step ahead of that side, so that the other moves too.
+        """
         share = (aim - self.low_value) / max(self.high_value - self.low_value, 1e-9)
         guess = self.low + round(min(max(share, 0.02), 0.98) * (self.high - self.low))
         if self.creep > 0:
@@ -82,17 +85,19 @@ class Search:
         return min(max(guess, self.low + 1), self.high - 1)
 
     def outward(self, step: int) -> int:
-        """A quality towards the side that is still open."""
-        return min(self.low + step, MAX_QUALITY) if self.low >= 0 else max(self.high - step, 0)
+        """A fine quality towards the side that is still open."""
+        return min(self.low + step, MAX_FINE) if self.low >= 0 else max(self.high - step, 0)
 
 
-def find(measure: Callable[[int], float], wanted: float, band: tuple[float, float], start: int, passes: int) -> Search:
+def find(
+    measure: Callable[[int], float], wanted: float, band: tuple[float, float], start: int, passes: int
+) -> QualitySearch:
     """Call `measure` until a value lies within `band`, the search closes, or the passes are used up.
 
-    `measure` should grow with quality; where it does not, some crossing is found.  `wanted` is where a value counts
-    as above the target; the first guesses are `start` and growing steps towards the target.
+    `measure` takes a fine quality and should grow with it; where it does not, some crossing is found.  `wanted` is
+    where a value counts as above the target; the first guesses are `start` and growing steps towards the target.
     """
-    search = Search()
+    search = QualitySearch()
     quality, step = start, 300
     for _ in range(passes):
         value = measure(quality)
@@ -108,7 +113,7 @@ def find(measure: Callable[[int], float], wanted: float, band: tuple[float, floa
     return search
 
 
-def encode_target(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
+def encode_target(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
     """Encode to `sink` at the quality of the options, or at the one that meets their target.
 
     A target out of reach is met as nearly as possible, with a warning.
@@ -122,7 +127,7 @@ def encode_target(source: Source, sink: BinaryIO, settings: Settings) -> Encoded
     return encode_stream(source, sink, settings) if size is None else _encode_size(source, sink, settings, size)
 
 
-def _size_wanted(source: Source, settings: Settings) -> int | None:
+def _size_wanted(source: Source, settings: EncoderSettings) -> int | None:
     """Bytes that the file should have, from `size` or `bpp`; None where neither is given."""
     options = settings.options
     if options.size is not None or options.bpp is None:
@@ -130,7 +135,7 @@ def _size_wanted(source: Source, settings: Settings) -> int | None:
     return int(options.bpp * source.width * source.height * _count_frames(source, settings) / 8)
 
 
-def _count_frames(source: Source, settings: Settings) -> int:
+def _count_frames(source: Source, settings: EncoderSettings) -> int:
     """Frames that will be encoded, counted by reading them where only that is sure."""
     start, stop = bounds(settings.options.frames)
     if source.kind == "picture":
@@ -141,13 +146,13 @@ def _count_frames(source: Source, settings: Settings) -> int:
 class _Attempts:
     """Whole encodes kept on disk when large; the best so far is what the sink gets."""
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, settings: EncoderSettings) -> None:
         self._source = source
         self._settings = settings
         self._best: tuple[int, Encoded, BinaryIO] | None = None
 
     def encode(self, quality: int, better: Callable[[Encoded, BinaryIO], float]) -> float:
-        """Encode at `quality` and return `better(...)`'s value; kept by `keep`."""
+        """Encode at a fine quality and return `better(...)`'s value; kept by `keep`."""
         file = open_spool()
         encoded = encode_stream(self._source, file, self._settings.at(quality))
         value = better(encoded, file)
@@ -170,12 +175,12 @@ class _Attempts:
         return encoded
 
 
-def _encode_size(source: Source, sink: BinaryIO, settings: Settings, size: int) -> Encoded:
+def _encode_size(source: Source, sink: BinaryIO, settings: EncoderSettings, size: int) -> Encoded:
     """The largest file of at most `size` bytes."""
-    sample = Sample(source, settings)
+    sample = SourceSample(source, settings)
     wanted = math.log(max(size, 1))
     band = (math.log(max(SIZE_BAND * size, 1)), wanted)
-    start = 50 * 64
+    start = fine(defaults.QUALITY)
     if sample.worthwhile:
         start = _closest(find(lambda q: math.log(sample.size(q)), wanted, band, start, 14))
     attempts = _Attempts(source, settings)
@@ -195,7 +200,7 @@ def _encode_size(source: Source, sink: BinaryIO, settings: Settings, size: int) 
     encoded = attempts.deliver(sink)
     if encoded.bytes > size:
         encoded.warnings.append(f"the target of {size} bytes cannot be reached; quality 0 takes {encoded.bytes}")
-    elif best == MAX_QUALITY and encoded.bytes < SIZE_BAND * size:
+    elif best == MAX_FINE and encoded.bytes < SIZE_BAND * size:
         encoded.warnings.append(f"the target of {size} bytes is beyond quality 100, which takes {encoded.bytes}")
     return encoded
 
@@ -210,8 +215,8 @@ class _Silent:
         pass
 
 
-def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings) -> Encoded:
-    """Encode once with a family that meets sizes itself; it is told what container and metadata leave to it."""
+def _encode_fitting(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
+    """Encode once with a family that meets sizes itself; it gets the bytes that container and metadata leave."""
     family, options = settings.family, settings.options
     assert isinstance(family, Fits)
     if options.psnr is not None:
@@ -220,7 +225,7 @@ def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings) -> Encod
     if size is None:
         return encode_stream(source, sink, settings)
     silent: Any = _Silent(settings.family)
-    lenient = replace(options.limits, free=options.limits.group)  # no symbols vouch for the pixels here
+    lenient = replace(options.limits, free=options.limits.group)  # no symbols here to justify the pixels
     alone = replace(settings.choosing(limits=lenient, progress=None), family=silent, make_port=BitMeter)
     beside = encode_stream(source, io.BytesIO(), alone)
     groups = -(-beside.frames // group_length(options.gop, settings.family, beside.header, options.limits))
@@ -234,38 +239,38 @@ def _encode_fitting(source: Source, sink: BinaryIO, settings: Settings) -> Encod
     return encoded
 
 
-def _encode_psnr(source: Source, sink: BinaryIO, settings: Settings, psnr: float) -> Encoded:
+def _encode_psnr(source: Source, sink: BinaryIO, settings: EncoderSettings, psnr: float) -> Encoded:
     """The smallest file whose decoded PSNR is at least `psnr`."""
     wanted, band = psnr - 1e-9, (psnr, psnr + PSNR_BAND)
-    sample = Sample(source, settings)
-    start = 50 * 64
+    sample = SourceSample(source, settings)
+    start = fine(defaults.QUALITY)
     if sample.worthwhile:
         start = _closest(find(sample.psnr, wanted, band, start, 14), above=True)
     attempts = _Attempts(source, settings)
-    best, reached = MAX_QUALITY + 1, 0.0
+    best, reached = MAX_FINE + 1, 0.0
 
     def measure(quality: int) -> float:
         nonlocal best, reached
         value = attempts.encode(quality, lambda _, file: file_psnr(source, file, settings))
-        if (value >= psnr and quality < best) or (best > MAX_QUALITY and quality == MAX_QUALITY):
+        if (value >= psnr and quality < best) or (best > MAX_FINE and quality == MAX_FINE):
             attempts.keep()
             best, reached = quality, value
         return value
 
     search = find(measure, wanted, band, start, _PASSES)
-    if search.high > MAX_QUALITY and MAX_QUALITY not in search.seen:
-        measure(MAX_QUALITY)
+    if search.high > MAX_FINE and MAX_FINE not in search.seen:
+        measure(MAX_FINE)
     encoded = attempts.deliver(sink)
     if reached < psnr:
         encoded.warnings.append(f"the target of {psnr:g} dB cannot be reached; quality 100 gives {reached:.2f} dB")
     return encoded
 
 
-def _closest(search: Search, above: bool = False) -> int:
-    """The known quality next to the target, on the wanted side when that side is known."""
+def _closest(search: QualitySearch, above: bool = False) -> int:
+    """The known fine quality next to the target, on the wanted side when that side is known."""
     if above:
-        return search.high if search.high <= MAX_QUALITY else max(search.low, 0)
-    return search.low if search.low >= 0 else min(search.high, MAX_QUALITY)
+        return search.high if search.high <= MAX_FINE else max(search.low, 0)
+    return search.low if search.low >= 0 else min(search.high, MAX_FINE)
 
 
 def frame_psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
@@ -275,7 +280,7 @@ def frame_psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return BEST_PSNR if mean == 0 else min(BEST_PSNR, 10 * math.log10(255**2 / mean))
 
 
-def file_psnr(source: Source, file: BinaryIO, settings: Settings) -> float:
+def file_psnr(source: Source, file: BinaryIO, settings: EncoderSettings) -> float:
     """Mean PSNR over the frames of an encoded file against its source."""
     file.seek(0)
     options = settings.options
@@ -288,13 +293,13 @@ def file_psnr(source: Source, file: BinaryIO, settings: Settings) -> float:
     return float(np.mean(values))
 
 
-class Sample:
+class SourceSample:
     """A few groups of the source, held in memory, that stand for all of it.
 
     `worthwhile` is False when the source is no longer than the sample: then the search runs on the source itself.
     """
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, settings: EncoderSettings) -> None:
         options = settings.options
         header = make_header(source, settings, 0, 0)
         length = group_length(options.gop, settings.family, header, options.limits)
@@ -311,7 +316,7 @@ class Sample:
             self._source = source_of(source, self._frames)
             self._fixed = self._fixed_bytes(source, settings)
 
-    def _fixed_bytes(self, source: Source, settings: Settings) -> int:
+    def _fixed_bytes(self, source: Source, settings: EncoderSettings) -> int:
         """Bytes that do not grow with the clip: header and metadata."""
         if not settings.options.metadata:
             return 50

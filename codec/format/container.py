@@ -56,7 +56,7 @@ class GroupData:
     digest: bytes | None = None
 
 
-class Reader(Protocol):
+class ContainerReader(Protocol):
     header: Header
     problems: list[str]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd
 
+from ...models.base.quality import MAX_FINE
 from ..errors import FormatError, UnsupportedError
 from ..limits import GROUP_FRAMES, Limits
 from .fields import FieldReader, Fields, FieldWriter
@@ -13,7 +14,6 @@ from .fields import FieldReader, Fields, FieldWriter
 VERSION = 1
 MAX_SIDE = 1 << 28
 MAX_FRAME = 1 << 40
-MAX_QUALITY = 6400
 MAX_RATIO = 1 << 31
 
 STILL, GRAY, ALPHA, COLOUR, DECODER = 1, 2, 4, 8, 16  # HEAD flags
@@ -35,7 +35,7 @@ class Header:
     still: bool = True
     channels: int = 3
     alpha: bool = False
-    quality: int = 0
+    quality: int = 0  # fine quality of every group that names none
     colour: tuple[int, int, int, bool] = STILL_COLOUR
     decoder: int = 0  # 0: the family's first
     announced: int = 0
@@ -60,7 +60,7 @@ class GroupHead:
 
     first: int = 0
     frames: int = 1
-    quality: int = 0
+    quality: int = 0  # fine quality
     times: list[int] | None = None
 
 
@@ -107,7 +107,7 @@ def visit_header(head: Header, fields: Fields) -> None:
     head.weights = fields.raw("weights", head.weights, 8)
     head.width = fields.uint("width", head.width, 1, MAX_SIDE)
     head.height = fields.uint("height", head.height, 1, MAX_SIDE)
-    head.quality = fields.uint("quality", head.quality, 0, MAX_QUALITY)
+    head.quality = fields.uint("quality", head.quality, 0, MAX_FINE)
     head.colour = _visit_colour(head.colour, fields) if colour else head.default_colour
     head.decoder = fields.uint("decoder", head.decoder, 1, 255) if decoder else 0
     if not head.still:
@@ -141,7 +141,7 @@ def visit_group(group: GroupHead, head: Header, fields: Fields) -> None:
         fields, "GRUP", (QUALITY, group.quality != head.quality), (TIMES, group.times is not None)
     )
     _visit_place(group, head, fields)
-    group.quality = fields.uint("quality", group.quality, 0, MAX_QUALITY) if has_quality else head.quality
+    group.quality = fields.uint("quality", group.quality, 0, MAX_FINE) if has_quality else head.quality
     group.times = _visit_times(group, head, fields) if has_times else None
 
 

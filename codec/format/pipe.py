@@ -34,7 +34,7 @@ class PipeReader:
         self.header = read_start(self._reader)
         self._metadata: dict[str, Chunk] = {}
         self._ahead: Chunk | None = None
-        self.frames = 0  # as far as groups and the index have told
+        self.frames = 0  # as far as groups and the index have been read
         try:
             self._ahead = self._read_metadata()
         except Damage as error:
@@ -60,7 +60,7 @@ class PipeReader:
         return unpack_metadata(self._metadata)
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[GroupData]:
-        """See `Reader`.  Ends with the file's last chunk whatever `stop` is, so that damage is seen."""
+        """See `ContainerReader`.  Ends with the file's last chunk whatever `stop` is, so that damage is seen."""
         for group in self._all_groups():
             if group.error is None:
                 self.frames = group.head.first + group.head.frames

@@ -120,7 +120,7 @@ class FileReader:
         return group
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[GroupData]:
-        """See `container.Reader`."""
+        """See `container.ContainerReader`."""
         for number in self.numbers(start, stop):
             try:
                 yield self.group(number)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import CodecError, FormatError, LimitError, ParameterError, UnsupportedError
 
-MAX_PIXELS = 1 << 28  # width x height of one frame that open_source accepts unless told otherwise
+MAX_PIXELS = 1 << 28  # width x height of one frame that open_source accepts by default
 DEFAULT_RATE = Fraction(25)  # frames a second where the input names none
 
 Pixels = NDArray[np.uint8]

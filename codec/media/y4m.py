@@ -29,7 +29,7 @@ _WRITTEN = Colour(matrix=6)
 
 
 @dataclass(frozen=True)
-class Header:
+class Y4mHeader:
     """The first line: geometry, rate and the pixel format in FFmpeg's words."""
 
     width: int
@@ -47,7 +47,7 @@ class Header:
         return int(match[1]) if match else 8
 
 
-def parse_header(head: bytes, name: str) -> Header:
+def parse_header(head: bytes, name: str) -> Y4mHeader:
     """Read the first line; FormatError names the field that is missing or wrong."""
     line, end, _ = head.partition(b"\n")
     if not end:
@@ -55,7 +55,7 @@ def parse_header(head: bytes, name: str) -> Header:
     fields = {word[:1]: word[1:] for word in line[len(MAGIC) :].decode("latin-1").split(" ") if word[:1] != "X"}
     extras = line.decode("latin-1").upper().split(" ")
     width, height = (_number(fields.get(key, ""), key, name) for key in "WH")
-    return Header(
+    return Y4mHeader(
         width,
         height,
         _rate(fields.get("F", ""), name),
@@ -125,7 +125,7 @@ def open_y4m(data: Input, max_pixels: int) -> Source:
     return Source(data.name, info, read, frame_count=_count(data, header), warnings=warnings, close=data.close)
 
 
-def _count(data: Input, header: Header) -> int | None:
+def _count(data: Input, header: Y4mHeader) -> int | None:
     """Frames of a file whose FRAME lines carry no parameters, which its size shows."""
     size = data.size()
     if size is None:
@@ -134,11 +134,11 @@ def _count(data: Input, header: Header) -> int | None:
     return frames if rest == 0 else None
 
 
-def _frame_bytes(header: Header) -> int:
+def _frame_bytes(header: Y4mHeader) -> int:
     return sum(rows * row for rows, row in _planes(header))
 
 
-def _planes(header: Header) -> list[tuple[int, int]]:
+def _planes(header: Y4mHeader) -> list[tuple[int, int]]:
     """Rows and bytes a row of each plane."""
     sample = 2 if header.bits > 8 else 1
     wide, high = {"yuv420": (2, 2), "yuv422": (2, 1), "yuv411": (4, 1)}.get(header.pixel_format[:6], (1, 1))
@@ -149,7 +149,7 @@ def _planes(header: Header) -> list[tuple[int, int]]:
     return [luma, chroma, chroma] + ([luma] if header.pixel_format.startswith("yuva") else [])
 
 
-def _read(data: Input, header: Header, start: int, stop: int | None) -> Iterator[Frame]:
+def _read(data: Input, header: Y4mHeader, start: int, stop: int | None) -> Iterator[Frame]:
     size = _frame_bytes(header)
     with data.handle() as handle:
         handle.seek(header.length)
@@ -171,7 +171,7 @@ def _read(data: Input, header: Header, start: int, stop: int | None) -> Iterator
             index += 1
 
 
-def _frame(payload: bytes, header: Header) -> av.VideoFrame:
+def _frame(payload: bytes, header: Y4mHeader) -> av.VideoFrame:
     """A PyAV frame with the planes of `payload` copied into its padded rows."""
     frame = av.VideoFrame(header.width, header.height, header.pixel_format)
     frame.color_range = colours.FULL if header.full_range else colours.LIMITED

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from ...models.base.quality import shown
 from ..coding import weights
 from ..coding.groups import can_check_digests, digest_of, paint_group
 from ..coding.stream import load_family
@@ -27,7 +28,7 @@ class GroupInfo:
         sound: Whether its checksums hold; None where it has not been read.
         parts: Bits of "latents", "alpha" and "digest"; empty where it has not been read.
         digest: The digest of its pixels that the file holds, hexadecimal; None where it holds none or was not read.
-        agrees: Whether it decodes to those pixels here; None where that was not asked for, or cannot be told.
+        agrees: Whether it decodes to those pixels here; None where that was not asked for or cannot be checked.
         frame_digests: The digest of each frame as decoded here; empty where it was not decoded.
     """
 
@@ -113,7 +114,7 @@ def describe(reader: FileReader, survey: list[GroupInfo] | None = None) -> Info:
         frames=reader.frames,
         rate=Fraction(0) if head.still else head.rate,
         duration=0.0 if head.still else float(reader.frames / head.rate),
-        quality=head.quality / 64,
+        quality=shown(head.quality),
         decoder=next((name for name, number in DECODERS.items() if number == head.decoder), None),
         bytes=reader.size,
         bpp=8 * reader.size / pixels,
@@ -159,6 +160,6 @@ def survey(reader: FileReader, decode: bool = False) -> list[GroupInfo]:
             found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, sound=False))
             continue
         parts = {names[kind]: 8 * size for kind, size in data.sizes.items()}
-        quality = data.head.quality / 64
+        quality = shown(data.head.quality)
         found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, quality, True, parts, **digests))
     return found

@@ -24,9 +24,6 @@ Pixels = NDArray[np.uint8]
 Symbols = NDArray[np.int32]
 TableIndices = NDArray[np.uint8]
 
-QUALITY_STEPS = 64  # quality 0..100 travels as an integer of 1/64 units
-MAX_QUALITY = 100 * QUALITY_STEPS
-
 
 class SymbolPort(Protocol):
     """Where symbols go to (range encoder, bit meter) or come from (range decoder)."""
@@ -54,7 +51,7 @@ class GroupSpec:
     height: int
     width: int
     channels: int  # 1 gray, 3 RGB
-    quality: int  # 0..MAX_QUALITY
+    quality: int  # fine quality, 0..MAX_FINE
 
 
 @dataclass

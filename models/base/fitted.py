@@ -1,6 +1,6 @@
 """Families whose encoder fits a network to each group, and families that paint single frames of one.
 
-Fitting takes minutes, so a size cannot be found by encoding again and again: the family is told the bytes a frame and
+Fitting takes minutes, so a size cannot be found by encoding again and again: the family gets the bytes per frame and
 meets them itself.
 """
 
@@ -13,7 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from .family import MAX_QUALITY, QUALITY_STEPS, Family, GroupSpec, Pixels, SymbolPort
+from .family import Family, GroupSpec, Pixels, SymbolPort
+from .quality import MAX_FINE, fine, shown
 
 MIDDLE_RATE = 0.0625  # bits a pixel at quality 50: HNeRV's 1.5 M parameters on 132 frames of 1280x720
 DOUBLING = 12.5  # by so much more quality the rate doubles
@@ -72,7 +73,7 @@ class Fits(Family, Protocol):
         """
 
 
-class GroupPainter(Protocol):
+class TimePainter(Protocol):
     """A group whose symbols are read."""
 
     def paint(self, times: NDArray[np.float64], decoder: str) -> Pixels:
@@ -86,18 +87,18 @@ class GroupPainter(Protocol):
 class PaintsFrames(Family, Protocol):
     """A family that paints any frame of a group by itself."""
 
-    def open_group(self, spec: GroupSpec, port: SymbolPort) -> GroupPainter:
+    def open_group(self, spec: GroupSpec, port: SymbolPort) -> TimePainter:
         """Get a group's symbols."""
 
 
 def rate_of(quality: int) -> float:
-    """Bits a pixel that a fitting family aims at for a quality 0..MAX_QUALITY."""
-    return float(MIDDLE_RATE * 2.0 ** ((quality / QUALITY_STEPS - 50) / DOUBLING))
+    """Bits a pixel that a fitting family aims at for a fine quality."""
+    return float(MIDDLE_RATE * 2.0 ** ((shown(quality) - 50) / DOUBLING))
 
 
 def quality_of(rate: float) -> int:
-    """The quality 0..MAX_QUALITY whose rate is nearest."""
+    """The fine quality whose rate is nearest."""
     from math import log2
 
-    quality = round(QUALITY_STEPS * (50 + DOUBLING * log2(max(rate, 1e-9) / MIDDLE_RATE)))
-    return min(max(quality, 0), MAX_QUALITY)
+    quality = fine(50 + DOUBLING * log2(max(rate, 1e-9) / MIDDLE_RATE))
+    return min(max(quality, 0), MAX_FINE)

@@ -30,7 +30,7 @@ class Metered:
 
 
 class Nowhere:
-    """A port that forgets what it is given."""
+    """A port that drops what it is given."""
 
     def put(self, symbols: Symbols, indices: TableIndices) -> None:
         pass

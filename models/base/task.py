@@ -1,4 +1,4 @@
-"""What the trainer asks of a family."""
+"""What the trainer needs of a family."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class TrainingTask(nn.Module):
-    """What the trainer asks of a family: a module that holds the model and knows its own loss."""
+    """What the trainer needs of a family: a module that holds the model and computes its loss."""
 
     held_out: list[Tensor] = []
 

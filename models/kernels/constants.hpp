@@ -13,7 +13,7 @@ constexpr int kTables = 72;
 constexpr int kOctaveBits = 3;
 constexpr int kPerOctave = 1 << kOctaveBits;
 constexpr int kRungs = 120;
-constexpr int kMargins = 130;          // REACH + 3: one entry per |v|, the last for everything larger
+constexpr int kMargins = 130;          // TABLE_REACH + 3: one entry per |v|, the last for everything larger
 constexpr int32_t kLargest = 1 << 24;  // of |v|
 
 // What a value costs, in 1 / kCostUnit bits: a row of kCostColumns for each rung, of values after the shift of wide

@@ -52,7 +52,7 @@ _MODE_COUNTS = np.array([5, 1, 0], np.int32)
 
 Field = NDArray[np.int16]
 Modes = NDArray[np.uint8]
-Part = tuple[str, Ints, Ints]  # kind, contexts (n,), symbols (n,)
+SymbolPart = tuple[str, Ints, Ints]  # kind, contexts (n,), symbols (n,)
 
 
 class SymbolCoder(Protocol):
@@ -179,11 +179,11 @@ def _mode(symbols: Ints) -> Ints:
 # -- a frame ---------------------------------------------------------------------------------------------------------
 
 
-class Recording:
+class SymbolCollector:
     """Keeps what is put."""
 
     def __init__(self) -> None:
-        self.parts: list[Part] = []
+        self.parts: list[SymbolPart] = []
 
     def code(self, kind: str, contexts: Ints, symbols: Ints | None) -> Ints:
         assert symbols is not None
@@ -205,15 +205,15 @@ def record(
     fields: Sequence[Field],
     modes: Modes | None,
     guesses: Sequence[Field | None],
-    cost: Callable[[list[Part]], float] | None,
-) -> tuple[list[Field], list[Part]]:
+    cost: Callable[[list[SymbolPart]], float] | None,
+) -> tuple[list[Field], list[SymbolPart]]:
     """A frame's fields as the decoder has them, and its symbols with the guesses of least `cost`, or with every guess.
 
     ValueError as in `MotionCoder.put`.
     """
     _check(fields, modes, guesses)
     shape = fields[0].shape[0], fields[0].shape[1]
-    recording = Recording()
+    recording = SymbolCollector()
     if modes is not None:
         code_modes(recording, shape, modes)
     decoded: list[Field] = []
@@ -222,7 +222,7 @@ def record(
         for source in range(len(SOURCES)):
             guess = _guess(source, decoded, given)
             if source == 0 or guess is not None:
-                trial = Recording()
+                trial = SymbolCollector()
                 trial.code("source", np.full(1, number, np.int32), np.full(1, source, np.int32))
                 trials.append((code_field(trial, shape, field, _used(modes, number), guess), trial.parts))
         best = trials[0]
@@ -280,7 +280,7 @@ class MotionCoder:
         """What `put` would cost."""
         return self.cost(record(fields, modes, guesses, self.cost)[1])
 
-    def cost(self, parts: list[Part]) -> float:
+    def cost(self, parts: list[SymbolPart]) -> float:
         """Bits of recorded symbols."""
         symbols = np.concatenate([symbols for _, _, symbols in parts])
         indices = np.concatenate([self._local[kind].take(contexts) for kind, contexts, _ in parts])

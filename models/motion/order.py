@@ -110,7 +110,7 @@ _KEY, _PATTERN = _patterns()
 
 @dataclass
 class Candidates:
-    """What a half step knows of each of its n blocks."""
+    """The vectors and contexts of each of the n blocks of a half step."""
 
     around: Ints  # (2, 4, n) the neighbours as `Step` has them
     vectors: Ints  # (2, 5, n) the distinct neighbours by rank, then the repeated ones, then the guess

@@ -86,7 +86,7 @@ class Enlarge(nn.Conv2d):
         return parameter.view(self.outputs, -1, *parameter.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
-class Stage(nn.Module):
+class UpsamplingStage(nn.Module):
     """Convolution, pixel shuffle, activation; by config residual blocks of either kind and a bilinear skip."""
 
     def __init__(self, config: Config, index: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .blocks import Stage, activate
+from .blocks import UpsamplingStage, activate
 from .config import AFFINE_HIDDEN, CONDITIONED, CONTENT, STEM_HIDDEN, TIME_CODE, Config
 from .embedding import time_code
 
@@ -49,7 +49,7 @@ class Moment(nn.Module):
         return activate(self.hidden(code), self.config)
 
 
-class Decoder(nn.Module):
+class NervDecoder(nn.Module):
     """The network of one segment of a group; parameters in the order of `config.shapes`.
 
     forward(times, embeddings): (B,) positions of frames and (B, embedding, h, w), or None without content
@@ -62,7 +62,7 @@ class Decoder(nn.Module):
         self.stem = ContentStem(config) if config.has(CONTENT) else TimeStem(config)
         if config.has(CONDITIONED):
             self.time = Moment(config)
-        self.stages = nn.ModuleList(Stage(config, i) for i in range(len(config.strides)))
+        self.stages = nn.ModuleList(UpsamplingStage(config, i) for i in range(len(config.strides)))
         self.head = nn.Conv2d(config.widths[-1], config.channels, 3, padding=1)
 
     def forward(self, times: Tensor, embeddings: Tensor | None) -> Tensor:

@@ -33,10 +33,10 @@ from .config import (
 from .embedding import time_code
 from .fitting import OPTIMISERS
 from .painter import NetworkPainter, all_embeddings
-from .quantise import EMBEDDING, Ladder, Part
+from .quantise import EMBEDDING, LadderCosts, TensorPart
 from .schedule import EPOCHS
-from .segments import Coded, GroupFit, Plan, segment_spans, visit_group
-from .wire import Reader, Writer
+from .segments import GroupFit, GroupIntegers, Plan, segment_spans, visit_group
+from .wire import IntegerReader, IntegerWriter
 
 BITS_A_PARAMETER = 5.0
 CODER_BITS = 256.0  # what the range coder adds at the end of its bytes, at most
@@ -88,7 +88,7 @@ class NervFamily:
     def __init__(self, tensors: dict[str, NDArray[Any]], metadata: dict[str, str], device: str = "cpu") -> None:
         frequencies, lows, sizes = (tensors[name] for name in TABLE_NAMES)
         self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
-        self.ladder = Ladder(self.tables)
+        self.ladder = LadderCosts(self.tables)
         self.chosen = Options()
         self.frame_bytes: float | None = None
         self.clip_frames: int | None = None
@@ -154,13 +154,13 @@ class NervFamily:
             pixels = torch.from_numpy(frames).to(self.device)
             fit = GroupFit(config, self.ladder, pixels, self._plan(spec, config), self.watch, self.store)
             coded = fit.run()
-        visit_group(Writer(port, self.ladder.costs), spec, coded)
+        visit_group(IntegerWriter(port, self.ladder.costs), spec, coded)
 
     # -- decoding ----------------------------------------------------------------------------------------------------
 
-    def read(self, spec: GroupSpec, port: SymbolPort) -> Coded:
+    def read(self, spec: GroupSpec, port: SymbolPort) -> GroupIntegers:
         """A group's integers."""
-        return visit_group(Reader(port), spec, None)
+        return visit_group(IntegerReader(port), spec, None)
 
     @float32_on_cpu()
     def open_group(self, spec: GroupSpec, port: SymbolPort) -> NetworkPainter:
@@ -196,7 +196,7 @@ class NervFamily:
         )
 
 
-class _CountingReader(Reader):
+class _CountingReader(IntegerReader):
     """Notes what the embeddings cost, one by one."""
 
     def __init__(self, port: Metered) -> None:
@@ -204,7 +204,7 @@ class _CountingReader(Reader):
         self.tables = port.tables
         self.embedding_bits: list[Tensor] = []  # (embedding, frames, h, w) of each segment
 
-    def values(self, part: Part, integers: Tensor | None) -> Tensor:
+    def values(self, part: TensorPart, integers: Tensor | None) -> Tensor:
         found = super().values(part, integers)
         if part.name == EMBEDDING:
             bits = torch.from_numpy(spent_bits(self.tables, found.flatten().numpy(), self.rungs))

@@ -24,9 +24,9 @@ from ..base.fitted import FitStatus
 from ..networks.optim import MuonAdam
 from .config import CONTENT, Config, shapes
 from .config import weights as size_of
-from .decoder import Decoder
+from .decoder import NervDecoder
 from .embedding import ContentEncoder
-from .quantise import EMBEDDING, STEPS_PER_OCTAVE, Ladder, Part, Quantiser, rows_of
+from .quantise import EMBEDDING, STEPS_PER_OCTAVE, LadderCosts, Quantiser, TensorPart, rows_of
 from .schedule import Schedule
 
 RATE_WEIGHT = 0.2  # where the weight of the rate starts
@@ -62,11 +62,11 @@ def muon_rate(config: Config) -> float:
     return float(MUON_RATE * (MUON_SIZE / size_of(config)) ** MUON_FALL)
 
 
-def coded_parts(config: Config, frames: int) -> list[Part]:
+def coded_parts(config: Config, frames: int) -> list[TensorPart]:
     """The decoder's tensors in the order of the stream, then the embeddings of `frames` frames, channels first."""
-    parts = [Part(name, shape, rows_of(name, shape, config)) for name, shape in shapes(config).items()]
+    parts = [TensorPart(name, shape, rows_of(name, shape, config)) for name, shape in shapes(config).items()]
     if config.has(CONTENT):
-        parts.append(Part(EMBEDDING, (config.embedding, frames, *config.grid), config.embedding))
+        parts.append(TensorPart(EMBEDDING, (config.embedding, frames, *config.grid), config.embedding))
     return parts
 
 
@@ -76,7 +76,7 @@ class Fit(nn.Module):
     def __init__(
         self,
         config: Config,
-        ladder: Ladder,
+        ladder: LadderCosts,
         segment: Segment,
         measure: Measure,
         seed: int = 0,
@@ -87,7 +87,7 @@ class Fit(nn.Module):
         self.muon = optimiser == "muon"
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the accelerators, too
-            self.decoder = Decoder(config)
+            self.decoder = NervDecoder(config)
             self.encoder = ContentEncoder(config) if config.has(CONTENT) else None
         self.quantiser = Quantiser(coded_parts(config, len(segment.frames)), ladder)
         self.to(segment.frames.device)

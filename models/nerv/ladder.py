@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from ..prior.fitted import integer_tables
-from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, REACH, TABLES
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_REACH, TABLES
 
 SHAPE = 1.8  # of the generalised normal distribution that rounded weights follow: 1 Laplace, 2 normal
 
 
 def ladder_pmf(shape: float = SHAPE) -> Tensor:
-    """(TABLES, REACH + 2) probabilities of |v| = 0..REACH and of the escape: real numbers rounded to the nearest."""
+    """Probabilities of |v| = 0..TABLE_REACH and of the escape, of real numbers rounded to the nearest.
+
+    (TABLES, TABLE_REACH + 2).
+    """
     scale = FIRST_SCALE * 2.0 ** (torch.arange(TABLES, dtype=torch.float64) / PER_OCTAVE)
-    edges = torch.arange(1, REACH + 2, dtype=torch.float64) - 0.5
+    edges = torch.arange(1, TABLE_REACH + 2, dtype=torch.float64) - 0.5
     power = torch.tensor(1.0 / shape, dtype=torch.float64)
     alpha = scale * torch.exp(torch.lgamma(power) - torch.lgamma(2 * power))  # E|x| = scale
     tail = torch.special.gammaincc(power, (edges[None] / alpha[:, None]) ** shape)  # P(|v| >= k)

@@ -10,19 +10,19 @@ from torch import Tensor
 from ..base.family import Pixels
 from ..base.torch_defaults import float32_on_cpu
 from .config import CONTENT, shapes
-from .decoder import Decoder
+from .decoder import NervDecoder
 from .quantise import EMBEDDING, step_of
-from .segments import Coded
+from .segments import GroupIntegers
 
 
 class NetworkPainter:
-    """See `fitted.GroupPainter`.  One frame is one run of one network, whatever the group's length."""
+    """See `fitted.TimePainter`.  One frame is one run of one network, whatever the group's length."""
 
-    def __init__(self, coded: Coded, device: torch.device) -> None:
+    def __init__(self, coded: GroupIntegers, device: torch.device) -> None:
         self.coded, self.device = coded, device
         config = coded.config
         self.frames = config.frames
-        self._network: tuple[int, Decoder] | None = None
+        self._network: tuple[int, NervDecoder] | None = None
         self.embeddings = all_embeddings(coded).to(device) if config.has(CONTENT) else None
 
     @float32_on_cpu()
@@ -50,11 +50,11 @@ class NetworkPainter:
         after = self.embeddings[min(frame + 1, self.frames - 1)][None]
         return here if time == frame else torch.lerp(here, after, time - frame)
 
-    def _at(self, segment: int) -> Decoder:
+    def _at(self, segment: int) -> NervDecoder:
         """The network of a segment; the last one used is kept."""
         if self._network is None or self._network[0] != segment:
             with torch.random.fork_rng(devices=[]):  # the initial weights, replaced below, are drawn from torch's own
-                network = Decoder(self.coded.config)
+                network = NervDecoder(self.coded.config)
             with torch.no_grad():
                 parameters = dict(network.named_parameters())
                 for name, level in zip(shapes(self.coded.config), self.coded.levels, strict=False):  # embeddings last
@@ -64,7 +64,7 @@ class NetworkPainter:
         return self._network[1]
 
 
-def all_embeddings(coded: Coded) -> Tensor:
+def all_embeddings(coded: GroupIntegers) -> Tensor:
     """(frames, embedding, h, w) float32 of a group with content embeddings."""
     step = step_of(coded.levels[-1])
     return torch.cat([segment[EMBEDDING] for segment in coded.segments], 1).transpose(0, 1).float() * step

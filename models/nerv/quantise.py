@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...entropy import Tables
 from ..prior.fitted import shifts_of
 from ..prior.fixed_point import ste_round
-from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, REACH, RUNGS, costs_of
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, RUNGS, TABLE_REACH, costs_of
 from .config import Config
 
 EMBEDDING = "embedding"
@@ -28,7 +28,7 @@ FINE = {"bias": 3.0, EMBEDDING: 1.0}  # octaves finer than weights: they are few
 
 
 @dataclass(frozen=True)
-class Part:
+class TensorPart:
     """A tensor as it is coded: `rows` groups of equally many consecutive elements, each group with one rung."""
 
     name: str
@@ -49,7 +49,7 @@ def rows_of(name: str, shape: tuple[int, ...], config: Config) -> int:
     return config.widths[0] if name == "stem.enter.weight" else shape[0]
 
 
-class Ladder:
+class LadderCosts:
     """What values cost on every rung, from the integer tables; shared by all fits."""
 
     def __init__(self, tables: Tables) -> None:
@@ -65,13 +65,13 @@ class Ladder:
 class Quantiser(nn.Module):
     """The steps of all parts of a network and of its embeddings."""
 
-    def __init__(self, parts: list[Part], ladder: Ladder) -> None:
+    def __init__(self, parts: list[TensorPart], ladder: LadderCosts) -> None:
         super().__init__()
         self.set_parts(parts)
         self.ladder = ladder
         self.octaves = nn.Parameter(torch.zeros(len(parts)))  # step = 2 ** octaves
 
-    def set_parts(self, parts: list[Part]) -> None:
+    def set_parts(self, parts: list[TensorPart]) -> None:
         """Parts of the same names; embeddings may have another number of frames."""
         self.parts = {part.name: part for part in parts}
         self.index = {part.name: k for k, part in enumerate(parts)}
@@ -129,9 +129,9 @@ class _Quantise(torch.autograd.Function):
         ratio = values / step
         integers = torch.floor(ratio + 0.5)
         coded = integers if base is None else integers - base
-        rung = Ladder.rung(coded.abs().mean(1) if means is None else means)
+        rung = LadderCosts.rung(coded.abs().mean(1) if means is None else means)
         scale = torch.exp2(-shifts_of(rung).float())[:, None]
-        place = (coded.abs() * scale).clamp_(max=REACH + 0.999)
+        place = (coded.abs() * scale).clamp_(max=TABLE_REACH + 0.999)
         whole = place.long()
         ladder = costs[rung]
         low, slope = ladder.gather(1, whole), ladder.diff(dim=1).gather(1, whole)

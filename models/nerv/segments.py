@@ -21,9 +21,9 @@ from ..base.ports import Metered, Nowhere
 from .config import MAX_PARAMETERS, Config, weights
 from .fitting import Fit, Segment, coded_parts
 from .heap import kept_memory
-from .quantise import EMBEDDING, Ladder
+from .quantise import EMBEDDING, LadderCosts
 from .schedule import Schedule
-from .wire import Reader, Writer, visit_config, visit_levels, visit_segment
+from .wire import IntegerReader, IntegerWriter, visit_config, visit_levels, visit_segment
 
 Integers = dict[str, Tensor]  # by part, int32
 
@@ -49,7 +49,7 @@ class Plan:
 
 
 @dataclass
-class Coded:
+class GroupIntegers:
     """A group's integers.  segments: one a segment, by part, weights as they are, not as differences."""
 
     config: Config
@@ -64,7 +64,7 @@ def segment_spans(frames: int, length: int) -> list[tuple[int, int]]:
 
 
 def visit_part(
-    coder: Writer | Reader, config: Config, count: int, given: Integers | None, before: Integers | None
+    coder: IntegerWriter | IntegerReader, config: Config, count: int, given: Integers | None, before: Integers | None
 ) -> Integers:
     """One segment of `count` frames: what was given or is read, weights added up."""
     found: Integers = {}
@@ -84,8 +84,8 @@ def check_networks(config: Config, count: int) -> None:
         raise ValueError(f"{count} networks of {weights(config)} weights are too many")
 
 
-def visit_group(coder: Writer | Reader, spec: GroupSpec, coded: Coded | None) -> Coded:
-    """A whole group through a Writer, which returns `coded`, or a Reader.  ValueError for what a decoder refuses."""
+def visit_group(coder: IntegerWriter | IntegerReader, spec: GroupSpec, coded: GroupIntegers | None) -> GroupIntegers:
+    """A whole group through a writer, which returns `coded`, or a reader.  ValueError for what a decoder refuses."""
     config = visit_config(coder, spec, coded.config if coded else None)
     length = visit_segment(coder, spec, coded.length if coded else spec.frames)
     spans = segment_spans(spec.frames, length)
@@ -96,14 +96,14 @@ def visit_group(coder: Writer | Reader, spec: GroupSpec, coded: Coded | None) ->
     for k, (_, count) in enumerate(spans):
         given = coded.segments[k] if coded else None
         segments.append(visit_part(coder, config, count, given, segments[-1] if segments else None))
-    return Coded(config, length, levels, segments)
+    return GroupIntegers(config, length, levels, segments)
 
 
 class GroupFit:
     """Fits the segments of one group; keeps and takes up its state."""
 
     def __init__(
-        self, config: Config, ladder: Ladder, frames: Tensor, plan: Plan, watch: Watch | None, store: Store | None
+        self, config: Config, ladder: LadderCosts, frames: Tensor, plan: Plan, watch: Watch | None, store: Store | None
     ) -> None:
         self.config, self.ladder, self.frames, self.plan = config, ladder, frames, plan
         self.watch, self.store = watch, store
@@ -115,12 +115,12 @@ class GroupFit:
         self.begun, self.earlier = time.process_time(), 0.0
         self.stopped = False
 
-    def run(self) -> Coded:
+    def run(self) -> GroupIntegers:
         """Fit.  KeyboardInterrupt passes, but with `early` the first one ends the fit with what there is."""
         with kept_memory():
             return self._run()
 
-    def _run(self) -> Coded:
+    def _run(self) -> GroupIntegers:
         plan = self.plan
         fit = Fit(self.config, self.ladder, self._segment(0), self._measure(), plan.seed, plan.optimiser)
         state = self._load()
@@ -137,7 +137,7 @@ class GroupFit:
             if not self.stopped:
                 self._fit(fit, schedule, k, resumed=state is not None and k == start)
             self.done.append(fit.integers())
-        return Coded(self.config, self.length, fit.quantiser.levels(), self.done)
+        return GroupIntegers(self.config, self.length, fit.quantiser.levels(), self.done)
 
     def _fit(self, fit: Fit, schedule: Schedule, number: int, resumed: bool) -> None:
         weights_before, total = sum(self._shares[:number]), sum(self._shares)
@@ -185,7 +185,7 @@ class GroupFit:
     def _bits(self, number: int, found: Integers, before: Integers | None) -> float:
         """Bits of a segment in the stream, those of the header with the first one's."""
         port = Metered(Nowhere(), self.ladder.tables)
-        writer = Writer(port, self.ladder.costs)
+        writer = IntegerWriter(port, self.ladder.costs)
         if number == 0:
             config = self.config
             spec = GroupSpec(len(self.frames), config.height, config.width_pixels, config.channels, 0)

@@ -1,6 +1,7 @@
 """A group's integers <-> the port: the numbers of the header, steps, rungs and values; see FORMAT.md, codec 5.
 
-`Writer` and `Reader` walk the same calls; a number out of its bounds raises ValueError before anything rests on it.
+`IntegerWriter` and `IntegerReader` walk the same calls; a number out of its bounds raises ValueError before anything
+rests on it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from ..prior.fitted import shifts_of
 from ..prior.ladder import MAX_SHIFT, RUNGS
 from ..prior.ports import get_number, put_number
 from .config import CONTENT, FLAGS, MAX_EMBEDDING, MAX_STAGES, MAX_STRIDE, MAX_WIDTH, Config
-from .quantise import MAX_LEVEL, Part
+from .quantise import MAX_LEVEL, TensorPart
 
 TREND_RUNG = 40  # codes how the rungs of neighbouring rows differ: about two rungs
 
 
-class Writer:
+class IntegerWriter:
     """Puts what it is given and returns it."""
 
     def __init__(self, port: SymbolPort, costs: Tensor) -> None:
@@ -34,7 +35,7 @@ class Writer:
             put_number(self.port, value >> place & ((1 << bits) - 1), bits)
         return value
 
-    def values(self, part: Part, integers: Tensor | None) -> Tensor:
+    def values(self, part: TensorPart, integers: Tensor | None) -> Tensor:
         """int32 of the part's shape; the rungs first, one for all rows or one each, whichever is cheaper."""
         assert integers is not None
         rows = integers.reshape(part.rows, -1).clamp(-LARGEST, LARGEST)
@@ -51,8 +52,8 @@ class Writer:
         return integers
 
 
-class Reader:
-    """Gets what a Writer put."""
+class IntegerReader:
+    """Gets what an IntegerWriter put."""
 
     def __init__(self, port: SymbolPort) -> None:
         self.port = port
@@ -66,7 +67,7 @@ class Reader:
             raise ValueError(f"a number of the stream is {value}, the largest allowed is {largest}")
         return value
 
-    def values(self, part: Part, integers: Tensor | None) -> Tensor:
+    def values(self, part: TensorPart, integers: Tensor | None) -> Tensor:
         """int32 of the part's shape."""
         varied = self.number(0, 1)
         rungs = torch.tensor([self.number(0, RUNGS - 1)])
@@ -80,7 +81,7 @@ class Reader:
         return torch.from_numpy(exchange.get(self.port, self.rungs)).view(part.shape)
 
 
-def visit_config(coder: Writer | Reader, spec: GroupSpec, config: Config | None) -> Config:
+def visit_config(coder: IntegerWriter | IntegerReader, spec: GroupSpec, config: Config | None) -> Config:
     """The numbers that name the decoder; checked."""
     flags = coder.number(config.flags if config else 0, FLAGS)
     count = coder.number(len(config.strides) - 1 if config else 0, MAX_STAGES - 1) + 1
@@ -91,12 +92,12 @@ def visit_config(coder: Writer | Reader, spec: GroupSpec, config: Config | None)
     return Config(flags, spec.frames, spec.height, spec.width, spec.channels, strides, embedding, width).check()
 
 
-def visit_segment(coder: Writer | Reader, spec: GroupSpec, length: int) -> int:
+def visit_segment(coder: IntegerWriter | IntegerReader, spec: GroupSpec, length: int) -> int:
     """Frames a segment, 1..frames."""
     return coder.number(length - 1, spec.frames - 1) + 1
 
 
-def visit_levels(coder: Writer | Reader, levels: list[int]) -> list[int]:
+def visit_levels(coder: IntegerWriter | IntegerReader, levels: list[int]) -> list[int]:
     return [coder.number(level, MAX_LEVEL) for level in levels]
 
 

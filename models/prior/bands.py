@@ -29,7 +29,7 @@ HEAD_BITS = 6  # head weights in 1/64; answers in 1/1024 of a rung
 ANSWER_SHIFT = 10
 
 # code(slice, parity, rung) -> the slice's integers at that parity's cells, zero elsewhere; all (B, channels, h, w)
-CodeSlice = Callable[["Slice", int, Tensor], Tensor]
+CodeSlice = Callable[["SliceNetwork", int, Tensor], Tensor]
 # accumulators: the convolutions that each adds up, with the largest input of each, and its bias
 Sums = list[tuple[list[tuple[FixedConv2d, int]], QualityTable | None]]
 
@@ -54,7 +54,7 @@ def parity_mask(height: int, width: int, device: torch.device) -> Tensor:
     return (y[:, None] + x[None] & 1) == 0
 
 
-class Slice(nn.Module):
+class SliceNetwork(nn.Module):
     """The heads of one slice of `count` channels, and what it adds to the context of later slices.
 
     reach: side of the context convolution, 0 for a last slice that nobody follows.
@@ -104,11 +104,12 @@ class Level(nn.Module):
         self.biases = nn.ModuleList(QualityTable(hidden, CONTEXT_BITS + FEATURE_BITS) for _ in range(biases))
         starts = [sum(counts[:i]) for i in range(len(counts))]
         self.slices = nn.ModuleList(
-            Slice(hidden, count, start, reach) for count, start, reach in zip(counts, starts, reaches, strict=True)
+            SliceNetwork(hidden, count, start, reach)
+            for count, start, reach in zip(counts, starts, reaches, strict=True)
         )
 
-    def parts(self) -> list[Slice]:
-        return [part for part in self.slices if isinstance(part, Slice)]
+    def parts(self) -> list[SliceNetwork]:
+        return [part for part in self.slices if isinstance(part, SliceNetwork)]
 
     def walk(
         self,
@@ -122,7 +123,7 @@ class Level(nn.Module):
     ) -> Tensor:
         """Code the first `slices` slices at `size`, given the next coarser integers; returns (B, channels, *size).
 
-        hints: integers (B, hint channels, *size) that are known beside them, for a level that was made to listen.
+        hints: integers (B, hint channels, *size) that are known beside them, for a level that was made with hints.
         """
         h, w = size
         above = features(coarse).repeat_interleave(2, 2)[:, :, :h].repeat_interleave(2, 3)[..., :w]
@@ -182,7 +183,7 @@ class BandPrior(nn.Module):
         self,
         quality: Tensor,
         sizes: Sequence[tuple[int, int]],
-        code: Callable[[int, Slice, int, Tensor], Tensor],
+        code: Callable[[int, SliceNetwork, int, Tensor], Tensor],
         planes: int,
         gray_slices: int,
         hints: Sequence[Tensor] | None = None,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...entropy import Tables, fit_table, quantize_pmf
-from .ladder import FIRST_SCALE, MAX_SHIFT, PER_OCTAVE, REACH, TABLE_NAMES, TABLES
+from .ladder import FIRST_SCALE, MAX_SHIFT, PER_OCTAVE, TABLE_NAMES, TABLE_REACH, TABLES
 
 Row = tuple[npt.NDArray[np.uint16], int]  # frequencies and the first value
 
@@ -18,9 +18,12 @@ ESCAPE_BITS = 14.0  # what an escaped coefficient is taken to cost beyond the es
 
 
 def initial_pmf() -> Tensor:
-    """(TABLES, REACH + 2) probabilities of |v| = 0..REACH and of the escape, for Laplace scales and a dead zone."""
+    """Probabilities of |v| = 0..TABLE_REACH and of the escape, for Laplace scales and a dead zone.
+
+    (TABLES, TABLE_REACH + 2).
+    """
     scale = FIRST_SCALE * 2.0 ** (torch.arange(TABLES, dtype=torch.float64) / PER_OCTAVE)
-    edges = torch.arange(1, REACH + 2, dtype=torch.float64) - 0.4  # |x| >= k - 0.4 rounds to k or more
+    edges = torch.arange(1, TABLE_REACH + 2, dtype=torch.float64) - 0.4  # |x| >= k - 0.4 rounds to k or more
     tail = torch.exp(-edges[None] / scale[:, None])  # P(|v| >= k)
     tail = torch.cat([torch.ones(TABLES, 1, dtype=torch.float64), tail], 1)
     pmf = torch.cat([tail[:, :-1] - tail[:, 1:], tail[:, -1:]], 1)
@@ -34,13 +37,13 @@ def _floor(pmf: Tensor) -> Tensor:
 
 
 def refit(counts: Tensor, weight: float = 300.0) -> Tensor:
-    """Probabilities from `counts` (TABLES, REACH + 2) of |v|, with the initial ladder as `weight` pseudo-counts."""
+    """Probabilities from `counts` (TABLES, TABLE_REACH + 2) of |v|; the initial ladder adds `weight` pseudo-counts."""
     counts = counts.double() + weight * initial_pmf()
     return _floor(counts / counts.sum(1, keepdim=True))
 
 
 def cost_table(pmf: Tensor) -> Tensor:
-    """Bits of |v| = 0..REACH and of an escape, sign included: float32 (RUNGS, REACH + 2), see `lookup`."""
+    """Bits of |v| = 0..TABLE_REACH and of an escape, sign included: float32 (RUNGS, TABLE_REACH + 2), see `lookup`."""
     bits = -pmf.log2()
     bits[:, 1:] += 1.0
     bits[:, -1] += ESCAPE_BITS
@@ -56,8 +59,8 @@ def shifts_of(rung: Tensor) -> Tensor:
 
 def lookup(costs: Tensor, rung: Tensor, magnitude: Tensor) -> Tensor:
     """Bits of each |v| (float tensor of integers) on its rung (int64)."""
-    v = torch.floor(magnitude * torch.exp2(-shifts_of(rung).float())).clamp(max=REACH + 1).long()
-    return costs.view(-1)[rung * (REACH + 2) + v]
+    v = torch.floor(magnitude * torch.exp2(-shifts_of(rung).float())).clamp(max=TABLE_REACH + 1).long()
+    return costs.view(-1)[rung * (TABLE_REACH + 2) + v]
 
 
 def integer_tables(pmf: Tensor, ladders: Sequence[Tensor] = ()) -> dict[str, Tensor]:
@@ -81,11 +84,11 @@ def table_tensors(rows: list[Row]) -> dict[str, Tensor]:
 def magnitude_counts(tensors: dict[str, Tensor], first: int = 0, total: float = 1e5) -> Tensor:
     """Roughly the inverse of `integer_tables` for the ladder at `first`: counts of |v|, `total` on each table."""
     frequencies, lows, sizes = (tensors[name].long() for name in TABLE_NAMES)
-    counts = torch.zeros(TABLES, REACH + 2, dtype=torch.float64)
+    counts = torch.zeros(TABLES, TABLE_REACH + 2, dtype=torch.float64)
     for rung in range(TABLES):
         row = first + rung
         kept = int(sizes[row]) - 1
-        magnitudes = (torch.arange(kept) + lows[row]).abs().clamp(max=REACH + 1)
+        magnitudes = (torch.arange(kept) + lows[row]).abs().clamp(max=TABLE_REACH + 1)
         counts[rung].index_add_(0, magnitudes, frequencies[row, :kept].double())
     return counts * (total / 4096)
 
@@ -93,7 +96,7 @@ def magnitude_counts(tensors: dict[str, Tensor], first: int = 0, total: float = 
 def _both_signs(row: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int]:
     """Probabilities of v = low.. from those of |v| and of the escape, and low.
 
-    What escapes is spread thinly over values past REACH, so that a table drops them before any nearer one.
+    What escapes is spread thinly over values past TABLE_REACH, so that a table drops them before any nearer one.
     """
     beyond = 1 + int(row[-1] / max(row[-2], 2.0**-20))
     tail = np.full(beyond, row[-1] / beyond / 2)

@@ -20,7 +20,7 @@ PER_OCTAVE = 8
 FIRST_SCALE = 0.06
 MAX_SHIFT = 6
 RUNGS = TABLES + MAX_SHIFT * PER_OCTAVE
-REACH = 127  # tables hold -REACH..REACH; the rest escapes
+TABLE_REACH = 127  # tables hold -TABLE_REACH..TABLE_REACH; the rest escapes
 TABLE_NAMES = ("tables.frequencies", "tables.lows", "tables.sizes")  # in a weights file
 
 
@@ -40,10 +40,13 @@ _COSTS: NDArray[np.float32] = np.array(
 
 
 def costs_of(tables: Tables, first: int = 0) -> NDArray[np.float32]:
-    """Bits of |v| = 0..REACH and of an escape on every rung of the ladder at table `first`: (RUNGS, REACH + 2)."""
+    """Bits of |v| = 0..TABLE_REACH and of an escape on every rung of the ladder at table `first`.
+
+    (RUNGS, TABLE_REACH + 2).
+    """
     rows = slice(first, first + TABLES)
     frequencies, low, last = tables.frequencies[rows], tables.lows[rows, None], tables.sizes[rows, None] - 1
-    place = np.arange(REACH + 2) - low
+    place = np.arange(TABLE_REACH + 2) - low
     beyond = np.maximum(np.maximum(-place, place - last + 1), 0)  # the last entry is the escape
     chosen = np.take_along_axis(frequencies, np.where(beyond > 0, last, place), 1)
     bypass = 2 * np.frexp(beyond.astype(np.float64))[1]  # twice the bit length

@@ -22,7 +22,7 @@ from ..base.ports import Zeros
 from ..base.quality import at_quality
 from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
 from . import exchange
-from .ladder import PER_OCTAVE, REACH, RUNGS, SHIFTS, SPENT_UNIT, spent_units, values_cost
+from .ladder import PER_OCTAVE, RUNGS, SHIFTS, SPENT_UNIT, TABLE_REACH, spent_units, values_cost
 from .ports import Shifted
 
 Integers = NDArray[np.int32]
@@ -33,7 +33,7 @@ ANSWER_SHIFT = 10  # answers are in 1/1024 of a rung
 
 
 @dataclass
-class Coded:
+class CodedFrame:
     """A decoded frame: packet bands (125, h, w) and their rungs, and the pyramid (details finest first, low band).
 
     low: int32 (3, ., .).  Of a frame that was not read to its end the first packet bands.  rungs: None where nobody
@@ -97,7 +97,7 @@ class NativePrior:
         port: SymbolPort,
         hints: Sequence[Integers] | None = None,
         keep: bool = True,
-    ) -> Coded | None:
+    ) -> CodedFrame | None:
         """Round the bands of a frame along the walk and put them; with `keep` return what a decoder will read.
 
         scaled: bands in quantisation steps, packet (125, h * w), then details (9, .), cells in the order of the passes;
@@ -111,7 +111,7 @@ class NativePrior:
             with port.native() as coder:
                 walks, coded_low = kernels.code_frame(plan.plan, coder, bands, part, self.margins, heard, keep)
             walks.reverse()
-            return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
+            return CodedFrame(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
         port = Shifted(port, self.first_table) if self.first_table else port
         coded_low = np.zeros_like(low)
         coded_low[: spec.channels] = exchange.put(port, part.ravel(), self._low_rungs(spec)).reshape(part.shape)
@@ -123,7 +123,7 @@ class NativePrior:
                 if rest.size:
                     port.put(rest, rest_indices)
             walks.insert(0, walk)
-        return Coded(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
+        return CodedFrame(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
 
     def read(
         self,
@@ -133,7 +133,7 @@ class NativePrior:
         most: int | None = None,
         count: Tables | None = None,
         rungs: bool = True,
-    ) -> Coded:
+    ) -> CodedFrame:
         """Get the integers of one frame.
 
         most: slices of the packet at which to stop; the frame then has no more packet bands than these hold.
@@ -154,7 +154,7 @@ class NativePrior:
         most: int | None,
         count: Tables | None,
         rungs: bool,
-    ) -> Coded:
+    ) -> CodedFrame:
         plan = self.plan_of(spec, most)
         costs = None if count is None else self.prices(count)
         with port.native() as coder:
@@ -162,11 +162,11 @@ class NativePrior:
         walks.reverse()
         if plan.numbers[-1]:
             return _without_packet(spec, walks, low, bits)
-        return Coded(walks[0].values, walks[0].rungs if rungs else None, walks[1:], low, bits)
+        return CodedFrame(walks[0].values, walks[0].rungs if rungs else None, walks[1:], low, bits)
 
     def _read_in_passes(
         self, spec: GroupSpec, port: SymbolPort, hints: Sequence[Integers] | None, most: int | None
-    ) -> Coded:
+    ) -> CodedFrame:
         """The same by the port's calls, pass by pass."""
         port = Shifted(port, self.first_table) if self.first_table else port
         low = np.zeros((3, *sizes_of(spec)[-1]), np.int32)
@@ -180,7 +180,7 @@ class NativePrior:
             walks.insert(0, walk)
         if most == 0:
             return _without_packet(spec, walks, low, None)
-        return Coded(walks[0].values, walks[0].rungs, walks[1:], low)
+        return CodedFrame(walks[0].values, walks[0].rungs, walks[1:], low)
 
     def _low_rungs(self, spec: GroupSpec) -> Rungs:
         """(channels * h * w,) of the low band."""
@@ -230,7 +230,7 @@ class NativePrior:
             return (self.pyramid if level else self.packet).slices
         return 1 if level else GRAY_SLICES
 
-    def bits(self, coded: Coded, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
+    def bits(self, coded: CodedFrame, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
         """Bits of every cell (h, w), coarse coefficients shared by the cells below them."""
         costs = self.prices(tables)
         return self._on_cells(coded, spec, lambda values, rungs: spent_units(costs, values, rungs))
@@ -247,7 +247,7 @@ class NativePrior:
         return self._on_cells(self.read(spec, Zeros(), hints, most), spec, lambda values, rungs: units.take(rungs))
 
     def _on_cells(
-        self, coded: Coded, spec: GroupSpec, cost: Callable[[Integers, Rungs], Integers]
+        self, coded: CodedFrame, spec: GroupSpec, cost: Callable[[Integers, Rungs], Integers]
     ) -> NDArray[np.float32]:
         """Sum of cost(values, rungs), in 1 / SPENT_UNIT bits, on every cell (h, w)."""
         assert coded.rungs is not None
@@ -361,13 +361,13 @@ def _passes(walk: _kernels.Walk, turn: LevelTurn) -> Iterator[Pass]:
 
 def _without_packet(
     spec: GroupSpec, walks: list[_kernels.Walk], low: Integers, bits: NDArray[np.float32] | None
-) -> Coded:
+) -> CodedFrame:
     cells = (0, *sizes_of(spec)[0])
-    return Coded(np.empty(cells, np.int32), np.empty(cells, np.uint8), walks, low, bits)
+    return CodedFrame(np.empty(cells, np.int32), np.empty(cells, np.uint8), walks, low, bits)
 
 
 def margins(costs: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
-    """(RUNGS, REACH + 3): weight * bits that |v| costs more than |v| - 1, after the shift of wide rungs."""
-    rows = np.zeros((RUNGS, REACH + 3), np.float32)
-    rows[:, 1 : REACH + 2] = weight * (costs[:, 1:] - costs[:, :-1]).astype(np.float64)
+    """(RUNGS, TABLE_REACH + 3): weight * bits that |v| costs more than |v| - 1, after the shift of wide rungs."""
+    rows = np.zeros((RUNGS, TABLE_REACH + 3), np.float32)
+    rows[:, 1 : TABLE_REACH + 2] = weight * (costs[:, 1:] - costs[:, :-1]).astype(np.float64)
     return rows

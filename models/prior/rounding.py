@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .bands import BandPrior, Slice, hard, interpolated_bits, parity_mask
+from .bands import BandPrior, SliceNetwork, hard, interpolated_bits, parity_mask
 from .fitted import cost_table, initial_pmf, lookup, refit
-from .ladder import REACH, RUNGS, TABLES
+from .ladder import RUNGS, TABLE_REACH, TABLES
 
 
-class Ladder(nn.Module):
+class LadderFit(nn.Module):
     """The ladder of `prior.ladder` while it is fitted: probabilities, what fell on each rung, costs in bits."""
 
     pmf: Tensor
@@ -23,14 +23,14 @@ class Ladder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("pmf", initial_pmf())
-        self.register_buffer("counts", torch.zeros(TABLES, REACH + 2, dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(TABLES, TABLE_REACH + 2, dtype=torch.float64))
         self.register_buffer("costs", cost_table(self.pmf))
 
     @torch.no_grad()
     def count(self, values: Tensor, rungs: Tensor) -> None:
         """Take symbols into the histograms that the tables are fitted to."""
-        flat = hard(rungs).flatten() * (REACH + 2) + values.abs().clamp(max=REACH + 1).long().flatten()
-        self.counts += torch.bincount(flat, minlength=RUNGS * (REACH + 2)).view(RUNGS, -1)[:TABLES]
+        flat = hard(rungs).flatten() * (TABLE_REACH + 2) + values.abs().clamp(max=TABLE_REACH + 1).long().flatten()
+        self.counts += torch.bincount(flat, minlength=RUNGS * (TABLE_REACH + 2)).view(RUNGS, -1)[:TABLES]
 
     @torch.no_grad()
     def refit(self, decay: float = 0.9) -> None:
@@ -65,7 +65,7 @@ def round_along(
     kept: dict[tuple[int, int], list[Tensor]] = {}
     spent: list[Tensor] = []
 
-    def code(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
+    def code(level: int, part: SliceNetwork, parity: int, rung: Tensor) -> Tensor:
         y = scaled[level][:, part.start : part.start + part.count]
         mask = parity_mask(y.shape[2], y.shape[3], y.device) == (parity == 0)
         q = round_cheaply(y, hard(rung), costs, weight)

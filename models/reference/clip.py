@@ -12,7 +12,7 @@ from ..base.family import GroupSpec
 from . import lifting, motion, words
 from .bands import CODED
 from .field import Field, Modes, MotionReader, array_of
-from .steps import Steps
+from .steps import QualitySteps
 from .still import Levels, inverse, low_bands, paint, paint_still, restore, transform
 from .symbols import Arrays, Symbols
 from .walk import Walk, Walked
@@ -25,7 +25,7 @@ SAMPLE_LIMIT = 4095
 
 
 @dataclass
-class Frame:
+class KeptFrame:
     """A decoded frame, as later ones need it."""
 
     planes: Planes  # exact
@@ -56,20 +56,20 @@ def decode_clip(arrays: Arrays, spec: GroupSpec, symbols: Symbols, decoder: str)
     if depth > 5:
         raise ValueError(f"a group of depth {depth}")
     pixels = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
-    group = Group(arrays, spec, symbols, block, decoder)
+    group = GroupFrames(arrays, spec, symbols, block, decoder)
     for number, references in coding_order(spec.frames, depth):
         pixels[number] = lifting.exact_pixels(group.next(number, references), spec.height, spec.width, spec.channels)
     return pixels
 
 
-class Group:
+class GroupFrames:
     """The frames decoded so far; all are kept, which is simple and needs much memory."""
 
     def __init__(self, arrays: Arrays, spec: GroupSpec, symbols: Symbols, block: int, decoder: str) -> None:
         self.arrays, self.spec, self.symbols, self.block, self.decoder = arrays, spec, symbols, block, decoder
         self.cells = -(-spec.height // 8), -(-spec.width // 8)
         self.grid = tuple(-(-8 * side // block) for side in self.cells)
-        self.frames: dict[int, Frame] = {}
+        self.frames: dict[int, KeptFrame] = {}
 
     def next(self, number: int, references: tuple[int, ...]) -> Planes:
         """Read a frame; returns its planes as painted."""
@@ -85,16 +85,16 @@ class Group:
 
     def alone(self, number: int, quality: int) -> Planes:
         walked = self.walk("still.prior", 0, quality)
-        latents = restore(walked, Steps(self.arrays, quality), None)
+        latents = restore(walked, QualitySteps(self.arrays, quality), None)
         exact = inverse(latents)
         painted = paint_still(self.arrays, f"still.{self.decoder}", quality, walked)
         addition = painted.astype(np.int32) - exact
         nothing = [np.zeros_like(level) for level in latents]
-        self.frames[number] = Frame(exact, nothing, {}, limited(addition))
+        self.frames[number] = KeptFrame(exact, nothing, {}, limited(addition))
         return painted
 
     def predicted(self, number: int, references: tuple[int, ...], quality: int) -> Planes:
-        steps = Steps(self.arrays, quality)
+        steps = QualitySteps(self.arrays, quality)
         reader = MotionReader(self.arrays, self.symbols, *self.grid)
         fields, modes = reader.frame(self.guesses(number, references))
         exact = [self.frames[reference].planes for reference in references]
@@ -110,11 +110,12 @@ class Group:
         latents = restore(walked, steps, prediction)
         addition = self.moved([self.frames[reference].addition for reference in references], fields, modes)
         surprise = [known - expected for known, expected in zip(latents, prediction, strict=True)]
-        self.frames[number] = Frame(inverse(latents), surprise, dict(zip(references, fields, strict=True)), addition)
+        moves = dict(zip(references, fields, strict=True))
+        self.frames[number] = KeptFrame(inverse(latents), surprise, moves, addition)
         return self.paint(number, references, quality, walked, latents)
 
     def paint(self, number: int, references: tuple[int, ...], quality: int, walked: Walked, latents: Levels) -> Planes:
-        frame, steps = self.frames[number], Steps(self.arrays, quality)
+        frame, steps = self.frames[number], QualitySteps(self.arrays, quality)
         if "inter.plan" not in self.arrays:
             return limited(frame.planes.astype(np.int32) + frame.addition)
         added, added_low = lifting.exact_analyse(frame.addition, CODED)

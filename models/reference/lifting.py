@@ -185,5 +185,5 @@ def restore(symbols: Integers, steps: Wide, prediction: Integers | None) -> Inte
 def hints(prediction: Integers, reciprocals: Wide) -> Integers:
     """Magnitudes (n, h, w) in 0..255: prediction times reciprocals (n,) of HINT_BITS fraction bits, below 2**40."""
     magnitudes = np.minimum(np.abs(prediction.astype(np.int64)), HINT_LIMIT)
-    heard: Integers = np.minimum(magnitudes * reciprocals[:, None, None] >> HINT_BITS, 255).astype(np.int32)
-    return heard
+    hints: Integers = np.minimum(magnitudes * reciprocals[:, None, None] >> HINT_BITS, 255).astype(np.int32)
+    return hints

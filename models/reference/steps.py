@@ -23,8 +23,8 @@ def rounded(x: int, bits: int) -> int:
     return x + (1 << bits - 1) >> bits
 
 
-class Steps:
-    """Steps at one quality, in 1/65536 of the lifted domain.
+class QualitySteps:
+    """Steps at one fine quality, in 1/65536 of the lifted domain.
 
     levels: of the packet bands as coded, of the details of levels 1 to 4, of the low band; every: of all 192 bands.
     """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..engine.network import network_of
 from . import integer_network, lifting, words
 from .bands import CODED, EVERY, LOWS
-from .steps import Steps, between
+from .steps import QualitySteps, between
 from .symbols import Arrays
 from .walk import Walked
 
@@ -19,7 +19,7 @@ Planes = NDArray[np.int16]
 Levels = list[Integers]  # packet (125, h, w), details of levels 1 to 4, low
 
 
-def restore(walked: Walked, steps: Steps, prediction: Levels | None) -> Levels:
+def restore(walked: Walked, steps: QualitySteps, prediction: Levels | None) -> Levels:
     """Latents of every level."""
     expected: Sequence[Integers | None] = prediction or [None] * len(walked.levels)
     return [
@@ -53,13 +53,13 @@ def paint(arrays: Arrays, owner: str, quality: int, read: Integers, packet: Inte
     answer = integer_network.run(network_of(part), read, multipliers, offsets)
     bands = np.zeros((len(EVERY), *packet.shape[1:]), np.int64)
     bands[CODED], bands[LOWS] = packet, low
-    bands = words.corrected(bands, answer, Steps(arrays, quality))
+    bands = words.corrected(bands, answer, QualitySteps(arrays, quality))
     return lifting.exact_synthesise(bands, bands[LOWS], EVERY)
 
 
 def paint_still(arrays: Arrays, owner: str, quality: int, walked: Walked) -> Planes:
     """A frame on its own; without a network of that name by the inverse transform alone."""
-    steps = Steps(arrays, quality)
+    steps = QualitySteps(arrays, quality)
     latents = restore(walked, steps, None)
     if f"{owner}.plan" not in arrays:
         return inverse(latents)

@@ -21,8 +21,8 @@ Nodes = NDArray[np.int64]  # (h, w) of a stage, 0 where it has no index
 
 STRIDES = (32, 32, 16, 8, 8)
 SPACING = 512  # quality steps between anchors
-TELLS = 12  # numbers that stand for a node
-WORD_BITS, ENTRIES, REACH = 10, 32, 32768  # of the logarithms: fraction bits, entries in 8 gray levels, entries
+EMBEDDING = 12  # numbers of a node's vector
+WORD_BITS, ENTRIES, LOGARITHMS = 10, 32, 32768  # of the logarithms: fraction bits, entries in 8 gray levels, entries
 CORRECTION = 1 << 52  # 16 gray levels, 36 fraction bits above those of a correction
 # packet bands of the words of 1/8, behind the three low ones: gray, then the two other planes
 GRAY = (1, 2, 3, 5, 10, 7, 11, 4, 8, 15, 6, 9, 20, 40, 14, 13, 22)
@@ -41,7 +41,7 @@ def depth_of(stage: int, quality: int) -> int:
     return clip(8 + 42 * quality // 6400 - 10 * stage, 0, 10)
 
 
-class Decoder:
+class VqganDecoder:
     """Decodes groups with the arrays of a weights file."""
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
@@ -84,9 +84,9 @@ class Decoder:
         return self.arrays[f"priors.{stage}.{name}.weight"].astype(np.int64)
 
     def embedded(self, stage: int, node: int) -> list[int]:
-        return list(self.arrays[f"priors.{stage}.own.weight"][node].astype(int)) if node else [0] * TELLS
+        return list(self.arrays[f"priors.{stage}.own.weight"][node].astype(int)) if node else [0] * EMBEDDING
 
-    def told(self, stage: int, nodes: Sequence[Nodes], known: Nodes, past: Nodes, y: int, x: int) -> list[int]:
+    def inputs_of(self, stage: int, nodes: Sequence[Nodes], known: Nodes, past: Nodes, y: int, x: int) -> list[int]:
         parts: list[int] = []
         for earlier in range(stage):
             times = STRIDES[earlier] // STRIDES[stage]
@@ -107,7 +107,7 @@ class Decoder:
             for dx in range(5):
                 y, x = cell[0] + dy - 2, cell[1] + dx - 2
                 if 0 <= y < rows and 0 <= x < columns:
-                    sums = sums + context[:, :, dy, dx] @ np.array(self.told(stage, nodes, known, past, y, x))
+                    sums = sums + context[:, :, dy, dx] @ np.array(self.inputs_of(stage, nodes, known, past, y, x))
         first = np.array([clip(rounded(int(s), 6), 0, 255) for s in sums])
         return [*(clip(rounded(int(s), 6), 0, 255) for s in mix @ first), 255]
 
@@ -172,7 +172,7 @@ def finer(bands: Array, height: int, width: int) -> Array:
 
 def companded(value: int, scale: int) -> int:
     """sign(v) log(1 + |v| / 8) of a lifted number times `scale`, four entries of the table a gray level."""
-    entry = min(min(abs(value), 1 << 20) * scale >> 32, REACH - 1)
+    entry = min(min(abs(value), 1 << 20) * scale >> 32, LOGARITHMS - 1)
     word = int(np.floor(np.log1p(entry / ENTRIES) * (1 << WORD_BITS) + 0.5))
     return -word if value < 0 else word
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .steps import Steps
+from .steps import QualitySteps
 
 Integers = NDArray[np.int64]
 
@@ -23,7 +23,7 @@ WHOLE = np.array([logarithm(n) for n in range(1024)], np.int64)  # of whole step
 FINE = np.array([logarithm(n / 16) for n in range(16384)], np.int64)  # of sixteenths of a step
 
 
-def of_frame(values: Integers, rungs: Integers, low: Integers, steps: Steps) -> Integers:
+def of_frame(values: Integers, rungs: Integers, low: Integers, steps: QualitySteps) -> Integers:
     """The 256 words of each cell (h, w, 256): of symbols and rungs (125, h, w), and of low packet bands (3, h, w)."""
     symbols = np.sign(values) * WHOLE[np.minimum(np.abs(values), 1023)]
     count, total = around(np.ones_like(low[:1])), around(low)
@@ -33,7 +33,7 @@ def of_frame(values: Integers, rungs: Integers, low: Integers, steps: Steps) -> 
     return found
 
 
-def of_predicted(packet: Integers, frame: int, references: tuple[int, ...], steps: Steps) -> Integers:
+def of_predicted(packet: Integers, frame: int, references: tuple[int, ...], steps: QualitySteps) -> Integers:
     """The 127 words more of a predicted frame; packet (125, h, w): its latents with the addition."""
     _, h, w = packet.shape
     place = [1024 * (len(references) - 1), math.floor(256 * math.log2(abs(frame - references[0])) + 0.5)]
@@ -57,7 +57,7 @@ def around(x: Integers) -> Integers:
     return total
 
 
-def corrected(bands: Integers, corrections: NDArray[np.int16], steps: Steps) -> Integers:
+def corrected(bands: Integers, corrections: NDArray[np.int16], steps: QualitySteps) -> Integers:
     """All bands (192, h, w) with a network's answer (h, w, 192)."""
     change = corrections.transpose(2, 0, 1).astype(np.int64) * steps.every[:, None, None] + (1 << 23) >> 24
     found: Integers = (bands + change).clip(-BAND_LIMIT, BAND_LIMIT)

@@ -10,12 +10,12 @@ import numpy as np
 from ..base.family import GroupSpec, Pixels, SymbolPort
 from ..base.kernels import Field, Integers, Kernels, Modes, Planes
 from ..base.ports import Held, Nowhere
-from ..prior.native import Coded
+from ..prior.native import CodedFrame
 from ..prior.ports import put_number
 from ..transform.levels import Levels
 from ..transform.steps import HINT_GAIN, STEP_BITS, FrameSteps
 from ..wavelet.still import StillCoder
-from .group import BLOCKS, INTRA, NO_OFFSET, PREDICTED, FrameRead, Group, Prior, frame_quality, grid_of
+from .group import BLOCKS, INTRA, NO_OFFSET, PREDICTED, FrameRead, GroupState, Prior, frame_quality, grid_of
 from .order import Place
 from .prediction import BOTH, Decoded, Prediction, no_surprise
 from .velocity import Motion
@@ -27,7 +27,7 @@ EFFORTS = np.array([math.floor(math.log2(1 + n / HINT_GAIN) * 1024 + 0.5) for n 
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchOptions:
     """What the encoder is free to choose.
 
     depth: of the group; None takes LONG where key frames so far apart can be predicted, see `span_of`.
@@ -46,18 +46,18 @@ class Search:
 
 
 def put_group(
-    prior: Prior, still: StillCoder, search: Search, frames: Pixels, spec: GroupSpec, port: SymbolPort
+    prior: Prior, still: StillCoder, search: SearchOptions, frames: Pixels, spec: GroupSpec, port: SymbolPort
 ) -> None:
     """Put the symbols of uint8 `frames` (T, H, W, channels)."""
     depth = span_of(prior, still, search, frames, spec) if search.depth is None else search.depth
     put_number(port, depth, 3)
     put_number(port, BLOCKS.index(search.block), 1)
-    group = Group(prior, spec, depth, search.block)
+    group = GroupState(prior, spec, depth, search.block)
     for at, place in enumerate(group.places):
         FrameEncoder(group, still, search, frames[place.number], port).put(at)
 
 
-def span_of(prior: Prior, still: StillCoder, search: Search, frames: Pixels, spec: GroupSpec) -> int:
+def span_of(prior: Prior, still: StillCoder, search: SearchOptions, frames: Pixels, spec: GroupSpec) -> int:
     """The depth for a group: how far apart key frames may stand before predicting them is worth little.
 
     On 33 training clips of 16 frames, depth 4 took 4 % fewer bits than 3 where the key frame's effort was below WORTH
@@ -65,7 +65,7 @@ def span_of(prior: Prior, still: StillCoder, search: Search, frames: Pixels, spe
     """
     if spec.frames - 1 <= 1 << SHORT:
         return SHORT  # nothing that the other would change
-    group = Group(prior, spec, LONG, search.block)
+    group = GroupState(prior, spec, LONG, search.block)
     keys = [place for place in group.places if place.level == 0 and place.references]
     found = [FrameEncoder(group, still, search, frames[key.number], Nowhere()).efforts(key, frames) for key in keys]
     predicted, alone = (sum(part) for part in zip(*found, strict=True))
@@ -75,7 +75,9 @@ def span_of(prior: Prior, still: StillCoder, search: Search, frames: Pixels, spe
 class FrameEncoder:
     """One frame on its way into the port."""
 
-    def __init__(self, group: Group, still: StillCoder, search: Search, pixels: Pixels, port: SymbolPort) -> None:
+    def __init__(
+        self, group: GroupState, still: StillCoder, search: SearchOptions, pixels: Pixels, port: SymbolPort
+    ) -> None:
         self.group, self.still, self.search, self.pixels, self.port = group, still, search, pixels, port
         self.prior = group.prior
 
@@ -137,29 +139,29 @@ class FrameEncoder:
         steps = self.prior.steps.at(spec.quality)
         motion.release(self.port)
         transform = self.prior.transform
-        heard = transform.hints([prediction.latents, prediction.doubt], steps)
+        hints = transform.hints([prediction.latents, prediction.doubt], steps)
         scaled, low = transform.residual(latents, prediction.latents, steps)
-        coded = self.group.listener(place).code(scaled, low, spec, self.port, heard)
+        coded = self.group.prior_of(place).code(scaled, low, spec, self.port, hints)
         assert coded is not None
-        self.add(at, PREDICTED, spec.quality, coded, prediction, fields, modes, heard)
+        self.add(at, PREDICTED, spec.quality, coded, prediction, fields, modes, hints)
 
     def add(
         self,
         at: int,
         kind: int,
         quality: int,
-        coded: Coded,
+        coded: CodedFrame,
         prediction: Prediction | None,
         fields: list[Field],
         modes: Modes | None,
-        heard: list[Integers] | None,
+        hints: list[Integers] | None,
     ) -> FrameRead:
         """Restore a frame as the decoder will, for frames predicted from it."""
         place, steps, group = self.group.places[at], self.prior.steps.at(quality), self.group
         predicted = None if prediction is None else prediction.latents
         latents = self.prior.transform.restore(coded.levels(), steps, predicted)
         planes = group.add(at, latents, predicted, fields)
-        owner = group.prior.intra if kind == INTRA else group.listener(place)
+        owner = group.prior.intra if kind == INTRA else group.prior_of(place)
         return FrameRead(
             place=place,
             kind=kind,
@@ -174,7 +176,7 @@ class FrameEncoder:
             block=group.block,
             needed=group.needed,
             side_bits=0.0,
-            hints=heard,
+            hints=hints,
         )
 
     def put_head(self, kind: int, offset: int) -> GroupSpec:

@@ -21,7 +21,7 @@ from ..prior.native import NativePrior
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of
 from ..transform.levels import ORDER, Levels
 from ..wavelet.still import MOVED_RATE_WEIGHT, StillCoder, part_of
-from .encoder import Search, put_group
+from .encoder import SearchOptions, put_group
 from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
 from .painting import FramePainter, GroupPainter
 from .wire import FIRST_MOTION_TABLE, FIRST_TABLE, PRIORS
@@ -55,7 +55,7 @@ class SpatiotemporalFamily:
         self.arrays, kernels = arrays, kernels or Kernels()
         self.tables = Tables.stack([*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, MOTION_TABLE_NAMES)])
         self.channels = 3 + len(ORDER)
-        self.search, self.expects = Search(), False
+        self.search, self.expects = SearchOptions(), False
         steps = {name: array for name, array in arrays.items() if name.startswith("steps.")}
         still = StillCoder({**part_of(arrays, "still"), **steps}, self.tables, kernels)
         self.still = still.weighing(still.usual_rate_weight(self.search.effort))
@@ -80,7 +80,7 @@ class SpatiotemporalFamily:
         return changed(self, expects=True)
 
     def configure(self, effort: str, **options: object) -> SpatiotemporalFamily:
-        """Effort fast seeks motion in a smaller window and asks no network; slow refines frames on their own."""
+        """Effort fast searches motion in a smaller window and runs no network; slow refines frames on their own."""
         refuse_unknown(self.name, options, self.options)
         alone = number(options, "rate_weight", self.still.usual_rate_weight(effort), 0.0, 1.0)
         predicted = number(options, "rate_weight", RATE_WEIGHT, 0.0, 1.0)
@@ -91,7 +91,7 @@ class SpatiotemporalFamily:
             unidirectional=self.prior.unidirectional.weighing(predicted),
             bidirectional=self.prior.bidirectional.weighing(predicted),
         )
-        search = Search()
+        search = SearchOptions()
         search = replace(
             search,
             depth=int(number(options, "depth", 0, 0, DEEPEST)) if "depth" in options else None,

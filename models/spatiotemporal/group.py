@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...entropy import Tables
-from ..base.family import MAX_QUALITY, GroupSpec, SymbolPort
+from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Metered
+from ..base.quality import MAX_FINE
 from ..motion.field import MotionCoder
-from ..prior.native import Coded, NativePrior
+from ..prior.native import CodedFrame, NativePrior
 from ..prior.ports import get_number
 from ..transform.levels import Levels, LevelTransform
 from ..transform.steps import FrameSteps, Steps
@@ -51,7 +52,7 @@ class FrameRead:
     place: Place
     kind: int
     quality: int
-    coded: Coded
+    coded: CodedFrame
     prior: NativePrior
     latents: Levels
     steps: FrameSteps
@@ -61,11 +62,11 @@ class FrameRead:
     block: int  # side of the blocks that move, in pixels
     needed: frozenset[int]  # numbers of the frames that later ones are predicted from, this one's among them or not
     side_bits: float  # of type, offset and motion, where they are metered
-    hints: list[Integers] | None  # what the prior heard of a predicted frame
+    hints: list[Integers] | None  # inputs of the prior of a predicted frame
 
 
 def frame_quality(quality: int, offset: int) -> int:
-    return min(max(quality - (offset - NO_OFFSET) * OFFSET, 0), MAX_QUALITY)
+    return min(max(quality - (offset - NO_OFFSET) * OFFSET, 0), MAX_FINE)
 
 
 def grid_of(spec: GroupSpec, block: int) -> tuple[int, int]:
@@ -73,7 +74,7 @@ def grid_of(spec: GroupSpec, block: int) -> tuple[int, int]:
     return -(-(-(-spec.height // 8) * 8) // block), -(-(-(-spec.width // 8) * 8) // block)
 
 
-class Group:
+class GroupState:
     """The decoded frames of a group that are still needed, and the step that adds one."""
 
     def __init__(self, prior: Prior, spec: GroupSpec, depth: int, block: int) -> None:
@@ -98,7 +99,7 @@ class Group:
     def predict(self, place: Place, fields: list[Field], modes: Modes | None) -> Prediction:
         return predict(self.references(place), fields, modes, self.block, self.prior.transform)
 
-    def listener(self, place: Place) -> NativePrior:
+    def prior_of(self, place: Place) -> NativePrior:
         return self.prior.unidirectional if len(place.references) == 1 else self.prior.bidirectional
 
     def add(self, at: int, latents: Levels, prediction: Levels | None, fields: list[Field]) -> Planes | None:
@@ -130,7 +131,7 @@ def read_group(
     depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
     if depth > DEEPEST:
         raise ValueError(f"a group of depth {depth}")
-    group = Group(prior, spec, depth, block)
+    group = GroupState(prior, spec, depth, block)
     for at, place in enumerate(group.places):
         side = port if meter is None else Metered(port, meter)
         kind, offset = get_number(side, 2), get_number(side, 5)
@@ -140,7 +141,7 @@ def read_group(
         steps = prior.steps.at(at_spec.quality)
         fields: list[Field] = []
         modes: Modes | None = None
-        heard, enough = None, most if place is group.places[-1] else None
+        hints, enough = None, most if place is group.places[-1] else None
         if kind == INTRA:
             owner, predicted = prior.intra, None
             coded = owner.read(at_spec, port, None, enough, meter, meter is None)
@@ -148,9 +149,9 @@ def read_group(
             rows, cols = grid_of(spec, block)
             count = len(place.references)
             fields, modes = prior.motion.get(side, rows, cols, count, group.guesses(place))
-            owner, predicted = group.listener(place), group.predict(place, fields, modes)
-            heard = prior.transform.hints([predicted.latents, predicted.doubt], steps)
-            coded = owner.read(at_spec, port, heard, enough, meter, meter is None)
+            owner, predicted = group.prior_of(place), group.predict(place, fields, modes)
+            hints = prior.transform.hints([predicted.latents, predicted.doubt], steps)
+            coded = owner.read(at_spec, port, hints, enough, meter, meter is None)
         latents = prior.transform.restore(coded.levels(), steps, None if predicted is None else predicted.latents)
         planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0
@@ -168,5 +169,5 @@ def read_group(
             block,
             group.needed,
             spent,
-            heard,
+            hints,
         )

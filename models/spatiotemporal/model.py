@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import BandPrior
-from ..prior.rounding import Ladder, Rounded, round_along
+from ..prior.rounding import LadderFit, Rounded, round_along
 from ..transform.bands import GRAY_SLICES, PYRAMID, RATE_WEIGHT, REACHES, slice_bands
 from ..wavelet.words import LOWS
 from .painting import PLACE
@@ -42,7 +42,7 @@ class SpatiotemporalModel(nn.Module):
         self.priors = nn.ModuleDict(
             {name: BandPrior(PYRAMID, counts, REACHES, temporal_hidden, hints=HINTS) for name in PRIORS}
         )
-        self.ladder = Ladder()
+        self.ladder = LadderFit()
         self.inter = SynthesisNetwork(INPUTS, OUTPUTS, inter_width, inter_blocks) if inter_width else None
 
     def prior(self, name: str) -> BandPrior:

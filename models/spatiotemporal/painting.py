@@ -90,7 +90,7 @@ class GroupPainter:
         return self.painter.kernels.compensate(references, fields, frame.modes, frame.block)
 
     def keep(self, frame: FrameRead, moved: Planes, planes: Planes) -> None:
-        """Keep what was added to a frame that later ones are predicted from, and forget what no frame needs."""
+        """Keep what was added to a frame that later ones are predicted from, and drop what no frame needs."""
         if frame.planes is not None:
             if frame.kind == INTRA:
                 added = planes.astype(np.int32) - frame.planes

@@ -41,7 +41,7 @@ def predict(
     block: int,
     transform: LevelTransform,
 ) -> Prediction:
-    """Predict from one frame, doubting what surprised it, or from two, doubting what they do not agree on."""
+    """Predict from one frame, whose surprise is the doubt, or from two, whose difference is the doubt."""
     planes = [reference.planes for reference in references]
 
     def compensate(used: list[Planes], vectors: Sequence[Field], chosen: Modes | None) -> Planes:

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base.family import MAX_QUALITY, GroupSpec
+from ..base.family import GroupSpec
 from ..base.kernels import Kernels
 from ..base.ports import Nowhere
+from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask, arrays_of
 from ..networks.synthesis import round_weights
-from ..prior.native import Coded, NativePrior, pass_order
+from ..prior.native import CodedFrame, NativePrior, pass_order
 from ..transform.bands import CELL, RATE_WEIGHT
 from ..transform.gains import Bands, step_size
 from ..wavelet.analysis import moves, quantise
@@ -71,7 +72,7 @@ class AnalysisTraining(TrainingTask):
     def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Pixels (B, 3, H, W) float in 0..255."""
         pixels: Tensor = batch
-        quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
+        quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
         step = step_size(quality)[:, None, None, None]
         with torch.no_grad():
             bands = self.model.analyse(pixels)
@@ -157,7 +158,7 @@ class Rounding:
         low = torch.stack([torch.from_numpy(one.low) for one in coded]).float().to(device)
         return Bands(packet, details, low), rungs
 
-    def _one(self, scaled: Bands, i: int, quality: int) -> Coded:
+    def _one(self, scaled: Bands, i: int, quality: int) -> CodedFrame:
         planes = [plane[i].cpu().numpy() for plane in (scaled.packet, *scaled.details)]
         ordered = [plane.reshape(len(plane), -1).take(pass_order(*plane.shape[1:]), 1) for plane in planes]
         h, w = planes[0].shape[1:]

@@ -15,7 +15,7 @@ from ..prior.fixed_point import FixedConv2d, QualityTable
 from ..wavelet.words import WORD_BITS
 
 Tensors = dict[str, Tensor]
-Sample = tuple[Tensor, Tensor]  # words (1, inputs, h, w) in floats, quality (1,)
+CalibrationSample = tuple[Tensor, Tensor]  # words (1, inputs, h, w) in floats, quality (1,)
 
 ROUNDED_FROM = 0.7  # of the schedule: networks are trained with the weights of their export from here on
 
@@ -42,7 +42,7 @@ def clips_of(samples: list[Tensor]) -> list[Tensor]:
 # -- networks ----------------------------------------------------------------------------------------------------------
 
 
-def network_tensors(network: SynthesisNetwork, samples: Sequence[Sample], answer_bits: int) -> Tensors:
+def network_tensors(network: SynthesisNetwork, samples: Sequence[CalibrationSample], answer_bits: int) -> Tensors:
     """A network in integers, scaled to what it shows on samples.
 
     ValueError where there are none, or where a bound of the engine is passed.

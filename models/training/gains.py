@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..transform.gains import Bands
 from ..wavelet.task_gains import ANCHORS, LEVELS, SHAPE
 
@@ -19,7 +19,7 @@ class TrainedGains(nn.Module):
 
     def at(self, quality: Tensor) -> list[Tensor]:
         """Fine qualities (B,) -> the factors of each level, packet first: (B, bands, 1, 1)."""
-        place = quality.float() * ((ANCHORS - 1) / MAX_QUALITY)
+        place = quality.float() * ((ANCHORS - 1) / MAX_FINE)
         below = place.long().clamp(max=ANCHORS - 2)
         rows = torch.lerp(self.weight[below], self.weight[below + 1], (place - below)[:, None])
         return list(rows[:, :, None, None].split(LEVELS, 1))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import PRECISION, Tables, fit_table, quantize_pmf
-from ..motion.field import KINDS, MODES, NEW, SOURCES, TABLE_NAMES, Field, Modes, MotionCoder, Part, record
+from ..motion.field import KINDS, MODES, NEW, SOURCES, TABLE_NAMES, Field, Modes, MotionCoder, SymbolPart, record
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ GROUPS = {  # the kinds that share tables
     "difference": ("dy", "dx"),
 }
 ALPHABETS = {"uniform": MODES + 1, "source": len(SOURCES), "mode": MODES, "choice": NEW + 1}
-REACH = 255  # of |difference| in the counts; the rest is counted there
+LARGEST_COUNTED = 255  # of |difference| in the counts; the rest is counted there
 ROUNDS = 3  # the first with every guess, then with those that are cheapest with the tables before
 ITERATIONS = 40
 BACKED = (1.0, 0.1, 0.01, 0.001, 0.0001)  # pseudo-counts from contexts that differ in 1, 2, .. coordinates
@@ -45,7 +45,7 @@ class Recorded:
 
 def fit(frames: Sequence[Recorded], shares: dict[str, int] = SHARES) -> dict[str, NDArray[Any]]:
     """The `motion.*` arrays that code `frames` in few bits."""
-    cost: Callable[[list[Part]], float] | None = None
+    cost: Callable[[list[SymbolPart]], float] | None = None
     for _ in range(ROUNDS):
         parts = [part for frame in frames for part in record(frame.fields, frame.modes, frame.guesses, cost)[1]]
         arrays = _fit(parts, shares)
@@ -53,12 +53,12 @@ def fit(frames: Sequence[Recorded], shares: dict[str, int] = SHARES) -> dict[str
     return arrays
 
 
-def _fit(parts: list[Part], shares: dict[str, int]) -> dict[str, NDArray[Any]]:
+def _fit(parts: list[SymbolPart], shares: dict[str, int]) -> dict[str, NDArray[Any]]:
     rows: list[tuple[NDArray[np.uint16], int]] = []
     maps: dict[str, NDArray[Any]] = {}
     for name, kinds in GROUPS.items():
         signed = name not in ALPHABETS
-        counts = [_backed_off(_count(parts, kind, ALPHABETS.get(name, REACH + 1))) for kind in kinds]
+        counts = [_backed_off(_count(parts, kind, ALPHABETS.get(name, LARGEST_COUNTED + 1))) for kind in kinds]
         histograms = np.concatenate([count.reshape(-1, count.shape[-1]) for count in counts])
         assigned = cluster(histograms, shares[name], int(signed))
         first = len(rows)
@@ -73,7 +73,7 @@ def _fit(parts: list[Part], shares: dict[str, int]) -> dict[str, NDArray[Any]]:
     return maps | dict(zip(TABLE_NAMES, arrays, strict=True))
 
 
-def _count(parts: list[Part], kind: str, alphabet: int) -> Floats:
+def _count(parts: list[SymbolPart], kind: str, alphabet: int) -> Floats:
     """Histograms (*contexts, alphabet) of |symbol|."""
     flat = np.zeros(int(np.prod(KINDS[kind])) * alphabet)
     seen = [
@@ -114,7 +114,7 @@ def cluster(histograms: Floats, groups: int, sign_bits: int) -> NDArray[np.intp]
 
 
 def _even_table(counts: Floats) -> tuple[NDArray[np.uint16], int]:
-    """A table of -REACH..REACH from counts of magnitudes, those far out smoothed over their surroundings."""
+    """A table of -LARGEST_COUNTED..LARGEST_COUNTED from counts of magnitudes; those far out are smoothed."""
     edges = np.concatenate([[0.0], np.cumsum(counts)])
     magnitude = np.arange(len(counts))
     low, high = magnitude - magnitude // 8, np.minimum(magnitude + magnitude // 8, len(counts) - 1)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask
 from ..networks.synthesis import round_weights
 from ..wavelet.analysis import quantise
@@ -51,7 +51,7 @@ class PerceptualTuning(TrainingTask):
     def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Pixels (B, 3, H, W) float in 0..255, at least 161 pixels a side."""
         pixels: Tensor = batch
-        quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
+        quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
         painted = self.painted(pixels, quality, "perceptual")
         unlike = 1 - ms_ssim(painted, pixels)
         error = (painted - pixels).square().mean((1, 2, 3))

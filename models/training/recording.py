@@ -18,8 +18,8 @@ from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Held, Nowhere
 from ..motion.field import MotionCoder
-from ..spatiotemporal.encoder import FrameEncoder, Search
-from ..spatiotemporal.group import INTRA, FrameRead, Group, Prior, frame_quality
+from ..spatiotemporal.encoder import FrameEncoder, SearchOptions
+from ..spatiotemporal.group import INTRA, FrameRead, GroupState, Prior, frame_quality
 from ..spatiotemporal.painting import FramePainter, GroupPainter
 from ..spatiotemporal.prediction import Prediction
 from ..transform.levels import EVERY, ORDER, Levels
@@ -62,7 +62,7 @@ def cropped(example: Example, cells: int, generator: torch.Generator) -> Example
 
 
 class NoMotion(MotionCoder):
-    """Stands for a motion coder whose symbols nobody wants; keeps what it is given."""
+    """Stands for a motion coder whose symbols are not used; keeps what it is given."""
 
     def __init__(self) -> None:
         self.recorded: list[Recorded] = []
@@ -75,7 +75,7 @@ class NoMotion(MotionCoder):
 
 
 @dataclass(frozen=True)
-class Painting:
+class PaintingExample:
     """A square of one predicted frame, or all of it, as decoded.
 
     words: int16 (INPUTS, h, w), see `FramePainter.describe`; lacking: float16 (192, h, w), what is to be added to the
@@ -88,15 +88,15 @@ class Painting:
 
 
 @dataclass
-class Recording:
-    """What is to be kept of clips, and what was.  painter: makes `Painting`s, squares of `cells` a side or whole."""
+class ClipRecording:
+    """What is to be kept of clips, and what was.  painter: makes `paintings`, squares of `cells` a side or whole."""
 
     generator: torch.Generator
     priors: bool = True
     painter: FramePainter | None = None
     cells: int | None = None
     examples: list[Example] = field(default_factory=list)
-    paintings: list[Painting] = field(default_factory=list)
+    paintings: list[PaintingExample] = field(default_factory=list)
 
     def number(self, limit: int) -> int:
         return int(torch.randint(limit, (1,), generator=self.generator))
@@ -114,7 +114,7 @@ class Recording:
             y, x = self.number(h - rows + 1), self.number(w - columns + 1)
             cut = (slice(None), slice(y, y + rows), slice(x, x + columns))
             words, lacking = words[cut].contiguous(), lacking[cut].clone()
-        self.paintings.append(Painting(frame.quality, words, lacking))
+        self.paintings.append(PaintingExample(frame.quality, words, lacking))
 
 
 def lacking_bands(
@@ -132,7 +132,7 @@ def lacking_bands(
 class Recorder(FrameEncoder):
     """Codes a frame, with the priors or, before they are trained, with a plain dead zone, and keeps what it met."""
 
-    recording: Recording
+    recording: ClipRecording
     painter: GroupPainter | None = None  # of the group, where networks learn
     trained = True
 
@@ -159,14 +159,14 @@ class Recorder(FrameEncoder):
             for known, expected, level in zip(latents, prediction.latents, steps.levels, strict=True)
         ]
         transform = self.prior.transform
-        heard = transform.hints([prediction.latents, prediction.doubt], steps)
+        hints = transform.hints([prediction.latents, prediction.doubt], steps)
         self.recording.examples.append(
             Example(
                 len(self.group.places[at].references),
                 quality,
                 [torch.from_numpy(s.astype(np.float16)) for s in exact[:-1]],
                 torch.from_numpy(exact[-1].astype(np.float16)),
-                [torch.from_numpy(h.astype(np.uint8)) for h in heard],
+                [torch.from_numpy(h.astype(np.uint8)) for h in hints],
             )
         )
         if not self.trained:
@@ -187,15 +187,17 @@ def _dead_zone(scaled: NDArray[np.float32]) -> NDArray[np.int32]:
     return rounded
 
 
-def record(prior: Prior, still: StillCoder, clips: Sequence[Tensor], trained: bool, recording: Recording) -> Recording:
+def record(
+    prior: Prior, still: StillCoder, clips: Sequence[Tensor], trained: bool, recording: ClipRecording
+) -> ClipRecording:
     """Fill `recording` from uint8 clips (T, H, W, 3), each coded once at a random quality, depth and block size."""
     number = recording.number
     for clip in clips:
-        search = replace(Search(), depth=(0, 1, 2, 3, 3, 3, 4)[number(7)], block=(8, 16)[number(2)])
+        search = replace(SearchOptions(), depth=(0, 1, 2, 3, 3, 3, 4)[number(7)], block=(8, 16)[number(2)])
         frames = clip[: 8 if search.depth == 0 else None]
         spec = GroupSpec(len(frames), clip.shape[1], clip.shape[2], clip.shape[3], number(6401))
         assert search.depth is not None
-        group = Group(prior, spec, search.depth, search.block)
+        group = GroupState(prior, spec, search.depth, search.block)
         painter = None if recording.painter is None else GroupPainter(recording.painter, spec, "standard")
         for at, place in enumerate(group.places):
             recorder = Recorder(group, still, search, np.ascontiguousarray(frames[place.number].numpy()), Nowhere())

@@ -49,7 +49,7 @@ from .exporting import (
     restore_parameters,
 )
 from .motion_tables import Recorded, fit
-from .recording import Example, NoMotion, Painting, Recording, cropped, record
+from .recording import ClipRecording, Example, NoMotion, PaintingExample, cropped, record
 from .wavelet import REFIT_EVERY, still_part
 
 RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps
@@ -71,7 +71,7 @@ class PriorBatch:
 
 @dataclass(frozen=True)
 class DecoderBatch:
-    """See `recording.Painting`: words (B, INPUTS, h, w), lacking (B, 192, h, w)."""
+    """See `recording.PaintingExample`: words (B, INPUTS, h, w), lacking (B, 192, h, w)."""
 
     words: Tensor
     lacking: Tensor
@@ -79,7 +79,7 @@ class DecoderBatch:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ClipBatch:
     priors: PriorBatch | None
     decoders: DecoderBatch | None
 
@@ -140,14 +140,14 @@ class SpatiotemporalTask(TrainingTask):
         )
         return Prior(still.prior, one, two, NoMotion(), still.steps, still.transform), still
 
-    def recording(self, clips: list[Tensor], generator: torch.Generator, cells: int | None) -> Recording:
+    def recording(self, clips: list[Tensor], generator: torch.Generator, cells: int | None) -> ClipRecording:
         """What the parts that are trained learn from, met in `clips`."""
         prior, still = self.coder()
         paints = self.decoders and bool(self.trained)
         painter = FramePainter(still, None) if paints else None
-        return record(prior, still, clips, bool(self.trained), Recording(generator, self.priors, painter, cells))
+        return record(prior, still, clips, bool(self.trained), ClipRecording(generator, self.priors, painter, cells))
 
-    def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[ClipBatch]:
         """Endless batches of one prior's examples, and of squares to paint, from uint8 clips (T, H, W, 3).
 
         ValueError when the network alone is to be trained, without priors to code with.
@@ -165,13 +165,13 @@ class SpatiotemporalTask(TrainingTask):
             del met  # before the next one is made
         pool = [self.recording([clip], generator, CELLS) for clip in drawn_from(clips, CLIPS // 3, generator)]
         while True:
-            met = Recording(generator, paintings=[painting for one in pool for painting in one.paintings])
+            met = ClipRecording(generator, paintings=[painting for one in pool for painting in one.paintings])
             for _ in range(ROLL_EVERY):
                 yield self.drawn(met, batch, generator)
             fresh = [self.recording([clip], generator, CELLS) for clip in drawn_from(clips, ROLLED, generator)]
             pool = [*pool, *fresh][-CLIPS:]
 
-    def drawn(self, met: Recording, batch: int, generator: torch.Generator) -> Batch:
+    def drawn(self, met: ClipRecording, batch: int, generator: torch.Generator) -> ClipBatch:
         """A random batch of a recording."""
 
         def some(count: int) -> list[int]:
@@ -185,7 +185,7 @@ class SpatiotemporalTask(TrainingTask):
             priors = collate([pool[i] for i in some(len(pool))], generator)
         if met.paintings:
             decoders = collate_paintings([met.paintings[i] for i in some(len(met.paintings))])
-        return Batch(priors, decoders)
+        return ClipBatch(priors, decoders)
 
     @torch.no_grad()
     def set_rungs(self, examples: list[Example]) -> None:
@@ -204,7 +204,7 @@ class SpatiotemporalTask(TrainingTask):
 
     # -- the loss ----------------------------------------------------------------------------------------------------
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: ClipBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         losses, scalars = [], {}
         for part in (batch.priors, batch.decoders):
             if part is not None:
@@ -325,7 +325,7 @@ class SpatiotemporalTask(TrainingTask):
     def recorded(self, clips: list[Tensor]) -> tuple[list[Example], list[Recorded]]:
         """Predicted frames of clips, unless priors are adopted, and their motion, as the priors code them."""
         coder, still = self.coder()
-        met = record(coder, still, clips, True, Recording(torch.Generator().manual_seed(0), not self.kept))
+        met = record(coder, still, clips, True, ClipRecording(torch.Generator().manual_seed(0), not self.kept))
         assert isinstance(coder.motion, NoMotion)
         return met.examples, coder.motion.recorded
 
@@ -336,7 +336,7 @@ class SpatiotemporalTask(TrainingTask):
             return {}
         coder, still = self.coder()
         chosen = clips[:: max(1, len(clips) // CALIBRATED)][:CALIBRATED]
-        met = Recording(torch.Generator().manual_seed(2), False, FramePainter(still, None), CELLS)
+        met = ClipRecording(torch.Generator().manual_seed(2), False, FramePainter(still, None), CELLS)
         batches = [collate_paintings([painting]) for painting in record(coder, still, chosen, True, met).paintings]
         words = [(batch.words, batch.quality) for batch in batches]
         return prefixed("inter", network_tensors(network, words, CORRECTION_BITS))
@@ -412,7 +412,7 @@ def collate(examples: list[Example], generator: torch.Generator | None = None) -
     )
 
 
-def collate_paintings(paintings: list[Painting]) -> DecoderBatch:
+def collate_paintings(paintings: list[PaintingExample]) -> DecoderBatch:
     return DecoderBatch(
         torch.stack([painting.words for painting in paintings]).float() / WORD_UNIT,
         torch.stack([painting.lacking for painting in paintings]).float(),

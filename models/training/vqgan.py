@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask
-from ..vqgan.model import Coded, VqganModel
+from ..vqgan.model import CodedNodes, VqganModel
 from ..vqgan.prior import bits_of, path
 from ..vqgan.stages import DEAD, DEPTH, STAGES, depths, full_quality
 from .adversary import Discriminator, adversarial_losses, balance, texture_loss
@@ -54,7 +54,7 @@ class VqganTask(TrainingTask):
     def initialise(self, images: list[Tensor]) -> None:
         """Grow the codebooks on pictures (3, H, W) uint8, and measure what a bit more would save."""
         packets = [self.model.packet(image[None].float()) for image in images if image.dim() == 3]
-        quality = torch.tensor([MAX_QUALITY])
+        quality = torch.tensor([MAX_FINE])
         for stage in range(len(STAGES)):
             vectors = torch.cat([self.left(packet, stage, quality) for packet in packets])
             book = self.model.codebook(stage)
@@ -162,7 +162,7 @@ class VqganTask(TrainingTask):
 
     def qualities(self, count: int, generator: torch.Generator) -> Tensor:
         """Half of them fill the stages up to a random one, the others are any."""
-        anywhere = torch.randint(0, MAX_QUALITY + 1, (count,), generator=generator)
+        anywhere = torch.randint(0, MAX_FINE + 1, (count,), generator=generator)
         stage = torch.randint(len(STAGES), (count,), generator=generator)
         full = torch.tensor([full_quality(int(s)) for s in stage])
         return torch.where(torch.rand(count, generator=generator) < 0.5, full, anywhere)
@@ -179,7 +179,7 @@ class VqganTask(TrainingTask):
         return ratio + (wrong / (F.avg_pool2d(there, 3, 1, 1) + 64 * STRUCTURE_FLOOR)).mean((1, 2, 3))
 
     @torch.no_grad()
-    def learn(self, coded: Coded, deep: Tensor) -> None:
+    def learn(self, coded: CodedNodes, deep: Tensor) -> None:
         """Move the words of stages that were coded in full."""
         for stage in range(len(STAGES)):
             rows = (deep[:, stage] == DEPTH).nonzero().squeeze(1)
@@ -205,11 +205,12 @@ class VqganTask(TrainingTask):
         hidden_share = torch.rand(1, generator=generator)
         hide = torch.rand(whole.shape, generator=generator) < hidden_share
         prior = self.model.prior(stage)
-        earlier = self.model.told(stage, [at[rows] for at in nodes[:stage]], (whole.shape[1], whole.shape[2]))
+        grid = whole.shape[1], whole.shape[2]
+        earlier = self.model.earlier_embeddings(stage, [at[rows] for at in nodes[:stage]], grid)
         past = before[stage][rows] if before else torch.zeros_like(whole)
-        told = prior.hidden(earlier, whole.masked_fill(hide, 0), past, quality[rows]).permute(0, 2, 3, 1)
+        features = prior.hidden(earlier, whole.masked_fill(hide, 0), past, quality[rows]).permute(0, 2, 3, 1)
         passed, turns = path(whole.flatten(), DEPTH)
-        spent = bits_of(prior.logits(told.flatten(0, 2), passed), turns).sum(1).view(len(rows), -1)
+        spent = bits_of(prior.logits(features.flatten(0, 2), passed), turns).sum(1).view(len(rows), -1)
         return bits.index_add(0, rows, (spent * hide.flatten(1)).sum(1))
 
     # -- training ----------------------------------------------------------------------------------------------------

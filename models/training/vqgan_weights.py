@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..base.task import tensors_of
 from ..prior.fixed_point import ACCUMULATOR_LIMIT, FixedConv2d, QualityTable
 from ..transform.bands import LEVELS, LOW_GAIN
@@ -22,7 +22,7 @@ from ..vqgan.prior import IntegerTable
 from ..vqgan.stages import DEPTH, FINE_BANDS, STAGES, depths
 from ..vqgan.tables import turn_tables
 from ..vqgan.words import CORRECTION_BITS, MOVE_BITS
-from .exporting import Sample, Tensors, narrowed, network_tensors, part_of, prefixed, restore_network
+from .exporting import CalibrationSample, Tensors, narrowed, network_tensors, part_of, prefixed, restore_network
 
 CALIBRATED = 16  # pictures
 _READ = torch.tensor([*EVERY.tolist(), *LOWS.tolist()])  # packet bands in the order in which the network reads them
@@ -75,14 +75,14 @@ def restore(model: VqganModel, tensors: Tensors) -> None:
 
 
 @torch.no_grad()
-def calibration(model: VqganModel, pictures: list[Tensor]) -> dict[str, list[Sample]]:
+def calibration(model: VqganModel, pictures: list[Tensor]) -> dict[str, list[CalibrationSample]]:
     """What each network reads of pictures (3, H, W), at most CALIBRATED, each coded at three qualities."""
-    read: dict[str, list[Sample]] = {"analysis": [], "synthesis": []}
+    read: dict[str, list[CalibrationSample]] = {"analysis": [], "synthesis": []}
     bf16, model.bf16 = model.bf16, False
     for place, pixels in enumerate(pictures[:: -(-len(pictures) // CALIBRATED) or 1]):
         packet = model.packet(pixels[None].float())
         for part in range(3):
-            quality = (part * CALIBRATED + place) * MAX_QUALITY // (3 * CALIBRATED - 1)
+            quality = (part * CALIBRATED + place) * MAX_FINE // (3 * CALIBRATED - 1)
             at = torch.tensor([quality])
             sums = model.quantise(packet, at, torch.tensor([depths(quality)]))[1]
             read["synthesis"].append((model.described(sums)[1], at))

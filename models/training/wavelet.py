@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask
 from ..networks.synthesis import round_weights
 from ..prior.fitted import integer_tables, magnitude_counts
@@ -24,7 +24,7 @@ from ..wavelet.model import WaveletModel
 from ..wavelet.words import CORRECTION_BITS, WORD_BITS
 from .exporting import (
     ROUNDED_FROM,
-    Sample,
+    CalibrationSample,
     Tensors,
     network_sizes,
     network_tensors,
@@ -84,7 +84,7 @@ class WaveletTask(TrainingTask):
     def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Pixels (B, 3, H, W) float in 0..255 -> loss and scalars to log."""
         pixels: Tensor = batch
-        quality = torch.randint(0, MAX_QUALITY + 1, (len(pixels),), generator=generator).to(pixels.device)
+        quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
         with torch.no_grad():
             bands = self.model.analyse(pixels)
         integers, rungs, bits = self.model.quantise(bands, quality)
@@ -165,17 +165,17 @@ def fit_tables(model: WaveletModel, pictures: list[Tensor]) -> int:
     for _ in range(2):
         model.ladder.counts.zero_()
         for i, picture in enumerate(pictures):
-            for quality in range(200 + 137 * i % 400, MAX_QUALITY, 800):
+            for quality in range(200 + 137 * i % 400, MAX_FINE, 800):
                 model.quantise(model.analyse(picture[None].float()), torch.tensor([quality]))
         model.ladder.refit()
     return int(bound)
 
 
 @torch.no_grad()
-def calibration(model: WaveletModel, pictures: list[Tensor], encoder: bool = False) -> list[Sample]:
+def calibration(model: WaveletModel, pictures: list[Tensor], encoder: bool = False) -> list[CalibrationSample]:
     """What the decoders' networks read of pictures (3, H, W) at qualities of all kinds, or what the encoder's reads."""
-    samples: list[Sample] = []
-    qualities = range(0, MAX_QUALITY + 1, SPACING)
+    samples: list[CalibrationSample] = []
+    qualities = range(0, MAX_FINE + 1, SPACING)
     pictures = pictures[:CALIBRATED]
     for k in range(max(len(qualities), 2 * len(pictures)) if pictures else 0):
         quality = torch.tensor([qualities[5 * k % len(qualities)]])  # five steps on: a picture has unlike qualities

@@ -12,14 +12,15 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from ..base.quality import MAX_FINE
 from . import packet as wp
 from .bands import AXES, LARGEST_STEP, LEVELS, LOW_GAIN, OCTAVES, PYRAMID, pyramid_sizes, slice_bands
 from .lifted import LOW_FACTOR, UNITS
 
 
 def step_size(quality: Tensor) -> Tensor:
-    """Quantisation step of integer qualities 0..6400, for pixels in 0..255."""
-    octaves = -OCTAVES / 6400 * quality.double()
+    """Quantisation step of fine qualities, for pixels in 0..255."""
+    octaves = -OCTAVES / MAX_FINE * quality.double()
     step: Tensor = torch.exp2(octaves) * LARGEST_STEP
     return step.float()
 

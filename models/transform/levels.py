@@ -71,7 +71,7 @@ class LevelTransform:
         return scaled, np.floor(low + np.float32(0.5)).astype(np.int32)
 
     def hints(self, sources: Sequence[Levels], steps: FrameSteps) -> list[Integers]:
-        """What a prior is told on each level but the low band: magnitudes of every source in quarter steps."""
+        """Hints of a prior on each level but the low band: magnitudes of every source in quarter steps."""
         return [
             np.concatenate([self.kernels.hints(source[level], steps.levels[level].reciprocals) for source in sources])
             for level in range(PYRAMID + 1)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from .bands import LARGEST_STEP, PYRAMID
 from .lifted import LOW_FACTOR
 
@@ -65,8 +65,8 @@ class Steps:
         self.at = lru_cache(maxsize=128)(self._at)
 
     def _at(self, quality: int) -> FrameSteps:
-        """Fine quality 0..MAX_QUALITY."""
-        octaves, rest = divmod(13 * min(max(quality, 0), MAX_QUALITY), OCTAVE)
+        """Fine quality, 0..MAX_FINE."""
+        octaves, rest = divmod(13 * min(max(quality, 0), MAX_FINE), OCTAVE)
         power = int(self.coarse[rest // FINE]) * int(self.fine[rest % FINE]) >> TABLE_BITS
 
         def scaled(bases: NDArray[Any]) -> Integers:

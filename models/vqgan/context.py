@@ -15,20 +15,20 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-REACH = 5  # cells of the window, both ways
-EDGE = REACH // 2
+WINDOW = 5  # cells of the window, both ways
+EDGE = WINDOW // 2
 CHUNK = 1024  # cells whose windows are gathered at once
 
 Floats = NDArray[np.float32]
 Cells = NDArray[np.intp]  # flat indices of a grid
 
 
-class Part:
-    """The convolution of one map.  weights: (hidden, inputs, REACH, REACH)."""
+class WindowConvolution:
+    """The convolution of one map.  weights: (hidden, inputs, WINDOW, WINDOW)."""
 
     def __init__(self, weights: Floats, ratio: int = 1) -> None:
         self.ratio = ratio
-        self.window = np.ascontiguousarray(weights.transpose(2, 3, 1, 0))  # (REACH, REACH, inputs, hidden)
+        self.window = np.ascontiguousarray(weights.transpose(2, 3, 1, 0))  # (WINDOW, WINDOW, inputs, hidden)
         self.phases = list(self._phases()) if ratio > 1 else []
 
     def _phases(self) -> Iterator[tuple[int, int, int, int, Floats]]:
@@ -41,7 +41,7 @@ class Part:
             yield y, x, int(rows[0]), int(columns[0]), sums
 
     def add(self, total: Floats, seen: Floats) -> None:
-        """Add to all cells (h, w, hidden) what they see in a map (ceil(h / ratio), ceil(w / ratio), inputs)."""
+        """Add the convolution of a map (ceil(h / ratio), ceil(w / ratio), inputs) to all cells (h, w, hidden)."""
         h, w, hidden = total.shape
         if self.ratio == 1:
             total += self.at(framed(seen), np.arange(h * w), w).reshape(total.shape)
@@ -63,11 +63,11 @@ class Part:
         total.reshape(-1, hidden)[last] = sums
 
     def at(self, padded: Floats, cells: Cells, columns: int) -> Floats:
-        """What `cells` (n,) of a grid of so many columns see in a framed map (h + 4, w + 4, inputs): (n, hidden)."""
+        """The convolution of a framed map (h + 4, w + 4, inputs) at `cells` (n,) of a grid: (n, hidden)."""
         inputs, hidden = self.window.shape[2:]
         flat, weights = padded.reshape(-1, inputs), self.window.reshape(-1, hidden)
         corners = cells // columns * padded.shape[1] + cells % columns
-        window = (np.arange(REACH)[:, None] * padded.shape[1] + np.arange(REACH)).ravel()
+        window = (np.arange(WINDOW)[:, None] * padded.shape[1] + np.arange(WINDOW)).ravel()
         out = np.empty((len(cells), hidden), np.float32)
         for first in range(0, len(cells), CHUNK):
             part = slice(first, first + CHUNK)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..base.discrete import Codes, Erasures, Mask
 from ..base.family import GroupSpec
+from ..base.quality import shown
 from .index_prior import Nodes, enlarged, path
 from .painting import unshuffled
 from .stages import NODES, STAGES, depths, grid_of
@@ -69,7 +70,7 @@ def check(nodes: Sequence[Nodes], quality: int) -> None:
     for stage, depth in enumerate(depths(quality)):
         low, high = ((1 << depth), (2 << depth) - 1) if depth else (0, 0)
         if int(nodes[stage].min()) < low or int(nodes[stage].max()) > high:
-            raise ValueError(f"ids of stage {stage} are not in {low}..{high}, as quality {quality / 64:g} has them")
+            raise ValueError(f"ids of stage {stage} are not in {low}..{high}, as quality {shown(quality):g} has them")
 
 
 def counts(spec: GroupSpec) -> list[tuple[int, int, int, int]]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.quality import at_quality
-from .context import REACH, Cells, Floats, Part, framed
+from .context import WINDOW, Cells, Floats, WindowConvolution, framed
 from .stages import NODES, STAGES
 
 EMBEDDING_BITS = 4  # embeddings in 1/16, at most EMBEDDING_MAX of them
@@ -44,25 +44,26 @@ class IndexPrior:
 
         self.stage = stage
         self.own = of("own").astype(np.float32)
-        self.own[0] = 0  # no node, nothing told
-        context = of("context").astype(np.float32)  # (hidden, inputs, REACH, REACH)
+        self.own[0] = 0  # no node
+        context = of("context").astype(np.float32)  # (hidden, inputs, WINDOW, WINDOW)
         inputs = EMBEDDING * (stage + 2) + 2
-        if context.shape[1:] != (inputs, REACH, REACH) or self.own.shape != (NODES, EMBEDDING):
+        if context.shape[1:] != (inputs, WINDOW, WINDOW) or self.own.shape != (NODES, EMBEDDING):
             raise ValueError(f"the prior of stage {stage} has the wrong shape")
         blocks = [list(range(EMBEDDING * at, EMBEDDING * (at + 1))) for at in range(stage + 2)]
         ratios = [STAGES[at].stride // STAGES[stage].stride for at in range(stage)]
-        self.earlier = [Part(context[:, block], ratio) for block, ratio in zip(blocks, ratios, strict=False)]
-        self.known, self.past = (Part(context[:, [*blocks[at], at]]) for at in (-2, -1))  # flags are last
+        mapped = zip(blocks, ratios, strict=False)
+        self.earlier = [WindowConvolution(context[:, block], ratio) for block, ratio in mapped]
+        self.known, self.past = (WindowConvolution(context[:, [*blocks[at], at]]) for at in (-2, -1))  # flags are last
         self.mix = np.ascontiguousarray(of("mix").astype(np.float32)[:, :, 0, 0].T)
         self.bias = of("bias").astype(np.int64)
         self.heads = of("heads").astype(np.float32)  # (2**DEPTH, hidden + 1)
 
     def seen(self, nodes: Nodes) -> Floats:
-        """What nodes (h, w) of the stage tell its prior: their embeddings, and whether there are any."""
+        """Inputs that nodes (h, w) of the stage give its prior: their embeddings, and whether there are any."""
         return np.concatenate([self.own[nodes], EMBEDDING_MAX * (nodes > 0)[..., None].astype(np.float32)], -1)
 
     def context(self, earlier: Sequence[Floats], before: Nodes) -> Floats:
-        """What cells see of all but the stage itself: sums (h, w, hidden).
+        """Sums (h, w, hidden) of each cell over all inputs but the stage itself.
 
         earlier   embeddings of the earlier stages, each on its own grid
         before    nodes of the previous frame

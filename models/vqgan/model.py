@@ -31,7 +31,7 @@ CANDIDATES = 24  # nearest words that are weighed against their bits
 
 
 @dataclass
-class Coded:
+class CodedNodes:
     """nodes: int64 (B, h, w) of every stage, 0 where it is absent."""
 
     nodes: list[Tensor]
@@ -131,8 +131,8 @@ class VqganModel(nn.Module):
 
     # -- indices -----------------------------------------------------------------------------------------------------
 
-    def told(self, stage: int, nodes: list[Tensor], grid: tuple[int, int]) -> list[Tensor]:
-        """What earlier stages tell the prior of a stage: their embeddings on its grid."""
+    def earlier_embeddings(self, stage: int, nodes: list[Tensor], grid: tuple[int, int]) -> list[Tensor]:
+        """Inputs of a stage's prior from the stages before it: their embeddings on its grid."""
         parts = []
         for at in range(stage):
             times = STAGES[at].stride // STAGES[stage].stride
@@ -146,7 +146,7 @@ class VqganModel(nn.Module):
         deep: Tensor,
         before: list[Tensor] | None = None,
         weight: float = RATE_WEIGHT,
-    ) -> tuple[Coded, list[Tensor]]:
+    ) -> tuple[CodedNodes, list[Tensor]]:
         """Words of packet bands (B, 192, h, w), weighed against their bits, and their sums, as `synthesise` takes them.
 
         deep      (B, stages) bits a vector of each stage
@@ -155,7 +155,7 @@ class VqganModel(nn.Module):
         """
         targets = self.analyse(packet, quality)
         price = weight * (self.slopes * (deep > 0)).masked_fill(deep == 0, torch.inf).amin(1)
-        coded = Coded([], packet.new_zeros(len(packet)), [], packet.new_zeros(len(packet)))
+        coded = CodedNodes([], packet.new_zeros(len(packet)), [], packet.new_zeros(len(packet)))
         sums: list[Tensor] = []
         grid, rest = -1, targets[0]
         for stage, spec in enumerate(STAGES):
@@ -198,7 +198,7 @@ class VqganModel(nn.Module):
         if not bool((deep > 0).any()):
             return nodes, bits
         vectors = x.detach().permute(0, 2, 3, 1)
-        earlier = self.told(stage, coded, (h, w))
+        earlier = self.earlier_embeddings(stage, coded, (h, w))
         past = torch.zeros_like(nodes) if before is None else before[stage]
         prior, mask = self.prior(stage), parity_mask(h, w, x.device)
         for parity in (True, False):
@@ -208,11 +208,11 @@ class VqganModel(nn.Module):
             hidden = prior.hidden(earlier, nodes, past, quality).flatten(2)[:, :, cells].transpose(1, 2)
             for depth in deep[deep > 0].unique().tolist():
                 rows = (deep == depth).nonzero().squeeze(1)
-                at, told = vectors[rows].flatten(1, 2)[:, cells].flatten(0, 1), hidden[rows].flatten(0, 1)
+                at, features = vectors[rows].flatten(1, 2)[:, cells].flatten(0, 1), hidden[rows].flatten(0, 1)
                 costs = price[rows].repeat_interleave(len(cells))[:, None]
-                chosen = self.nearest(stage, at, told.detach(), depth, costs)
+                chosen = self.nearest(stage, at, features.detach(), depth, costs)
                 passed, turns = path(chosen, depth)
-                spent = bits_of(prior.logits(told, passed), turns).sum(1).view(len(rows), -1).sum(1)
+                spent = bits_of(prior.logits(features, passed), turns).sum(1).view(len(rows), -1).sum(1)
                 bits = bits.index_add(0, rows, spent)
                 flat = nodes.flatten(1).clone()  # the graph keeps the old ones
                 flat[rows[:, None], cells] = chosen.view(len(rows), -1)

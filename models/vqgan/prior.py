@@ -23,7 +23,7 @@ from ..prior.fixed_point import (
     requantise,
     ste_round,
 )
-from .context import REACH
+from .context import WINDOW
 from .index_prior import (
     ACTIVATION_MAX,
     EMBEDDING,
@@ -59,13 +59,13 @@ class IntegerTable(nn.Module):
 
 
 class StagePrior(nn.Module):
-    """The prior of one stage, which is told of `earlier` stages."""
+    """The prior of one stage, given the nodes of `earlier` stages."""
 
     def __init__(self, earlier: int, hidden: int) -> None:
         super().__init__()
         self.earlier = earlier
-        self.own = IntegerTable(NODES, EMBEDDING, EMBEDDING_BITS, EMBEDDING_MAX, 0.5)  # told to neighbours and later
-        self.context = FixedConv2d(EMBEDDING * (earlier + 2) + 2, hidden, REACH, WEIGHT_BITS)
+        self.own = IntegerTable(NODES, EMBEDDING, EMBEDDING_BITS, EMBEDDING_MAX, 0.5)  # for neighbours and later stages
+        self.context = FixedConv2d(EMBEDDING * (earlier + 2) + 2, hidden, WINDOW, WEIGHT_BITS)
         self.bias = QualityTable(hidden, EMBEDDING_BITS + WEIGHT_BITS)
         self.mix = FixedConv2d(hidden, hidden, 1, WEIGHT_BITS)
         self.heads = IntegerTable(1 << DEPTH, hidden + 1, WEIGHT_BITS, EMBEDDING_MAX, 0.02)  # the last is the bias's
@@ -84,8 +84,8 @@ class StagePrior(nn.Module):
         quality   (B,)
         """
         flags = [(nodes > 0)[:, None].float() * EMBEDDING_MAX for nodes in (known, before)]
-        told = torch.cat([*earlier, self.embed(known), self.embed(before), *flags], 1)
-        first = requantise(self.context(told) + self.bias(quality), SHIFT)
+        inputs = torch.cat([*earlier, self.embed(known), self.embed(before), *flags], 1)
+        first = requantise(self.context(inputs) + self.bias(quality), SHIFT)
         second = requantise(self.mix(first), SHIFT)
         return torch.cat([second, torch.full_like(second[:, :1], ACTIVATION_MAX)], 1)
 

@@ -1,8 +1,8 @@
 """Indices that were lost, filled in by the prior: it was trained under random patterns of known neighbours.
 
 A cell's lost word becomes the mean of the codebook under the prior's probabilities, which has the least expected
-squared error; the likeliest node stands in for it where other cells are told of it.  The surest cells are filled first
-(Chang et al., "MaskGIT", 2022), and tell the others.
+squared error; the likeliest node stands for it in the context of other cells.  The surest cells are filled first
+(Chang et al., "MaskGIT", 2022) and are context for the others.
 
 Probabilities are products of the tables' frequencies, rounded to CHANCE_BITS: the same on every machine.
 """

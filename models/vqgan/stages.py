@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..transform.bands import LEVELS, band_frequencies
 
 DEPTH = 10  # of a codebook's tree
@@ -37,14 +37,14 @@ FULL = len(STAGES) * DEPTH
 
 
 def depths(quality: int) -> tuple[int, ...]:
-    """Bits a vector of every stage at an integer quality 0..MAX_QUALITY."""
-    total = LEAST_DEPTH + (FULL - LEAST_DEPTH) * quality // MAX_QUALITY
+    """Bits a vector of every stage at a fine quality."""
+    total = LEAST_DEPTH + (FULL - LEAST_DEPTH) * quality // MAX_FINE
     return tuple(min(max(total - DEPTH * stage, 0), DEPTH) for stage in range(len(STAGES)))
 
 
 def full_quality(stage: int) -> int:
-    """The least quality at which a stage is coded in full."""
-    return -(-(DEPTH * (stage + 1) - LEAST_DEPTH) * MAX_QUALITY // (FULL - LEAST_DEPTH))
+    """The least fine quality at which a stage is coded in full."""
+    return -(-(DEPTH * (stage + 1) - LEAST_DEPTH) * MAX_FINE // (FULL - LEAST_DEPTH))
 
 
 def grid_of(height: int, width: int, stride: int) -> tuple[int, int]:

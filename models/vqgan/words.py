@@ -17,12 +17,12 @@ MOVE_BITS = 4  # of the analysis network's, which are large where stages are few
 COMPANDED = 8  # gray levels
 LOW_UNIT = 512  # gray levels of the low bands as they are
 ENTRIES_PER_GRAY = 4  # of the table
-REACH = 8192  # gray levels
+LARGEST_GRAY = 8192  # gray levels
 
 LOGARITHMS: NDArray[np.int16] = np.array(
     [
         math.floor(math.log1p(n / (ENTRIES_PER_GRAY * COMPANDED)) * (1 << WORD_BITS) + 0.5)
-        for n in range(REACH * ENTRIES_PER_GRAY)
+        for n in range(LARGEST_GRAY * ENTRIES_PER_GRAY)
     ],
     np.int16,
 )

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import BandPrior
-from ..prior.rounding import Ladder, round_along
+from ..prior.rounding import LadderFit, round_along
 from ..transform import packet as wp
 from ..transform.bands import CELL, GRAY_SLICES, LEVELS, PYRAMID, RATE_WEIGHT, REACHES, slice_bands
 from ..transform.gains import Bands, colour_matrix, step_size, synthesis_gains
@@ -85,7 +85,7 @@ class WaveletModel(nn.Module):
         self.analysis = (
             SynthesisNetwork(inputs + kept, kept, analysis_width, analysis_blocks) if analysis_width else None
         )
-        self.ladder = Ladder()
+        self.ladder = LadderFit()
 
     # -- transform ---------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from ..base.ports import Nowhere
 from ..base.torch_defaults import float32_on_cpu
 from ..engine.network import Arrays
 from ..networks.quantising import restored
-from ..prior.native import Coded, pass_order
+from ..prior.native import CodedFrame, pass_order
 from ..transform import packet as wp
 from ..transform.bands import CELL
 from ..transform.gains import synthesis_gains
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 4
 DAMPING = 0.5  # of each move
-REACH = 0.3  # steps that a target may leave the coefficient: beyond, neighbours answer each other's moves and diverge
+# steps that a target may lie from the coefficient; with more, the moves of neighbours do not converge
+TARGET_REACH = 0.3
 TILE, MARGIN = 96, 8  # cells of a square whose gradient is taken at once, and around it
 
 Floats = NDArray[np.float32]
@@ -73,10 +74,10 @@ class Refinement:
             assert coded is not None
             aim = coded.packet.astype(np.float32) - self.ascent(still, coded, planes, spec)
             wanted = aim.reshape(len(aim), -1).take(pass_order(*aim.shape[1:]), 1) - scaled[0]
-            found = np.clip(found + np.float32(DAMPING) * (wanted - found), -REACH, REACH)
+            found = np.clip(found + np.float32(DAMPING) * (wanted - found), -TARGET_REACH, TARGET_REACH)
         return found
 
-    def ascent(self, still: StillCoder, coded: Coded, planes: Planes, spec: GroupSpec) -> Floats:
+    def ascent(self, still: StillCoder, coded: CodedFrame, planes: Planes, spec: GroupSpec) -> Floats:
         """The gradient of the squared error by the packet integers (125, h, w), over twice the squared step."""
         steps = still.steps.at(spec.quality)
         low = still.low_plane(coded, steps)
@@ -98,9 +99,9 @@ class Refinement:
 
         packet: integers (125, h, w); words: (h, w, .), whose first channels are of `packet`; low: bands (3, h, w).
         """
-        heard = companded(packet)
+        first = companded(packet)
         rest = torch.from_numpy(words[..., len(packet) :].astype(np.float32)).permute(2, 0, 1) / WORD_UNIT
-        correction = self.network(torch.cat([heard, rest])[None], torch.tensor([quality]))[0]
+        correction = self.network(torch.cat([first, rest])[None], torch.tensor([quality]))[0]
         units = torch.zeros_like(correction)
         units[self.order] = packet
         bands = (units + correction) * (step / self.gains)

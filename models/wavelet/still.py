@@ -21,7 +21,7 @@ from ..base.kernels import Integers, Kernels, Planes, Words
 from ..base.ports import Nowhere
 from ..engine.painter import Painter
 from ..prior.ladder import costs_of
-from ..prior.native import Coded, NativePrior, pass_order
+from ..prior.native import CodedFrame, NativePrior, pass_order
 from ..transform.bands import LARGEST_STEP, RATE_WEIGHT
 from ..transform.levels import LevelTransform
 from ..transform.lifted import LOW_FACTOR
@@ -117,11 +117,11 @@ class StillCoder:
 
     # -- decoding ----------------------------------------------------------------------------------------------------
 
-    def read(self, spec: GroupSpec, port: SymbolPort) -> Coded:
+    def read(self, spec: GroupSpec, port: SymbolPort) -> CodedFrame:
         """Get the integers of one frame, see `NativePrior.read`."""
         return self.prior.read(spec, port)
 
-    def planes(self, coded: Coded, quality: int, decoder: str) -> Planes:
+    def planes(self, coded: CodedFrame, quality: int, decoder: str) -> Planes:
         """The planes of a frame; a decoder without a network is the inverse transform alone."""
         steps = self.steps.at(quality)
         latents = self.transform.restore(coded.levels(), steps, None)
@@ -131,18 +131,18 @@ class StillCoder:
         words = self.describe(coded, low, steps)
         return self.transform.corrected(latents[0], low, self.painters[decoder](words, quality), steps.every)
 
-    def paint(self, coded: Coded, spec: GroupSpec, decoder: str) -> Pixels:
+    def paint(self, coded: CodedFrame, spec: GroupSpec, decoder: str) -> Pixels:
         """uint8 (H, W, channels)."""
         planes = self.planes(coded, spec.quality, decoder)
         return self.kernels.pixels(planes, spec.height, spec.width, spec.channels)
 
-    def describe(self, coded: Coded, low: Integers, steps: FrameSteps) -> Words:
+    def describe(self, coded: CodedFrame, low: Integers, steps: FrameSteps) -> Words:
         """What the decoders' networks read of a frame; low: its low packet bands."""
         return describe(self.kernels, coded.packet, coded.kept_rungs, low, steps, 0)
 
     # -- latents -----------------------------------------------------------------------------------------------------
 
-    def low_plane(self, coded: Coded, steps: FrameSteps) -> Integers:
+    def low_plane(self, coded: CodedFrame, steps: FrameSteps) -> Integers:
         """The lifted low packet band of each axis (3, h, w), from the pyramid."""
         levels = self.transform.restore(coded.levels(), steps, None)
         return self.transform.low_plane(levels)

@@ -1,7 +1,7 @@
-"""What tunes a stream to a task: the encoder scales every band before it is rounded, the decoder knows nothing of it.
+"""What tunes a stream to a task: the encoder scales every band before it is rounded, the decoder needs no change.
 
-A coefficient that a task does not look at costs bits all the same.  A factor below one makes its band's dead zone wide
-and its symbols small, down to none at zero; the prior sees small neighbours and expects the others small, too.  The
+A coefficient that a task does not use costs bits all the same.  A factor below one makes its band's dead zone wide
+and its symbols small, down to none at zero; the prior then expects small symbols next to small ones.  The
 stream is an ordinary one: same integers, same tables, same networks.  The factors are learned for rate plus the
 distillation of a teacher's answers, as Entropic Student learns its bottleneck (Matsubara et al., 2022).
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.family import MAX_QUALITY
+from ..base.quality import MAX_FINE
 from ..transform.bands import PYRAMID, slice_bands
 
 LEVELS = (sum(map(len, slice_bands())), *(9 for _ in range(PYRAMID)))  # packet bands, then details finest first
@@ -44,7 +44,7 @@ class TaskGains:
 
     def at(self, quality: int) -> list[NDArray[np.float32]]:
         """The factors of each level's bands at a fine quality, packet first."""
-        place = quality * (ANCHORS - 1) / MAX_QUALITY
+        place = quality * (ANCHORS - 1) / MAX_FINE
         below = min(int(place), ANCHORS - 2)
         part = np.float32(place - below)
         row = self.weight[below] + part * (self.weight[below + 1] - self.weight[below])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tessera.models.nerv.blocks import Enlarge, convolve_mapped
 from tessera.models.nerv.depthwise import Depthwise
-from tessera.models.nerv.quantise import Ladder, Part, Quantiser
+from tessera.models.nerv.quantise import LadderCosts, Quantiser, TensorPart
 
 from ..support import nerv_twin as twin
 from .clock import fastest
@@ -45,9 +45,9 @@ def layers() -> dict[str, tuple[Layer, Layer, tuple[int, ...]]]:
     }
 
 
-def test_parts_beside_plain_calls(ladder: Ladder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parts_beside_plain_calls(ladder: LadderCosts, capsys: pytest.CaptureFixture[str]) -> None:
     values = torch.randn(300, 600, requires_grad=True)
-    quantiser = Quantiser([Part("w", (300, 600), 300)], ladder)
+    quantiser = Quantiser([TensorPart("w", (300, 600), 300)], ladder)
 
     def rounded(quantise: Callable[[], tuple[Tensor, Tensor]]) -> None:
         decoded, bits = quantise()

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 import tessera
 from tessera.codec.api import open_any
 from tessera.codec.coding.stream import settings_for
-from tessera.codec.coding.targets import Sample, encode_target, find, frame_psnr
+from tessera.codec.coding.targets import SourceSample, encode_target, find, frame_psnr
 from tessera.codec.options import from_keywords
 from tessera.data import procedural
+from tessera.models.base.quality import MAX_FINE, fine
 
 from ..support import toy_family
 
@@ -69,8 +70,8 @@ def test_psnr_is_met_from_above(pixels: NDArray[np.uint8], psnr: float) -> None:
     [
         ({"size": 60}, "cannot be reached", 0),
         ({"bpp": 0.001}, "cannot be reached", 0),
-        ({"size": 10**9}, "beyond quality 100", 6400),
-        ({"psnr": 101.0}, "cannot be reached", 6400),
+        ({"size": 10**9}, "beyond quality 100", MAX_FINE),
+        ({"psnr": 101.0}, "cannot be reached", MAX_FINE),
     ],
 )
 def test_out_of_reach_is_met_as_nearly_as_possible(target: dict[str, float], word: str, quality: int) -> None:
@@ -86,11 +87,11 @@ def test_out_of_reach_is_met_as_nearly_as_possible(target: dict[str, float], wor
 def test_sample_predicts_the_file() -> None:
     options = from_keywords(tessera.EncodeOptions, None, {"codec": "toy", "fps": 25, "gop": 1})
     source, _ = open_any(CLIP, options)
-    sample = Sample(source, settings_for(options))
+    sample = SourceSample(source, settings_for(options))
     assert sample.worthwhile
     for quality in (10, 50, 90):
         real = len(tessera.encode(CLIP, codec="toy", quality=quality, gop=1))
-        assert sample.size(quality * 64) == pytest.approx(real, rel=0.05)
+        assert sample.size(fine(quality)) == pytest.approx(real, rel=0.05)
 
 
 @pytest.mark.parametrize("curve", [lambda q: 5 + q / 1000, lambda q: math.log(1 + q), lambda q: (q / 640) ** 3])

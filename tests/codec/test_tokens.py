@@ -20,7 +20,8 @@ from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.codec.reading.tokens import TokenProcessor, description, group_bits, richest, search
 from tessera.data import procedural
 from tessera.entropy import Tables
-from tessera.models.base.family import QUALITY_STEPS, GroupSpec, Symbols, TableIndices
+from tessera.models.base.family import GroupSpec, Symbols, TableIndices
+from tessera.models.base.quality import fine
 from tessera.models.tokens import Bits, reduce
 from tessera.models.tokens.modules.projector import Projector
 from tessera.tools.cli import main
@@ -54,7 +55,7 @@ def test_row_29_s2lic(size: tuple[int, int]) -> None:
     """Slices by a checkerboard: as many passes for every size, the latents come back, and context saves bits."""
     family, _ = weights.load("wavelet")
     pixels = procedural.picture(*size)[None]
-    spec = GroupSpec(1, *size, 3, 50 * QUALITY_STEPS)
+    spec = GroupSpec(1, *size, 3, fine(50))
     encoder = EncoderPort(family.tables)
     family.encode(pixels, spec, encoder)
     data = encoder.finish()

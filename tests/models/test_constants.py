@@ -22,7 +22,7 @@ def test_ladder() -> None:
         "TABLES": ladder.TABLES,
         "PER_OCTAVE": ladder.PER_OCTAVE,
         "RUNGS": ladder.RUNGS,
-        "MARGINS": ladder.REACH + 3,  # 0 .. REACH + 1, and what is larger
+        "MARGINS": ladder.TABLE_REACH + 3,  # 0 .. TABLE_REACH + 1, and what is larger
         "LARGEST": exchange.LARGEST,
         "COST_UNIT": ladder.SPENT_UNIT,
         "COST_REACH": ladder.COST_REACH,
@@ -32,7 +32,7 @@ def test_ladder() -> None:
 def test_prior() -> None:
     reached = prior.features(torch.arange(256))
     reachable = range(1, prior.FEATURE_MAX + 1)
-    near = prior.Slice(hidden=4, count=1, first=0, reach=0).near.weight
+    near = prior.SliceNetwork(hidden=4, count=1, first=0, reach=0).near.weight
     assert _kernels.CONSTANTS["prior"] == {
         "NEAR_REACH": near.shape[-1] // 2,
         "ACTIVATION_SHIFT": prior.ACTIVATION_SHIFT,

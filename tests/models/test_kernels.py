@@ -21,7 +21,7 @@ from tessera.models.base.kernels import Integers, Kernels
 from tessera.models.prior.bands import BandPrior
 from tessera.models.prior.fitted import initial_pmf, integer_tables
 from tessera.models.prior.fixed_point import QualityTable
-from tessera.models.prior.ladder import REACH, RUNGS, costs_of
+from tessera.models.prior.ladder import RUNGS, TABLE_REACH, costs_of
 from tessera.models.prior.native import NativePrior, margins, pass_order, sizes_of
 from tessera.models.transform.bands import RATE_WEIGHT, REACHES, slice_bands, slices_of
 
@@ -197,9 +197,9 @@ def test_reading_stops_after_the_slices_that_are_wanted(channels: int, wanted: i
 def test_margins_are_what_the_next_smaller_magnitude_saves() -> None:
     costs = costs_of(made().tables)
     rows = margins(costs, RATE_WEIGHT)
-    assert rows.shape == (RUNGS, REACH + 3) and not rows[:, 0].any() and not rows[:, -1].any()
+    assert rows.shape == (RUNGS, TABLE_REACH + 3) and not rows[:, 0].any() and not rows[:, -1].any()
     for rung in (0, 40, 71, 72, RUNGS - 1):
-        for magnitude in (1, 2, REACH, REACH + 1):
+        for magnitude in (1, 2, TABLE_REACH, TABLE_REACH + 1):
             saved = float(costs[rung, magnitude]) - float(costs[rung, magnitude - 1])
             assert rows[rung, magnitude] == np.float32(RATE_WEIGHT * saved)
 
@@ -286,7 +286,7 @@ def test_bad_passes_are_refused() -> None:
         walk.ask(0, 2, bias)
     with pytest.raises(ValueError, match="bias"):
         walk.ask(0, 0, np.zeros(2, np.int32))
-    scaled, rows = np.zeros((1, 4), np.float32), np.zeros((RUNGS, REACH + 3), np.float32)
+    scaled, rows = np.zeros((1, 4), np.float32), np.zeros((RUNGS, TABLE_REACH + 3), np.float32)
     with pytest.raises(ValueError, match="scaled"):
         walk.round(0, 0, bias, scaled[:, :3].copy(), rows)
     with pytest.raises(ValueError, match="margins"):

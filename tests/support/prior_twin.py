@@ -15,8 +15,8 @@ from torch import Tensor
 
 from tessera.models.base.family import GroupSpec, SymbolPort
 from tessera.models.prior import exchange
-from tessera.models.prior.bands import BandPrior, Slice, hard, parity_mask
-from tessera.models.prior.ladder import REACH, SHIFTS
+from tessera.models.prior.bands import BandPrior, SliceNetwork, hard, parity_mask
+from tessera.models.prior.ladder import SHIFTS, TABLE_REACH
 from tessera.models.transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
 
 Integers = NDArray[np.int32]
@@ -51,7 +51,7 @@ def walk_frame(
     sizes = pyramid_sizes(-(-spec.height // CELL), -(-spec.width // CELL), PYRAMID)
     quality, rungs = torch.tensor([spec.quality]), np.zeros((sum(p.count for p in prior.packet.parts()), *sizes[0]))
 
-    def at(level: int, part: Slice, parity: int, rung: Tensor) -> Tensor:
+    def at(level: int, part: SliceNetwork, parity: int, rung: Tensor) -> Tensor:
         cells = cells_of(rung.shape[2], rung.shape[3], parity)
         chosen = hard(rung.flatten(2)[0, :, cells]).numpy().astype(np.uint8)
         if level == 0:
@@ -120,5 +120,5 @@ def rounded(y: NDArray[np.float32], rungs: Rungs, costs: NDArray[np.float32], we
 
 
 def _cost(costs: NDArray[np.float32], rungs: Rungs, magnitude: Integers) -> NDArray[np.float32]:
-    bits: NDArray[np.float32] = costs[rungs, np.minimum(magnitude >> SHIFTS[rungs], REACH + 1)]
+    bits: NDArray[np.float32] = costs[rungs, np.minimum(magnitude >> SHIFTS[rungs], TABLE_REACH + 1)]
     return bits

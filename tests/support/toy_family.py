@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tessera.codec.coding import weights
 from tessera.codec.errors import UnsupportedError
 from tessera.entropy import Tables
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, Latents, Pixels, SymbolPort
+from tessera.models.base.family import GroupSpec, Latents, Pixels, SymbolPort
+from tessera.models.base.quality import MAX_FINE
 from tessera.models.registry import FAMILIES
 
 Array = NDArray[Any]
@@ -120,7 +121,7 @@ def _steps(spec: GroupSpec) -> Array:
     """(T, h, w, C, 1): spread over an octave, so that rate and PSNR are smooth in quality; at most 1 at the best."""
     shape = (spec.frames, -(-spec.height // SIDE), -(-spec.width // SIDE), spec.channels, 1)
     spread = np.arange(np.prod(shape)).reshape(shape) * 37 % 64 / 64
-    steps: Array = np.exp2((MAX_QUALITY - spec.quality) / 640 - spread)
+    steps: Array = np.exp2((MAX_FINE - spec.quality) / 640 - spread)
     return steps
 
 

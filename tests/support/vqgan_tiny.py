@@ -18,7 +18,8 @@ from torch import Tensor
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, Pixels
+from tessera.models.base.family import GroupSpec, Pixels
+from tessera.models.base.quality import MAX_FINE
 from tessera.models.base.task import arrays_of, tensors_of
 from tessera.models.training.vqgan import VqganTask
 from tessera.models.vqgan.family import VqganFamily
@@ -70,7 +71,7 @@ def trained() -> VqganFamily:
 
 
 def learn_prior(model: VqganModel, pixels: Tensor, steps: int = 30) -> None:
-    quality = torch.full((len(pixels),), MAX_QUALITY)
+    quality = torch.full((len(pixels),), MAX_FINE)
     with torch.no_grad():
         deep = torch.full((len(pixels), len(STAGES)), DEPTH)
         coded, _ = model.quantise(model.packet(pixels), quality, deep, weight=0.0)
@@ -80,7 +81,7 @@ def learn_prior(model: VqganModel, pixels: Tensor, steps: int = 30) -> None:
         for stage, nodes in enumerate(coded.nodes):
             prior = model.prior(stage)
             hide = torch.rand(nodes.shape) < torch.rand(()).clamp(min=0.2)
-            told = model.told(stage, coded.nodes[:stage], (nodes.shape[1], nodes.shape[2]))
+            told = model.earlier_embeddings(stage, coded.nodes[:stage], (nodes.shape[1], nodes.shape[2]))
             hidden = prior.hidden(told, nodes.masked_fill(hide, 0), torch.zeros_like(nodes), quality)
             passed, turns = path(nodes[hide], DEPTH)
             logits = prior.logits(hidden.permute(0, 2, 3, 1)[hide], passed)

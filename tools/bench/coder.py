@@ -24,7 +24,7 @@ from tessera.entropy import Decoder, Encoder, Tables, cpu_path, cpu_paths, fit_t
 
 SCALES = np.geomspace(0.11, 32, 64)
 SKEW = 0.049  # weight of scale k is exp(-SKEW * k)
-REACH = 320  # ten times the largest scale
+LARGEST_SYMBOL = 320  # ten times the largest scale
 Speeds = dict[str, float]
 
 
@@ -38,7 +38,7 @@ class Task:
 
 
 @dataclass
-class Method:
+class CoderTrial:
     """A way to code the task: `encode` returns what `decode` takes; `decode` returns the symbols."""
 
     name: str
@@ -49,8 +49,8 @@ class Method:
 
 
 def gaussian(scale: float) -> NDArray[np.float64]:
-    """Probabilities of -REACH..REACH under a rounded zero-mean Gaussian, exact in the tails."""
-    edges = (np.arange(REACH + 2) - 0.5) / (scale * math.sqrt(2))
+    """Probabilities of -LARGEST_SYMBOL..LARGEST_SYMBOL under a rounded zero-mean Gaussian, exact in the tails."""
+    edges = (np.arange(LARGEST_SYMBOL + 2) - 0.5) / (scale * math.sqrt(2))
     tail = np.array([math.erfc(edge) for edge in edges])
     half = 0.5 * (tail[:-1] - tail[1:])
     return np.concatenate([half[:0:-1], half])
@@ -61,12 +61,12 @@ def make_task(n: int, seed: int = 1) -> Task:
     weights = np.exp(-SKEW * np.arange(len(SCALES)))
     indices = rng.choice(len(SCALES), n, p=weights / weights.sum()).astype(np.uint8)
     symbols = np.rint(rng.normal(size=n) * SCALES[indices]).astype(np.int32)
-    p = np.stack([gaussian(scale) for scale in SCALES])[indices, symbols + REACH]
+    p = np.stack([gaussian(scale) for scale in SCALES])[indices, symbols + LARGEST_SYMBOL]
     return Task(symbols, indices, float(-np.log2(p).sum()))
 
 
-def ours(task: Task, path: str | None = None) -> Method:
-    tables = Tables.stack([fit_table(gaussian(scale), -REACH) for scale in SCALES])
+def ours(task: Task, path: str | None = None) -> CoderTrial:
+    tables = Tables.stack([fit_table(gaussian(scale), -LARGEST_SYMBOL) for scale in SCALES])
 
     def encode() -> bytes:
         encoder = Encoder(tables, path=path)
@@ -79,10 +79,10 @@ def ours(task: Task, path: str | None = None) -> Method:
         decoder.finish()
         return symbols
 
-    return Method("tessera" if path is None else f"tessera_{path}", encode, decode, len, task.symbols)
+    return CoderTrial("tessera" if path is None else f"tessera_{path}", encode, decode, len, task.symbols)
 
 
-def compressai(task: Task) -> Method:
+def compressai(task: Task) -> CoderTrial:
     """CompressAI's rANS with the tables of its own Gaussian model."""
     from tessera.tools.peers.mend import mend_torchvision
 
@@ -98,16 +98,16 @@ def compressai(task: Task) -> Method:
     def decode(data: bytes) -> NDArray[np.int32]:
         return np.array(RansDecoder().decode_with_indexes(data, indices, *tables), np.int32)
 
-    return Method(
+    return CoderTrial(
         "compressai", lambda: RansEncoder().encode_with_indexes(symbols, indices, *tables), decode, len, task.symbols
     )
 
 
-def constriction(task: Task, coder: str) -> Method:
+def constriction(task: Task, coder: str) -> CoderTrial:
     """constriction with a Gaussian for every symbol, in stream order; `coder` is "ans" or "range"."""
     import constriction as peer
 
-    family = peer.stream.model.QuantizedGaussian(-REACH, REACH)
+    family = peer.stream.model.QuantizedGaussian(-LARGEST_SYMBOL, LARGEST_SYMBOL)
     means, scales = np.zeros(len(task.symbols)), SCALES[task.indices]
 
     def encode() -> Any:
@@ -123,21 +123,21 @@ def constriction(task: Task, coder: str) -> Method:
         reader = peer.stream.stack.AnsCoder(data) if coder == "ans" else peer.stream.queue.RangeDecoder(data)
         return reader.decode(family, means, scales)
 
-    return Method(f"constriction_{coder}", encode, decode, lambda data: 4 * len(data), task.symbols)
+    return CoderTrial(f"constriction_{coder}", encode, decode, lambda data: 4 * len(data), task.symbols)
 
 
-def constriction_sorted(task: Task) -> Method:
+def constriction_sorted(task: Task) -> CoderTrial:
     """constriction's range coder, one call for each table; sorting the symbols is not counted."""
     import constriction as peer
 
     order = np.argsort(task.indices, kind="stable")
     symbols = task.symbols[order]
     counts = np.bincount(task.indices, minlength=len(SCALES))
-    reaches = np.minimum(REACH, np.ceil(10 * SCALES).astype(np.int32))
+    reaches = np.minimum(LARGEST_SYMBOL, np.ceil(10 * SCALES).astype(np.int32))
     parts = np.split(symbols + np.repeat(reaches, counts), np.cumsum(counts)[:-1])
     models = [
-        peer.stream.model.Categorical(gaussian(scale)[REACH - reach : REACH + reach + 1], perfect=False)
-        for scale, reach in zip(SCALES, reaches, strict=True)
+        peer.stream.model.Categorical(gaussian(scale)[LARGEST_SYMBOL - r : LARGEST_SYMBOL + r + 1], perfect=False)
+        for scale, r in zip(SCALES, reaches, strict=True)
     ]
 
     def encode() -> Any:
@@ -150,7 +150,7 @@ def constriction_sorted(task: Task) -> Method:
         reader = peer.stream.queue.RangeDecoder(data)
         return np.concatenate([reader.decode(m, len(part)) for part, m in zip(parts, models, strict=True)])
 
-    return Method("constriction_sorted", encode, decode, lambda data: 4 * len(data), np.concatenate(parts))
+    return CoderTrial("constriction_sorted", encode, decode, lambda data: 4 * len(data), np.concatenate(parts))
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -159,7 +159,7 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def time_methods(methods: list[Method], rounds: int) -> tuple[dict[str, Speeds], dict[str, int]]:
+def time_methods(methods: list[CoderTrial], rounds: int) -> tuple[dict[str, Speeds], dict[str, int]]:
     """Median Msym/s of every method, the rounds interleaved so that a busy moment hits all; and bytes."""
     times: dict[str, tuple[list[float], list[float]]] = {method.name: ([], []) for method in methods}
     sizes = {}
@@ -186,9 +186,9 @@ def time_copy(n: int = 1 << 25) -> float:
     return 2 * source.nbytes / statistics.median(seconds(lambda: np.copyto(target, source))[0] for _ in range(5)) / 1e9
 
 
-def peers(task: Task) -> tuple[list[Method], dict[str, str]]:
+def peers(task: Task) -> tuple[list[CoderTrial], dict[str, str]]:
     """The peers that are installed, and why the others are not used."""
-    makers: dict[str, Callable[[], list[Method]]] = {
+    makers: dict[str, Callable[[], list[CoderTrial]]] = {
         "compressai": lambda: [compressai(task)],
         "constriction": lambda: [constriction(task, "ans"), constriction(task, "range"), constriction_sorted(task)],
     }

@@ -51,13 +51,14 @@ def _code(picture: Bytes, quality: float) -> tuple[bytes, list[Planes]]:
     """The coder's bytes of one picture, and the integers that they decode to, one array a level."""
     from tessera.codec.coding import weights
     from tessera.codec.coding.ports import DecoderPort, EncoderPort
-    from tessera.models.base.family import QUALITY_STEPS, GroupSpec
+    from tessera.models.base.family import GroupSpec
+    from tessera.models.base.quality import fine
     from tessera.models.wavelet.family import WaveletFamily
 
     family, _ = weights.load("wavelet")
     assert isinstance(family, WaveletFamily)
     height, width, channels = picture.shape
-    spec = GroupSpec(1, height, width, channels, round(quality * QUALITY_STEPS))
+    spec = GroupSpec(1, height, width, channels, fine(quality))
     port = EncoderPort(family.tables)
     family.encode(picture[None], spec, port)
     data = port.finish()

@@ -76,7 +76,7 @@ def _code(spec: str, original: Pixels, target: int) -> tuple[str, bytes, Pixels]
     from tessera.tools.measuring import job as jobs
     from tessera.tools.studies.rate import scenes
 
-    context = jobs.Context("images", (2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 98))
+    context = jobs.JobContext("images", (2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 98))
     codec: Any = jobs.subject(context, spec)
     known = tuple((setting, len(codec.encode(original, setting))) for setting in codec.settings)
     setting, data = scenes.nearest(codec, original, target, known, trials=6)

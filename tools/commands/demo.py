@@ -25,7 +25,7 @@ USER_FRAMES = 100  # of a clip of the user's, unless --frames says otherwise
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DemoOutcome:
     """What coding one file gave.  `psnr` is the mean of the frames' PSNRs in dB; times are seconds."""
 
     source: str
@@ -83,7 +83,7 @@ def _make(folder: Path) -> list[Path]:
     return [picture, clip]
 
 
-def _code(source: Path, args: argparse.Namespace) -> Outcome:
+def _code(source: Path, args: argparse.Namespace) -> DemoOutcome:
     """Encode, decode, compare and draw one file."""
     from tessera.codec import files
 
@@ -98,7 +98,7 @@ def _code(source: Path, args: argparse.Namespace) -> Outcome:
     psnr, original, result = _compare(source, coded, args.frames, encoded.frames // 2)
     sheet = args.out / f"{stem}-side-by-side.png"
     _draw(sheet, source.name, encoded, psnr, original, result)
-    return Outcome(
+    return DemoOutcome(
         source=str(source),
         coded=str(coded),
         decoded=str(decoded),
@@ -173,7 +173,7 @@ def _jpeg_panel(original: Pixels, limit: int) -> tuple[str, str, Pixels]:
     return f"JPEG, quality {low}", figures, result
 
 
-def _print(outcomes: list[Outcome]) -> None:
+def _print(outcomes: list[DemoOutcome]) -> None:
     head = ("file", "frames", "size", "bytes", "bpp", "PSNR", "encode", "decode")
     rows = [
         (

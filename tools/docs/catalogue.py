@@ -14,7 +14,7 @@ WORKS, PART, NOT_YET = "works", "part", "not yet"
 
 
 @dataclass(frozen=True)
-class Row:
+class SystemRow:
     """One system.  `how` is the call that serves it, or the reason why nothing does; `tests` prove it."""
 
     system: str
@@ -35,15 +35,15 @@ def _records(text: str) -> list[list[str]]:
     return [[field.strip() for field in line.split(" | ")] for line in lines]
 
 
-def _rows() -> dict[int, Row]:
-    found: dict[int, Row] = {}
+def _rows() -> dict[int, SystemRow]:
+    found: dict[int, SystemRow] = {}
     for name, idea, state, how, *tests in _records(systems.ROWS):
         number, system = name.split(". ", 1)
-        found[int(number)] = Row(system, idea, state, how, tuple(tests[0].split(", ")) if tests else ())
+        found[int(number)] = SystemRow(system, idea, state, how, tuple(tests[0].split(", ")) if tests else ())
     return found
 
 
-SYSTEMS: dict[int, Row] = _rows()
+SYSTEMS: dict[int, SystemRow] = _rows()
 CLAIMS: tuple[tuple[str, str, str], ...] = tuple((what, state, test) for what, state, test in _records(systems.CLAIMS))
 
 

@@ -75,8 +75,8 @@ def _row(action: argparse.Action, formatter: argparse.HelpFormatter) -> str:
     names = ", ".join(action.option_strings)
     value = formatter._format_args(action, _metavar(action)) if action.nargs != 0 else ""
     text = formatter._expand_help(action) if action.help else ""
-    told = "default" in text or action.default in (None, False, [], argparse.SUPPRESS) or not action.option_strings
-    text = text if told else f"{text}; default `{action.default}`".removeprefix("; ")
+    stated = "default" in text or action.default in (None, False, [], argparse.SUPPRESS) or not action.option_strings
+    text = text if stated else f"{text}; default `{action.default}`".removeprefix("; ")
     return f"| `{' '.join(word for word in (names, value) if word)}` | {_cell(text)} |\n".replace("`|", "`\\|")
 
 

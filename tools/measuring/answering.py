@@ -34,7 +34,7 @@ EXTENT = (shapes.FRAMES, shapes.SIDE / 8, shapes.SIDE / 8)  # positions are take
 
 
 @dataclass
-class Batch:
+class QuestionBatch:
     """What the model takes.
 
     x (B, N, C); pos (B, N, 3); size (B, N), 0 for padding; words (B, Q, 3) int64; answers (B, Q) int64, -1 for none
@@ -47,7 +47,7 @@ class Batch:
     answers: Tensor
 
 
-class Block(nn.Module):
+class AttentionBlock(nn.Module):
     """Tokens attend to tokens; words to tokens and to the earlier words of their question."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -86,7 +86,7 @@ class Sight(nn.Module):
         super().__init__()
         self.projector = Projector(channels, width)
         self.place = nn.Linear(6 * WAVES + 3, width)
-        self.blocks = nn.ModuleList(Block(width, width // HEAD) for _ in range(layers))
+        self.blocks = nn.ModuleList(AttentionBlock(width, width // HEAD) for _ in range(layers))
 
     def enter(self, x: Tensor, pos: Tensor) -> Tensor:
         """(B, N, C) tokens at (B, N, 3) -> (B, N, width)."""
@@ -128,7 +128,7 @@ class AnsweringModel(Sight):
         self.slot = nn.Parameter(torch.randn(QUESTION, width) * 0.02)
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, len(CHOICES))
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """(B, Q, len(CHOICES)) logits."""
         count, asked = batch.words.shape[:2]
         x = self.enter(batch.x, batch.pos)
@@ -151,7 +151,7 @@ class AnsweringModel(Sight):
         nothing = hidden[:, :0]
         mask = hidden.new_zeros(1, 1, 0, len(x))
         for block in self.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, AttentionBlock)
             found.append(block.received(hidden))
             hidden, nothing = block(hidden, nothing, None, mask)
         return torch.stack(found)
@@ -243,12 +243,12 @@ def _loss(model: AnsweringModel, lessons: Lessons, chosen: Tensor, thin: float) 
         pos = pos.gather(1, rows[..., None].expand(-1, -1, 3))
     ones = torch.ones(x.shape[:2])
     answers = lessons.answers[chosen]
-    logits = model(Batch(x.float(), pos, ones, lessons.words[chosen], answers))
+    logits = model(QuestionBatch(x.float(), pos, ones, lessons.words[chosen], answers))
     return F.cross_entropy(logits.flatten(0, 1), answers.flatten(), ignore_index=-1)
 
 
 @torch.inference_mode()
-def answer(model: AnsweringModel, batch: Batch) -> Tensor:
+def answer(model: AnsweringModel, batch: QuestionBatch) -> Tensor:
     """(B, Q) bool: the likeliest answer among those of the question's kind is right; False where nothing is asked."""
     logits = model(batch)
     start, allowed = 0, torch.full((len(shapes.KINDS), len(CHOICES)), -torch.inf)

@@ -22,7 +22,7 @@ def features(model: nn.Sequential, x: Tensor) -> list[Tensor]:
     found = []
     for layer in model:
         x = layer(x)
-        if isinstance(layer, perception.Block):
+        if isinstance(layer, perception.ConvolutionBlock):
             found.append(x / x.norm(dim=1, keepdim=True).clamp_min(1e-6))
     return found
 

@@ -13,7 +13,7 @@ from tessera.tools.peers.peer import Peer, parse
 
 
 @dataclass(frozen=True)
-class Context:
+class JobContext:
     """What all jobs of a run have in common.
 
     kind          "images" or "video"
@@ -33,7 +33,7 @@ class Context:
 class Job:
     """One codec at one setting on one file; `digest` names what the file holds."""
 
-    context: Context
+    context: JobContext
     codec: str
     setting: float
     path: Path
@@ -51,7 +51,7 @@ class Failure:
 
 
 @lru_cache(maxsize=64)
-def subject(context: Context, spec: str) -> Peer[Any, Any]:
+def subject(context: JobContext, spec: str) -> Peer[Any, Any]:
     """The codec that `spec` names, checked: ParameterError or UnsupportedError say what is wrong with it."""
     from tessera.tools.peers import families, learned, pictures, video
 

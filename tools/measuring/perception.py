@@ -49,7 +49,7 @@ def read_set(path: Path, split: str) -> LabelledSet:
     return LabelledSet(np.stack([pixels for _, pixels in found]), labels, classes)
 
 
-class Block(nn.Module):
+class ConvolutionBlock(nn.Module):
     """Two 3x3 convolutions beside a 1x1 one; (B, n, H, W) -> (B, m, H / stride, W / stride)."""
 
     def __init__(self, inside: int, outside: int, stride: int) -> None:
@@ -72,9 +72,9 @@ def classifier(channels: int, side: int, classes: int, width: int = 24) -> nn.Se
     layers += [nn.BatchNorm2d(width), nn.ReLU()]
     side = (side + 1) // 2 if large else side
     while side > 6:
-        layers.append(Block(width, 2 * width, 2))
+        layers.append(ConvolutionBlock(width, 2 * width, 2))
         width, side = 2 * width, (side + 1) // 2
-    layers += [Block(width, width, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]
+    layers += [ConvolutionBlock(width, width, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]
     return nn.Sequential(*layers)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tessera.codec.media.types import Pixels
+from tessera.models.base.quality import shown
 from tessera.tools.options import key_value
 from tessera.tools.peers.peer import Peer, parse
 
@@ -38,7 +39,7 @@ def picture_family(spec: str, qualities: Sequence[float], device: str) -> Peer[P
     def decode(data: bytes) -> Pixels:
         return np.asarray(tessera.decode(data, decoder=decoder, device=device))
 
-    return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, 1 / 64, (0, 100))
+    return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, shown(1), (0, 100))
 
 
 def clip_family(
@@ -65,7 +66,7 @@ def clip_family(
         with tessera.open(io.BytesIO(data), decoder=decoder, device=device) as clip:
             yield from clip.frames()
 
-    return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, 1 / 64, (0, 100),
+    return Peer(spec, "quality", tuple(qualities), about, encode, decode, lambda: version, shown(1), (0, 100),
                 lambda: sum(before))  # fmt: skip
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tessera.models.base.family import MAX_QUALITY
-from tessera.models.base.quality import ANCHORS, SPACING, at_quality
+from tessera.models.base.quality import ANCHORS, MAX_FINE, SPACING, at_quality
 from tessera.models.engine.network import OFFSET_LIMIT, IntegerNetwork, Layer, Range, arrays_of, fixed, network_of
 from tessera.models.engine.painter import Painter
 from tessera.models.reference import integer_network as twin
@@ -75,7 +74,7 @@ def interpolated(anchors: NDArray[np.int64], quality: int) -> list[int]:
     return [floor(a + (b - a) * (place - below) + Fraction(1, 2)) for a, b in zip(*rows, strict=True)]
 
 
-@pytest.mark.parametrize("quality", [0, 1, 255, 256, 511, 512, 513, 3199, 6143, 6144, 6399, MAX_QUALITY])
+@pytest.mark.parametrize("quality", [0, 1, 255, 256, 511, 512, 513, 3199, 6143, 6144, 6399, MAX_FINE])
 def test_between_anchors(quality: int) -> None:
     rng = np.random.default_rng(quality)
     anchors = rng.integers(-OFFSET_LIMIT, OFFSET_LIMIT, (ANCHORS, 50), np.int64, endpoint=True)
@@ -86,7 +85,7 @@ def test_between_anchors(quality: int) -> None:
 
 
 def test_anchors_reach_the_best_quality() -> None:
-    assert (ANCHORS - 1) * SPACING >= MAX_QUALITY
+    assert (ANCHORS - 1) * SPACING >= MAX_FINE
     rows = np.arange(ANCHORS)[:, None]
     assert at_quality(rows, (ANCHORS - 1) * SPACING).tolist() == [ANCHORS - 1]  # no anchor stands behind the last
 
@@ -96,7 +95,7 @@ def test_painter_runs_the_network_at_the_quality(path: str) -> None:
     made = arrays()
     painter, words = Painter(made, path), np.random.default_rng(3).integers(-4000, 9000, (7, 33, 5)).astype(np.int16)
     found = {}
-    for quality in (0, 700, 4001, MAX_QUALITY):
+    for quality in (0, 700, 4001, MAX_FINE):
         multipliers = np.array(interpolated(made["multipliers"].astype(np.int64), quality), np.int32)
         offsets = np.array(interpolated(made["offsets"].astype(np.int64), quality), np.int64)
         expected = twin.run(network(), words, multipliers, offsets)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.codec.errors import FormatError
 from tessera.models.base.family import Symbols, TableIndices
-from tessera.models.motion.field import KINDS, LIMIT, NEW, Field, Modes, MotionCoder, Part, record
+from tessera.models.motion.field import KINDS, LIMIT, NEW, Field, Modes, MotionCoder, SymbolPart, record
 from tessera.models.motion.order import steps
 from tessera.models.training.motion_tables import Recorded, fit
 
@@ -234,14 +234,14 @@ def twin_field(field: Field, guess: Field | None) -> dict[str, list[tuple[int, i
     return coded
 
 
-def by_kind(parts: list[Part]) -> dict[str, list[tuple[int, int]]]:
+def by_kind(parts: list[SymbolPart]) -> dict[str, list[tuple[int, int]]]:
     return {
         kind: [pair for k, c, s in parts if k == kind for pair in zip(c.tolist(), s.tolist(), strict=True)]
         for kind in ("choice", "dy", "dx")
     }
 
 
-def unlike(source: int) -> Callable[[list[Part]], float]:
+def unlike(source: int) -> Callable[[list[SymbolPart]], float]:
     """A cost that makes `record` take this source."""
     return lambda parts: float(parts[0][2][0] != source)
 

@@ -12,8 +12,8 @@ from tessera.models.base.ports import Metered, Nowhere
 from tessera.models.nerv.blocks import Enlarge, convolve_mapped
 from tessera.models.nerv.depthwise import Depthwise
 from tessera.models.nerv.ladder import ladder_pmf
-from tessera.models.nerv.quantise import Ladder, Part, Quantiser
-from tessera.models.nerv.wire import Writer
+from tessera.models.nerv.quantise import LadderCosts, Quantiser, TensorPart
+from tessera.models.nerv.wire import IntegerWriter
 from tessera.models.prior.ladder import FIRST_SCALE, PER_OCTAVE, RUNGS, TABLES
 
 from ...support import nerv_twin as twin
@@ -21,8 +21,8 @@ from ...support import nerv_twin as twin
 # -- quantisers --------------------------------------------------------------------------------------------------------
 
 
-def test_ladder_rungs_are_mean_magnitudes(ladder: Ladder) -> None:
-    """Rung i stands for E|v| of FIRST_SCALE * 2 ** (i / PER_OCTAVE), which is what `Ladder.rung` inverts."""
+def test_ladder_rungs_are_mean_magnitudes(ladder: LadderCosts) -> None:
+    """Rung i stands for E|v| of FIRST_SCALE * 2 ** (i / PER_OCTAVE), which is what `LadderCosts.rung` inverts."""
     pmf = ladder_pmf()
     assert pmf.shape[0] == TABLES and torch.allclose(pmf.sum(1), torch.ones(TABLES, dtype=torch.float64))
     for rung in range(PER_OCTAVE * 4, PER_OCTAVE * 7, 5):
@@ -31,23 +31,23 @@ def test_ladder_rungs_are_mean_magnitudes(ladder: Ladder) -> None:
     assert ladder.rung(torch.tensor([0.0, 1e9])).tolist() == [0, RUNGS - 1]
 
 
-def test_estimate_is_the_tables_cost(ladder: Ladder) -> None:
+def test_estimate_is_the_tables_cost(ladder: LadderCosts) -> None:
     """The rate that the loss sees is, at integers, what the integer tables charge."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(5, 400, generator=generator).mul(torch.tensor([0.1, 1, 5, 40, 700])[:, None]).round()
-    quantiser = Quantiser([Part("x", (1, 400), 1)], ladder)  # its step is 1
+    quantiser = Quantiser([TensorPart("x", (1, 400), 1)], ladder)  # its step is 1
     port = Metered(Nowhere(), ladder.tables)
-    writer = Writer(port, ladder.costs)
+    writer = IntegerWriter(port, ladder.costs)
     for k in range(5):
         before = port.spent
-        writer.values(Part("x", (400,), 1), rows[k].int())
+        writer.values(TensorPart("x", (400,), 1), rows[k].int())
         spent = port.spent - before - 8  # one flag and the rung
         estimate = float(quantiser("x", rows[k : k + 1])[1].detach())
         assert 0.98 * estimate <= spent * 1.03 and spent <= estimate * 1.001 + 1
 
 
-def test_gradients_pass_rounding(ladder: Ladder) -> None:
-    part = Part("w", (8, 50), 8)
+def test_gradients_pass_rounding(ladder: LadderCosts) -> None:
+    part = TensorPart("w", (8, 50), 8)
     quantiser = Quantiser([part], ladder)
     tensor = torch.randn(8, 50, requires_grad=True)
     quantiser.start({"w": tensor}, 4.0)
@@ -63,14 +63,14 @@ def test_gradients_pass_rounding(ladder: Ladder) -> None:
 
 @pytest.mark.parametrize("scale", [0.05, 1.0, 30.0, 3000.0])
 @pytest.mark.parametrize("differences", [False, True])
-def test_quantiser_is_rounding_and_the_ladder(ladder: Ladder, scale: float, differences: bool) -> None:
+def test_quantiser_is_rounding_and_the_ladder(ladder: LadderCosts, scale: float, differences: bool) -> None:
     """Values, bits and both gradients are the twin's."""
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(6, 50, generator=generator) * scale
     values[2, 7] = 150  # escapes where the others are small
     base = (torch.randn(6, 50, generator=generator) * scale).round() if differences else None
     weight = torch.randn(6, 50, generator=generator)
-    quantiser = Quantiser([Part("w", (6, 50), 6)], ladder)
+    quantiser = Quantiser([TensorPart("w", (6, 50), 6)], ladder)
     with torch.no_grad():
         quantiser.octaves.fill_(-0.51)
 

@@ -28,9 +28,10 @@ from tessera.codec.limits import DEFAULT_LIMITS
 from tessera.data import procedural
 from tessera.models.base.family import GroupSpec
 from tessera.models.base.fitted import FitStatus
+from tessera.models.base.quality import fine
 from tessera.models.nerv import schedule
 from tessera.models.nerv.config import ARCHITECTURES
-from tessera.models.nerv.decoder import Decoder
+from tessera.models.nerv.decoder import NervDecoder
 from tessera.models.nerv.family import NervFamily
 
 from ...support.kernel_paths import threads
@@ -86,7 +87,7 @@ def test_fitted_and_decoded_frames_are_the_same(family: NervFamily) -> None:
 
 @pytest.mark.parametrize("segment", [8, 3])
 def test_estimated_bits_are_the_files(family: NervFamily, segment: int) -> None:
-    spec = GroupSpec(8, 48, 64, 3, 80 * 64)
+    spec = GroupSpec(8, 48, 64, 3, fine(80))
     chosen = family.configure("fast", epochs=4, params="20K", segment=segment)
     meter, coder = BitMeter(family.tables), EncoderPort(family.tables)
     chosen.encode(CLIP, spec, meter)
@@ -163,13 +164,13 @@ def test_minutes_end_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_frames_alone_are_those_of_the_group(small: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tessera.decode(small)
     runs: list[int] = []
-    forward = Decoder.forward
+    forward = NervDecoder.forward
 
-    def counted(self: Decoder, *args: torch.Tensor) -> torch.Tensor:
+    def counted(self: NervDecoder, *args: torch.Tensor) -> torch.Tensor:
         runs.append(1)
         return forward(self, *args)
 
-    monkeypatch.setattr(Decoder, "forward", counted)
+    monkeypatch.setattr(NervDecoder, "forward", counted)
     with tessera.open(small) as clip:
         assert np.array_equal(clip[6], whole[6]) and len(runs) == 1
         assert np.array_equal(clip[2:4], whole[2:4]) and len(runs) == 3

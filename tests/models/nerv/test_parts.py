@@ -16,20 +16,21 @@ from torch.func import functional_call
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, Symbols, TableIndices
+from tessera.models.base.family import GroupSpec, Symbols, TableIndices
 from tessera.models.base.fitted import FitStatus, quality_of, rate_of
 from tessera.models.base.ports import Metered, Nowhere
+from tessera.models.base.quality import MAX_FINE, fine
 from tessera.models.nerv import config as nerv
 from tessera.models.nerv.config import ARCHITECTURES, Config
-from tessera.models.nerv.decoder import Decoder
+from tessera.models.nerv.decoder import NervDecoder
 from tessera.models.nerv.embedding import ContentEncoder, time_code
 from tessera.models.nerv.family import NervFamily
 from tessera.models.nerv.fitting import OPTIMISERS, Fit
 from tessera.models.nerv.painter import NetworkPainter
-from tessera.models.nerv.quantise import Ladder, Part
+from tessera.models.nerv.quantise import LadderCosts, TensorPart
 from tessera.models.nerv.schedule import Schedule
-from tessera.models.nerv.segments import Coded, GroupFit, Plan, segment_spans, visit_group
-from tessera.models.nerv.wire import Reader, Writer
+from tessera.models.nerv.segments import GroupFit, GroupIntegers, Plan, segment_spans, visit_group
+from tessera.models.nerv.wire import IntegerReader, IntegerWriter
 
 SIZES = [(1, 1), (5, 200), (33, 47), (48, 64), (144, 176), (360, 640), (640, 1280), (720, 1280), (1080, 1920)]
 
@@ -48,7 +49,7 @@ def configured(arch: str, frames: int, height: int, width: int, budget: float, c
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_are_those_of_the_network(arch: str, channels: int) -> None:
     config = configured(arch, 4, 33, 47, 20e3, channels)
-    network = Decoder(config)
+    network = NervDecoder(config)
     assert list(nerv.shapes(config).items()) != []
     assert nerv.shapes(config) == {name: tuple(value.shape) for name, value in network.named_parameters()}
     embeddings = None
@@ -119,40 +120,40 @@ def test_time_code_tells_neighbours_apart() -> None:
 
 
 def test_quality_is_a_rate() -> None:
-    assert rate_of(50 * 64) == 0.0625 and rate_of(75 * 64) == 0.25
-    assert all(quality_of(rate_of(quality)) == quality for quality in range(0, MAX_QUALITY + 1, 100))
-    assert quality_of(0.0) == 0 and quality_of(1e9) == MAX_QUALITY
+    assert rate_of(fine(50)) == 0.0625 and rate_of(fine(75)) == 0.25
+    assert all(quality_of(rate_of(quality)) == quality for quality in range(0, MAX_FINE + 1, 100))
+    assert quality_of(0.0) == 0 and quality_of(1e9) == MAX_FINE
 
 
 # -- the stream --------------------------------------------------------------------------------------------------------
 
 
-def test_numbers_and_values_come_back(ladder: Ladder) -> None:
+def test_numbers_and_values_come_back(ladder: LadderCosts) -> None:
     port = EncoderPort(ladder.tables)
-    writer = Writer(port, ladder.costs)
+    writer = IntegerWriter(port, ladder.costs)
     numbers = [(0, 1), (1, 1), (5, 5), (63, 63), (64, 64), (65535, 65535), (0, 0)]
     generator = torch.Generator().manual_seed(1)
     spread = torch.logspace(-2, 4, 12)[:, None, None, None]
     values = (torch.randn(12, 5, 3, 3, generator=generator) * spread).round().int()
     values[3, 0, 0, 0] = -(1 << 20)
-    parts = [Part("a", (12, 5, 3, 3), rows) for rows in (1, 4, 12)]
+    parts = [TensorPart("a", (12, 5, 3, 3), rows) for rows in (1, 4, 12)]
     for value, largest in numbers:
         writer.number(value, largest)
     for part in parts:
         writer.values(part, values)
     decoder = DecoderPort(ladder.tables, port.finish())
-    reader = Reader(decoder)
+    reader = IntegerReader(decoder)
     assert [reader.number(0, largest) for _, largest in numbers] == [value for value, _ in numbers]
     for part in parts:
         assert torch.equal(reader.values(part, None), values)
     decoder.finish()
 
 
-def test_a_number_beyond_its_bound_is_refused(ladder: Ladder) -> None:
+def test_a_number_beyond_its_bound_is_refused(ladder: LadderCosts) -> None:
     port = EncoderPort(ladder.tables)
-    Writer(port, ladder.costs).number(60, 63)
+    IntegerWriter(port, ladder.costs).number(60, 63)
     with pytest.raises(ValueError, match="largest allowed is 59"):
-        Reader(DecoderPort(ladder.tables, port.finish())).number(0, 59)
+        IntegerReader(DecoderPort(ladder.tables, port.finish())).number(0, 59)
 
 
 class Forged:
@@ -215,7 +216,7 @@ def stopping(after: int) -> tuple[list[FitStatus], object]:
     return seen, watch
 
 
-def fit(ladder: Ladder, plan: Plan, watch: object = None, store: Memory | None = None) -> dict[str, Tensor]:
+def fit(ladder: LadderCosts, plan: Plan, watch: object = None, store: Memory | None = None) -> dict[str, Tensor]:
     config = configured("hnerv-boost", len(FRAMES), 24, 32, 14e3)
     coded = GroupFit(config, ladder, FRAMES, plan, watch, store).run()  # type: ignore[arg-type]
     return {f"{k}.{name}": value for k, found in enumerate(coded.segments) for name, value in found.items()}
@@ -225,13 +226,13 @@ TWO_SEGMENTS = Plan(60e3, 12, length=3)
 
 
 @pytest.fixture(scope="module")
-def whole(ladder: Ladder) -> dict[str, Tensor]:
+def whole(ladder: LadderCosts) -> dict[str, Tensor]:
     """A fit that nothing stops."""
     return fit(ladder, TWO_SEGMENTS)
 
 
 @pytest.mark.parametrize("after", [7, 30, 43])  # before rounding, while rounding, in the second segment
-def test_a_stopped_fit_goes_on_where_it_was(ladder: Ladder, whole: dict[str, Tensor], after: int) -> None:
+def test_a_stopped_fit_goes_on_where_it_was(ladder: LadderCosts, whole: dict[str, Tensor], after: int) -> None:
     memory = Memory()
     _, watch = stopping(after)
     with pytest.raises(KeyboardInterrupt):
@@ -242,23 +243,23 @@ def test_a_stopped_fit_goes_on_where_it_was(ladder: Ladder, whole: dict[str, Ten
     assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-def test_an_early_end_keeps_what_is_fitted(ladder: Ladder) -> None:
+def test_an_early_end_keeps_what_is_fitted(ladder: LadderCosts) -> None:
     _, watch = stopping(10)
     assert fit(ladder, Plan(60e3, 12, early=True), watch).keys() == fit(ladder, Plan(60e3, 1)).keys()
 
 
-def test_bits_never_pass_the_plan(ladder: Ladder) -> None:
+def test_bits_never_pass_the_plan(ladder: LadderCosts) -> None:
     """Also where the fit had no time to learn its rate, and for residuals."""
     for plan in (Plan(40e3, 1), Plan(9e3, 2), Plan(60e3, 2, length=2), Plan(60e3, 10)):
         config = configured("hnerv", len(FRAMES), 24, 32, 14e3)
         coded = GroupFit(config, ladder, FRAMES, plan, None, None).run()
         port = Metered(Nowhere(), ladder.tables)
-        visit_group(Writer(port, ladder.costs), GroupSpec(6, 24, 32, 3, 0), coded)
+        visit_group(IntegerWriter(port, ladder.costs), GroupSpec(6, 24, 32, 3, 0), coded)
         assert port.spent <= plan.bits
 
 
 @pytest.mark.parametrize("arch", ["nerv", "hnerv", "nerv++-boost"])
-def test_the_decoded_group_is_the_fitted_one(ladder: Ladder, arch: str) -> None:
+def test_the_decoded_group_is_the_fitted_one(ladder: LadderCosts, arch: str) -> None:
     """PSNR within 0.01 dB of the fitted network's, and near what it has in bf16, in which it was fitted.
 
     A network that has just learnt with bf16's roundings may be better or worse without: by up to 0.05 dB after 12 to
@@ -277,7 +278,7 @@ def test_the_decoded_group_is_the_fitted_one(ladder: Ladder, arch: str) -> None:
                 embeddings, _ = fitted._round_embeddings(embeddings)
             frames = functional_call(fitted.decoder, network, (torch.arange(len(FRAMES)), embeddings))
         painted.append(psnr((255 * frames).round().clamp(0, 255).permute(0, 2, 3, 1)))
-    coded = Coded(config, len(FRAMES), fitted.quantiser.levels(), [fitted.integers()])
+    coded = GroupIntegers(config, len(FRAMES), fitted.quantiser.levels(), [fitted.integers()])
     times = np.arange(len(FRAMES), dtype=np.float64)
     decoded = torch.from_numpy(NetworkPainter(coded, torch.device("cpu")).paint(times, "standard"))
     assert fitted.rounded
@@ -290,7 +291,7 @@ def psnr(frames: Tensor) -> float:
     return float(10 * (255**2 / error).log10().mean())
 
 
-def test_adam_alone_learns_another_network(ladder: Ladder) -> None:
+def test_adam_alone_learns_another_network(ladder: LadderCosts) -> None:
     """`optimiser=adam` leaves nothing to Muon, and every parameter is in one group of either."""
     config = configured("hnerv", len(FRAMES), 24, 32, 14e3)
     found: list[dict[str, Tensor]] = []

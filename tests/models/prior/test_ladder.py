@@ -14,7 +14,7 @@ from tessera.entropy import Tables
 from tessera.models.prior import exchange, ladder
 from tessera.models.prior.bands import hard
 from tessera.models.prior.fitted import cost_table, initial_pmf, integer_tables, lookup, shifts_of
-from tessera.models.prior.ladder import COST_UNIT, REACH, RUNGS, SHIFTS, TABLES, costs_of, shift_of
+from tessera.models.prior.ladder import COST_UNIT, RUNGS, SHIFTS, TABLE_REACH, TABLES, costs_of, shift_of
 from tessera.models.prior.ports import Shifted, get_number, put_number
 from tessera.models.prior.rounding import round_cheaply
 from tessera.models.transform.bands import RATE_WEIGHT
@@ -45,9 +45,9 @@ def test_costs_are_rounded_exactly() -> None:
 def test_costs_are_what_the_coder_charges(tables: Tables) -> None:
     """For every magnitude on every rung, within their unit, the escape and the low bits of wide rungs included."""
     costs = costs_of(tables)
-    assert costs.shape == (RUNGS, REACH + 2) and costs.dtype == np.float32
+    assert costs.shape == (RUNGS, TABLE_REACH + 2) and costs.dtype == np.float32
     for rung in range(0, RUNGS, 7):
-        magnitudes = np.arange(REACH + 2, dtype=np.int32)
+        magnitudes = np.arange(TABLE_REACH + 2, dtype=np.int32)
         values = (magnitudes << SHIFTS[rung]).astype(np.int32)
         spent = exchange.spent_bits(tables, values, np.full(len(values), rung, np.uint8))
         np.testing.assert_allclose(costs[rung], spent, atol=0.002)

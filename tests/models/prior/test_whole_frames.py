@@ -16,7 +16,7 @@ from tessera.models.base.family import GroupSpec, NativePort, SymbolPort
 from tessera.models.base.kernels import Kernels
 from tessera.models.base.ports import Nowhere
 from tessera.models.prior.ladder import RUNGS, SHIFTS, SPENT_UNIT, TABLES, spent_units, values_cost
-from tessera.models.prior.native import Coded, NativePrior
+from tessera.models.prior.native import CodedFrame, NativePrior
 from tessera.models.spatiotemporal.wire import FIRST_TABLE
 from tessera.models.transform.bands import PYRAMID
 
@@ -74,7 +74,7 @@ def frame_of(prior: NativePrior, spec: GroupSpec, seed: int) -> tuple[list[NDArr
     return scaled, low, hints
 
 
-def same(one: Coded | None, other: Coded | None) -> None:
+def same(one: CodedFrame | None, other: CodedFrame | None) -> None:
     assert one is not None and other is not None
     for mine, theirs in zip(one.levels(), other.levels(), strict=True):
         assert np.array_equal(mine, theirs)
@@ -132,7 +132,7 @@ def test_damage_is_found_the_same_way(name: str) -> None:
         for place in random.integers(0, len(damaged), 1 + turn % 4):
             damaged[place] ^= 1 << random.integers(8)
 
-        def outcome(wrap: Any, damaged: bytes = bytes(damaged)) -> Coded | str:
+        def outcome(wrap: Any, damaged: bytes = bytes(damaged)) -> CodedFrame | str:
             try:
                 return prior.read(spec, wrap(DecoderPort(tables, damaged)), hints, count=tables)
             except FormatError as error:

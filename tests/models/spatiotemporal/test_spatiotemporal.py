@@ -11,8 +11,9 @@ import tessera
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import BitMeter, DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, Pixels, Symbols, TableIndices
+from tessera.models.base.family import GroupSpec, Pixels, Symbols, TableIndices
 from tessera.models.base.kernels import Kernels
+from tessera.models.base.quality import MAX_FINE
 from tessera.models.spatiotemporal.encoder import EFFORTS, effort
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 from tessera.models.spatiotemporal.order import coding_order, last_uses
@@ -72,11 +73,11 @@ def test_every_frame_is_coded_once_after_its_references(frames: int, depth: int)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_round_trip_of_any_size(family: SpatiotemporalFamily, size: tuple[int, int], channels: int) -> None:
     frames = clip(3, *size, channels)
-    for quality in (0, 3200, MAX_QUALITY):
+    for quality in (0, 3200, MAX_FINE):
         data, spec = encode(family, frames, quality)
         out = decode(family, data, spec)
         assert out.shape == frames.shape and out.dtype == np.uint8
-        if quality == MAX_QUALITY:
+        if quality == MAX_FINE:
             assert psnr(out, frames) > 37.5
 
 

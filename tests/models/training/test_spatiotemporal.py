@@ -15,7 +15,7 @@ from tessera.models.registry import build
 from tessera.models.spatiotemporal.wire import PRIORS
 from tessera.models.training import spatiotemporal as training
 from tessera.models.training.exporting import Tensors, real_network
-from tessera.models.training.spatiotemporal import Batch, SpatiotemporalTask
+from tessera.models.training.spatiotemporal import ClipBatch, SpatiotemporalTask
 from tessera.models.training.wavelet import WaveletTask, still_part
 
 Pair = tuple[Tensors, dict[str, str]]  # tensors, options
@@ -32,7 +32,7 @@ def samples(side: int = SIDE) -> tuple[torch.Tensor, list[torch.Tensor]]:
     return torch.from_numpy(procedural.picture(64, 96)).permute(2, 0, 1).contiguous(), clips
 
 
-def run(task: SpatiotemporalTask, batches: list[Batch], rounds: int) -> list[float]:
+def run(task: SpatiotemporalTask, batches: list[ClipBatch], rounds: int) -> list[float]:
     """Steps on the same batches again and again: their summed loss in each round."""
     optimiser = torch.optim.Adam([p for group in task.groups() for p in group["params"]], 5e-3)
     generator = torch.Generator().manual_seed(0)

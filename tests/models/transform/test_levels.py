@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tessera.codec.coding import weights
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY
 from tessera.models.base.kernels import Integers, Kernels
+from tessera.models.base.quality import MAX_FINE
 from tessera.models.prior.native import pass_order
 from tessera.models.reference import lifting as twin
 from tessera.models.transform.bands import AXES, LARGEST_STEP, PYRAMID
@@ -72,7 +72,7 @@ def test_powers_of_two_are_rounded_exactly(steps: Steps) -> None:
         assert is_rounded_power(int(steps.fine[k]), k, OCTAVE)
 
 
-@pytest.mark.parametrize("quality", [0, 1, 984, 985, 3200, 4567, MAX_QUALITY - 1, MAX_QUALITY])
+@pytest.mark.parametrize("quality", [0, 1, 984, 985, 3200, 4567, MAX_FINE - 1, MAX_FINE])
 def test_steps_are_those_of_the_format(steps: Steps, quality: int) -> None:
     """320 * 2 ** (-13 q / 12800), within what its two factors and its own fraction bits are rounded by."""
     with localcontext() as context:
@@ -88,7 +88,7 @@ def test_steps_are_those_of_the_format(steps: Steps, quality: int) -> None:
 
 
 def test_what_is_made_of_steps(steps: Steps) -> None:
-    for quality in (0, 2500, MAX_QUALITY):
+    for quality in (0, 2500, MAX_FINE):
         found = steps.at(quality)
         assert len(found.levels) == PYRAMID + 2
         for level in found.levels:
@@ -107,10 +107,10 @@ def test_what_is_made_of_steps(steps: Steps) -> None:
 
 
 def test_steps_fall_with_the_quality(steps: Steps) -> None:
-    rows = np.array([steps.at(quality).every for quality in range(0, MAX_QUALITY + 1, 50)])
+    rows = np.array([steps.at(quality).every for quality in range(0, MAX_FINE + 1, 50)])
     assert (np.diff(rows, axis=0) < 0).all()
     assert steps.at(-5) == steps.at(-5) and steps.at(-5).size == steps.at(0).size
-    assert steps.at(MAX_QUALITY + 9).size == steps.at(MAX_QUALITY).size
+    assert steps.at(MAX_FINE + 9).size == steps.at(MAX_FINE).size
 
 
 def test_constants_that_floats_make_are_rounded_with_a_margin() -> None:

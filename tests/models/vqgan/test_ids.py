@@ -24,6 +24,7 @@ from tessera.codec.limits import Limits
 from tessera.codec.reading.ids import encode_ids, file_of_bytes
 from tessera.data import MaskedIds, mask_ids, procedural
 from tessera.models.base.family import GroupSpec, Symbols, TableIndices
+from tessera.models.base.quality import fine
 from tessera.models.vqgan.ids import IDS, MASK, VOCABULARY
 from tessera.models.vqgan.stages import depths, full_quality, grid_of
 from tessera.tools.cli import main
@@ -79,7 +80,7 @@ def test_row_16_packed_bytes_have_the_fixed_length(data: bytes) -> None:
     """Bytes of indices at fixed length, of the range coder, and of the file: each comes back exactly."""
     with tessera.open(data) as clip:
         packed = clip.tokens(kind="packed")
-        deep = zip(depths(70 * 64), (32, 32, 16, 8, 8), strict=True)
+        deep = zip(depths(fine(70)), (32, 32, 16, 8, 8), strict=True)
         bits = sum(depth * np.prod(grid_of(*SIZE, stride)) for depth, stride in deep)
         assert packed.dtype == torch.uint8 and packed.shape == (6, -(-bits // 8))
         assert encode_ids(packed, clip, gop=2) == data

@@ -11,7 +11,8 @@ import torch
 from tessera.codec.coding.ports import BitMeter, DecoderPort
 from tessera.codec.errors import FormatError
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, Pixels, SymbolPort, Symbols, TableIndices
+from tessera.models.base.family import GroupSpec, Pixels, SymbolPort, Symbols, TableIndices
+from tessera.models.base.quality import MAX_FINE
 from tessera.models.base.task import tensors_of
 from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT
 from tessera.models.prior.ladder import COST_UNIT, TABLE_NAMES
@@ -44,7 +45,7 @@ def clip() -> Pixels:
 
 @pytest.fixture(scope="module")
 def coded(family: VqganFamily, clip: Pixels) -> tuple[bytes, GroupSpec]:
-    return tiny.encode(family, clip, MAX_QUALITY)
+    return tiny.encode(family, clip, MAX_FINE)
 
 
 # -- frames and bits ---------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ def coded(family: VqganFamily, clip: Pixels) -> tuple[bytes, GroupSpec]:
 def test_round_trip_of_any_size(family: VqganFamily, size: tuple[int, int], channels: int) -> None:
     frames = np.ascontiguousarray(procedural.picture(64, 96)[None, : size[0], : size[1], :channels])
     lengths = []
-    for quality in (0, full_quality(1), MAX_QUALITY):
+    for quality in (0, full_quality(1), MAX_FINE):
         data, spec = tiny.encode(family, frames, quality)
         out = tiny.decode(family, data, spec)
         assert out.shape == frames.shape and out.dtype == np.uint8
@@ -67,13 +68,13 @@ def test_round_trip_of_any_size(family: VqganFamily, size: tuple[int, int], chan
 
 
 def test_stages_fill_up_with_quality() -> None:
-    assert depths(0) == (8, 0, 0, 0, 0) and depths(MAX_QUALITY) == (DEPTH,) * 5
-    totals = [sum(depths(quality)) for quality in range(0, MAX_QUALITY + 1, 16)]
+    assert depths(0) == (8, 0, 0, 0, 0) and depths(MAX_FINE) == (DEPTH,) * 5
+    totals = [sum(depths(quality)) for quality in range(0, MAX_FINE + 1, 16)]
     assert totals == sorted(totals) and set(totals) == set(range(8, 51))
     for stage in range(len(STAGES)):
         full = full_quality(stage)
         assert depths(full)[: stage + 1] == (DEPTH,) * (stage + 1) and depths(max(full - 1, 0))[stage] < DEPTH
-    assert all(depths(q) == tuple(reference.depth_of(s, q) for s in range(5)) for q in range(0, MAX_QUALITY + 1, 37))
+    assert all(depths(q) == tuple(reference.depth_of(s, q) for s in range(5)) for q in range(0, MAX_FINE + 1, 37))
 
 
 def test_estimated_bits_are_the_bytes(family: VqganFamily, clip: Pixels, coded: tuple[bytes, GroupSpec]) -> None:
@@ -101,7 +102,7 @@ def test_a_bit_that_costs_more_is_chosen_less(family: VqganFamily, clip: Pixels)
 
 
 @pytest.mark.parametrize(
-    ("size", "channels", "quality"), [((40, 24), 3, 5700), ((17, 33), 1, MAX_QUALITY), ((1, 1), 3, 0)]
+    ("size", "channels", "quality"), [((40, 24), 3, 5700), ((17, 33), 1, MAX_FINE), ((1, 1), 3, 0)]
 )
 def test_the_reference_decoder_agrees(size: tuple[int, int], channels: int, quality: int) -> None:
     """Loops over integers, by nothing but the format's text: every call of the coder, every index, every pixel."""
@@ -109,7 +110,7 @@ def test_the_reference_decoder_agrees(size: tuple[int, int], channels: int, qual
     frames = np.ascontiguousarray(procedural.clip(2, 40, 40)[:, : size[0], : size[1], :channels])
     data, spec = tiny.encode(made, frames, quality)
     ours, theirs = (Recorder(DecoderPort(made.tables, data)) for _ in range(2))
-    assert np.array_equal(reference.Decoder(made.arrays).decode(spec, theirs), made.decode(spec, ours, "standard"))
+    assert np.array_equal(reference.VqganDecoder(made.arrays).decode(spec, theirs), made.decode(spec, ours, "standard"))
     assert ours.calls == theirs.calls
     assert len({table for call in ours.calls for table in call}) > (20 if quality else 1), "the tables differ"
 
@@ -144,7 +145,7 @@ def test_the_prior_in_training_gives_the_same_integers(family: VqganFamily) -> N
     """torch under fake rounding and numpy with the file's integers, for any nodes and qualities."""
     model = tiny.fresh().model
     generator = torch.Generator().manual_seed(3)
-    for stage, size, quality in itertools.product((0, 1, 2, 4), ((6, 7), (1, 2), (8, 16), (13, 9)), (0, MAX_QUALITY)):
+    for stage, size, quality in itertools.product((0, 1, 2, 4), ((6, 7), (1, 2), (8, 16), (13, 9)), (0, MAX_FINE)):
         learned, prior = model.prior(stage), family.priors[stage]
         learned.freeze()
         nodes, past = torch.randint(0, NODES, (2, 1, *size), generator=generator)
@@ -155,7 +156,7 @@ def test_the_prior_in_training_gives_the_same_integers(family: VqganFamily) -> N
             grid = (-(-size[0] // times), -(-size[1] // times))
             before.append(torch.randint(0, NODES, (1, *grid), generator=generator))
         with torch.no_grad():
-            told = model.told(stage, before, size)
+            told = model.earlier_embeddings(stage, before, size)
             expected = learned.hidden(told, nodes, past, torch.tensor([quality]))[0]
         context = family.priors.context(stage, [at[0].numpy() for at in before], past[0].numpy())
         cells = np.arange(nodes.numel())
@@ -205,7 +206,7 @@ def test_no_rounding_of_a_logarithm_can_change_a_table(family: VqganFamily) -> N
 def test_networks_in_integers_paint_as_in_training(family: VqganFamily) -> None:
     model = tiny.fresh().model
     frame = procedural.picture(72, 88)
-    data, spec = tiny.encode(family, frame[None], MAX_QUALITY)
+    data, spec = tiny.encode(family, frame[None], MAX_FINE)
     nodes = next(iter(family.read(spec, DecoderPort(family.tables, data))))
     quality = torch.tensor([spec.quality])
     with torch.no_grad():
@@ -254,9 +255,9 @@ def test_row_52_phenaki(family: VqganFamily, clip: Pixels, coded: tuple[bytes, G
     """Ids of a prefix are the prefix of the ids; one frame is a picture; other futures change nothing."""
     whole = tiny.ids(family, *coded)
     for count in (1, 2):
-        assert np.array_equal(tiny.ids(family, *tiny.encode(family, clip[:count], MAX_QUALITY)), whole[:count])
+        assert np.array_equal(tiny.ids(family, *tiny.encode(family, clip[:count], MAX_FINE)), whole[:count])
     other = np.concatenate([clip[:2], 255 - clip[2:]])
-    changed = tiny.ids(family, *tiny.encode(family, other, MAX_QUALITY))
+    changed = tiny.ids(family, *tiny.encode(family, other, MAX_FINE))
     assert np.array_equal(changed[:2], whole[:2]) and not np.array_equal(changed[2], whole[2])
 
 
@@ -302,7 +303,7 @@ def test_lost_indices_are_restored_better_than_by_the_most_frequent() -> None:
     """A prior trained for a moment beats fills that know nothing; nothing lost changes nothing."""
     family = tiny.trained()
     frame = procedural.clip(2, 64, 96)[1:]
-    data, spec = tiny.encode(family.configure("medium", rate_weight=0), frame, MAX_QUALITY)
+    data, spec = tiny.encode(family.configure("medium", rate_weight=0), frame, MAX_FINE)
     whole, codes = tiny.decode(family, data, spec), tiny.ids(family, data, spec)
     generator = np.random.default_rng(0)
     errors = {}
@@ -370,7 +371,7 @@ def test_restoring_an_export_gives_the_same_export() -> None:
     model, first = task.model, tiny.fresh().model
     for name, channels in (("analysis", 192), ("synthesis", 54)):
         words = torch.randn(1, channels, 9, 11, generator=torch.Generator().manual_seed(1))
-        for quality in (0, 700, MAX_QUALITY):
+        for quality in (0, 700, MAX_FINE):
             with torch.no_grad():
                 new, old = (getattr(each, name)(words, torch.tensor([quality])) for each in (model, first))
             assert float((new - old).abs().max()) < 0.05 * float(old.abs().max())

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import BitMeter, DecoderPort, EncoderPort
 from tessera.data import procedural
-from tessera.models.base.family import MAX_QUALITY, GroupSpec, Pixels
+from tessera.models.base.family import GroupSpec, Pixels
+from tessera.models.base.quality import MAX_FINE
 from tessera.models.engine.network import network_of
 from tessera.models.reference import integer_network
 from tessera.models.reference import lifting as twin
@@ -61,7 +62,7 @@ def psnr(a: Pixels, b: Pixels) -> float:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_round_trip_of_any_size(family: WaveletFamily, size: tuple[int, int], channels: int) -> None:
     frames = picture(*size, channels)
-    for quality in (0, 3200, MAX_QUALITY):
+    for quality in (0, 3200, MAX_FINE):
         data, spec = encode(family, frames, quality)
         out = decode(family, data, spec)
         assert out.shape == frames.shape and out.dtype == np.uint8
@@ -71,7 +72,7 @@ def test_round_trip_of_any_size(family: WaveletFamily, size: tuple[int, int], ch
 def test_quality_orders_rate_and_distortion(family: WaveletFamily) -> None:
     frames = picture(160, 208)
     found = []
-    for quality in range(0, MAX_QUALITY + 1, 800):
+    for quality in range(0, MAX_FINE + 1, 800):
         data, spec = encode(family, frames, quality)
         found.append((len(data), psnr(decode(family, data, spec), frames)))
     assert found == sorted(found)

@@ -19,7 +19,7 @@ from tessera.codec.errors import ParameterError
 from tessera.data import procedural
 from tessera.tools.cli import main
 from tessera.tools.measuring import features, perception
-from tessera.tools.measuring.job import Context, subject
+from tessera.tools.measuring.job import JobContext, subject
 from tessera.tools.studies.extreme import measure as extreme
 from tessera.tools.studies.extreme import restoration
 from tessera.tools.studies.extreme.contact import middle
@@ -52,7 +52,7 @@ def test_feature_distance_by_hand() -> None:
         each, pair = [], [perception.as_input(pixels[1:2]) for pixels in (first, second)]
         for layer in list(model)[:-3]:  # the pooling, the flattening and the linear layer
             pair = [layer(x) for x in pair]
-            if isinstance(layer, perception.Block):
+            if isinstance(layer, perception.ConvolutionBlock):
                 # of vectors of length 1 the squared distance is 2 - 2 cos
                 each.append(float((2 - 2 * torch.cosine_similarity(pair[0], pair[1], dim=1)).mean()))
     assert len(each) == 4 and found[1] == pytest.approx(sum(each) / 4, rel=1e-4)
@@ -81,7 +81,7 @@ def test_search_finds_the_nearest_size_on_lines_and_stairs(steps: int) -> None:
 def test_settings_run_from_small_files_to_large_ones(name: str, first: float, second: float, last: float) -> None:
     if name == "jpegxl":
         pytest.importorskip("imagecodecs")
-    found = extreme.choices(subject(Context("images", (0, 100)), name), extreme.ladder(name)[0])
+    found = extreme.choices(subject(JobContext("images", (0, 100)), name), extreme.ladder(name)[0])
     assert (found[0], found[1], found[-1]) == pytest.approx((first, second, last), abs=1e-6)
 
 

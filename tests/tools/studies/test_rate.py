@@ -32,7 +32,7 @@ from tessera.tools.studies.rate.curves import published, read_curves
 from tessera.tools.studies.rate.rows import Study, comparable
 from tessera.tools.studies.rate.study import check_references, write
 
-CONTEXT = jobs.Context("images", (20.0, 60.0))
+CONTEXT = jobs.JobContext("images", (20.0, 60.0))
 
 
 @pytest.mark.parametrize("spec", ["jpeg", "webp", "avif@speed=9", "jpegxl@effort=3", "hevc@preset=ultrafast"])

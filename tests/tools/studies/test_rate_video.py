@@ -27,7 +27,7 @@ from tessera.tools.measuring.video import measure_clip
 from tessera.tools.peers.video import clip_peer
 from tessera.tools.studies.rate.settings import VideoSettings
 
-CONTEXT = jobs.Context("video", (20.0, 60.0), msssim_every=4)
+CONTEXT = jobs.JobContext("video", (20.0, 60.0), msssim_every=4)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_a_fit_that_was_interrupted_goes_on(clip: Path, tmp_path: Path, monkeypa
     """To the same file, and its time is that of both runs."""
     spec, step, steps = "nerv@arch=nerv@epochs=4", Fit._step, iter(range(25))
 
-    def measure(context: jobs.Context) -> tuple[Row, float]:
+    def measure(context: jobs.JobContext) -> tuple[Row, float]:
         codec = jobs.subject(context, spec)
         return measure_clip(jobs.Job(context, spec, 20.0, clip, "digest"), codec), codec.earlier()
 

@@ -37,9 +37,9 @@ def reader() -> answering.AnsweringModel:
     return answering.AnsweringModel(6, 32, 2).eval()
 
 
-def batch(tokens: int = 5, questions: int = 3) -> answering.Batch:
+def batch(tokens: int = 5, questions: int = 3) -> answering.QuestionBatch:
     generator = torch.Generator().manual_seed(tokens)
-    return answering.Batch(
+    return answering.QuestionBatch(
         torch.randn(2, tokens, 6, generator=generator),
         torch.rand(2, tokens, 3, generator=generator) * 5,
         torch.ones(2, tokens),
@@ -100,7 +100,7 @@ def test_the_reader_learns_and_repeats_itself() -> None:
     lessons = answering.Lessons(x.half(), torch.rand(6, 3, generator=generator), words, right)
     first, again = (answering.train(lessons, epochs=15, batch=16, thin=0.2, width=16, layers=1) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
-    given = answering.Batch(x, lessons.pos.expand(256, -1, -1), torch.ones(256, 6), words, right)
+    given = answering.QuestionBatch(x, lessons.pos.expand(256, -1, -1), torch.ones(256, 6), words, right)
     assert float(answering.answer(first, given).float().mean()) > 0.9
 
 
@@ -189,7 +189,7 @@ def test_other_sources_are_refused(name: str) -> None:
 
 @torch.inference_mode()
 def test_indices_are_looked_up_each_in_a_table_of_its_own() -> None:
-    lookup = classifier.Lookup([3, 5])
+    lookup = classifier.IndexEmbedding([3, 5])
     assert lookup.table.num_embeddings == 8
     x = torch.tensor([[[2, 0], [0, 4]]])
     rows = lookup.table.weight

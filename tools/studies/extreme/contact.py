@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tessera.codec.media.types import Pixels
 from tessera.tools.measuring import pictures
-from tessera.tools.measuring.job import Context, subject
+from tessera.tools.measuring.job import JobContext, subject
 from tessera.tools.peers.peer import PicturePeer
 from tessera.tools.report.sheet import BACKGROUND, FAINT, GAP, INK, MARGIN
 from tessera.tools.studies.extreme.rows import PICTURES, ExtremeRow
@@ -22,15 +22,15 @@ LINE = 44  # of its caption
 
 
 @dataclass(frozen=True)
-class Scene:
+class ContactRow:
     """One row: captions and figures with crops uint8 (h, w, 3)."""
 
     panels: list[tuple[str, str, Pixels]]
 
 
 def scenes(
-    context: Context, codecs: Sequence[str], paths: Sequence[Path], rows: Sequence[ExtremeRow], target: float
-) -> list[Scene]:
+    context: JobContext, codecs: Sequence[str], paths: Sequence[Path], rows: Sequence[ExtremeRow], target: float
+) -> list[ContactRow]:
     """Of pictures spread evenly over `paths`, as the codecs' rows at `target` bpp made them."""
     count = min(COUNT, len(paths))
     chosen = [paths[(2 * place + 1) * len(paths) // (2 * count)] for place in range(count)]
@@ -46,7 +46,7 @@ def scenes(
                 decoded = codec.decode(codec.encode(original, row.value))
                 said = ", cannot go lower" if row.lacking else ""
                 panels.append((name, f"{row.bpp:.4f} bpp, {row.bytes:,} bytes{said}", middle(decoded)))
-        made.append(Scene(panels))
+        made.append(ContactRow(panels))
     return made
 
 
@@ -56,7 +56,7 @@ def middle(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels[top : top + HEIGHT, left : left + WIDTH])
 
 
-def write(file: Path, rows: Sequence[Scene]) -> None:
+def write(file: Path, rows: Sequence[ContactRow]) -> None:
     """Draw the rows under one another to a PNG file."""
     columns = max(len(row.panels) for row in rows)
     size = 2 * MARGIN + columns * (WIDTH + GAP) - GAP, 2 * MARGIN + len(rows) * (HEIGHT + LINE + GAP) - GAP

@@ -22,14 +22,14 @@ from tessera.codec.errors import ParameterError
 from tessera.codec.media.types import Pixels
 from tessera.codec.options import Progress
 from tessera.tools.measuring import features, metrics, perception
-from tessera.tools.measuring.job import Context, Failure, Job, digest_of, reason, setting_text, subject, version_text
+from tessera.tools.measuring.job import Failure, Job, JobContext, digest_of, reason, setting_text, subject, version_text
 from tessera.tools.measuring.mean import mean_of_all
 from tessera.tools.measuring.pictures import read
 from tessera.tools.measuring.rows import RowFile, rewrite
 from tessera.tools.measuring.workers import run
 from tessera.tools.peers import families
 from tessera.tools.peers.peer import PicturePeer, parse
-from tessera.tools.studies.extreme.rows import MOSAICS, PICTURES, SINGLES, ExtremeRow, Outcome, Sources
+from tessera.tools.studies.extreme.rows import MOSAICS, PICTURES, SINGLES, ExtremeOutcome, ExtremeRow, Sources
 from tessera.tools.studies.extreme.settings import ExtremeSettings
 from tessera.tools.studies.machine import measure as machine
 
@@ -85,7 +85,7 @@ def ladder(codec: str, qualities: tuple[float, ...] = ()) -> tuple[float, ...]:
         return low if 0 in low else (0, *low)
     if name in LADDERS:
         return LADDERS[name]
-    peer = subject(Context("images", (0,)), codec)
+    peer = subject(JobContext("images", (0,)), codec)
     if peer.step == 0:
         return tuple(peer.settings)
     first = peer.limits[0] if peer.settings[0] < peer.settings[-1] else peer.limits[1]
@@ -96,7 +96,7 @@ def ladder(codec: str, qualities: tuple[float, ...] = ()) -> tuple[float, ...]:
 
 
 def measure(settings: ExtremeSettings, sources: Sources, folder: Path, *, workers: int = 1,
-            progress: Progress | None = None) -> Outcome:  # fmt: skip
+            progress: Progress | None = None) -> ExtremeOutcome:  # fmt: skip
     """A row for each codec, source, and setting of the ladder or target, as results.csv in `folder` keeps them.
 
     What that file or the classifier's holds already is neither measured nor trained again.
@@ -112,12 +112,13 @@ def measure(settings: ExtremeSettings, sources: Sources, folder: Path, *, worker
     latest = {(row.codec, row.subject): row for row in store.rows if row.target}
     rewrite(file, [row for row in store.rows if not row.target] + list(latest.values()), ExtremeRow)
     test = _test(path, settings.images)
-    return Outcome(clean, model, len(test.labels), len(test.labels) % COLUMNS, [*rows, *more], [*failures, *failed])
+    over = len(test.labels) % COLUMNS
+    return ExtremeOutcome(clean, model, len(test.labels), over, [*rows, *more], [*failures, *failed])
 
 
-def context_of(settings: ExtremeSettings) -> Context:
+def context_of(settings: ExtremeSettings) -> JobContext:
     """What all jobs have in common."""
-    return Context("images", (0, 100), settings.device)
+    return JobContext("images", (0, 100), settings.device)
 
 
 def _rungs(settings: ExtremeSettings, sources: Sources, model: Path, judge: str) -> list[ExtremeJob]:

@@ -16,8 +16,8 @@ from tessera.tools.studies.extreme.rows import (
     PICTURES,
     SINGLES,
     ExtremeMean,
+    ExtremeOutcome,
     ExtremeResult,
-    Outcome,
     RestorationMean,
     Sources,
     UsageRow,
@@ -47,7 +47,7 @@ _TITLES = {PICTURES: "Pictures", MOSAICS: "Mosaics of labelled pictures", SINGLE
 def render(
     settings: ExtremeSettings,
     sources: Sources,
-    outcome: Outcome,
+    outcome: ExtremeOutcome,
     peers: Sequence[Peer[Any, Any]],
     result: ExtremeResult,
     drawn: Sequence[tuple[Path, str]],

@@ -24,12 +24,13 @@ from tessera.codec.media.types import Pixels
 from tessera.codec.options import Progress
 from tessera.models.base.discrete import Mask
 from tessera.models.base.family import GroupSpec
+from tessera.models.base.quality import shown
 from tessera.models.vqgan.family import VqganFamily
 from tessera.models.vqgan.index_prior import Nodes
 from tessera.models.vqgan.stages import DEAD, DEPTH, STAGES, depths, full_quality
 from tessera.models.vqgan.walk import Reading, walk_frame
 from tessera.tools.measuring import metrics
-from tessera.tools.measuring.job import Context, Failure, Job, digest_of, reason, setting_text, subject, version_text
+from tessera.tools.measuring.job import Failure, Job, JobContext, digest_of, reason, setting_text, subject, version_text
 from tessera.tools.measuring.pictures import read
 from tessera.tools.measuring.rows import AnyRow, RowFile, rewrite
 from tessera.tools.measuring.workers import run
@@ -186,7 +187,7 @@ def _perplexity(counts: NDArray[np.int64]) -> float:
 
 
 def measure(
-    context: Context,
+    context: JobContext,
     paths: Sequence[Path],
     quality: float,
     folder: Path,
@@ -199,7 +200,7 @@ def measure(
     every = hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
     lossy = [Job(context, CODEC, quality, path, digest) for path, digest in zip(paths, digests, strict=True)]
     full = [
-        UsageJob(context, CODEC, full_quality(stage) / 64, paths[0], digests[0], stage, tuple(paths), every)
+        UsageJob(context, CODEC, shown(full_quality(stage)), paths[0], digests[0], stage, tuple(paths), every)
         for stage in range(len(STAGES))
     ]
     version = version_text(subject(context, CODEC))

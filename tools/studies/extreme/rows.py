@@ -127,7 +127,7 @@ class UsageRow(Measured):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExtremeOutcome:
     """clean: the classifier's accuracy on pictures that were not coded; over: test pictures in no mosaic."""
 
     clean: float

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from tessera.codec.errors import CodecError, ParameterError
+from tessera.models.base.quality import fine, shown
 from tessera.tools import options
 from tessera.tools.bench.subjects import alternate
 from tessera.tools.measuring import metrics
@@ -36,9 +37,9 @@ from tessera.tools.studies.extreme.rows import (
     PICTURES,
     SINGLES,
     ExtremeMean,
+    ExtremeOutcome,
     ExtremeResult,
     ExtremeRow,
-    Outcome,
     RestorationRow,
     Sources,
     UsageRow,
@@ -69,9 +70,9 @@ def evaluate(settings: ExtremeSettings, paths: Sequence[Path], out: Path, run: R
     ]
     out.mkdir(parents=True, exist_ok=True)
     with options.progress_bar("measuring", quiet=run.quiet) as progress:
-        told: dict[str, Any] = {"workers": run.workers, "progress": progress}
-        outcome = measure(settings, sources, out, **told)
-        lost, used, failed = _indices(settings, sources, outcome.rows, out, told)
+        running: dict[str, Any] = {"workers": run.workers, "progress": progress}
+        outcome = measure(settings, sources, out, **running)
+        lost, used, failed = _indices(settings, sources, outcome.rows, out, running)
     failures = [*outcome.failures, *failed]
     write_failures(out, failures)
     if not outcome.rows:
@@ -101,18 +102,18 @@ def _indices(
     sources: Sources,
     rows: Sequence[ExtremeRow],
     folder: Path,
-    told: dict[str, Any],
+    running: dict[str, Any],
 ) -> tuple[list[RestorationRow], list[UsageRow], list[Failure]]:
     """Lost indices and the use of words, where family `vqgan` is among the codecs."""
     wanted = (PICTURES, restoration.CODEC, settings.targets[-1])
     at = [row for row in rows if (row.kind, row.codec, row.target) == wanted]
     if restoration.CODEC not in settings.codecs or not at:
         return [], [], []
-    quality = round(64 * median(row.value for row in at)) / 64
-    return restoration.measure(context_of(settings), sources.pictures, quality, folder, **told)
+    quality = shown(fine(median(row.value for row in at)))
+    return restoration.measure(context_of(settings), sources.pictures, quality, folder, **running)
 
 
-def _notes(outcome: Outcome) -> list[str]:
+def _notes(outcome: ExtremeOutcome) -> list[str]:
     notes = [metrics.why_no_lpips()]
     if outcome.over:
         notes.append(f"{options.count(outcome.over, 'test picture')} in no mosaic: a row takes {COLUMNS}")
@@ -148,7 +149,7 @@ def _write(
     folder: Path,
     settings: ExtremeSettings,
     sources: Sources,
-    outcome: Outcome,
+    outcome: ExtremeOutcome,
     peers: Sequence[Peer[Any, Any]],
     result: ExtremeResult,
     run: Run,

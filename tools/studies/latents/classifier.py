@@ -17,7 +17,7 @@ BATCH, RATE = 64, 1.5e-3
 KEPT = 0.5  # of a training picture's tokens, drawn anew each time: it prevents learning by heart, and halves the work
 
 
-class Lookup(nn.Module):
+class IndexEmbedding(nn.Module):
     """Indices (B, N, C) -> (B, N, WIDTH): each of a token's C has a table of its own; their vectors, a linear layer."""
 
     starts: Tensor
@@ -36,12 +36,12 @@ class Lookup(nn.Module):
 class Classifier(nn.Module):
     """Tokens (B, N, C) at places (B, N) -> (B, classes): a linear layer, a transformer, the mean over tokens.
 
-    Tokens of indices, each below its one of `sizes`, enter by `Lookup`.
+    Tokens of indices, each below its one of `sizes`, enter by `IndexEmbedding`.
     """
 
     def __init__(self, tokens: int, channels: int, classes: int, sizes: Sequence[int] = ()) -> None:
         super().__init__()
-        self.enter = Lookup(sizes) if sizes else nn.Linear(channels, WIDTH)
+        self.enter = IndexEmbedding(sizes) if sizes else nn.Linear(channels, WIDTH)
         self.place = nn.Parameter(torch.randn(tokens, WIDTH) * 0.02)
         layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 4 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True)
         self.layers = nn.TransformerEncoder(layer, LAYERS, nn.LayerNorm(WIDTH), enable_nested_tensor=False)

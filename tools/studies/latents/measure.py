@@ -26,7 +26,7 @@ from tessera.tools.measuring.rows import RowFile
 from tessera.tools.studies.latents.classifier import accuracy, learn
 from tessera.tools.studies.latents.rows import LatentsRow
 from tessera.tools.studies.latents.settings import LatentsSettings
-from tessera.tools.studies.latents.sources import Known, Material, Source, material
+from tessera.tools.studies.latents.sources import Known, LatentSource, Material, material
 
 
 @dataclass
@@ -38,8 +38,8 @@ class KnownRows:
     before: Known
 
 
-def measure(settings: LatentsSettings, origin: Source, train: perception.LabelledSet, test: perception.LabelledSet,
-            found: KnownRows) -> Iterator[LatentsRow]:  # fmt: skip
+def measure(settings: LatentsSettings, origin: LatentSource, train: perception.LabelledSet,
+            test: perception.LabelledSet, found: KnownRows) -> Iterator[LatentsRow]:  # fmt: skip
     """One row per seed; those that are there already are not measured again."""
     labels, wanted = torch.from_numpy(train.labels), torch.from_numpy(test.labels)
     given: Material | None = None

@@ -29,7 +29,7 @@ TIMED = 64  # pictures
 
 
 @dataclass(frozen=True)
-class Source:
+class LatentSource:
     """`code` makes the file of one picture, `read` makes its cells (h, w, C).
 
     files     equal for sources that read the same files
@@ -51,7 +51,7 @@ class Source:
     indices: bool = False
 
 
-def source(name: str, quality: float, side: int = SIDE) -> Source:
+def source(name: str, quality: float, side: int = SIDE) -> LatentSource:
     """The source that `name` says; files are of `quality` where it says none.  ParameterError for another name."""
     whole, _, at = name.partition("@")
     kind, *rest = whole.split(":")
@@ -78,7 +78,7 @@ def _family(
     channels: int | None = None,
     first: int | None = None,
     indices: bool = False,
-) -> Source:
+) -> LatentSource:
     import tessera
     from tessera.codec.coding import weights
 
@@ -94,10 +94,10 @@ def _family(
 
     setting = f"quality={quality:g}"
     options: dict[str, Any] = {"channels": channels, "first": first, "indices": indices}
-    return Source(name, version, setting, code, read, f"{codec} {setting}", **options)
+    return LatentSource(name, version, setting, code, read, f"{codec} {setting}", **options)
 
 
-def _pixels(name: str, size: int | None, side: int) -> Source:
+def _pixels(name: str, size: int | None, side: int) -> LatentSource:
     from PIL import Image
 
     if size is not None and (size < side or size % side):
@@ -115,7 +115,7 @@ def _pixels(name: str, size: int | None, side: int) -> Source:
         with Image.open(io.BytesIO(data)) as image:
             return show(np.asarray(image))
 
-    return Source(name, f"pillow {package_version('pillow')}", f"quality={JPEG_QUALITY}", code, read, show=show)
+    return LatentSource(name, f"pillow {package_version('pillow')}", f"quality={JPEG_QUALITY}", code, read, show=show)
 
 
 def shown(pixels: Pixels, side: int | None) -> Tensor:
@@ -161,7 +161,7 @@ class Known:
     grids: dict[tuple[str, bool, int | None], list[Tensor]] = field(default_factory=dict)  # each (n, h, w, C)
 
 
-def material(origin: Source, train: Pixels, test: Pixels, side: int, known: Known) -> Material:
+def material(origin: LatentSource, train: Pixels, test: Pixels, side: int, known: Known) -> Material:
     """Both parts of the set as tokens; features that are numbers scaled to mean 0, spread 1 over the training part.
 
     Pixels are taken from the set's own pictures, not from the JPEG files that reading is timed with.
@@ -183,7 +183,7 @@ def material(origin: Source, train: Pixels, test: Pixels, side: int, known: Know
     return Material(torch.stack(parts[:2]), parts[2], size, rate, sizes)
 
 
-def reading(origin: Source, pictures: Pixels, side: int) -> tuple[float, float]:
+def reading(origin: LatentSource, pictures: Pixels, side: int) -> tuple[float, float]:
     """Mean bytes of the pictures' files, and the files read to tokens a CPU second: the fastest of three passes."""
     files = [origin.code(np.ascontiguousarray(pixels)) for pixels in pictures]
     seconds = []
@@ -195,7 +195,7 @@ def reading(origin: Source, pictures: Pixels, side: int) -> tuple[float, float]:
     return fmean(map(len, files)), len(files) / min(seconds)
 
 
-def _grids(origin: Source, pictures: Sequence[Pixels], known: Known) -> list[Tensor]:
+def _grids(origin: LatentSource, pictures: Sequence[Pixels], known: Known) -> list[Tensor]:
     """(n, h, w, C) float16, or int32 of indices, of each of the three parts."""
     if origin.show is not None:
         show = origin.show

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tessera.codec.options import Progress
 from tessera.tools.measuring import metrics, perception
-from tessera.tools.measuring.job import Context, Failure, Job, digest_of, setting_text, subject, version_text
+from tessera.tools.measuring.job import Failure, Job, JobContext, digest_of, setting_text, subject, version_text
 from tessera.tools.measuring.mean import mean_of_all
 from tessera.tools.measuring.rows import RowFile, rewrite
 from tessera.tools.measuring.workers import asked_order, collect
@@ -85,9 +85,9 @@ def measure(settings: MachineSettings, path: Path, folder: Path, *, workers: int
     return clean, sorted([*rows, *new], key=lambda row: order[row.codec, row.setting]), failures
 
 
-def context_of(settings: MachineSettings) -> Context:
+def context_of(settings: MachineSettings) -> JobContext:
     """What all jobs have in common."""
-    return Context("images", settings.qualities, settings.device)
+    return JobContext("images", settings.qualities, settings.device)
 
 
 def jobs_of(settings: MachineSettings, path: Path, digest: str, model: Path) -> list[MachineJob]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tessera.codec.media.types import Pixels
 from tessera.tools.measuring import metrics
-from tessera.tools.measuring.job import Context, reason, setting_text, subject
+from tessera.tools.measuring.job import JobContext, reason, setting_text, subject
 from tessera.tools.measuring.rows import Row
 from tessera.tools.measuring.workers import run
 from tessera.tools.peers.peer import Peer
@@ -24,14 +24,14 @@ TRIALS = {"images": 4, "video": 2}  # encodings at most
 class Wanted:
     """A shot to make: `codec` on `path` at about `target` bytes; `known` are (setting, bytes) measured before."""
 
-    context: Context
+    context: JobContext
     codec: str
     path: Path
     target: int
     known: tuple[tuple[float, int], ...]
 
 
-def make(context: Context, codecs: Sequence[str], rows: Sequence[Row], paths: Sequence[Path], rates: Sequence[float],
+def make(context: JobContext, codecs: Sequence[str], rows: Sequence[Row], paths: Sequence[Path], rates: Sequence[float],
          workers: int) -> tuple[list[slider.Scene], list[str]]:  # fmt: skip
     """One scene for each path and rate (bpp), and a line for each codec that is absent from one.
 
@@ -65,14 +65,14 @@ def _points(rows: Sequence[Row], codec: str, source: str) -> tuple[tuple[float, 
     return tuple((row.value, row.bytes) for row in rows if row.codec == codec and row.source == source)
 
 
-def _scene(context: Context, path: Path, label: str, shots: list[slider.Shot]) -> slider.Scene:
+def _scene(context: JobContext, path: Path, label: str, shots: list[slider.Shot]) -> slider.Scene:
     original = picture(context, path)
     height, width = original.shape[:2]
     first = slider.shot("original", f"{width} x {height}", original)
     return slider.Scene(path.stem, label, width, height, slider.focus(original), [first, *shots])
 
 
-def picture(context: Context, path: Path) -> Pixels:
+def picture(context: JobContext, path: Path) -> Pixels:
     """What the slider shows of a source: the picture, or the clip's frame in the middle."""
     if context.kind == "images":
         from tessera.tools.measuring.pictures import read

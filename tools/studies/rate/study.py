@@ -17,7 +17,7 @@ from tessera.codec.errors import ParameterError
 from tessera.tools import options
 from tessera.tools.measuring import bdrate, metrics, pictures, video
 from tessera.tools.measuring.bdrate import PUBLISHED
-from tessera.tools.measuring.job import Context, subject
+from tessera.tools.measuring.job import JobContext, subject
 from tessera.tools.measuring.rows import Row
 from tessera.tools.measuring.settings import DEFAULT_RUN, Run
 from tessera.tools.report.slider import Scene
@@ -72,12 +72,12 @@ def _evaluate(settings: RateSettings, files: list[Path], out: Path, run: Run) ->
     return write(out, study, scenes)
 
 
-def context_of(settings: RateSettings) -> Context:
+def context_of(settings: RateSettings) -> JobContext:
     """What all jobs have in common."""
     if isinstance(settings, VideoSettings):
-        return Context("video", settings.qualities, settings.device, settings.msssim_every, settings.checkpoint)
+        return JobContext("video", settings.qualities, settings.device, settings.msssim_every, settings.checkpoint)
     if isinstance(settings, ImagesSettings):
-        return Context("images", settings.qualities, settings.device)
+        return JobContext("images", settings.qualities, settings.device)
     raise ParameterError(f"{type(settings).__name__}: give ImagesSettings or VideoSettings")
 
 
@@ -108,7 +108,7 @@ def _notes(settings: RateSettings) -> list[str]:
     return [note for note in notes if note]
 
 
-def _scenes(settings: RateSettings, context: Context, codecs: list[str], measured: list[Row], paths: list[Path],
+def _scenes(settings: RateSettings, context: JobContext, codecs: list[str], measured: list[Row], paths: list[Path],
             workers: int) -> tuple[list[Scene], list[str]]:  # fmt: skip
     """For the slider: `settings.pictures` sources, spread over those measured with every codec; and what is absent."""
     rows, left_out = comparable(measured)

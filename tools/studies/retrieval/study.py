@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tessera.codec.errors import ParameterError
 from tessera.tools import options
-from tessera.tools.measuring.job import Context, subject
+from tessera.tools.measuring.job import JobContext, subject
 from tessera.tools.measuring.rows import rewrite
 from tessera.tools.measuring.settings import DEFAULT_RUN, Run
 from tessera.tools.studies.retrieval import page
@@ -31,7 +31,7 @@ def evaluate(settings: RetrievalSettings, paths: Sequence[Path], out: Path, run:
     """
     if paths:
         raise ParameterError("evaluate retrieval makes its clips: it takes no PATH")
-    peer = subject(Context("images", (settings.quality,)), settings.codec)
+    peer = subject(JobContext("images", (settings.quality,)), settings.codec)
     out.mkdir(parents=True, exist_ok=True)
     with options.progress_bar("coding clips", quiet=run.quiet) as progress:
         seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + settings.training_clips)

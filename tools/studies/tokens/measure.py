@@ -26,7 +26,7 @@ from tessera.models.tokens.grid import TokenGrid
 from tessera.tools import options
 from tessera.tools.measuring import answering
 from tessera.tools.measuring.answering import AnsweringModel
-from tessera.tools.measuring.job import Context, subject, version_text
+from tessera.tools.measuring.job import JobContext, subject, version_text
 from tessera.tools.measuring.rows import RowFile, rewrite
 from tessera.tools.peers.peer import Peer
 from tessera.tools.studies.tokens.rows import Paired, TokensRow
@@ -62,7 +62,7 @@ def latents(clip: shapes.ShapeClip, settings: TokensSettings) -> TokenGrid:
 
 def _peer(settings: TokensSettings) -> Peer[Any, Any]:
     """The codec that is named, with its options."""
-    return subject(Context("images", (settings.quality,)), settings.codec)
+    return subject(JobContext("images", (settings.quality,)), settings.codec)
 
 
 def answering_model(settings: TokensSettings, out: Path, quiet: bool) -> tuple[AnsweringModel, Tensor, float]:
@@ -197,7 +197,7 @@ def _answers(model: AnsweringModel, sets: Sequence[TokenSet], asked: Sequence[tu
         x[number, : len(tokens)], pos[number, : len(tokens)] = tokens.x, tokens.pos
         size[number, : len(tokens)] = tokens.size
     words, answers = answering.padded(asked)
-    found = answering.answer(model, answering.Batch(x, pos, size, words, answers))
+    found = answering.answer(model, answering.QuestionBatch(x, pos, size, words, answers))
     return found[answers >= 0]
 
 
