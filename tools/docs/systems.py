@@ -57,7 +57,7 @@ ROWS = """
     test_integers_are_the_same_on_every_path_and_thread_count
 34. ZipVL | important tokens, low-bit cache | works | `TokenSet.top_mass`, `schedule.cache_bits` | test_row_34_zipvl
 35. McQuic | cascaded codebooks with a prior | works | family vqgan: five stages at 1/32, 1/16 and 1/8; the prior sees
-    neighbours in two passes | test_row_35_mcquic, test_the_plain_twin_makes_the_same_calls
+    neighbours in two passes | test_row_35_mcquic, test_the_reference_decoder_agrees
 36. VTC-CLS | attention summed over layers | works | `attn` | test_row_36_vtc_cls
 37. SegPIC | masks in training only | not yet | no family has a region-adaptive transform
 38. T* | search by zooming in | works | `reading.tokens.search` | test_row_38_t_star, test_row_38_search_looks_at_few

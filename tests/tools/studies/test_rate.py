@@ -65,7 +65,7 @@ def test_options_of_a_spec_change_the_file_and_the_printed_command() -> None:
         ("avif@speed", "'speed' is not key=value"),
         ("avif@speed=4@speed=4", "given twice"),
         ("wavelet@decoder=magic", "no decoder 'magic'"),
-        ("wavelet@effort=9", "effort '9' is not"),
+        ("wavelet@effort=9", "effort 9 is not"),
     ],
 )
 def test_wrong_specs_are_explained(spec: str, message: str) -> None:
