@@ -22,7 +22,7 @@ WAYS = [(path, count) for path in available_paths() for count in (1, 2, 3)]
 def test_bytes_and_pixels(name: str, effort: str, channels: int, size: tuple[int, int]) -> None:
     frames, quality = drawn.clip(FRAMES[name], *size, channels), 3300
     first = family(name, WAYS[0][0], effort)
-    decoder = "standard" if effort == "medium" else "fast"
+    decoder = first.decoders[0 if effort == "medium" else -1]
     with threads(1):
         data, spec = encode(first, frames, quality)
         pixels = decode(first, data, spec, decoder)
