@@ -21,7 +21,8 @@ if ! [ -d "$root" ]; then  # a package list of its own: that of this machine sta
     options=(-q -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o "Dir::State=$folder/apt"
         -o "Dir::State::status=$folder/apt/status" -o "Dir::Cache=$folder/cache" -o APT::Install-Recommends=0)
     apt-get "${options[@]}" update
-    apt-get "${options[@]}" --yes --download-only install python3-minimal libpython3-dev python3-numpy python3-pil
+    apt-get "${options[@]}" --yes --download-only install python3-minimal libpython3-dev libstdc++6 \
+        python3-numpy python3-pil
     for package in "$folder"/cache/archives/*.deb; do dpkg-deb -x "$package" "$root.part"; done
     mv "$root.part" "$root"
 fi
