@@ -2,6 +2,7 @@
 // shapes are checked here, and the work is done without the interpreter's lock.
 #include "bindings.hpp"
 
+#include "network_loops.hpp"
 #include "prior.hpp"
 
 namespace tessera {
@@ -117,7 +118,7 @@ py::array walk_rungs(const py::object& self) { return plane(self, self.cast<cons
 PYBIND11_MODULE(_kernels, module) {
     module.doc() =
         "The loops of the codec families in C++; twins: models/prior/bands.py for the walk, models/reference for the rest.";
-    bind_dispatch(module, dispatch());
+    bind_dispatch(module, dispatch(), network_dispatch());
     py::class_<Level, std::shared_ptr<Level>>(module, "Level")
         .def(py::init(
                  [](const Array<int32_t>& coarse) { return std::make_shared<Level>(weights_of(coarse, "coarse")); }),

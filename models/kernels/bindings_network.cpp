@@ -61,7 +61,6 @@ Array<int16_t> run_network(const Network& self, const Array<int16_t>& x, const A
 }  // namespace
 
 void bind_network(py::module_& module) {
-    network_dispatch();  // a fault of the tables shows when the module is loaded
     py::class_<Network>(module, "Network")
         .def(py::init([](size_t channels, int32_t low, int32_t high) {
                  return std::make_unique<Network>(channels, Range{low, high});

@@ -32,7 +32,8 @@ def symbols_of(data: bytes, shape: Shape) -> tuple[bytes, GroupSpec]:
 
 
 def digest_of(arrays: Iterable[NDArray[np.generic]]) -> str:
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:DIGITS]
+    little = (array.astype(array.dtype.newbyteorder("<"), copy=False) for array in arrays)
+    return hashlib.sha256(b"".join(array.tobytes() for array in little)).hexdigest()[:DIGITS]
 
 
 def frame_digests(frames: NDArray[np.uint8]) -> list[str]:

@@ -1,21 +1,19 @@
-"""Streams of the shipped codebooks, pinned: the same bytes, indices and pixels on every path and number of threads."""
+"""Streams of the shipped codebooks, pinned: the same indices and pixels on every path and number of threads."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 import tessera
 from tessera.codec.coding import weights
-from tessera.codec.coding.ports import DecoderPort, EncoderPort
+from tessera.codec.coding.ports import DecoderPort
 from tessera.models.reference import vqgan as reference
 from tessera.models.vqgan.family import VqganFamily
 
 from ..support.kernel_paths import available_paths, threads
-from .make_golden_spatiotemporal import sample
 from .make_golden_vqgan import FOLDER, SAMPLES, digest, name_of
 from .pinned import symbols_of
 
@@ -34,9 +32,7 @@ def family() -> VqganFamily:
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("path", available_paths())
 @pytest.mark.parametrize("count", [1, 2])
-def test_indices_pixels_and_bytes_are_the_same_everywhere(
-    family: VqganFamily, name: str, path: str, count: int
-) -> None:
+def test_indices_and_pixels_are_the_same_everywhere(family: VqganFamily, name: str, path: str, count: int) -> None:
     shape, _ = SAMPLES[name]
     symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), shape)
     other = family.using(path)
@@ -44,9 +40,6 @@ def test_indices_pixels_and_bytes_are_the_same_everywhere(
         assert digest(other, symbols, spec) == PINNED[name][0]
         frames = other.decode(spec, DecoderPort(other.tables, symbols), "standard")
         assert name_of(frames) == PINNED[name][1]
-        port = EncoderPort(other.tables)
-        other.encode(np.ascontiguousarray(sample(*shape)).reshape(frames.shape), spec, port)
-        assert port.finish() == symbols
 
 
 @pytest.mark.parametrize("name", SAMPLES)
