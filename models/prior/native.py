@@ -210,11 +210,11 @@ class NativePrior:
             yield turn.level, walk, _passes(walk, turn)
             coarser = walk.values if keep else None
 
-    def plan_of(self, spec: GroupSpec, most: int | None = None) -> Plan:
+    def plan_of(self, spec: GroupSpec, most: int | None = None) -> WalkPlan:
         """The whole walk as data, for one call of the kernels."""
         return self.plan(replace(spec, frames=1), most)
 
-    def _plan(self, spec: GroupSpec, most: int | None) -> Plan:
+    def _plan(self, spec: GroupSpec, most: int | None) -> WalkPlan:
         turns, sizes = self._levels(spec, most), sizes_of(spec)
         levels = []
         for turn in turns:
@@ -222,7 +222,7 @@ class NativePrior:
             levels.append((turn.packed, turn.level, *turn.size, turn.biases.level, answers))
         low_rungs = self.at(spec.quality).low_rungs[: spec.channels]
         plan = _kernels.FramePlan(*sizes[0], levels, PYRAMID, *sizes[-1], low_rungs, self.first_table)
-        return Plan(plan, [turn.level for turn in turns])
+        return WalkPlan(plan, [turn.level for turn in turns])
 
     def _slices(self, level: int, channels: int) -> int:
         """Slices of a level that are coded: gray pictures leave the colour slices out."""
@@ -300,7 +300,7 @@ class LevelTurn:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WalkPlan:
     """numbers: of the levels, coarse to fine."""
 
     plan: _kernels.FramePlan
