@@ -116,7 +116,3 @@ class SynthesisNetwork(nn.Module):
         with torch.autocast(words.device.type, torch.bfloat16, enabled=bf16):
             found: Tensor = self(words.contiguous(memory_format=torch.channels_last), quality)
         return found.float()
-
-    def macs(self) -> int:
-        """Multiplications per position."""
-        return sum(m.weight.numel() for m in self.modules() if isinstance(m, nn.Conv2d))

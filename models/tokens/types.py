@@ -334,24 +334,6 @@ def _normalised(weight: Tensor, labels: Tensor, count: int) -> Tensor:
     return torch.where(total[rows] > 0, weight / total[rows].clamp_min(1e-30), plain)
 
 
-def unite(parts: list[TokenSet]) -> TokenSet:
-    """Sets over disjoint cells of one grid as one set, in raster order of the anchors.  Level and basis are dropped."""
-    if len(parts) == 1:
-        return parts[0]
-    anchor = torch.cat([part.anchor for part in parts])
-    order = torch.argsort(anchor, stable=True)
-    place = torch.empty_like(order)
-    place[order] = torch.arange(order.numel(), device=order.device)
-    assign, share, offset = torch.full_like(parts[0].assign, -1), torch.zeros_like(parts[0].share), 0
-    for part in parts:
-        mine = part.assign >= 0
-        assign[mine] = place[part.assign[mine] + offset]
-        share[mine] = part.share[mine]
-        offset += len(part)
-    merged: dict[str, Any] = _columns(parts, order)
-    return replace(parts[0], **merged, assign=assign, share=share, lattice=None, layers=())
-
-
 def _columns(parts: list[TokenSet], order: Tensor) -> dict[str, Any]:
     names = ("x", "pos", "size", "index", "anchor", "level")
     columns = {name: torch.cat([getattr(part, name) for part in parts])[order] for name in names}

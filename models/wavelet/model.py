@@ -151,10 +151,6 @@ class WaveletModel(nn.Module):
         """What a network adds to the 192 bands, in steps."""
         return network.corrections(words, quality, self.bf16)
 
-    def paint_plain(self, integers: Bands, rungs: Tensor, quality: Tensor) -> Tensor:
-        """The same without the network: the inverse transform of the dequantised bands."""
-        return self.to_pixels(self.dequantise(integers, step_size(quality)[:, None, None, None]))
-
     # -- training ----------------------------------------------------------------------------------------------------
 
     def quantise(self, bands: Bands, quality: Tensor, weight: float = RATE_WEIGHT) -> tuple[Bands, Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def build(program: Path, target: str, folder: str, *flags: str, parts: list[Path
     files = [ROOT / "tests" / "fuzz" / f"{target}.cpp", *(sources(folder) if parts is None else parts)]
     compile_with(*flags, *include(folder), *files, "-o", program)
     return program
+
+
+def short_inputs(folder: Path, kinds: int, rests: Callable[[int], Iterable[bytes]]) -> list[Path]:
+    """Files that name each kind of the smallest sides, and go on with each of `rests(kind)`."""
+    files = []
+    for kind in range(kinds):
+        for number, rest in enumerate(rests(kind)):
+            files.append(folder / f"{kind:02x}-{number}")
+            files[-1].write_bytes(bytes([kind, kind, 0, 0]) + rest)
+    return files
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +134,7 @@ def test_kernels_on_every_path(fuzz_kernels: Path) -> None:
 @pytest.mark.parametrize("length", [0, 1, 2, 3])
 def test_kernels_on_one_cell(fuzz_kernels: Path, tmp_path: Path, length: int) -> None:
     """The smallest sides, with no bytes or few to make symbols of."""
-    files = []
-    for kind in range(32):
-        path = tmp_path / f"{kind:02x}"
-        path.write_bytes(bytes([kind, kind, 0, 0]) + b"\xff" * length)
-        files.append(path)
-    result = run(fuzz_kernels, *files)
+    result = run(fuzz_kernels, *short_inputs(tmp_path, 32, lambda kind: [b"\xff" * length]))
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
@@ -139,12 +145,7 @@ def test_whole_frames_on_every_path(fuzz_frame: Path) -> None:
 
 
 def test_whole_frames_of_one_cell(fuzz_frame: Path, tmp_path: Path) -> None:
-    files = []
-    for kind in range(32):
-        path = tmp_path / f"{kind:02x}"
-        path.write_bytes(bytes([kind, kind, 0, 0]) + b"\xff" * (kind // 8))
-        files.append(path)
-    result = run(fuzz_frame, *files)
+    result = run(fuzz_frame, *short_inputs(tmp_path, 32, lambda kind: [b"\xff" * (kind // 8)]))
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
@@ -155,12 +156,7 @@ def test_exact_transform_on_every_path(fuzz_exact: Path) -> None:
 
 
 def test_exact_transform_on_one_cell(fuzz_exact: Path, tmp_path: Path) -> None:
-    files = []
-    for kind in range(16):
-        path = tmp_path / f"{kind:02x}"
-        path.write_bytes(bytes([kind, kind, 0, 0]) + b"\xff" * (kind // 4))
-        files.append(path)
-    result = run(fuzz_exact, *files)
+    result = run(fuzz_exact, *short_inputs(tmp_path, 16, lambda kind: [b"\xff" * (kind // 4)]))
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
@@ -172,13 +168,7 @@ def test_motion_on_every_path(fuzz_motion: Path) -> None:
 
 def test_motion_on_one_block(fuzz_motion: Path, tmp_path: Path) -> None:
     """The smallest sides, with no bytes or few to make vectors of."""
-    files = []
-    for kind in range(16):
-        for rest in (b"", b"\xff", b"\xff\x7f\x00\x80"):
-            path = tmp_path / f"{kind:02x}-{len(rest)}"
-            path.write_bytes(bytes([kind, kind, 0, 0]) + rest)
-            files.append(path)
-    result = run(fuzz_motion, *files)
+    result = run(fuzz_motion, *short_inputs(tmp_path, 16, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
@@ -189,13 +179,7 @@ def test_networks_on_every_path(fuzz_network: Path) -> None:
 
 
 def test_networks_on_one_cell(fuzz_network: Path, tmp_path: Path) -> None:
-    files = []
-    for kind in range(32):
-        for rest in (b"", b"\xff", b"\xff\x7f\x00\x80"):
-            path = tmp_path / f"{kind:02x}-{len(rest)}"
-            path.write_bytes(bytes([kind, kind, 0, 0]) + rest)
-            files.append(path)
-    result = run(fuzz_network, *files)
+    result = run(fuzz_network, *short_inputs(tmp_path, 32, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
