@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .errors import LimitError
 
-GROUP_FRAMES = 1 << 16  # frames a group, fixed by the format
+GROUP_FRAMES = 1 << 16  # frames per group, fixed by the format
 METADATA_BYTES = 1 << 26  # inflated ICC profile or Exif block, fixed by the format
 
 
@@ -43,7 +43,7 @@ class Limits:
             LimitError: It does not.
         """
         if width * height > self.pixels:
-            raise LimitError(f"{width}x{height} is {width * height} pixels a frame, the limit is {self.pixels}")
+            raise LimitError(f"{width}x{height} is {width * height} pixels per frame, the limit is {self.pixels}")
 
     def check_group(self, frames: int, width: int, height: int, payload: int) -> None:
         """A group keeps to the limits.

@@ -93,7 +93,7 @@ def save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
 
 def save_all(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Write every frame of `image` and of `append_images` as a clip; `duration` is milliseconds a frame."""
+    """Write every frame of `image` and of `append_images` as a clip; `duration` is milliseconds per frame."""
     import numpy as np
 
     from .api import encode

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from ..codec.ranges import FrameRange, bounds, clipped
 
 IGNORED = -100  # the label of what is not hidden, as torch's cross entropy has it
-BLOCK = 2  # cells a side that are hidden together: no finer, as an index of 1/32 stands at four cells
+BLOCK = 2  # cells per side that are hidden together: no finer, as an index of 1/32 stands at four cells
 
 
 def mask_ids(

@@ -5,7 +5,7 @@ A stream, all integers little-endian:
     byte 0        bits 0-2: log2 of the number of lanes, 0..6; bit 3: there is a bypass section;
                   bits 4-6: one lane: bytes of its state, 0..4, otherwise 0; bit 7: 0
     length        with a bypass section only: its bytes, unsigned LEB128, shortest form
-    states        one lane: state - 65536 in as few bytes as it needs; otherwise 4 bytes a lane
+    states        one lane: state - 65536 in as few bytes as it needs; otherwise 4 bytes per lane
     words         16 bits each, in reading order
     bypass        bits of the escapes, first bit in bit 0 of the first byte, zeros up to a whole byte
 

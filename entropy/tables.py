@@ -1,14 +1,14 @@
 """Probability tables: integer frequencies, the same on every machine.
 
-Frequencies sum to 4096. Measured on 64 quantised-Gaussian tables, scales 0.11 to 32, 1.38 bits a symbol:
+Frequencies sum to 4096. Measured on 64 quantised-Gaussian tables, scales 0.11 to 32, 1.38 bits per symbol:
 
-    bits   size above the entropy of the true model   decoding array a table
+    bits   size above the entropy of the true model   decoding array per table
     12     0.021 %                                     16 KiB   64 tables: 1 MiB, a core's L2 cache
     13     0.010 %                                     32 KiB
     14     0.005 %                                     64 KiB   64 tables: 4 MiB, L3 cache
     16     0.001 %                                    256 KiB
 
-Twelve bits cost 0.02 % and keep the decoder's one load a symbol inside the L2 cache. A certain symbol costs 0.00035
+Twelve bits cost 0.02 % and keep the decoder's one load per symbol inside the L2 cache. A certain symbol costs 0.00035
 bits. Tables are made offline (`quantize_pmf`, `fit_table`) and stored as integers: a stream must never depend on a
 floating-point result.
 """
@@ -37,7 +37,7 @@ class Tables:
     sizes: int32 (n,), 2 .. 256. Entry sizes[t]-1 is the escape: what lies outside is coded exactly after it.
 
     ValueError with the row and the reason. Speed: a set whose values all lie in -127..127 is coded fastest, any other
-    takes up to half as long again. Making a set takes 17 KiB and 10 microseconds a table: do it once.
+    takes up to half as long again. Making a set takes 17 KiB and 10 microseconds per table: do it once.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Tables:
 
     def bits(self, symbols: NDArray[np.int32], indices: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Cost of each symbol in bits, float32 in the shape of `symbols`: 12 - log2(frequency), for an escape plus its
-        1 + 2 floor(log2(distance + 1)) + 1 bypass bits. A stream is longer by about 3 bytes a lane: see
+        1 + 2 floor(log2(distance + 1)) + 1 bypass bits. A stream is longer by about 3 bytes per lane: see
         kernels/coder.hpp.
         """
         values, tables = pair(symbols, indices)

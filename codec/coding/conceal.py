@@ -87,7 +87,7 @@ class Concealer:
         return self.family.predict(codes[at], spec)
 
     def _times(self, first: int, end: int, before: Sound | None, ahead: Sound | None) -> list[int]:
-        """A tick a frame: where a constant rate has it, or evenly between the frames that are known."""
+        """A tick per frame: where a constant rate has it, or evenly between the frames that are known."""
         header = self.reader.header
         times = [header.uniform(k) for k in range(first, end)]
         low = before.group.times[-1] if before else times[0] - 1

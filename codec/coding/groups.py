@@ -34,7 +34,7 @@ Found = TypeVar("Found")
 
 @dataclass
 class Group:
-    """Consecutive frames.  pixels (T, H, W, C), alpha (T, H, W) or None, times: one tick a frame."""
+    """Consecutive frames.  pixels (T, H, W, C), alpha (T, H, W) or None, times: one tick per frame."""
 
     first: int
     pixels: Pixels
@@ -238,7 +238,7 @@ def group_spec(header: Header, frames: int, quality: int) -> GroupSpec:
 
 
 def group_times(header: Header, head: GroupHead) -> list[int]:
-    """One tick a frame."""
+    """One tick per frame."""
     return head.times or [header.uniform(head.first + k) for k in range(head.frames)]
 
 

@@ -101,7 +101,7 @@ def make_header(source: Source, settings: EncoderSettings, start: int, announced
     """HEAD for a source whose first frame shows at tick `start`."""
     settings.options.limits.check_frame(source.width, source.height)
     if max(source.width, source.height) > MAX_SIDE:
-        raise ParameterError(f"{source.width}x{source.height}: the format ends at {MAX_SIDE} pixels a side")
+        raise ParameterError(f"{source.width}x{source.height}: the format ends at {MAX_SIDE} pixels per side")
     if not 0 <= settings.quality <= MAX_FINE:
         raise ParameterError(f"quality {shown(settings.quality):g} is not in 0..100")
     colour = source.colour

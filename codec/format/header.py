@@ -56,7 +56,7 @@ class Header:
 
 @dataclass
 class GroupHead:
-    """What a GRUP chunk says before its symbols.  `times`: one tick a frame, None when the rate is constant."""
+    """What a GRUP chunk says before its symbols.  `times`: one tick per frame, None when the rate is constant."""
 
     first: int = 0
     frames: int = 1

@@ -34,7 +34,7 @@ _PLACE_BYTES = 32  # of a GRUP payload hold flags, first frame and frame count
 class FileReader:
     """Opens `file`, reads its header and finds its groups; payloads are read when asked for.
 
-    entries    one IndexEntry a group, in order; `offset` None where frames are known to be lost
+    entries    one IndexEntry per group, in order; `offset` None where frames are known to be lost
     problems   what is wrong with the file as a whole, empty for a sound one
     truncated  the file stops before its end
     indexed    the entries come from the file's own index

@@ -22,7 +22,7 @@ _SHAPES = "(H, W), (H, W, C) or (T, H, W, C) with C = 1, 2 (gray and alpha), 3 o
 
 
 def from_array(array: NDArray[Any], fps: Fraction | None = None, name: str = "<array>") -> Source:
-    """A source over a uint8 array; 4-D is a video of `fps` frames a second (25 without it), the others a picture."""
+    """A source over a uint8 array; 4-D is a video of `fps` frames per second (25 without it), the others a picture."""
     shape = tuple(array.shape)
     if array.dtype != np.uint8:
         raise ParameterError(f"{name}: samples are {array.dtype}; convert them to uint8, 0..255")
@@ -31,7 +31,7 @@ def from_array(array: NDArray[Any], fps: Fraction | None = None, name: str = "<a
     if 0 in shape:
         raise ParameterError(f"{name}: shape {shape} holds no pixels; give at least one frame of 1x1")
     if fps is not None and fps <= 0:
-        raise ParameterError(f"{name}: {fps} frames a second is not a rate; give a positive number")
+        raise ParameterError(f"{name}: {fps} frames per second is not a rate; give a positive number")
     frames = array.reshape((1,) * (4 - len(shape)) + shape) if len(shape) != 2 else array[None, :, :, None]
     count, height, width, samples = frames.shape
     alpha = samples in (2, 4)

@@ -28,7 +28,7 @@ def open_source(
 ) -> Source:
     """Open a picture, a video, a folder of frames, a .npy array, a file object, or '-' for standard input.
 
-    fps         frames a second of a folder or array; for a video it replaces the time stamps (audio is dropped)
+    fps         frames per second of a folder or array; for a video it replaces the time stamps (audio is dropped)
     max_pixels  largest accepted width x height, checked before any frame is decoded
     replay      keep what a pipe delivers, so that frames() can be called again; without it memory and disk stay
                 flat and a y4m pipe can be read once
@@ -36,7 +36,7 @@ def open_source(
     Raises ParameterError (no such file), FormatError, UnsupportedError, LimitError: one line with the file's name.
     """
     if fps is not None and fps <= 0:
-        raise ParameterError(f"{fps} frames a second is not a rate; give a positive number")
+        raise ParameterError(f"{fps} frames per second is not a rate; give a positive number")
     if isinstance(path, (str, os.PathLike)) and path != "-":
         name = os.fspath(path)
         if os.path.isdir(name):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import CodecError, FormatError, LimitError, ParameterError, UnsupportedError
 
 MAX_PIXELS = 1 << 28  # width x height of one frame that open_source accepts by default
-DEFAULT_RATE = Fraction(25)  # frames a second where the input names none
+DEFAULT_RATE = Fraction(25)  # frames per second where the input names none
 
 Pixels = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ SRGB = Colour(primaries=1, transfer=13, matrix=0, full_range=True)  # of every p
 class MediaInfo:
     """All that a writer must know beside the frames.
 
-    rate    frames a second, nominal: where the frame rate varies, `Frame.pts` is the truth
+    rate    frames per second, nominal: where the frame rate varies, `Frame.pts` is the truth
     exif    EXIF bytes with the orientation already applied to the pixels and reset to 1
     audio   a Matroska file that holds every audio packet untouched
     """
@@ -160,9 +160,9 @@ class Source:
             yield frame
 
     def retimed(self, fps: Fraction) -> Source:
-        """The same frames at a constant rate, one tick of 1/fps a frame; audio no longer fits and is dropped."""
+        """The same frames at a constant rate, one tick of 1/fps per frame; audio no longer fits and is dropped."""
         if fps <= 0:
-            raise ParameterError(f"{self.name}: {fps} frames a second is not a rate; give a positive number")
+            raise ParameterError(f"{self.name}: {fps} frames per second is not a rate; give a positive number")
         if self._info.audio is not None or self._read_audio is not None:
             self.warnings.append(f"{self.name}: audio dropped: it does not fit the frame rate that was set")
 
@@ -201,7 +201,7 @@ def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
         raise FormatError(f"{name}: the size {width}x{height} has no pixels; the file is damaged, export it again")
     if width * height > max_pixels:
         raise LimitError(
-            f"{name}: {width}x{height} is {width * height} pixels a frame, the limit is {max_pixels}; "
+            f"{name}: {width}x{height} is {width * height} pixels per frame, the limit is {max_pixels}; "
             "scale it down, or raise the pixel limit"
         )
 

@@ -22,7 +22,7 @@ from .orientation import matrix_orientation, turned_size, upright
 from .types import DEFAULT_RATE, Frame, MediaInfo, Source, check_size
 
 _MILLISECOND = Fraction(1, 1000)
-_SLOWEST = Fraction(1, 1 << 20)  # frames a second; damaged headers claim less
+_SLOWEST = Fraction(1, 1 << 20)  # frames per second; damaged headers claim less
 _HDR = {16: "PQ", 18: "HLG"}
 _CLOCKED = ("mpegts", "mpeg")  # time stamps there start at an arbitrary moment of a running clock
 
@@ -145,7 +145,7 @@ def _describe(frame: av.VideoFrame, stream: VideoStream, video: _Video) -> Media
 
 
 def _rate(stream: VideoStream) -> Fraction:
-    """Nominal frames a second, as a fraction of moderate terms."""
+    """Nominal frames per second, as a fraction of moderate terms."""
     rate = Fraction(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
     return max(rate, _SLOWEST).limit_denominator(_SLOWEST.denominator)
 

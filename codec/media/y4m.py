@@ -139,7 +139,7 @@ def _frame_bytes(header: Y4mHeader) -> int:
 
 
 def _planes(header: Y4mHeader) -> list[tuple[int, int]]:
-    """Rows and bytes a row of each plane."""
+    """Rows and bytes per row of each plane."""
     sample = 2 if header.bits > 8 else 1
     wide, high = {"yuv420": (2, 2), "yuv422": (2, 1), "yuv411": (4, 1)}.get(header.pixel_format[:6], (1, 1))
     luma = (header.height, header.width * sample)

@@ -7,7 +7,7 @@
 //                   bits 4-6: one lane: bytes of its state, 0..4; otherwise 0
 //                   bit 7:    0
 //     length        with a bypass section only: its bytes, unsigned LEB128, shortest form
-//     states        one lane: state - 2^16 in as few bytes as it needs; otherwise 4 bytes a lane, lane 0 first
+//     states        one lane: state - 2^16 in as few bytes as it needs; otherwise 4 bytes per lane, lane 0 first
 //     words         16 bits each, up to the bypass section: what the lanes shifted out, in reading order
 //     bypass        bits of the escapes, first bit in bit 0 of the first byte, zeros up to a whole byte
 //
@@ -16,7 +16,7 @@
 //     if x >= f * 2^20: write the word x mod 2^16, x = x / 2^16
 //     x = x / f * 4096 + x mod f + s
 // The encoder runs backwards from x = 2^16 in every lane, so that the decoder reads forwards and must end there. With
-// 2 <= sizes f is at most 4095, so f * 2^20 fits in 32 bits, and one word a symbol is enough.
+// 2 <= sizes f is at most 4095, so f * 2^20 fits in 32 bits, and one word per symbol is enough.
 //
 // NUMBER OF LANES. Lanes are what vector instructions work on, and each costs 3 bytes: 16 bits for the state that it
 // starts from, and 8 on average because its last state takes 32 bits whatever it holds. The encoder takes the largest
@@ -49,7 +49,7 @@ struct CorruptStream : std::runtime_error {
 // Largest value in indices[0..n); -1 for n = 0.
 int32_t largest_index(const uint8_t* indices, size_t n);
 
-// Holds 4 bytes a symbol until finish(), which takes up to 2 bytes a symbol more.
+// Holds 4 bytes per symbol until finish(), which takes up to 2 bytes per symbol more.
 class Encoder {
 public:
     // lanes: a power of two up to 64 (otherwise std::invalid_argument), or 0 for the rule above.

@@ -11,7 +11,7 @@ namespace tessera {
 
 constexpr uint32_t kLowest = 1u << 16;  // states live in [kLowest, 2^32)
 constexpr unsigned kMaxLanes = 64;
-constexpr size_t kBlock = 8192;          // symbols a kernel call: what one block touches stays in the L1/L2 caches
+constexpr size_t kBlock = 8192;          // symbols per kernel call: what one block touches stays in the L1/L2 caches
 constexpr size_t kReadPadding = 2 * kMaxLanes;   // words that must be readable beyond Words::end
 constexpr size_t kWritePadding = 2 * kMaxLanes;  // words that must be writable below the output
 

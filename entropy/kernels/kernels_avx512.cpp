@@ -52,7 +52,7 @@ TARGET Resolved resolve(const Tables& tables, const int32_t* symbols, const uint
                         uint32_t* entries, uint16_t* escapes) {
     const size_t done = tables.narrow() ? n / kWidth * kWidth : 0;
     size_t found = 0;
-    __m512i total = _mm512_setzero_si512();  // 8192 / 16 symbols a lane of at most 12 * 4096: below 2^32
+    __m512i total = _mm512_setzero_si512();  // 8192 / 16 symbols per lane of at most 12 * 4096: below 2^32
     for (size_t i = 0; i < done; i += kWidth) {
         const __m512i place = positions(_mm512_loadu_si512(symbols + i), load_bytes(indices + i));
         const __m512i entry = look_up(tables.encoding(), place);

@@ -1,14 +1,14 @@
 // Probability tables: validated integer frequencies and the two lookup arrays made from them. No Python here.
 //
-// PRECISION. Frequencies sum to 2^12. Measured on 64 quantised-Gaussian tables (scales 0.11-32, 1.38 bits a symbol):
+// PRECISION. Frequencies sum to 2^12. Measured on 64 quantised-Gaussian tables (scales 0.11-32, 1.38 bits per symbol):
 //
-//     bits   size above the entropy of the true model   decoding array a table
+//     bits   size above the entropy of the true model   decoding array per table
 //     12     0.021 %                                     16 KiB  (64 tables: 1 MiB, the size of a core's L2 cache)
 //     13     0.010 %                                     32 KiB
 //     14     0.005 %                                     64 KiB  (64 tables: 4 MiB, L3 cache)
 //     16     0.001 %                                    256 KiB
 //
-// Twelve bits leave 0.02 % and keep one load a symbol inside the L2 cache. A certain symbol costs 0.00035 bits.
+// Twelve bits leave 0.02 % and keep one load per symbol inside the L2 cache. A certain symbol costs 0.00035 bits.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ namespace tessera {
 constexpr unsigned kPrecision = 12;
 constexpr uint32_t kTotal = 1u << kPrecision;
 constexpr size_t kMaxTables = 256;
-constexpr size_t kRow = 256;  // entries a table in the encoding array
+constexpr size_t kRow = 256;  // entries per table in the encoding array
 
 // Encoding entry: frequency << 20 | start << 8 | kEscapeFlag when the symbol is outside its table.
 constexpr uint32_t kEscapeFlag = 1;

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .family import Family, GroupSpec, Pixels, SymbolPort
 from .quality import MAX_FINE, fine, shown
 
-MIDDLE_RATE = 0.0625  # bits a pixel at quality 50: HNeRV's 1.5 M parameters on 132 frames of 1280x720
+MIDDLE_RATE = 0.0625  # bits per pixel at quality 50: HNeRV's 1.5 M parameters on 132 frames of 1280x720
 DOUBLING = 12.5  # by so much more quality the rate doubles
 
 

@@ -155,7 +155,7 @@ Array<int32_t> merge_low(const std::vector<Array<int32_t>>& details, Array<int32
     return low;
 }
 
-// One number a band, 1 <= number < limit or 0 <= number < limit.
+// One number per band, 1 <= number < limit or 0 <= number < limit.
 void expect_numbers(const Array<int64_t>& numbers, size_t count, int64_t smallest, int64_t limit, const char* name) {
     expect(numbers, {count}, name);
     for (size_t i = 0; i < count; ++i) {

@@ -46,7 +46,7 @@ constexpr int32_t kFeatureFrom[kLargestFeature] = {
 
 // -- the transform ----------------------------------------------------------------------------------------------------
 
-constexpr size_t kCell = 8;                  // pixels a side; the loops have its three levels and 8 phases written out
+constexpr size_t kCell = 8;                  // pixels per side; the loops have its three levels and 8 phases written out
 constexpr size_t kBands = 3 * kCell * kCell;  // of three colour axes
 
 constexpr int kFractionBits = 12;

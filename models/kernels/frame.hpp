@@ -21,7 +21,7 @@ struct LevelPlan {
     std::shared_ptr<const Level> level;
     size_t number, height, width;               // number: each cell is 2^number cells of the frame wide and high
     std::vector<int32_t> bias;                  // (hidden,)
-    std::vector<std::vector<int32_t>> answers;  // of each pass that is coded: two a slice
+    std::vector<std::vector<int32_t>> answers;  // of each pass that is coded: two per slice
 };
 
 // A frame: its levels from coarse to fine, and the low band, which is coded before them.

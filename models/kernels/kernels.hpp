@@ -36,7 +36,7 @@ struct Kernels {
     // (4 * conv.outputs, kTile).
     void (*add_product)(const Conv& conv, const uint32_t* x, int32_t* sums);
 
-    // Four rows of sums to activations, one word a cell: divided by 2^kHiddenShift, rounded half up, clipped to 0..255.
+    // Four rows of sums to activations, one word per cell: divided by 2^kHiddenShift, rounded half up, clipped to 0..255.
     void (*activate)(const int32_t* sums, uint32_t* out);
 
     // Four rows of kTile bytes to words.

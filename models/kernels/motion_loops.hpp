@@ -10,7 +10,7 @@
 namespace tessera {
 
 constexpr size_t kStride = 32;
-constexpr size_t kPatch = 192;  // samples a row of a patch, the widest piece that is predicted at once
+constexpr size_t kPatch = 192;  // samples per row of a patch, the widest piece that is predicted at once
 constexpr size_t kLargestWindow = 32;  // rows or columns that are compared at once
 
 // A rectangle of samples: `pitch` from row to row.

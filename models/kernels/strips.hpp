@@ -11,7 +11,7 @@
 namespace tessera {
 
 // In a row's phases and in a column's rows alike, bit l of the place is the half that level l put the sample in; a
-// band's number has two bits a level, first level first, vertical before horizontal.
+// band's number has two bits per level, first level first, vertical before horizontal.
 inline size_t band_of(size_t vertical, size_t horizontal) {
     size_t band = 0;
     for (size_t level = 0; level < 3; ++level) {

@@ -3,7 +3,7 @@
 Architectures are five independent switches; the published ones are names for some of their combinations:
 
     nerv         NeRV (Chen et al., 2021): the frame's time through a small MLP, 3 x 3 kernels, widths halve a stage
-    hnerv        HNeRV (Chen et al., 2023): a small embedding a frame, made by an encoder that is thrown away;
+    hnerv        HNeRV (Chen et al., 2023): a small embedding per frame, made by an encoder that is thrown away;
                  kernels grow 1, 3, 5 and widths shrink by 1.2, which spreads the parameters evenly over the stages
     hnerv-boost  Boosting NeRV (Zhang et al., 2024) around HNeRV: sinusoidal activations, and after each stage a
                  residual block whose features pass affine maps of the time
@@ -196,7 +196,7 @@ def _log2(value: float) -> float:
 
 
 def choose_embedding(height: int, width: int, stride: int) -> int:
-    """Channels of an embedding: HNeRV's 128 numbers a frame, on whatever grid there is."""
+    """Channels of an embedding: HNeRV's 128 numbers per frame, on whatever grid there is."""
     cells = -(-height // stride) * -(-width // stride)
     return min(max(128 // cells, 2), 16)
 

@@ -115,7 +115,7 @@ def _unlevels(bands: list[Wide], axis: int) -> Wide:
 
 
 def _band(vertical: int, horizontal: int) -> int:
-    """A band's number from its paths, first level first: two bits a level, vertical before horizontal."""
+    """A band's number from its paths, first level first: two bits per level, vertical before horizontal."""
     return sum((vertical >> bit & 1) << 2 * bit + 1 | (horizontal >> bit & 1) << 2 * bit for bit in range(LEVELS))
 
 

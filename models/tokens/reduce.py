@@ -87,12 +87,12 @@ def _whitened(grid: TokenGrid, steps: Steps, budget: Budget, **options: Any) -> 
 
 
 def _check_list(budget: Budget, chain: list[Step]) -> None:
-    """A list of one number a frame needs methods that split no budget by themselves."""
+    """A list of one number per frame needs methods that split no budget by themselves."""
     if isinstance(budget, (int, float, tuple, Bits, Adaptive)):
         return
     for name, _ in chain:
         if not METHODS[name].listed:
-            raise ValueError(f"method {name} takes no budget of one number a frame")
+            raise ValueError(f"method {name} takes no budget of one number per frame")
 
 
 def _inner_budget(name: str, options: dict[str, Any], context: Context) -> Budget:

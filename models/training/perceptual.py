@@ -49,7 +49,7 @@ class PerceptualTuning(TrainingTask):
         """Nothing: it starts from weights."""
 
     def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Pixels (B, 3, H, W) float in 0..255, at least 161 pixels a side."""
+        """Pixels (B, 3, H, W) float in 0..255, at least 161 pixels per side."""
         pixels: Tensor = batch
         quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
         painted = self.painted(pixels, quality, "perceptual")

@@ -74,7 +74,7 @@ def synthesis_gains() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def factors(bands: Sequence[int] | None = None) -> tuple[Tensor, ...]:
-    """What brings lifted integers to coefficients at unit synthesis gain (`Bands`), float64, a number a band.
+    """What brings lifted integers to coefficients at unit synthesis gain (`Bands`), float64, a number per band.
 
     Of the packet `bands`, by default the kept ones in the order of coding, of each level of details from fine to coarse
     (9,), and of the low band (3,).

@@ -33,7 +33,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LevelSteps:
-    """One level of the walk, a number a band: (n,) each."""
+    """One level of the walk, a number per band: (n,) each."""
 
     steps: Integers  # lifted-domain step, STEP_BITS fraction bits
     reciprocals: Integers  # HINT_GAIN / step, HINT_BITS fraction bits

@@ -47,7 +47,7 @@ class Chooser:
     def __init__(self, painting: Painting, slopes: NDArray[np.float32], tables: Tables) -> None:
         self.painting = painting
         self.books = [Codebook(painting.units(stage)) for stage in range(len(STAGES))]
-        self.slopes = [float(slope) for slope in slopes]  # squared error that a further bit a vector would save
+        self.slopes = [float(slope) for slope in slopes]  # squared error that a further bit per vector would save
         self.costs = turn_costs(tables)
 
     def price(self, quality: int, weight: float) -> float:

@@ -3,7 +3,7 @@
     codes      (h, w, IDS) at cells of 1/16: nodes of stages 0, 1, 2, four of stage 3, four of stage 4 (rows first);
                0 where a stage is absent and where an odd grid of 1/8 ends
     sequence   (n,) stage * NODES + node, stage by stage in raster order, absent stages left out
-    packed     (bytes,) the turns of every node from the root, in the order of the sequence, eight a byte, the first
+    packed     (bytes,) the turns of every node from the root, in the order of the sequence, eight per byte, the first
                turn in the highest bit; the last byte is filled up with zeros
 
 The node MASK, the root, is no index: where it stands nothing is known.
@@ -125,7 +125,7 @@ def packed_nodes(data: NDArray[Any], spec: GroupSpec) -> list[Nodes]:
 
 
 def lost_nodes(erasures: Erasures, spec: GroupSpec) -> list[Mask]:
-    """Bool masks (T, h, w) of every stage, from one of the cells of 1/16 or from one a stage.
+    """Bool masks (T, h, w) of every stage, from one of the cells of 1/16 or from one per stage.
 
     A lost cell loses its index of stage 2 and the four of stages 3 and 4 under it; an index of 1/32 is lost with the
     last of its cells.

@@ -45,7 +45,7 @@ class VqganModel(nn.Module):
 
     axes: Tensor
     fine: Tensor
-    slopes: Tensor  # squared error that a further bit a vector of each stage would save
+    slopes: Tensor  # squared error that a further bit per vector of each stage would save
 
     def __init__(self, width: int = 128, blocks: int = 8, encoder_width: int = 96, hidden: int = 64) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class VqganModel(nn.Module):
     ) -> tuple[CodedNodes, list[Tensor]]:
         """Words of packet bands (B, 192, h, w), weighed against their bits, and their sums, as `synthesise` takes them.
 
-        deep      (B, stages) bits a vector of each stage
+        deep      (B, stages) bits per vector of each stage
         before    nodes of the previous frame
         The gradient passes from the sums to the vectors; the bits' gradient reaches the prior.
         """

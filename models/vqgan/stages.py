@@ -6,7 +6,7 @@
     3, 4    1/8     what was left of that low band, and the strongest packet bands
 
 Stages on one grid code what the one before left over (residual vector quantisation).  A quality is a total depth:
-stages are filled one after the other, each up to DEPTH bits a vector; the last may be cut short and later ones
+stages are filled one after the other, each up to DEPTH bits per vector; the last may be cut short and later ones
 are absent.
 """
 
@@ -32,7 +32,7 @@ LOW_SIZE, FINE_SIZE = 12, 24
 STAGES = (Stage(32, LOW_SIZE), Stage(32, LOW_SIZE), Stage(16, LOW_SIZE), Stage(8, FINE_SIZE), Stage(8, FINE_SIZE))
 LEAST_DEPTH = 8
 CORRECTION = 16  # gray levels of a network's unit
-RATE_WEIGHT = 1.0  # of a bit, in what a further bit a vector of the last stage would save in squared error
+RATE_WEIGHT = 1.0  # of a bit, in what a further bit per vector of the last stage would save in squared error
 FULL = len(STAGES) * DEPTH
 
 

@@ -1,13 +1,13 @@
 """Family `wavelet` while it is trained: a wavelet packet in front of a learned prior and a learned decoder.
 
-    RGB -> orthonormal colour axes, gray first -> bior4.4 packet, three levels: 64 bands a plane at 1/8 resolution
+    RGB -> orthonormal colour axes, gray first -> bior4.4 packet, three levels: 64 bands per plane at 1/8 resolution
         -> the low band of each plane further through a dyadic pyramid; all 64 gray and COLOUR_BANDS of the bands of
            each colour axis are kept -> divided by one step size per quality -> integers
     integers -> tables chosen by `prior.bands`
     integers -> dequantised bands + step * synthesis network -> inverse packet -> RGB
 
-After WaLLoC (Jacobellis and Yadwadkar, DCC 2025).  The encoder is linear: 65 multiplications a pixel for colour, packet
-and scaling.  The prior, which both sides run, takes 1.2 thousand a pixel and the decoder's network 24 thousand.  Bands
+After WaLLoC (Jacobellis and Yadwadkar, DCC 2025).  The encoder is linear: 65 multiplications per pixel for colour, packet
+and scaling.  The prior, which both sides run, takes 1.2 thousand per pixel and the decoder's network 24 thousand.  Bands
 are scaled so that a unit error in any of them costs the same squared error in pixels: one step size is right for all.
 
 What runs is in `still`, in integers.  The transform here is in floats; networks read the words that they read there

@@ -213,7 +213,7 @@ def test_limits_apply_before_work() -> None:
         tessera.decode(data, limits=small)
     with tessera.open(data, limits=small) as clip:
         assert clip[9].shape == (8, 8, 3)
-    with pytest.raises(tessera.LimitError, match="pixels a frame"):
+    with pytest.raises(tessera.LimitError, match="pixels per frame"):
         tessera.decode(data, limits=tessera.Limits(pixels=63))
     with pytest.raises(tessera.LimitError):
         encode(noise(10, 8, 8, 3), limits=tessera.Limits(frames=9))

@@ -258,7 +258,7 @@ def test_limits_are_settable() -> None:
     FileReader(io.BytesIO(data), Limits(frames=8, chunk=400))
     with pytest.raises(LimitError, match="8 frames"):
         FileReader(io.BytesIO(data), Limits(frames=7))
-    with pytest.raises(LimitError, match="pixels a frame"):
+    with pytest.raises(LimitError, match="pixels per frame"):
         FileReader(io.BytesIO(data), Limits(pixels=64 * 48 - 1))
     with pytest.raises(LimitError, match="chunk"):
         FileReader(io.BytesIO(write(clip_header(), [(4, bytes(500))])), Limits(chunk=400))

@@ -93,7 +93,7 @@ def _entropy(band: NDArray[np.int32]) -> float:
 
 
 def test_row_68_walloc_tokens_are_the_latents(clip_file: Path) -> None:
-    """One token a cell of 64 pixels; dimensions in and out, and bits, are what the file says."""
+    """One token per cell of 64 pixels; dimensions in and out, and bits, are what the file says."""
     with tessera.open(clip_file) as clip:
         grid, tokens = clip.latents(0, 2), clip.tokens(0, 2)
         assert torch.equal(tokens.x, grid.x.flatten(0, 2))

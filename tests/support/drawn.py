@@ -24,7 +24,7 @@ def picture(height: int, width: int, channels: int, shift: int = 0) -> NDArray[n
 
 
 def clip(frames: int, height: int, width: int, channels: int) -> NDArray[np.uint8]:
-    """The same, moving three pixels a frame."""
+    """The same, moving three pixels per frame."""
     return np.stack([picture(height, width, channels, 3 * frame) for frame in range(frames)])
 
 

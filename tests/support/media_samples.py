@@ -31,7 +31,7 @@ def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels
 
 
 def clip(frames: int, height: int, width: int, channels: int = 3) -> Pixels:
-    """A picture that slides by two pixels a frame, uint8 (frames, height, width, channels)."""
+    """A picture that slides by two pixels per frame, uint8 (frames, height, width, channels)."""
     wide = picture(height, width + 2 * frames, channels)
     return np.stack([wide[:, 2 * i : 2 * i + width] for i in range(frames)])
 
@@ -40,7 +40,7 @@ UNEVEN = Fraction(1, 600)  # time base of a clip of uneven rhythm
 
 
 def times(frames: int) -> list[int]:
-    """Uneven time stamps in 1/600 s, about 20 a second."""
+    """Uneven time stamps in 1/600 s, about 20 per second."""
     steps = [24 + 7 * (i % 3) for i in range(frames)]
     return [sum(steps[:i]) for i in range(frames)]
 
@@ -121,7 +121,7 @@ def make_png(width: int, height: int, depth: int, colour: int, rows: bytes) -> b
 
 
 def make_y4m(planes: list[list[Pixels]], header: str) -> bytes:
-    """A y4m stream of the given planes, one list a frame; `header` is the first line without its end."""
+    """A y4m stream of the given planes, one list per frame; `header` is the first line without its end."""
     body = b"".join(b"FRAME\n" + b"".join(plane.tobytes() for plane in frame) for frame in planes)
     return header.encode() + b"\n" + body
 

@@ -16,7 +16,7 @@ CLIP = (17, 360, 640)  # frames, height, width
 def measure(codec: str, *, runs: int = 5, threads: int | None = None) -> dict[str, Any]:
     """Medians of `runs` alternating runs, in seconds, and ratios peer / ours (above 1: ours is faster).
 
-    `encode_1080p_fps` is frames a second of encoding one decoded 1920x1080 frame, group by group as for a clip;
+    `encode_1080p_fps` is frames per second of encoding one decoded 1920x1080 frame, group by group as for a clip;
     `encode_clip_fps` and `decode_clip_fps` are of a clip of 640x360, a group of 17 frames.
     `memory_mib` is as `memory.measure` says.  Without CompressAI the peer's figures are absent; `peer` says so.
     """

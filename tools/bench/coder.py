@@ -1,7 +1,7 @@
 """Speed and size of the range coder beside installed peers, all in one run on one thread.
 
 The task: symbols of 64 quantised Gaussians, scales log-spaced from 0.11 to 32 and skewed to the small ones (about two
-thirds of the symbols are zeros, 1.4 bits a symbol), in random order, each with the index of its table.
+thirds of the symbols are zeros, 1.4 bits per symbol), in random order, each with the index of its table.
 
 Peers get the same symbols. CompressAI: its `GaussianConditional` tables, lists made beforehand. constriction: one
 Gaussian per symbol, in stream order, the better of its two coders; and, as what it can do when order does not matter,

@@ -48,7 +48,7 @@ def _at_quality(pictures: Sequence[Bytes], quality: float) -> dict[str, float]:
 
 
 def _code(picture: Bytes, quality: float) -> tuple[bytes, list[Planes]]:
-    """The coder's bytes of one picture, and the integers that they decode to, one array a level."""
+    """The coder's bytes of one picture, and the integers that they decode to, one array per level."""
     from tessera.codec.coding import weights
     from tessera.codec.coding.ports import DecoderPort, EncoderPort
     from tessera.models.base.family import GroupSpec

@@ -70,7 +70,7 @@ def _tokens(args: argparse.Namespace) -> Any:
 
 
 def _print(value: Any, indent: str = "") -> None:
-    """Nested names and numbers, one a line."""
+    """Nested names and numbers, one per line."""
     for key, item in value.items():
         if isinstance(item, dict):
             print(f"{indent}{key}")

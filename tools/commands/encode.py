@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder", metavar="NAME", help="synthesis network that the file names as its best")
     parser.add_argument(
         "--digest", action="store_true",
-        help="keep a digest of each group's pixels for `tessera verify` (17 bytes a group; decodes what was encoded)",
+        help="keep a digest of each group's pixels for `tessera verify` (17 bytes per group; decodes what was encoded)",
     )  # fmt: skip
     parser.add_argument("--fps", type=float, metavar="F", help="frame rate of a folder of frames")
     parser.add_argument(

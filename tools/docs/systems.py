@@ -25,7 +25,7 @@ ROWS = """
 15. NIRVANA | patch-wise networks, group by group | works | family nerv, option segment |
     test_warm_start_reaches_more_in_few_steps
 16. JPEG-LM | a language model of file bytes | works | `Clip.tokens` of kind packed: indices of family vqgan at fixed
-    length, of which a small model needs 4.2 bits a byte where their histogram says 7.2; of kind bytes: the file, whose
+    length, of which a small model needs 4.2 bits per byte where their histogram says 7.2; of kind bytes: the file, whose
     range-coded payload leaves it nothing (9.1 bits, histogram 7.8) | test_row_16_bytes_are_ids,
     test_row_16_packed_bytes_have_the_fixed_length, test_row_16_a_model_learns_packed_ids_and_nothing_of_the_payload
 17. VisionThink | a quarter first, more on demand | works | `tessera.preview` and its `upgrade` |
@@ -35,7 +35,7 @@ ROWS = """
 20. V2PE | small position steps | works | `position_ids("v2pe")` | test_row_20_v2pe
 21. NeRV++ | separable blocks and skip | works | family nerv, option arch | test_every_architecture_learns
 22. Vision Remember | tokens re-read their region | works | `Resampler(local=True)` | test_row_22_vision_remember
-23. LLaVA-Mini | one token a frame, text fused before | works | `Resampler`, `prefuse`, `StreamReader` |
+23. LLaVA-Mini | one token per frame, text fused before | works | `Resampler`, `prefuse`, `StreamReader` |
     test_row_23_llava_mini
 24. Quicksviewer | cubes of uneven density | works | `timeline.partition_bits`; the Gumbel version is left to
     training | test_row_24_quicksviewer

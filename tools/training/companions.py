@@ -37,7 +37,7 @@ def prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor
         has = ", ".join(sorted(known))
         raise ParameterError(f"--objective {settings.objective} has no option {', '.join(unknown)}: it has {has}")
     if settings.objective == "perceptual" and settings.crop < SMALLEST:
-        raise ParameterError(f"--crop {settings.crop}: MS-SSIM needs at least {SMALLEST} pixels a side")
+        raise ParameterError(f"--crop {settings.crop}: MS-SSIM needs at least {SMALLEST} pixels per side")
     arrays = weights.read(weights.files(settings.name)[0])[0]
     if settings.objective == "perceptual":  # what it paints was coded with the encoder's network
         arrays |= weights.companions(settings.name, weights.identify(arrays)).get("analysis", {})

@@ -3,7 +3,7 @@
     64                   that many tokens
     0.25                 a share of the valid cells (a float; 1.0 is all of them)
     (t, h, w)            a raster of that shape
-    [9, 4, 4]            one number a frame
+    [9, 4, 4]            one number per frame
     Bits(4000, 256)      the positions that hold the most bits, 4000 bits in all, at most 256 tokens
     Adaptive(0.9, 256)   as many as the content asks for at that threshold, at most 256 tokens
 

@@ -29,7 +29,7 @@ class Method:
     needs       bits, bits_prior, attn, query
     unit        what the budget counts: tokens or frames
     causal      tokens of a frame do not depend on later frames when each frame has its own budget
-    listed      takes a budget of one number a frame
+    listed      takes a budget of one number per frame
     raster      needs whole frames
     exact       a number as the budget is met; else it is the most, short by less than a row of each frame
     rows        numbers of the systems that it serves (docs/tokens.md)

@@ -170,6 +170,6 @@ class PatchMerge(nn.Module):
 
 
 def prefuse(look: CrossAttention, text: Tensor, tokens: TokenSet) -> Tensor:
-    """(M, C) text that has looked at every cell before vision is compressed to a token a frame (LLaVA-Mini)."""
+    """(M, C) text that has looked at every cell before vision is compressed to a token per frame (LLaVA-Mini)."""
     out: Tensor = look(text, tokens.x)
     return out

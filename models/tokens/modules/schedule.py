@@ -34,7 +34,7 @@ def layer_masks(importance: Tensor, ratios: Sequence[float]) -> Tensor:
 
 
 def pool_plan(bits_per_cell: float, rich: float, layers: Sequence[int], shape: Shape) -> LayerSchedule:
-    """Pooling at `layers`: a clip of at most half of `rich` bits a cell shrinks by 2 a side at each, one of less than
+    """Pooling at `layers`: a clip of at most half of `rich` bits per cell shrinks by 2 a side at each, one of less than
     `rich` at every second of them, richer ones never (DPN; the rate of a clip is its coded bits)."""
     if bits_per_cell >= rich:
         return LayerSchedule()

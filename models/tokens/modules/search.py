@@ -65,7 +65,7 @@ def embed(grid: TokenGrid, frames: Sequence[int] | None = None) -> Tensor:
 
 
 def segment_index(grid: TokenGrid, runs: Sequence[tuple[int, int]], dynamics: bool = True) -> Tensor:
-    """(S, 2C) one row a run of frames: its mean vector and the mean size of its change in each channel (VDI)."""
+    """(S, 2C) one row per run of frames: its mean vector and the mean size of its change in each channel (VDI)."""
     x = grid.x.float()
     rows = []
     for start, stop in runs:

@@ -40,7 +40,7 @@ def to_transformers(
 ) -> dict[str, Any]:
     """The prompt with the tokens in place of the run of `token_id`.
 
-    ids        (S,) or (1, S) int64, with one run of `token_id`: a single one, or one a token
+    ids        (S,) or (1, S) int64, with one run of `token_id`: a single one, or one per token
     embed      ids -> embeddings, `model.get_input_embeddings()`
     projector  tokens.x -> (N, D); None when they have the model's width
 

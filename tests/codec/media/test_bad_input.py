@@ -102,7 +102,7 @@ def test_videos_without_frames(tmp_path: Path) -> None:
 def test_oversized(tmp_path: Path) -> None:
     for suffix in ("png", "mkv", "y4m", "npy"):
         path = save(tmp_path, f"big.{suffix}", encoded(suffix, 1))
-        refused(path, LimitError, "56x40 is 2240 pixels a frame, the limit is 2000; .*raise", max_pixels=2000)
+        refused(path, LimitError, "56x40 is 2240 pixels per frame, the limit is 2000; .*raise", max_pixels=2000)
         read_all(path, max_pixels=2240)
 
 

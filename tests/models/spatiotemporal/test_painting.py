@@ -203,7 +203,7 @@ def test_the_place_of_a_frame(loud: SpatiotemporalFamily) -> None:
 
 
 def test_the_network_keeps_to_its_cost() -> None:
-    """Thousands of multiplications a pixel, of the shipped weights."""
+    """Thousands of multiplications per pixel, of the shipped weights."""
     inter = network_of(part_of(weights.read(weights.files("spatiotemporal")[0])[0], "inter"))
     assert inter.channels == INPUTS
     assert 5 < sum(layer.weights.size for layer in inter.layers) / CELL**2 / 1000 < 10

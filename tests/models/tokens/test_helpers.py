@@ -1,4 +1,4 @@
-"""Time, budgets over clips, slices, memory, retrieval: one test a row of docs/tokens.md."""
+"""Time, budgets over clips, slices, memory, retrieval: one test per row of docs/tokens.md."""
 
 from __future__ import annotations
 

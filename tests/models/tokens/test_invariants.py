@@ -38,7 +38,7 @@ def test_1_the_budget_is_met(name: str, budget: object) -> None:
     grid = random_grid()
     wanted = {10_000: 480, 0.25: 120, (3, 4, 5): 60}.get(budget, budget) if not isinstance(budget, list) else 25
     if isinstance(budget, list) and not all(METHODS[step].listed for step, _ in parse(name)):
-        with pytest.raises(ValueError, match="takes no budget of one number a frame"):
+        with pytest.raises(ValueError, match="takes no budget of one number per frame"):
             run(name, grid, budget)
         return
     if isinstance(budget, tuple) and name in {"dct", "fourier"}:

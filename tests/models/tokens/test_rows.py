@@ -1,4 +1,4 @@
-"""Published systems as methods on a grid: one test a row of docs/tokens.md."""
+"""Published systems as methods on a grid: one test per row of docs/tokens.md."""
 
 from __future__ import annotations
 

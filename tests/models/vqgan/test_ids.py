@@ -177,7 +177,7 @@ def test_a_size_is_met() -> None:
 
 
 def test_row_6_extreme_rates_from_nested_codebooks() -> None:
-    """Depth is rate: files grow with quality, the smallest far below 0.04 bits a pixel; indices come back exactly."""
+    """Depth is rate: files grow with quality, the smallest far below 0.04 bits per pixel; indices come back exactly."""
     picture = procedural.picture(192, 256)
     sizes = []
     for quality in (0, 3, 9, 25, 45):

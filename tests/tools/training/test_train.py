@@ -256,7 +256,7 @@ def test_companions_of_weights(
     assert f"was trained with --objective {kind}" in capsys.readouterr().err
     if kind == "perceptual":
         assert cli.main([*command, "--crop", "160"]) == 2
-        assert "--crop 160: MS-SSIM needs at least 161 pixels a side" in capsys.readouterr().err
+        assert "--crop 160: MS-SSIM needs at least 161 pixels per side" in capsys.readouterr().err
     assert cli.main([*command, "-o", "depth=3"]) == 2
     assert f"--objective {kind} has no option depth" in capsys.readouterr().err
     assert cli.main([*command[:1], "nerv", *command[2:]]) == 2

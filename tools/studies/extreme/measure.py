@@ -1,4 +1,4 @@
-"""Measures picture codecs at a few hundredths of a bit a pixel, each at the file size that comes nearest.
+"""Measures picture codecs at hundredths of a bit per pixel, each at the file size that comes nearest.
 
 Three kinds of sources: pictures; the labelled test pictures of a perception set, each a file of its own (`singles`:
 one row for them all, at one setting); and the same pictures laid out as mosaics that are coded as one file and cut
@@ -269,7 +269,7 @@ def _held(path: Path, digest: str) -> Pixels:
 
 
 def nearest(codec: PicturePeer, pictures: Sequence[Pixels], job: ExtremeJob) -> tuple[float, float]:
-    """The setting whose files come nearest to the job's target, and the bits a pixel of the smallest files."""
+    """The setting whose files come nearest to the job's target, and the bits per pixel of the smallest files."""
     shown = pictures[::SAMPLE] if job.kind == SINGLES else pictures
     area = sum(pixels[..., 0].size for pixels in shown)
     settings = choices(codec, job.least)

@@ -26,10 +26,10 @@ class ExtremeRow(Measured):
 
     sha256      of the source's file, first 12 digits; of parts of a set, with the number of its pictures
     judge       the set and the epochs that the classifier was trained with
-    target      bits a pixel asked for; 0 on the ladder
+    target      bits per pixel asked for; 0 on the ladder
     files       made; `bytes` is their sum, headers included
     least_bpp   at the setting that makes the smallest files; None on the ladder
-    psnr        mean over the files, as msssim and lpips (None below 161 pixels a side, and where it is not measured)
+    psnr        mean over the files, as msssim and lpips (None below 161 pixels per side, and where it is not measured)
     distance    mean over tiles of a picture, pictures of a set; see `features.distances`
     accuracy    of the classifier, 0..1; None for pictures without labels
     """

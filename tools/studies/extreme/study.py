@@ -118,7 +118,7 @@ def _notes(outcome: ExtremeOutcome) -> list[str]:
     if outcome.over:
         notes.append(f"{options.count(outcome.over, 'test picture')} in no mosaic: a row takes {COLUMNS}")
     if any(row.msssim is None for row in outcome.rows if row.kind != SINGLES):
-        notes.append(f"MS-SSIM needs {metrics.MS_SSIM_SIDE} pixels a side: some sources have fewer")
+        notes.append(f"MS-SSIM needs {metrics.MS_SSIM_SIDE} pixels per side: some sources have fewer")
     return [note for note in notes if note]
 
 

@@ -1,6 +1,6 @@
 """`tessera evaluate latents SET.tar`: one small transformer, trained from scratch on latents and on pixels.
 
-Every source gives the same number of tokens a picture; what differs is what a token holds:
+Every source gives the same number of tokens per picture; what differs is what a token holds:
 
     latents:NAME[:K][@Q]   the latents of a family's file, no pixels made; K channels of each cell, those of most
                            variance; Q the quality of the files where it is not that of all

@@ -10,10 +10,10 @@ from tessera.tools.studies.latents.classifier import KEPT, LAYERS, NARROW, WIDTH
 from tessera.tools.studies.latents.rows import LatentsResult, LatentsRow, Verdict, means
 
 _METHOD = (
-    f"Every source gives the same number of tokens a picture. One linear layer to width {WIDTH}, {LAYERS} transformer "
+    f"Every source gives the same number of tokens per picture. One linear layer to width {WIDTH}, {LAYERS} transformer "
     f"layers, the mean over tokens, a linear head; {KEPT:.0%} of a training picture's tokens at a time, half of the "
     "pictures mirrored before they are coded or resized; features scaled to mean 0 and spread 1 over the training set. "
-    f"Indices (ids) are looked up in tables of {NARROW} numbers an index instead, learned with the rest. "
+    f"Indices (ids) are looked up in tables of {NARROW} numbers per index instead, learned with the rest. "
     "The same steps, rates and seeds for all; accuracy on all test pictures after the last step, never used before. "
     "Pixels come from the set's own pictures, latents from .tsr files. Reading: a file in memory to tokens, one at a "
     "time, for pixels from JPEG files of quality 90. Rates are pictures a CPU second."
@@ -44,14 +44,14 @@ def write(folder: Path, result: LatentsResult, command: str) -> None:
     known = means(rows)
     pictures = [
         (_draw(folder / "latents.png", "accuracy (%), mean over seeds", rows,
-               {name: 100 * mean for name, (mean, _) in known.items()}), "accuracy over values a picture"),
+               {name: 100 * mean for name, (mean, _) in known.items()}), "accuracy over values per picture"),
         (_draw(folder / "reading.png", "pictures read a CPU second", rows, {row.codec: row.read_rate for row in rows}),
-         "pictures read a second over values a picture"),
+         "pictures read a second over values per picture"),
     ]  # fmt: skip
     title = f"The same transformer on latents and on pixels: {result.set}"
     lead = (
         f"{result.train} training and {result.test} test pictures, {result.epochs} epochs, "
-        f"{result.side**2} tokens a picture, files of quality {result.quality:g} where no @ says otherwise."
+        f"{result.side**2} tokens per picture, files of quality {result.quality:g} where no @ says otherwise."
     )
     links = [("sources", "Sources"), ("claim", "Claim"), ("plots", "Curves"), ("how", "Command")]
     body = [
@@ -66,12 +66,12 @@ def write(folder: Path, result: LatentsResult, command: str) -> None:
 
 
 def _draw(file: Path, label: str, rows: Sequence[LatentsRow], values: dict[str, float]) -> Path:
-    """One line a kind of source, over the number of values a picture."""
+    """One line a kind of source, over the number of values per picture."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for name, value in values.items():
         kind = "rgb" if name.startswith("rgb") else ":".join(name.partition("@")[0].split(":")[:2])
         count = next(row.values for row in rows if row.codec == name)
         lines.setdefault(kind, []).append((float(count), value))
     ours = [name for name in lines if name != "rgb"]
-    plots.draw(file, label, lines, plots.palette(list(lines), ours), ours, below="values a picture")
+    plots.draw(file, label, lines, plots.palette(list(lines), ours), ours, below="values per picture")
     return file

@@ -13,7 +13,7 @@ CLOSE = 0.02  # relative difference of the numbers of values that count as equal
 
 @dataclass(frozen=True)
 class LatentsRow(Measured):
-    """One source (`codec`) and seed.  values: numbers a picture; bytes: mean of its files; rates: a CPU second.
+    """One source (`codec`) and seed.  values: numbers per picture; bytes: mean of its files; rates: a CPU second.
 
     set          of pictures: first 12 hexadecimal digits of its file's sha256
     read_rate    from a file in memory to tokens (pixels: from a JPEG of quality 90), one at a time
@@ -89,7 +89,7 @@ def verdicts(rows: Sequence[LatentsRow]) -> list[Verdict]:
 
 
 def pairs(rows: Sequence[LatentsRow]) -> list[tuple[str, str]]:
-    """Latents and resized pixels of as many values a picture, of the resized ones those that come closest."""
+    """Latents and resized pixels of as many values per picture, of the resized ones those that come closest."""
     values = {row.codec: row.values for row in rows}
     resized = [name for name in values if name.startswith("rgb:")]
     found = []

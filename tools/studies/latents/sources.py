@@ -128,7 +128,7 @@ def shown(pixels: Pixels, side: int | None) -> Tensor:
 
 
 def join_cells(grid: Tensor, side: int = SIDE) -> Tensor:
-    """(n, h, w, C) -> (n, side * side, C * cells a token): neighbouring cells side by side."""
+    """(n, h, w, C) -> (n, side * side, C * cells per token): neighbouring cells side by side."""
     n, h, w, c = grid.shape
     if h % side or w % side:
         raise ParameterError(f"{h} x {w} cells do not divide into {side} x {side} tokens")
@@ -184,7 +184,7 @@ def material(origin: LatentSource, train: Pixels, test: Pixels, side: int, known
 
 
 def reading(origin: LatentSource, pictures: Pixels, side: int) -> tuple[float, float]:
-    """Mean bytes of the pictures' files, and the files read to tokens a CPU second: the fastest of three passes."""
+    """Mean bytes of the pictures' files, and the files read to tokens per CPU second: the fastest of three passes."""
     files = [origin.code(np.ascontiguousarray(pixels)) for pixels in pictures]
     seconds = []
     for _ in range(3):

@@ -62,7 +62,7 @@ def write(folder: Path, study: MachineStudy) -> MachineResult:
 def _small(side: int) -> str:
     if side >= metrics.MS_SSIM_SIDE:
         return ""
-    return f"MS-SSIM needs {metrics.MS_SSIM_SIDE} pixels a side, the pictures have {side}: SSIM stands in for it"
+    return f"MS-SSIM needs {metrics.MS_SSIM_SIDE} pixels per side, the pictures have {side}: SSIM stands in for it"
 
 
 def print_tables(result: MachineResult) -> None:
