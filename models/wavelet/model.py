@@ -6,9 +6,9 @@
     integers -> tables chosen by `prior.bands`
     integers -> dequantised bands + step * synthesis network -> inverse packet -> RGB
 
-After WaLLoC (Jacobellis and Yadwadkar, DCC 2025).  The encoder is linear: 65 multiplications per pixel for colour, packet
-and scaling.  The prior, which both sides run, takes 1.2 thousand per pixel and the decoder's network 24 thousand.  Bands
-are scaled so that a unit error in any of them costs the same squared error in pixels: one step size is right for all.
+After WaLLoC (Jacobellis and Yadwadkar, DCC 2025).  The encoder is linear: colour, packet and scaling take 65
+multiplications per pixel.  The prior, which both sides run, takes 1.2 thousand and the decoder's network 24 thousand.
+Bands are scaled so that a unit error in any of them costs the same squared error in pixels: one step is right for all.
 
 What runs is in `still`, in integers.  The transform here is in floats; networks read the words that they read there
 (`words`), up to the last bit of a low band.

@@ -48,7 +48,7 @@ class PatchEncoder(nn.Module):
 
 
 def measure(codec: str = "wavelet", *, runs: int = 5, threads: int | None = None) -> dict[str, Any]:
-    """Medians of `runs` alternating runs in seconds, frames per second, and ratios peer / ours (above 1: ours is faster).
+    """Medians of `runs` alternating runs: seconds, frames per second, ratios peer / ours (above 1: ours is faster).
 
     `ratio` compares with reading and pooling to the raster of the patches, `ratio_firstN` with the same of the first N
     channels alone, where the family can leave the others undecoded.  `cpu_seconds`, `cpu_ratio` and `cpu_ratio_firstN`

@@ -25,8 +25,8 @@ ROWS = """
 15. NIRVANA | patch-wise networks, group by group | works | family nerv, option segment |
     test_warm_start_reaches_more_in_few_steps
 16. JPEG-LM | a language model of file bytes | works | `Clip.tokens` of kind packed: indices of family vqgan at fixed
-    length, of which a small model needs 4.2 bits per byte where their histogram says 7.2; of kind bytes: the file, whose
-    range-coded payload leaves it nothing (9.1 bits, histogram 7.8) | test_row_16_bytes_are_ids,
+    length, of which a small model needs 4.2 bits per byte where their histogram says 7.2; of kind bytes: the file,
+    whose range-coded payload leaves it nothing (9.1 bits, histogram 7.8) | test_row_16_bytes_are_ids,
     test_row_16_packed_bytes_have_the_fixed_length, test_row_16_a_model_learns_packed_ids_and_nothing_of_the_payload
 17. VisionThink | a quarter first, more on demand | works | `tessera.preview` and its `upgrade` |
     test_row_17_visionthink

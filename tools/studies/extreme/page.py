@@ -32,9 +32,10 @@ _METHOD = (
     "the classifier's residual blocks (four depths before pooling, of pictures of 96x96), each scaled to length 1 over "
     "its channels, mean over places and depths, 0 for equal pictures; the classifier is that of `tessera evaluate "
     "machine`, trained on clean training pictures of the labelled set. It takes other pictures as tiles of the "
-    "labelled pictures' size, cut side by side out of the middle. Mosaics: test pictures in a fixed shuffle, ten per row "
-    "and four rows, coded as one file and cut apart again, so that a file's header counts little; MS-SSIM and PSNR are "
-    "the mosaic's. Singles: every test picture a file of its own, all at the one setting whose mean size is nearest."
+    "labelled pictures' size, cut side by side out of the middle. Mosaics: test pictures in a fixed shuffle, ten per "
+    "row and four rows, coded as one file and cut apart again, so that a file's header counts little; MS-SSIM and "
+    "PSNR are the mosaic's. Singles: every test picture is a file of its own; all have the setting whose mean size is "
+    "nearest."
 )
 _MEAN_HEAD = ("codec", "setting", "bytes per file", "bpp", "MS-SSIM", "MS-SSIM dB", "PSNR", "LPIPS", "feature distance",
               "accuracy", "target")  # fmt: skip

@@ -10,8 +10,8 @@ from tessera.tools.studies.latents.classifier import KEPT, LAYERS, NARROW, WIDTH
 from tessera.tools.studies.latents.rows import LatentsResult, LatentsRow, Verdict, means
 
 _METHOD = (
-    f"Every source gives the same number of tokens per picture. One linear layer to width {WIDTH}, {LAYERS} transformer "
-    f"layers, the mean over tokens, a linear head; {KEPT:.0%} of a training picture's tokens at a time, half of the "
+    f"Every source gives the same number of tokens per picture. One linear layer to width {WIDTH}, {LAYERS} "
+    f"transformer layers, the mean over tokens, a linear head; {KEPT:.0%} of a training picture's tokens, half of the "
     "pictures mirrored before they are coded or resized; features scaled to mean 0 and spread 1 over the training set. "
     f"Indices (ids) are looked up in tables of {NARROW} numbers per index instead, learned with the rest. "
     "The same steps, rates and seeds for all; accuracy on all test pictures after the last step, never used before. "
