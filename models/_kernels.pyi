@@ -215,3 +215,18 @@ class Network:
         threads: int = 1,
         path: str | None = None,
     ) -> NDArray[np.int16]: ...
+
+MotionCalls = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+
+def read_motion(
+    port: Any,
+    maps: Sequence[NDArray[np.uint8]],
+    rows: int,
+    columns: int,
+    guesses: Sequence[NDArray[np.int16] | None],
+    keeps: bool,
+) -> tuple[NDArray[np.int16], NDArray[np.uint8] | None, MotionCalls | None]: ...
+def record_field(
+    field: NDArray[np.int16], modes: NDArray[np.uint8] | None, number: int, guess: NDArray[np.int16] | None
+) -> tuple[NDArray[np.int16], MotionCalls]: ...
+def record_modes(modes: NDArray[np.uint8]) -> MotionCalls: ...

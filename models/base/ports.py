@@ -18,14 +18,15 @@ class Metered:
 
     def put(self, symbols: Symbols, indices: TableIndices) -> None:
         self.port.put(symbols, indices)
-        self._add(symbols, indices)
+        self.count(symbols, indices)
 
     def get(self, indices: TableIndices) -> Symbols:
         symbols = self.port.get(indices)
-        self._add(symbols, indices)
+        self.count(symbols, indices)
         return symbols
 
-    def _add(self, symbols: Symbols, indices: TableIndices) -> None:
+    def count(self, symbols: Symbols, indices: TableIndices) -> None:
+        """Add the bits of symbols that passed by another way."""
         self.spent += float(self.tables.bits(symbols, indices).sum(dtype="float64"))
 
 

@@ -147,6 +147,7 @@ PYBIND11_MODULE(_kernels, module) {
         .def_property_readonly("rungs", &walk_rungs);
     bind_constants(module);
     bind_exact(module);
+    bind_field(module);
     bind_frame(module);
     bind_motion(module);
     bind_network(module);

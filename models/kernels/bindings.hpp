@@ -13,6 +13,7 @@
 #include "bindings_dispatch.hpp"
 #include "kernels.hpp"
 #include "memory.hpp"
+#include "port.hpp"
 
 namespace tessera {
 
@@ -56,9 +57,13 @@ Array<T> kept_array(const std::vector<size_t>& shape) {
     return Array<T>(shape, held->get(), owner);
 }
 
+// What `native` of a coder lent.
+const SymbolPort* port_of(const py::object& capsule);
+
 // The parts of the module in files of their own.
 void bind_constants(py::module_& module);
 void bind_exact(py::module_& module);
+void bind_field(py::module_& module);
 void bind_frame(py::module_& module);
 void bind_motion(py::module_& module);
 void bind_network(py::module_& module);

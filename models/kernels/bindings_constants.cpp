@@ -1,6 +1,7 @@
 // The numbers of constants.hpp, as Python compares them with its own.
 #include "bindings.hpp"
 #include "constants.hpp"
+#include "field.hpp"
 
 namespace tessera {
 namespace {
@@ -30,7 +31,8 @@ void bind_constants(py::module_& module) {
     for (size_t i = 0; i < 4; ++i) filters[i] = row(kFilters[i]);
     py::dict motion("FILTERS"_a = filters, "BEFORE"_a = kBefore, "LARGEST"_a = kLargestSample,
                     "BLOCKS"_a = py::make_tuple(kSmallBlock, kLargeBlock), "LONGEST_VECTOR"_a = kLongestVector,
-                    "BOTH"_a = kBoth);
+                    "BOTH"_a = kBoth, "LIMIT"_a = kVectorLimit, "NEW"_a = kNew, "MODES"_a = kMotionModes,
+                    "ROOT"_a = kRootLevel, "CONTEXTS"_a = row(kContexts));
     module.attr("CONSTANTS") = py::dict("ladder"_a = ladder, "prior"_a = prior, "transform"_a = transform,
                                         "motion"_a = motion);
 }

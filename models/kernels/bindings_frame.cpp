@@ -4,6 +4,13 @@
 #include "frame.hpp"
 
 namespace tessera {
+
+const SymbolPort* port_of(const py::object& capsule) {
+    void* port = PyCapsule_GetPointer(capsule.ptr(), kSymbolPort);
+    if (port == nullptr) throw py::error_already_set();
+    return static_cast<const SymbolPort*>(port);
+}
+
 namespace {
 
 using LevelArrays = std::tuple<std::shared_ptr<Level>, size_t, py::ssize_t, py::ssize_t, Array<int32_t>,
@@ -31,12 +38,6 @@ FramePlan make_plan(py::ssize_t height, py::ssize_t width, const std::vector<Lev
     }
     plan.check();
     return plan;
-}
-
-const SymbolPort* port_of(const py::object& capsule) {
-    void* port = PyCapsule_GetPointer(capsule.ptr(), kSymbolPort);
-    if (port == nullptr) throw py::error_already_set();
-    return static_cast<const SymbolPort*>(port);
 }
 
 template <typename Work>

@@ -19,17 +19,18 @@ or, for the second field of a frame, the first one mirrored, since the reference
 Modes (which of two references a block uses) come before the fields: one symbol says that all blocks have the same mode,
 or they are coded in the same order.  A vector of a field that
 the block's mode does not use is not coded: it becomes the first candidate.
+
+Here is the readable way, a half step at a time; kernels/field.hpp goes block by block and is what `motion.coder` uses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...entropy import Tables
 from ..base.family import SymbolPort
 from .order import GUESS, Candidates, Ints, Step, candidates, classes, sort4, steps
 
@@ -176,7 +177,7 @@ def _mode(symbols: Ints) -> Ints:
     return valid
 
 
-# -- a frame ---------------------------------------------------------------------------------------------------------
+# -- where symbols go to and come from -------------------------------------------------------------------------------
 
 
 class SymbolCollector:
@@ -191,132 +192,11 @@ class SymbolCollector:
         return symbols
 
 
-class _Getting:
-    """Gets symbols from a port."""
+class PortSymbols:
+    """Gets symbols from a port; maps: the table of each context, by kind."""
 
-    def __init__(self, port: SymbolPort, maps: dict[str, NDArray[np.uint8]]) -> None:
+    def __init__(self, port: SymbolPort, maps: Mapping[str, NDArray[np.uint8]]) -> None:
         self.port, self.maps = port, maps
 
     def code(self, kind: str, contexts: Ints, symbols: Ints | None) -> Ints:
         return self.port.get(self.maps[kind].take(contexts))
-
-
-def record(
-    fields: Sequence[Field],
-    modes: Modes | None,
-    guesses: Sequence[Field | None],
-    cost: Callable[[list[SymbolPart]], float] | None,
-) -> tuple[list[Field], list[SymbolPart]]:
-    """A frame's fields as the decoder has them, and its symbols with the guesses of least `cost`, or with every guess.
-
-    ValueError as in `MotionCoder.put`.
-    """
-    _check(fields, modes, guesses)
-    shape = fields[0].shape[0], fields[0].shape[1]
-    recording = SymbolCollector()
-    if modes is not None:
-        code_modes(recording, shape, modes)
-    decoded: list[Field] = []
-    for number, (field, given) in enumerate(zip(fields, guesses, strict=True)):
-        trials = []
-        for source in range(len(SOURCES)):
-            guess = _guess(source, decoded, given)
-            if source == 0 or guess is not None:
-                trial = SymbolCollector()
-                trial.code("source", np.full(1, number, np.int32), np.full(1, source, np.int32))
-                trials.append((code_field(trial, shape, field, _used(modes, number), guess), trial.parts))
-        best = trials[0]
-        if cost is not None:
-            best = min(trials, key=lambda trial: cost(trial[1]))
-            trials = [best]
-        decoded.append(best[0])
-        for _, parts in trials:
-            recording.parts += parts
-    return decoded, recording.parts
-
-
-class MotionCoder:
-    """Motion fields of frames <-> symbols.  Stateless between calls.
-
-    `arrays`: those of a weights file, of which it takes `motion.*`; ValueError when they do not fit together.
-    `first`: the number that the first motion table has among all tables of the codec.
-    """
-
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], first: int = 0) -> None:
-        frequencies, lows, sizes = (arrays[name] for name in TABLE_NAMES)
-        self.tables = Tables(frequencies.astype(np.uint16), lows.astype(np.int32), sizes.astype(np.int32))
-        if not 0 <= first <= 256 - len(self.tables):
-            raise ValueError(f"{len(self.tables)} motion tables after {first} others are more than 256")
-        self._local = {kind: _map(arrays, kind, len(self.tables)) for kind in KINDS}
-        self._maps = {kind: table + np.uint8(first) for kind, table in self._local.items()}
-
-    def put(
-        self, port: SymbolPort, fields: Sequence[Field], modes: Modes | None, guesses: Sequence[Field | None]
-    ) -> list[Field]:
-        """Code one frame's fields, int16 (rows, columns, 2) each, and for two fields its modes, uint8 (rows, columns).
-
-        Returns the fields as `get` will: blocks that do not use a field have another vector there.  ValueError for
-        other shapes or types, for |dy| or |dx| > LIMIT, and for modes > 2.
-        """
-        decoded, parts = record(fields, modes, guesses, self.cost)
-        for kind, contexts, symbols in parts:
-            port.put(symbols, self._maps[kind].take(contexts))
-        return decoded
-
-    def get(
-        self, port: SymbolPort, rows: int, columns: int, count: int, guesses: Sequence[Field | None]
-    ) -> tuple[list[Field], Modes | None]:
-        """The next frame's `count` fields (1 or 2), and the modes if there are two."""
-        coder, shape = _Getting(port, self._maps), (rows, columns)
-        modes = code_modes(coder, shape, None) if count == 2 else None
-        fields: list[Field] = []
-        for number in range(count):
-            source = int(coder.code("source", np.full(1, number, np.int32), None)[0])
-            guess = _guess(source, fields, guesses[number])
-            fields.append(code_field(coder, shape, None, _used(modes, number), guess))
-        return fields, modes
-
-    def bits(self, fields: Sequence[Field], modes: Modes | None, guesses: Sequence[Field | None]) -> float:
-        """What `put` would cost."""
-        return self.cost(record(fields, modes, guesses, self.cost)[1])
-
-    def cost(self, parts: list[SymbolPart]) -> float:
-        """Bits of recorded symbols."""
-        symbols = np.concatenate([symbols for _, _, symbols in parts])
-        indices = np.concatenate([self._local[kind].take(contexts) for kind, contexts, _ in parts])
-        return float(self.tables.bits(symbols, indices).sum(dtype=np.float64))
-
-
-def _guess(source: int, decoded: list[Field], given: Field | None) -> Field | None:
-    """The field that a source names; a forged stream may name one that is not there, which is none."""
-    if source == SOURCES.index("mirror") and decoded:
-        return -decoded[0]
-    return given if source == SOURCES.index("guess") else None
-
-
-def _used(modes: Modes | None, number: int) -> NDArray[np.bool_] | None:
-    """Where a field counts: mode 0 has no use for field 1, nor mode 1 for field 0."""
-    return None if modes is None else modes != 1 - number
-
-
-def _map(arrays: Mapping[str, NDArray[Any]], kind: str, tables: int) -> NDArray[np.uint8]:
-    """The local table of each context of a kind, flat."""
-    table = arrays[f"motion.{kind}"]
-    if table.shape != KINDS[kind] or table.dtype != np.uint8 or table.max() >= tables:
-        raise ValueError(f"motion.{kind} is not uint8 {KINDS[kind]} below {tables}")
-    return np.ascontiguousarray(table).reshape(-1)
-
-
-def _check(fields: Sequence[Field], modes: Modes | None, guesses: Sequence[Field | None]) -> None:
-    if len(fields) not in (1, 2) or len(guesses) != len(fields) or (modes is None) != (len(fields) == 1):
-        raise ValueError("a frame has one field and no modes, or two fields and modes, and a guess or None for each")
-    shape = fields[0].shape
-    if len(shape) != 3 or shape[2] != 2 or not shape[0] or not shape[1]:
-        raise ValueError(f"a field is (rows, columns, 2), not {shape}")
-    for field in [*fields, *(guess for guess in guesses if guess is not None)]:
-        if field.shape != shape or field.dtype != np.int16:
-            raise ValueError(f"expected fields of int16 {shape}, got {field.dtype} {field.shape}")
-    if any(np.abs(field.astype(np.int32)).max() > LIMIT for field in fields):
-        raise ValueError(f"a vector is longer than {LIMIT} quarter pixels")
-    if modes is not None and (modes.shape != shape[:2] or modes.dtype != np.uint8 or modes.max() >= MODES):
-        raise ValueError(f"modes must be uint8 {shape[:2]} of 0..{MODES - 1}")

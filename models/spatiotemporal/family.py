@@ -14,8 +14,8 @@ from ..base.configure import changed, number, refuse_unknown
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Kernels
 from ..engine.painter import Painter
+from ..motion.coder import MotionCoder
 from ..motion.field import TABLE_NAMES as MOTION_TABLE_NAMES
-from ..motion.field import MotionCoder
 from ..prior.ladder import TABLE_NAMES, costs_of
 from ..prior.native import NativePrior
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of

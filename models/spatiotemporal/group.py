@@ -18,7 +18,7 @@ from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Metered
 from ..base.quality import MAX_FINE
-from ..motion.field import MotionCoder
+from ..motion.coder import MotionCoder
 from ..prior.native import CodedFrame, NativePrior
 from ..prior.ports import get_number
 from ..transform.levels import Levels, LevelTransform

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import PRECISION, Tables, fit_table, quantize_pmf
-from ..motion.field import KINDS, MODES, NEW, SOURCES, TABLE_NAMES, Field, Modes, MotionCoder, SymbolPart, record
+from ..motion.coder import MotionCoder, record
+from ..motion.field import KINDS, MODES, NEW, SOURCES, TABLE_NAMES, Field, Modes, SymbolPart
 
 Floats = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Field, Integers, Modes, Planes
 from ..base.ports import Held, Nowhere
-from ..motion.field import MotionCoder
+from ..motion.coder import MotionCoder
 from ..spatiotemporal.encoder import FrameEncoder, SearchOptions
 from ..spatiotemporal.group import INTRA, FrameRead, GroupState, Prior, frame_quality
 from ..spatiotemporal.painting import FramePainter, GroupPainter

@@ -92,6 +92,12 @@ def fuzz_motion(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Pat
 
 
 @pytest.fixture(scope="module")
+def fuzz_field(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_field"
+    return build(program, "fuzz_field", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
+@pytest.fixture(scope="module")
 def fuzz_network(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
     program = tmp_path_factory.mktemp("sanitizers") / "fuzz_network"
     return build(program, "fuzz_network", "models/kernels", *CHECKED, parts=kernel_parts)
@@ -169,6 +175,17 @@ def test_motion_on_every_path(fuzz_motion: Path) -> None:
 def test_motion_on_one_block(fuzz_motion: Path, tmp_path: Path) -> None:
     """The smallest sides, with no bytes or few to make vectors of."""
     result = run(fuzz_motion, *short_inputs(tmp_path, 16, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_motion_fields_of_any_symbols(fuzz_field: Path) -> None:
+    """100 random grids, each with and without guesses, one field and two, and a coder that refuses."""
+    result = run(fuzz_field, "--random", "100", "5")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_motion_fields_of_one_block(fuzz_field: Path, tmp_path: Path) -> None:
+    result = run(fuzz_field, *short_inputs(tmp_path, 16, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from tessera.models import _kernels
@@ -71,5 +73,10 @@ def test_motion() -> None:
         "BLOCKS": group.BLOCKS,
         "LONGEST_VECTOR": field.LIMIT - 1,
         "BOTH": prediction.BOTH,
+        "LIMIT": field.LIMIT,
+        "NEW": field.NEW,
+        "MODES": field.MODES,
+        "ROOT": field.ROOT,
+        "CONTEXTS": tuple(math.prod(shape) for shape in field.KINDS.values()),
     }
     assert prediction.BOTH == field.MODES - 1

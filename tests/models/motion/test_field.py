@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
 from tessera.codec.errors import FormatError
 from tessera.models.base.family import Symbols, TableIndices
-from tessera.models.motion.field import KINDS, LIMIT, NEW, Field, Modes, MotionCoder, SymbolPart, record
+from tessera.models.base.ports import Metered
+from tessera.models.motion.coder import MotionCoder, record
+from tessera.models.motion.field import (
+    KINDS,
+    LIMIT,
+    NEW,
+    Field,
+    Modes,
+    SymbolCollector,
+    SymbolPart,
+    code_field,
+    code_modes,
+)
 from tessera.models.motion.order import steps
 from tessera.models.training.motion_tables import Recorded, fit
 
@@ -244,6 +256,61 @@ def by_kind(parts: list[SymbolPart]) -> dict[str, list[tuple[int, int]]]:
 def unlike(source: int) -> Callable[[list[SymbolPart]], float]:
     """A cost that makes `record` take this source."""
     return lambda parts: float(parts[0][2][0] != source)
+
+
+@pytest.mark.parametrize("make", KINDS_OF_FIELD)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_kernels_do_the_same_half_steps(
+    coder: MotionCoder, grid: tuple[int, int], make: Callable[[int, int, int], Field]
+) -> None:
+    """Calls of the coder, their contexts and symbols, and the fields, by blocks and by half steps; and the way back."""
+    for frame in frames(*grid, make):
+        kept, parts = record(frame.fields, frame.modes, frame.guesses, None)
+        slow = SymbolCollector()
+        if frame.modes is not None:
+            code_modes(slow, grid, frame.modes)
+        fields: list[Field] = []
+        for number, (field, given) in enumerate(zip(frame.fields, frame.guesses, strict=True)):
+            used = None if frame.modes is None else frame.modes != 1 - number
+            mirrored = -kept[0] if fields else None
+            trials = [(0, None), *((1, guess) for guess in [given] if guess is not None)]
+            trials += [(2, guess) for guess in [mirrored] if guess is not None]
+            made = []
+            for source, guess in trials:
+                slow.code("source", np.full(1, number, np.int32), np.full(1, source, np.int32))
+                made.append(code_field(slow, grid, field, used, guess))
+            fields.append(made[0])
+        assert len(parts) == len(slow.parts)
+        for part, other in zip(parts, slow.parts, strict=True):
+            assert part[0] == other[0] and np.array_equal(part[1], other[1]) and np.array_equal(part[2], other[2])
+        assert all(np.array_equal(one, other) for one, other in zip(kept, fields, strict=True))
+
+        port = EncoderPort(coder.tables)
+        coder.put(port, frame.fields, frame.modes, frame.guesses)
+        data = port.finish()
+        metered = Metered(DecoderPort(coder.tables, data), coder.tables)
+        passing = Metered(Passing(DecoderPort(coder.tables, data)), coder.tables)
+        ways = [coder.get(way, *grid, len(frame.fields), frame.guesses) for way in (metered, passing)]
+        assert all(np.array_equal(one, other) for one, other in zip(ways[0][0], ways[1][0], strict=True))
+        chosen, others = ways[0][1], ways[1][1]
+        if chosen is None or others is None:
+            assert chosen is None and others is None
+        else:
+            assert np.array_equal(chosen, others)
+        assert metered.spent == pytest.approx(passing.spent, rel=1e-12)
+
+
+class Passing:
+    """A port that is not native, in front of one that is."""
+
+    def __init__(self, port: DecoderPort) -> None:
+        self.port = port
+
+    def get(self, indices: TableIndices) -> Symbols:
+        return self.port.get(indices)
+
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
+        raise AssertionError("nothing is put")
 
 
 @pytest.mark.parametrize("make", KINDS_OF_FIELD)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tessera.codec.coding import weights
 from tessera.models.base.family import Symbols, TableIndices
-from tessera.models.motion.field import MotionCoder
+from tessera.models.motion.coder import MotionCoder
 from tessera.models.reference import symbols as reference
 from tessera.models.reference.clip import scaled
 from tessera.models.reference.field import FIRST, Field, MotionReader, array_of
