@@ -31,7 +31,8 @@ struct Rest {
     uint32_t distance;
 };
 
-// The symbol that takes more than half of a table: its slots are start .. start + frequency - 1. Frequency 0: none does.
+// The symbol that takes more than half of a table: its slots are start .. start + frequency - 1. Frequency 0: none
+// does.
 struct Usual {
     uint32_t start, frequency;
     int32_t byte;

@@ -1,5 +1,5 @@
-// numpy buffers to the walk of a prior, and the module. Buffers are contiguous and of the exact type, otherwise TypeError;
-// shapes are checked here, and the work is done without the interpreter's lock.
+// numpy buffers to the walk of a prior, and the module. Buffers are contiguous and of the exact type, otherwise
+// TypeError; shapes are checked here, and the work is done without the interpreter's lock.
 #include "bindings.hpp"
 
 #include "network_loops.hpp"
@@ -58,7 +58,7 @@ const Slice& slice_of(const Walk& walk, size_t slice, int parity, const Array<in
 }
 
 // (indices, wide indices)
-py::tuple ask(Walk& self, size_t slice, int parity, const Array<int32_t>& bias) {
+py::tuple tables_of(Walk& self, size_t slice, int parity, const Array<int32_t>& bias) {
     const Slice& part = slice_of(self, slice, parity, bias);
     Array<uint8_t> indices(static_cast<py::ssize_t>(part.count * self.cells(parity)));
     uint8_t* to = indices.mutable_data();
@@ -66,19 +66,20 @@ py::tuple ask(Walk& self, size_t slice, int parity, const Array<int32_t>& bias) 
     std::vector<uint8_t> low;
     {
         const py::gil_scoped_release unlocked;
-        if (self.answer(slice, parity, bias.data(), to)) self.split_wide(nullptr, none, low);
+        if (self.tables(slice, parity, bias.data(), to)) self.split_wide(nullptr, none, low);
     }
     return py::make_tuple(indices, as_array(std::move(low)));
 }
 
-void tell(Walk& self, Array<int32_t>& symbols, const Optional<int32_t>& low) {
+void update(Walk& self, Array<int32_t>& symbols, const Optional<int32_t>& low) {
     if (static_cast<size_t>(symbols.size()) != self.pass_size())
         throw std::invalid_argument("symbols has the wrong size");
-    if ((low ? static_cast<size_t>(low->size()) : 0) != self.wide()) throw std::invalid_argument("low has the wrong size");
+    if ((low ? static_cast<size_t>(low->size()) : 0) != self.wide())
+        throw std::invalid_argument("low has the wrong size");
     int32_t* whole = symbols.mutable_data();
     const int32_t* parts = low ? low->data() : nullptr;
     const py::gil_scoped_release unlocked;
-    self.take(whole, parts);
+    self.update(whole, parts);
 }
 
 // (symbols, indices, low symbols, low indices)
@@ -96,7 +97,7 @@ py::tuple round_pass(Walk& self, size_t slice, int parity, const Array<int32_t>&
     std::vector<uint8_t> low_indices;
     {
         const py::gil_scoped_release unlocked;
-        if (self.answer_and_round(slice, parity, bias.data(), scaled.data(), margins.data(), to_indices, to_symbols)) {
+        if (self.round(slice, parity, bias.data(), scaled.data(), margins.data(), to_indices, to_symbols)) {
             self.split_wide(to_symbols, low, low_indices);
         }
     }
@@ -126,14 +127,14 @@ PYBIND11_MODULE(_kernels, module) {
         .def("add", &add_slice, py::arg("first").noconvert(), py::arg("near").noconvert(),
              py::arg("second").noconvert(), py::arg("context").noconvert())
         .def(
-            "listen", [](Level& self, const Array<int32_t>& hints) { self.listen(weights_of(hints, "hints")); },
+            "add_hints", [](Level& self, const Array<int32_t>& hints) { self.add_hints(weights_of(hints, "hints")); },
             py::arg("hints").noconvert());
     py::class_<Walk>(module, "Walk")
         .def(py::init(&make_walk), py::arg("level"), py::arg("height"), py::arg("width"), py::arg("bias").noconvert(),
              py::arg("coarser").noconvert(), py::arg("keep"), py::arg("threads") = 1, py::arg("path") = py::none(),
              py::arg("hints").noconvert() = py::none())
-        .def("ask", &ask, py::arg("slice"), py::arg("parity"), py::arg("bias").noconvert())
-        .def("tell", &tell, py::arg("symbols").noconvert(), py::arg("low").noconvert())
+        .def("tables", &tables_of, py::arg("slice"), py::arg("parity"), py::arg("bias").noconvert())
+        .def("update", &update, py::arg("symbols").noconvert(), py::arg("low").noconvert())
         .def("round", &round_pass, py::arg("slice"), py::arg("parity"), py::arg("bias").noconvert(),
              py::arg("scaled").noconvert(), py::arg("margins").noconvert())
         .def(

@@ -25,7 +25,7 @@ template <typename T>
 using Optional = std::optional<Array<T>>;
 
 constexpr size_t kLargestSide = size_t{1} << 24;
-constexpr size_t kMostLevels = 16;  // of a pyramid
+constexpr size_t kMostLevels = 16;  // levels of a pyramid: no side needs more
 
 inline const Kernels& kernels_of(const PathName& path) { return find(dispatch(), path); }
 

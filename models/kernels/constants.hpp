@@ -14,7 +14,7 @@ constexpr int kOctaveBits = 3;
 constexpr int kPerOctave = 1 << kOctaveBits;
 constexpr int kRungs = 120;
 constexpr int kMargins = 130;          // TABLE_REACH + 3: one entry per |v|, the last for everything larger
-constexpr int32_t kLargest = 1 << 24;  // of |v|
+constexpr int32_t kLargest = 1 << 24;  // largest |v|; float32 holds every such value exactly
 
 // What a value costs, in 1 / kCostUnit bits: a row of kCostColumns for each rung, of values after the shift of wide
 // rungs. -kCostReach .. kCostReach - 1, then an escape without its distance, then the table's first and last value.
@@ -24,9 +24,9 @@ constexpr size_t kCostColumns = 2 * kCostReach + 3;
 
 // -- the prior --------------------------------------------------------------------------------------------------------
 
-constexpr int kNearReach = 2;  // of the neighbours in a band
+constexpr int kNearReach = 2;  // neighbours within a band lie at most so many rows or columns away
 constexpr int kNearSide = 2 * kNearReach + 1;
-constexpr int kNearTaps = (kNearSide * kNearSide - 1) / 2;  // of them, those of the other parity
+constexpr int kNearTaps = (kNearSide * kNearSide - 1) / 2;  // neighbours of the other parity
 constexpr int kHiddenShift = 7;
 constexpr int kAnswerShift = 10;
 constexpr int32_t kLargestActivation = 255;
@@ -36,7 +36,7 @@ constexpr int32_t kLargestFeature = 64;
 // and every |bias| stay below it, and a level adds up few of them.
 constexpr int32_t kLargestSum = 1 << 20;
 
-// The least 1 + |q| whose feature is 1, 2 .. 64: features are integers by definition, no logarithm is taken here.
+// The least 1 + |q| whose feature is 1, 2 .. 64. The list defines features, so no logarithm is computed here.
 constexpr int32_t kFeatureFrom[kLargestFeature] = {
     2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4,
     5, 5, 5, 6, 6, 7, 8, 8, 9, 10, 10, 11, 12, 13, 15, 16,
@@ -46,8 +46,8 @@ constexpr int32_t kFeatureFrom[kLargestFeature] = {
 
 // -- the transform ----------------------------------------------------------------------------------------------------
 
-constexpr size_t kCell = 8;                  // pixels per side; the loops have its three levels and 8 phases written out
-constexpr size_t kBands = 3 * kCell * kCell;  // of three colour axes
+constexpr size_t kCell = 8;  // pixels per side; the loops have its three levels and 8 phases written out
+constexpr size_t kBands = 3 * kCell * kCell;  // packet bands of all three colour axes
 
 constexpr int kFractionBits = 12;
 constexpr int32_t kLifting[4] = {-6496, -217, 3616, 1817};
@@ -55,11 +55,11 @@ constexpr int kUnitBits = 4;  // samples are in 1/16 gray level
 constexpr int kMatrixBits = 14;
 // the axes times 2^(kUnitBits + kMatrixBits): 2^18 / sqrt(3), 2^18 / sqrt(2) and 2^18 / sqrt(6)
 constexpr int32_t kGray = 151349, kOne = 185364, kTwo = 107020;
-constexpr int32_t kSampleLimit = 4095;   // of a sample's magnitude
-constexpr int32_t kBandLimit = 65535;    // of what enters a one-dimensional split or merge: nothing passes 2^31 then
-constexpr int kStepBits = 16;            // of fraction
-constexpr int kHintBits = 32;            // of fraction
-constexpr int32_t kHintLimit = 1 << 20;  // of a magnitude that is hinted at, beyond all that analysis returns
+constexpr int32_t kSampleLimit = 4095;   // largest |sample|
+constexpr int32_t kBandLimit = 65535;    // inputs of a one-dimensional split or merge are clamped to it, to fit 2^31
+constexpr int kStepBits = 16;            // fraction bits of steps
+constexpr int kHintBits = 32;            // fraction bits of reciprocals of steps
+constexpr int32_t kHintLimit = 1 << 20;  // larger magnitudes count as this; no analysis of a picture returns them
 
 // -- motion -----------------------------------------------------------------------------------------------------------
 
@@ -72,7 +72,7 @@ constexpr int16_t kFilters[4][kTaps] = {{0, 0, 0, 64, 0, 0, 0, 0},
                                         {0, 1, -5, 17, 58, -10, 4, -1}};
 constexpr int16_t kLargestSample = 4095;  // |sample|
 constexpr size_t kSmallBlock = 8, kLargeBlock = 16;
-constexpr int kLongestVector = 2047;  // of each component, in quarter samples
+constexpr int kLongestVector = 2047;  // largest |dy| and |dx|, in quarter samples
 constexpr uint8_t kBoth = 2;          // the mode of a block that both references predict
 
 }  // namespace tessera

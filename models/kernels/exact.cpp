@@ -11,7 +11,7 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kSmallestBands = 8;  // that are worth a thread
+constexpr size_t kSmallestBands = 8;  // fewer bands are not worth a thread
 
 void copy_lanes(const int32_t* from, size_t count, int32_t* to) {
     if (count == kLanes) {

@@ -1,8 +1,8 @@
-// The integer wavelet transform, and the quantisation of its bands: the same integers on every instruction set and number
-// of threads, and for whatever a forged stream holds. Twin: models/reference/lifting.py.
+// The integer wavelet transform, and the quantisation of its bands. The integers are the same on every instruction set
+// and for any number of threads, also for a forged stream. Twin: models/reference/lifting.py.
 //
-// Samples are int16 in 1/16 gray level along the colour axes, around 128. Bands stay as lifting leaves them, without
-// the gains of models/transform/packet.py; whoever quantises them brings the gains along.
+// Samples are int16 in 1/16 gray level along the colour axes, around 128. Bands stay as lifting leaves them: the gains
+// of models/transform/packet.py are part of the steps.
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@ struct ExactLoops {
     // to[i] += what step 0..3 of lifting adds, or adds when it is undone, for the neighbours left[i] and right[i].
     void (*lift)(int32_t* to, const int32_t* left, const int32_t* right, size_t count, int step, bool undo);
 
-    // One band of exact.hpp's functions; `residual` takes a part of a row and puts its columns of even place to one
-    // row, those of odd place to the other.
+    // One band of exact.hpp's functions. `residual` takes a part of a row; columns at even places go to one row, those
+    // at odd places to the other.
     void (*restore)(const int32_t* symbols, int64_t step, const int32_t* prediction, size_t count, int32_t* out);
     void (*hints)(const int32_t* prediction, int64_t reciprocal, size_t count, int32_t* out);
     void (*residual)(const int32_t* bands, const int32_t* prediction, float inverse, size_t count, float* even,

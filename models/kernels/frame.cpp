@@ -10,9 +10,7 @@ namespace {
 
 int32_t bounded(int32_t v) { return std::clamp(v, -kLargest, kLargest); }
 
-int shift_of(int rung) { return rung < kTables ? 0 : (rung - kTables + kPerOctave) / kPerOctave; }
-
-// A coder, and what passes through it.
+// A coder, and the symbols and tables of one pass.
 class Line {
 public:
     explicit Line(const FrameInputs& inputs, uint8_t first_table) : port_(inputs.port), first_table_(first_table) {}
@@ -209,10 +207,10 @@ Frame read_frame(const FramePlan& plan, const FrameInputs& inputs) {
     read_low(plan, line, frame.low.data());
     walk_levels(plan, inputs, frame, [&](Walk& walk, size_t, size_t slice, int parity, const int32_t* bias, size_t size) {
         line.begin(size);
-        const bool wide = walk.answer(slice, parity, bias, line.indices.data());
+        const bool wide = walk.tables(slice, parity, bias, line.indices.data());
         if (wide) walk.split_wide(nullptr, line.rest, line.rest_indices);
         line.get();
-        walk.take(line.symbols.data(), wide ? line.rest.data() : nullptr, inputs.costs);
+        walk.update(line.symbols.data(), wide ? line.rest.data() : nullptr, inputs.costs);
     });
     if (inputs.costs != nullptr) frame.bits = bits_of(plan, frame, inputs.costs);
     return frame;
@@ -226,7 +224,7 @@ Frame code_frame(const FramePlan& plan, const FrameInputs& inputs, const std::ve
     walk_levels(plan, inputs, frame,
                 [&](Walk& walk, size_t at, size_t slice, int parity, const int32_t* bias, size_t size) {
                     line.begin(size);
-                    const bool wide = walk.answer_and_round(slice, parity, bias, scaled[at], margins,
+                    const bool wide = walk.round(slice, parity, bias, scaled[at], margins,
                                                             line.indices.data(), line.symbols.data());
                     if (wide) walk.split_wide(line.symbols.data(), line.rest, line.rest_indices);
                     line.put();

@@ -1,5 +1,5 @@
-// The inner loops of the codec families, once per instruction set. All give the same integers on every set and for every
-// number of threads; the few that round floats give the same bits too, since nothing is contracted (setup.py).
+// The inner loops of the codec families, once per instruction set. All give the same integers on every set and for
+// every number of threads; the few that round floats give the same bits too, since nothing is contracted (setup.py).
 #pragma once
 
 #include <cstddef>
@@ -22,11 +22,14 @@ struct Conv {
     size_t inputs = 0;             // groups of four
     size_t outputs = 0;            // blocks of four
     std::vector<uint32_t> first;   // entries of block b: first[b] .. first[b + 1]
-    std::vector<uint32_t> group;   // of each entry
+    std::vector<uint32_t> group;   // which group each entry belongs to
     std::vector<int32_t> weights;  // four bytes for each of the four outputs of each entry
 };
 
-// Of one value on its rung: costs (kRungs, kCostColumns).
+// Low bits that a wide rung splits off; 0 for rungs that are tables.
+inline int shift_of(int rung) { return rung < kTables ? 0 : (rung - kTables + kPerOctave) / kPerOctave; }
+
+// What one value costs on its rung; costs: (kRungs, kCostColumns).
 int32_t cost_of(const int32_t* costs, int rung, int32_t value);
 
 struct Kernels {
@@ -36,7 +39,8 @@ struct Kernels {
     // (4 * conv.outputs, kTile).
     void (*add_product)(const Conv& conv, const uint32_t* x, int32_t* sums);
 
-    // Four rows of sums to activations, one word per cell: divided by 2^kHiddenShift, rounded half up, clipped to 0..255.
+    // Four rows of sums to activations, one word per cell: divided by 2^kHiddenShift, rounded half up, clipped to
+    // 0..255.
     void (*activate)(const int32_t* sums, uint32_t* out);
 
     // Four rows of kTile bytes to words.

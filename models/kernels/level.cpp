@@ -104,8 +104,8 @@ void Level::add(const Weights& first, const Weights& near, const Weights& second
     slices.push_back(std::move(slice));
 }
 
-void Level::listen(const Weights& weights) {
-    if (walked || hint_channels != 0) throw std::logic_error("a level listens once, before it is walked");
+void Level::add_hints(const Weights& weights) {
+    if (walked || hint_channels != 0) throw std::logic_error("a level takes hints once, before it is walked");
     if (weights.outputs != hidden || weights.side != 1 || weights.inputs == 0) {
         throw std::invalid_argument("the convolution of the hints must be 1 x 1 and fit the hidden channels");
     }

@@ -5,7 +5,7 @@
 #include <new>
 #include <vector>
 
-// Under the sanitizer, kept blocks and what lies past a request are out of bounds.
+// Under the sanitizer, reading a kept block or past the end of a request is an error.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define TESSERA_POISON 1

@@ -1,4 +1,4 @@
-// Large buffers that are kept for the next frame: fresh pages cost more than the work that is done in them.
+// Large buffers that are kept for the next frame, because fresh pages cost more than the work that is done in them.
 #pragma once
 
 #include <cstddef>

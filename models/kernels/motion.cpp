@@ -10,9 +10,9 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kMostCells = 8;     // of the dual grid, taken at once
+constexpr size_t kMostCells = 8;     // cells of the dual grid that are predicted at once
 constexpr size_t kPatchRows = kLargeBlock + kBefore + kAfter;
-constexpr size_t kSmallestCellRows = 4;
+constexpr size_t kSmallestCellRows = 4;  // fewer rows are not worth a thread
 static_assert((kMostCells + 1) * kLargeBlock + kBefore + kAfter + kStride <= kPatch, "a patch holds all that is read");
 
 // What a block predicts from; vectors that it does not use are zero, so that equal means the same prediction.
@@ -48,8 +48,8 @@ struct Area {
 enum class Kind { one, column, mixed };  // one choice; the same ones above and below; any
 
 struct Scratch {
-    int16_t edge[kPatchRows * kPatch] = {};     // with repeated samples
-    int16_t across[kPatchRows * kPatch] = {};   // filtered along rows
+    int16_t edge[kPatchRows * kPatch] = {};     // samples with those repeated beyond the edge
+    int16_t across[kPatchRows * kPatch] = {};   // samples filtered along rows
     int16_t patches[3][kLargeBlock * kPatch] = {};
     int32_t sums[kLargeBlock * kPatch] = {};
     int16_t row_weights[kPatch] = {};

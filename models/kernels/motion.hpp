@@ -10,10 +10,10 @@
 namespace tessera {
 
 struct Motion {
-    size_t height, width;         // of each of the three planes
+    size_t height, width;         // sides of each of the three planes
     size_t block;                 // 8 or 16
     size_t references;            // 1 or 2
-    const int16_t* planes[2];     // of each reference: (3, height, width), |sample| <= kLargestSample
+    const int16_t* planes[2];     // one (3, height, width) per reference, |sample| <= kLargestSample
     const int16_t* fields;        // (references, rows, columns, 2): dy, dx in quarter samples
     const uint8_t* modes;         // (rows, columns): 0 first reference, 1 second, 2 both; null: all 0
     size_t rows() const { return (height + block - 1) / block; }

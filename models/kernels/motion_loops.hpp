@@ -41,9 +41,9 @@ struct MotionLoops {
     // Sum of |a - b|, which must fit an int16 each; `columns` a multiple of 8, of 64 rows and columns at most.
     uint32_t (*difference)(Samples a, Samples b, size_t rows, size_t columns);
 
-    // What a block has to predict in its window, of which it has `weights` in 1 / 2^15, is target = rest + weights *
-    // samples; rest = target - weights * samples when it predicts them. Rows of weights and targets are kLargestWindow
-    // long.
+    // A block has `weights` in 1 / 2^15 in its window. `expose` computes what it has to predict there: target = rest +
+    // weights * samples. `cover` puts its prediction back: rest = target - weights * samples. Rows of weights and
+    // targets are kLargestWindow long.
     void (*expose)(const int16_t* rest, size_t pitch, Samples samples, const int16_t* weights, size_t rows,
                    size_t columns, int16_t* target);
     void (*cover)(const int16_t* target, Samples samples, const int16_t* weights, size_t rows, size_t columns,
@@ -61,6 +61,6 @@ struct MotionLoops {
 };
 
 constexpr int16_t kLargestKnee = 8000;  // sums of squares stay below 2^31
-constexpr float kBeyond = 0.8f;
+constexpr float kBeyond = 0.8f;  // cost of each unit of a coefficient above the knee
 
 }  // namespace tessera

@@ -47,7 +47,7 @@ void transformed(const int8_t* g, size_t step, int16_t* out) {
     }
 }
 
-// The frequencies of panel 0, then those of panel 1, ...
+// Weights transformed for Winograd: the frequencies of panel 0, then those of panel 1, ...
 std::vector<int16_t> winograd_panels(const Layer& layer) {
     const size_t size = kPanel * rounded_up(layer.inputs, 2);
     std::vector<int16_t> out(rounded_up(layer.outputs, kPanel) / kPanel * kFrequencies * size, 0);

@@ -40,12 +40,12 @@ namespace tessera {
 
 struct NetworkLoops;  // network_loops.hpp
 
-constexpr int32_t kWinogradReach = 8191;
-constexpr int64_t kSumLimit = int64_t{1} << 31;  // no sum of a layer reaches it
-constexpr int64_t kWinogradSumLimit = int64_t{1} << 29;
-constexpr int64_t kOffsetLimit = int64_t{1} << 61;  // of |b|
-constexpr size_t kMostEntries = 4096;
-constexpr size_t kMostChannels = 4096;
+constexpr int32_t kWinogradReach = 8191;                 // largest |a| that a dense 3 x 3 layer reads, see above
+constexpr int64_t kSumLimit = int64_t{1} << 31;          // no sum of a layer reaches it
+constexpr int64_t kWinogradSumLimit = int64_t{1} << 29;  // no sum of a dense 3 x 3 layer reaches it
+constexpr int64_t kOffsetLimit = int64_t{1} << 61;       // largest |b|
+constexpr size_t kMostEntries = 4096;                    // bounds of a network, so that a weights file cannot ask for
+constexpr size_t kMostChannels = 4096;                   // more memory than a network of this package needs
 constexpr size_t kMostLayers = 256;
 
 // What a tensor may hold.
@@ -57,13 +57,13 @@ struct Range {
 struct Layer {
     size_t source;  // tensors are counted from 0, the input
     size_t add;     // 0 for none: the input is never added
-    size_t side;    // of the window
+    size_t side;    // rows and columns of the window
     bool depthwise;
     size_t inputs, outputs;
-    Range range;                 // of the tensor that it makes
+    Range range;                 // what the layer's tensor may hold
     std::vector<int16_t> table;  // and one entry more, for paths that read entries in pairs
     std::vector<int8_t> weights;  // as given: (outputs, side, side, inputs), depthwise (side, side, outputs)
-    std::vector<int16_t> panels;  // of dense layers, transformed where the side is 3: see network_loops.hpp
+    std::vector<int16_t> panels;  // weights of a dense layer, transformed where the side is 3: see network_loops.hpp
     bool is_winograd() const { return !depthwise && side == 3; }
 };
 
@@ -81,10 +81,10 @@ public:
     size_t channels(size_t tensor) const { return tensor == 0 ? inputs_ : layers_[tensor - 1].outputs; }
     const Range& range(size_t tensor) const { return tensor == 0 ? input_ : layers_[tensor - 1].range; }
     size_t layers() const { return layers_.size(); }
-    size_t outputs() const;  // of all layers together: entries of m and b
+    size_t outputs() const;  // outputs of all layers together: entries of m and b
 
-    // x (height, width, channels(0)) -> out (height, width, channels(layers())). multipliers and offsets: m and b of all
-    // layers in a row.
+    // x (height, width, channels(0)) -> out (height, width, channels(layers())). multipliers and offsets: m and b of
+    // all layers in a row.
     void run(const int16_t* x, size_t height, size_t width, const int32_t* multipliers, const int64_t* offsets,
              int16_t* out, size_t threads, const NetworkLoops& loops) const;
 

@@ -21,11 +21,11 @@ struct Weights {
     size_t outputs, inputs, side;
 };
 
-// A 1 x 1 convolution of inputs * side^2 bytes, channel by channel, inputs `from` .. `to` of the weights only.
+// Packs inputs `from` .. `to` of the weights as a 1 x 1 convolution of (to - from) * side^2 bytes, channel by channel.
 Conv pack(const Weights& weights, size_t from, size_t to);
 
 struct Slice {
-    size_t start = 0, count = 0, reach = 0;  // reach 0: nobody follows
+    size_t start = 0, count = 0, reach = 0;  // reach 0: no slice follows
     Conv first, second_hidden, second_near, context;
     std::vector<int32_t> near;  // (count, kNearTaps)
 };
@@ -35,10 +35,12 @@ class Level {
 public:
     // Throws std::invalid_argument when shapes do not fit or a sum could pass kLargestSum, as `add` does.
     explicit Level(const Weights& coarse);
-    // Slices in coding order; `context` may be null. REQUIRES that no walk has begun: std::logic_error otherwise.
+    // Adds a slice, in coding order; `context` may be null. REQUIRES that no walk has begun, otherwise
+    // std::logic_error.
     void add(const Weights& first, const Weights& near, const Weights& second, const Weights* context);
-    // A 1 x 1 convolution of what is known beside the coarser level; at most once, before any walk, as `add`.
-    void listen(const Weights& hints);
+    // Adds the 1 x 1 convolution of the hints, which are known beside the coarser level. At most once, and as `add`
+    // before any walk.
+    void add_hints(const Weights& hints);
 
     size_t hidden = 0, coarse_channels = 0, hint_channels = 0, channels = 0;
     mutable std::atomic<bool> walked{false};
@@ -46,13 +48,14 @@ public:
     std::vector<Slice> slices;
 };
 
-// A piece of one row: `count` cells of one parity from place `j` of row `y`, which stand at `at` in their tile. The
-// first of them is cell `x` of its row, the others follow two apart.
+// A piece of row `y`: `count` cells of one parity, from place `j` of the row on. They stand at `at` in their tile. The
+// first one is cell `x` of the row, the others follow two apart.
 struct Run {
     uint32_t y, j, count, at, x;
 };
 
-// Bytes of every cell with a border of zeros, the two parities apart: cell x of row y lies at x / 2 of its parity.
+// A byte per channel and cell, with a border of zeros. The two parities lie apart: cell x of row y at x / 2 of its
+// parity.
 class Maps {
 public:
     Maps(size_t channels, size_t height, size_t width);
@@ -75,7 +78,7 @@ class Walk {
 public:
     // bias (hidden,); coarser (coarse_channels, (height + 1) / 2, (width + 1) / 2) and hints (hint_channels, height,
     // width), null for zeros. REQUIRES a level whose slices are complete; height and width >= 1. Throws
-    // std::invalid_argument when a bias passes kLargestSum, as `answer` does.
+    // std::invalid_argument when a bias passes kLargestSum, as `tables` does.
     Walk(std::shared_ptr<const Level> level, size_t height, size_t width, const int32_t* bias, const int32_t* coarser,
          const int32_t* hints, size_t threads, Kept keep, const Kernels& kernels);
 
@@ -84,33 +87,33 @@ public:
     size_t height() const { return height_; }
     size_t width() const { return width_; }
 
-    // Tables of one pass, (count, cells) in `indices`; true when some rungs are wide. `near` of the second pass reads
-    // what `take` got of the first. bias (count,).
-    bool answer(size_t slice, int parity, const int32_t* bias, uint8_t* indices);
+    // Begins a pass and writes its tables, (count, cells), to `indices`; true when some rungs are wide. The second pass
+    // reads the symbols that `update` got of the first. bias (count,).
+    bool tables(size_t slice, int parity, const int32_t* bias, uint8_t* indices);
 
-    // The same, and the rounded symbols of the pass: scaled (channels, height * width), cells in the
-    // order of the passes.
-    bool answer_and_round(size_t slice, int parity, const int32_t* bias, const float* scaled, const float* margins,
-                          uint8_t* indices, int32_t* symbols);
+    // The same, and rounds the symbols of the pass: scaled (channels, height * width), cells in the order of the
+    // passes.
+    bool round(size_t slice, int parity, const int32_t* bias, const float* scaled, const float* margins,
+               uint8_t* indices, int32_t* symbols);
 
-    // Low parts of the wide coefficients of the last pass: their tables; and, when encoding, their symbols, which are
-    // taken off `symbols`.
+    // The tables of the low parts of wide coefficients of this pass. Where `symbols` is not null (encoding), also the
+    // low parts themselves, which are taken off `symbols`.
     void split_wide(int32_t* symbols, std::vector<int32_t>& low, std::vector<uint8_t>& low_indices) const;
     size_t wide() const;
     size_t pass_size() const { return pass_rungs_.size(); }
 
-    // Symbols of the last pass as decoded, any int32, with the low parts (wide() of them) put back into `symbols`, and
-    // clipped: bit for bit what models/prior/exchange.py makes of them. `symbols` is scratch afterwards. `costs` (kRungs,
-    // kCostColumns), where it is not null, is added up for `spent`.
-    void take(int32_t* symbols, const int32_t* low, const int32_t* costs = nullptr);
+    // Ends a pass with its decoded symbols, any int32. The low parts (wide() of them) are put back into `symbols`, and
+    // the sums are clipped, bit for bit as in models/prior/exchange.py. `symbols` is scratch afterwards. Where `costs`
+    // (kRungs, kCostColumns) is not null, costs are added up for `spent`.
+    void update(int32_t* symbols, const int32_t* low, const int32_t* costs = nullptr);
 
-    // Adds to every cell (height, width) what `take` added up.
+    // Adds the costs that `update` added up to every cell (height, width).
     void spent(int32_t* cells) const;
 
     // Ends the walk: only `values`, `rungs` and `spent` may follow.
     void settle();
 
-    // Adds what a finished slice tells the ones that follow.
+    // Adds the symbols of a finished slice to the context of those that follow.
     void finish(size_t slice);
 
     // (channels, height, width); zero where nothing was coded. Null unless kept.
@@ -137,17 +140,17 @@ private:
     const Kernels& kernels_;
     size_t height_, width_, threads_;
     size_t cells_[2];
-    std::vector<std::vector<Run>> runs_[2];  // of every tile
-    Maps features_;                          // of the slice at work
+    std::vector<std::vector<Run>> runs_[2];  // the runs of each tile, by parity
+    Maps features_;                          // features of the current slice's symbols
     std::unique_ptr<Buffer<int32_t>> totals_;
     std::unique_ptr<Buffer<uint32_t>> hidden_;
     std::unique_ptr<Buffer<int32_t>> values_;
     std::unique_ptr<Buffer<uint8_t>> rungs_;
-    // the pass at work
+    // the current pass
     const Slice* slice_ = nullptr;
     int parity_ = 0;
     std::vector<uint8_t> pass_rungs_;  // (count, cells)
-    std::vector<int32_t> spent_[2];    // of each cell of a parity, where costs are added up
+    std::vector<int32_t> spent_[2];    // bits of each cell, by parity, where costs are added up
 };
 
 }  // namespace tessera

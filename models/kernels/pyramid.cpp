@@ -1,5 +1,5 @@
-// One level of the dyadic pyramid of low bands. It is worked on as 2h rows, low and high along y in turns, each of a half
-// of w samples low along x and one of w high ones.
+// One level of the dyadic pyramid of low bands. It works on 2h rows, low and high along y in turns. Each row holds a
+// half of w samples low along x and one of w high ones.
 #include <algorithm>
 
 #include "exact.hpp"

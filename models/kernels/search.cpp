@@ -1,5 +1,5 @@
-// Whole samples, coarse to fine: at each size a block tries what was found around it at the coarser one and what its
-// neighbours found, and walks downhill from the best of that.
+// Motion search in whole samples, coarse to fine. At each size a block tries the vectors found around it at the coarser
+// size and those of its neighbours, and walks downhill from the best of them.
 #include "search.hpp"
 
 #include <cmath>
@@ -12,10 +12,10 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kMostLevels = 4;
-constexpr size_t kSmallestStep = 4;  // from block to block
-constexpr size_t kExhaustive = 8;    // samples within which the coarsest level tries every vector
-constexpr int kMostSteps = 16;       // downhill
+constexpr size_t kMostLevels = 4;    // sizes that are searched, each half of the one before
+constexpr size_t kSmallestStep = 4;  // samples from block to block
+constexpr size_t kExhaustive = 8;    // the coarsest size tries every vector within so many samples
+constexpr int kMostSteps = 16;       // steps downhill from the best vector tried
 const Vector kSides[4] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}};
 
 // One size of the pictures. Vectors are in its samples.

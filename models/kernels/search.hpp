@@ -1,5 +1,4 @@
-// Motion search of the encoder: what it finds is the same on every instruction set and number of threads, but nothing
-// rests on that.
+// Motion search of the encoder. It finds the same vectors on every instruction set and with any number of threads.
 #pragma once
 
 #include <cstddef>
@@ -9,14 +8,14 @@
 
 namespace tessera {
 
-constexpr float kKneesAPrice = 1.5f;
+constexpr float kKneesAPrice = 1.5f;  // the knee, in prices of a bit
 
 struct MotionSearch {
     size_t height, width;          // multiples of 8
     size_t block;                  // 8 or 16
     size_t references;             // 1 or 2
     const int16_t* current;        // (height, width)
-    const int16_t* planes[2];      // of each reference: (height, width)
+    const int16_t* planes[2];      // one (height, width) per reference
     float price;                   // sum of |error| that a bit of motion is worth
     int16_t knee;                  // coefficients below count by their squares, see left_over_transformed
     size_t rows() const { return (height + block - 1) / block; }

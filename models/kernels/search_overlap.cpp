@@ -7,9 +7,10 @@ namespace tessera {
 namespace {
 
 constexpr int kRounds = 4;
-constexpr float kPrices[kRounds] = {2.0f, 3.0f, 1.5f, 1.0f};  // of a bit: a field starts smooth, then detail must pay
-constexpr float kKneesABit = 1.4f;                             // error of transformed rounds that a bit is worth
-constexpr float kGuessBits = 4.0f, kNewBits = 1.0f;
+constexpr float kPrices[kRounds] = {2.0f, 3.0f, 1.5f, 1.0f};  // price of a bit in each round: a field starts smooth
+constexpr float kKneesABit = 1.4f;     // price of a bit in transformed rounds, in knees
+constexpr float kGuessBits = 4.0f;     // bits of a vector that is the guess
+constexpr float kNewBits = 1.0f;       // bits of a new vector, besides those of its difference
 const Vector kEight[8] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}, {-1, -1}, {-1, 1}, {1, -1}, {1, 1}};
 constexpr size_t kArea = kLargestWindow * kLargestWindow;
 
@@ -29,14 +30,14 @@ struct Overlap::Choice {
 struct Overlap::Window {
     ptrdiff_t y, x;
     size_t rows, columns;
-    int16_t weights[kArea];  // in 1 / 2^15
+    int16_t weights[kArea];  // units of 1 / 2^15
 };
 
 struct Overlap::Trial {
     Window window;
     int16_t target[kArea];
     Vector expected[2], guess[2];
-    std::vector<Vector> near[2];  // of the neighbours that use a reference
+    std::vector<Vector> near[2];  // per reference, vectors of the neighbours that use it
     float mode_bits[3];
     Choice best;
     float cost;
@@ -159,7 +160,8 @@ float Overlap::bits(const Choice& choice, const Trial& trial) const {
     return sum;
 }
 
-// Of a vector that most neighbours have few, more of one that few have or the guess, most of a new one.
+// Roughly what the coder spends: few bits for a vector that most neighbours have, more for a rare one or the guess,
+// most for a new one.
 float Overlap::bits(const Vector& vector, size_t reference, const Trial& trial) const {
     const auto& near = trial.near[reference];
     const auto same = static_cast<float>(std::count(near.begin(), near.end(), vector));

@@ -1,5 +1,5 @@
-// Vectors and modes chosen by what overlapped compensation leaves over: a block knows what its neighbours predict
-// (Orchard and Sullivan, Overlapped Block Motion Compensation, 1994).
+// Chooses vectors and modes by the error that overlapped compensation leaves: a block's error includes what its
+// neighbours predict (Orchard and Sullivan, Overlapped Block Motion Compensation, 1994).
 #pragma once
 
 #include <memory>
@@ -51,7 +51,7 @@ private:
     std::vector<std::unique_ptr<Phases>> phases_;
     std::vector<Field> fields_;
     std::vector<uint8_t> modes_;
-    std::vector<int16_t> rest_;  // what is left of the picture
+    std::vector<int16_t> rest_;  // the picture minus all predictions
 };
 
 }  // namespace tessera

@@ -10,8 +10,8 @@ namespace tessera {
 namespace {
 
 constexpr size_t kReach = 40;   // windows that start further outside hold the same samples
-constexpr size_t kMargin = 8;   // of the repeated samples, those that the filters read only
-constexpr size_t kSmallestLines = 64;
+constexpr size_t kMargin = 8;   // repeated samples that only the filters read
+constexpr size_t kSmallestLines = 64;  // fewer lines are not worth a thread
 static_assert(kReach >= kLargestWindow + 4 && kReach + kMargin == Plane::kPad, "filters see repeated samples only");
 
 template <size_t... I>

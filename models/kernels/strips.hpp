@@ -46,7 +46,7 @@ struct Middle {
     Buffer<int32_t> data;
 };
 
-constexpr size_t kSmallestRows = 64;  // that are worth a thread
-constexpr size_t kSmallestStrips = 24;
+constexpr size_t kSmallestRows = 64;    // fewer rows are not worth a thread
+constexpr size_t kSmallestStrips = 24;  // fewer strips are not worth a thread
 
 }  // namespace tessera

@@ -7,10 +7,10 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kSmallestGroups = 16;  // of cells, that are worth a thread
+constexpr size_t kSmallestGroups = 16;  // fewer groups of cells are not worth a thread
 
 constexpr size_t kBlock = 64;  // cells whose channels stay in the cache while planes are read one after the other
-constexpr size_t kSmallestBlocks = 8;
+constexpr size_t kSmallestBlocks = 8;  // fewer blocks are not worth a thread
 
 // word(channel, cell) of every channel and cell, block by block.
 template <typename Word>

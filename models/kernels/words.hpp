@@ -1,5 +1,5 @@
-// What networks of a frame read and what they answer, in integers: a cell's channels lie together, (height, width,
-// channels), as network.hpp has them, where bands lie plane by plane. Twin: models/reference/words.py.
+// Words that networks read, and their answers, in integers. A cell's channels lie together, (height, width, channels),
+// as in network.hpp; bands lie plane by plane. Twin: models/reference/words.py.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ void describe_bytes(const uint8_t* values, size_t channels, const int16_t* table
 // table[min(min(|v|, kWordMagnitude) * reciprocals[channel] >> kWordShift, entries - 1)] with the sign of v.
 void describe_scaled(const int32_t* values, size_t channels, const int64_t* reciprocals, const int16_t* table,
                      size_t entries, Cells out, size_t threads);
-// Low bands (3, height, width) as six channels: v * count - (sum of the cells of the 3 x 3 window that are there, so
-// many), scaled as above by reciprocals[count] (10,); then v * factor + 32768 >> 16, clipped to 16 bits.
+// Low bands (3, height, width) as six channels. First v * count - sum, over the `count` cells of the 3 x 3 window that
+// lie in the plane, scaled as above by reciprocals[count] (10,); then v * factor + 32768 >> 16, clipped to 16 bits.
 void describe_low(const int32_t* low, size_t height, size_t width, const int64_t* reciprocals, const int16_t* table,
                   size_t entries, int32_t factor, Cells out);
 

@@ -174,9 +174,9 @@ class NativePrior:
         walks: list[_kernels.Walk] = []
         for _, walk, passes in self._walks(spec, True, hints, most):
             for number, parity, bias in passes:
-                indices, rest = walk.ask(number, parity, bias)
+                indices, rest = walk.tables(number, parity, bias)
                 symbols = port.get(indices)
-                walk.tell(symbols, port.get(rest) if rest.size else None)
+                walk.update(symbols, port.get(rest) if rest.size else None)
             walks.insert(0, walk)
         if most == 0:
             return _without_packet(spec, walks, low, None)
@@ -336,7 +336,7 @@ class _LevelArrays:
         """The first slices of the level for the kernels."""
         packed = _kernels.Level(self._of("coarse"))
         if self._has("hints"):
-            packed.listen(self._of("hints"))
+            packed.add_hints(self._of("hints"))
         for number in range(slices):
             first, near, second = (self._of(f"slices.{number}.{layer}") for layer in ("first", "near", "second"))
             context = f"slices.{number}.context"

@@ -143,7 +143,7 @@ Tape encode(const Input& input, const Plan& plan, const Kernels& kernels, size_t
     return walk_over(plan, kernels, threads, [&](Walk& walk, const Pass& pass, Tape& tape) {
         std::vector<uint8_t> indices(pass.size), low_indices;
         std::vector<int32_t> symbols(pass.size), low;
-        const bool wide = walk.answer_and_round(pass.slice, pass.parity, pass.bias, scaled.data(), plan.margins.data(),
+        const bool wide = walk.round(pass.slice, pass.parity, pass.bias, scaled.data(), plan.margins.data(),
                                                 indices.data(), symbols.data());
         if (wide != (walk.wide() > 0)) fail("wide coefficients are miscounted");
         if (wide) walk.split_wide(symbols.data(), low, low_indices);
@@ -160,7 +160,7 @@ Tape decode(const Plan& plan, const Kernels& kernels, size_t threads, const Symb
     return walk_over(plan, kernels, threads, [&](Walk& walk, const Pass& pass, Tape& tape) {
         std::vector<uint8_t> indices(pass.size), low_indices;
         std::vector<int32_t> symbols(pass.size), none, parts;
-        const bool wide = walk.answer(pass.slice, pass.parity, pass.bias, indices.data());
+        const bool wide = walk.tables(pass.slice, pass.parity, pass.bias, indices.data());
         if (wide) walk.split_wide(nullptr, none, low_indices);
         if (low_indices.size() != walk.wide()) fail("wide coefficients are miscounted");
         for (size_t i = 0; i < pass.size; ++i) symbols[i] = symbol(tape.symbols.size() + i);
@@ -169,7 +169,7 @@ Tape decode(const Plan& plan, const Kernels& kernels, size_t threads, const Symb
         append(tape.low, parts);
         append(tape.indices, indices);
         append(tape.low_indices, low_indices);
-        walk.take(symbols.data(), wide ? parts.data() : nullptr);
+        walk.update(symbols.data(), wide ? parts.data() : nullptr);
     });
 }
 

@@ -270,7 +270,7 @@ def test_bad_walks_are_refused() -> None:
         _kernels.Walk(level, 2, 2, bias.astype(np.int64), None, True)
     walk = _kernels.Walk(level, 2, 2, bias, None, True)
     with pytest.raises(ValueError, match="slice"):
-        walk.ask(0, 0, np.zeros(3, np.int32))
+        walk.tables(0, 0, np.zeros(3, np.int32))
     with pytest.raises(RuntimeError, match="no more slices"):
         first, near, second = (np.zeros(shape, np.int32) for shape in ((1, 4, 1, 1), (1, 1, 5, 5), (1, 5, 1, 1)))
         level.add(first, near, second, None)
@@ -283,18 +283,18 @@ def test_bad_passes_are_refused() -> None:
     walk = _kernels.Walk(level, 2, 2, np.zeros(4, np.int32), None, False)
     bias = np.zeros(1, np.int32)
     with pytest.raises(ValueError, match="parity"):
-        walk.ask(0, 2, bias)
+        walk.tables(0, 2, bias)
     with pytest.raises(ValueError, match="bias"):
-        walk.ask(0, 0, np.zeros(2, np.int32))
+        walk.tables(0, 0, np.zeros(2, np.int32))
     scaled, rows = np.zeros((1, 4), np.float32), np.zeros((RUNGS, TABLE_REACH + 3), np.float32)
     with pytest.raises(ValueError, match="scaled"):
         walk.round(0, 0, bias, scaled[:, :3].copy(), rows)
     with pytest.raises(ValueError, match="margins"):
         walk.round(0, 0, bias, scaled, rows[:5].copy())
-    walk.ask(0, 0, bias)
+    walk.tables(0, 0, bias)
     with pytest.raises(ValueError, match="symbols"):
-        walk.tell(np.zeros(3, np.int32), None)
+        walk.update(np.zeros(3, np.int32), None)
     with pytest.raises(ValueError, match="low"):
-        walk.tell(np.zeros(2, np.int32), np.zeros(1, np.int32))
+        walk.update(np.zeros(2, np.int32), np.zeros(1, np.int32))
     with pytest.raises(ValueError, match="keeps no such planes"):
         walk.values  # noqa: B018  # reading it is the test
