@@ -23,7 +23,7 @@ ROOMS = {
         "engine transform tokens",
         "motion prior reference",
         "networks",
-        "nerv vqgan wavelet",
+        "nerv overfitted vqgan wavelet",
         "spatiotemporal",
         "training",
         "registry",

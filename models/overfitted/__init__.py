@@ -1,0 +1,1 @@
+"""Family `overfitted`: grids of integers and tiny networks, fitted to one picture."""
