@@ -6,16 +6,17 @@ the old file or none.  '-' is standard input or output.
 
 from __future__ import annotations
 
-import sys
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.base.quality import shown
-from .atomic import check_target, output, replacing
+from .atomic import check_target, output, output_folder
+from .checked import standard_input
 from .coding import weights
 from .coding.groups import Group
 from .coding.stream import Encoded, decode_groups, media_info, settings_for, to_frames
@@ -113,11 +114,29 @@ def encode_file(
     began = time.perf_counter()
     chosen = from_keywords(EncodeOptions, options, keywords)
     settings = settings_for(chosen)
+    _check_distinct(source, target)
     with output(target, force) as sink:  # before the source: an existing target is refused at once
         with open_source(source, fps=chosen.rate, max_pixels=chosen.limits.pixels, replay=chosen.searches) as media:
             encoded = encode_target(media, sink, settings)
             warnings = [*media.warnings, *encoded.warnings]
     return _encode_report(encoded, chosen.codec, warnings, time.perf_counter() - began)
+
+
+def _check_distinct(source: str, target: str) -> None:
+    """ParameterError when the target is the source, a link to it or one of its frames, which writing would destroy."""
+    if not os.path.exists(target) or not Path(target).is_file():
+        return
+    if source == "-":
+        same = False
+        with suppress(OSError, ValueError):  # standard input may be no file
+            same = os.path.samestat(os.fstat(standard_input().fileno()), os.stat(target))
+        if same:
+            raise ParameterError(f"{target} is standard input as well; write to another file")
+        return
+    if os.path.exists(source) and os.path.samefile(source, target):
+        raise ParameterError(f"{target} is the input {source} itself; write to another file")
+    if os.path.isdir(source) and os.path.samefile(source, Path(target).resolve().parent):
+        raise ParameterError(f"{target} is one of the files of the input {source}; write to another file")
 
 
 def _encode_report(encoded: Encoded, codec: str, warnings: list[str], seconds: float) -> EncodeReport:
@@ -140,7 +159,7 @@ def _encode_report(encoded: Encoded, codec: str, warnings: list[str], seconds: f
 def opened(source: str, limits: Limits) -> Iterator[FileReader | PipeReader]:
     """A reader over a path, or over standard input, which is read as it comes."""
     if source == "-":
-        yield PipeReader(sys.stdin.buffer, limits)
+        yield PipeReader(standard_input(), limits)
         return
     with open_path(source) as file:
         yield FileReader(file, limits) if file.seekable() else PipeReader(file, limits)
@@ -182,6 +201,7 @@ def decode_file(
     chosen = from_keywords(DecodeOptions, options, keywords)
     warnings: list[str] = []
     if target != "-":
+        _check_distinct(source, target)
         check_target(target, force)
     with naming(label(source)), opened(source, chosen.limits) as reader:
         head = reader.header
@@ -252,10 +272,12 @@ def write(target: str, force: bool, info: object, frames: Iterator[Frame], crf: 
     if target == "-":
         write_media(target, "-", info, frames, crf=crf, lossless=lossless)  # type: ignore[arg-type]
         return
-    with replacing(target, force) as name:
-        if suffix and Path(target).is_dir():
-            raise ParameterError(f"{target} is a folder; name a file")
-        write_media(name, suffix, info, frames, crf=crf, lossless=lossless)  # type: ignore[arg-type]
+    if not suffix:
+        with output_folder(target, force) as folder:
+            write_media(folder, "", info, frames, crf=crf, lossless=lossless)  # type: ignore[arg-type]
+        return
+    with output(target, force) as file:
+        write_media(file, suffix, info, frames, crf=crf, lossless=lossless)  # type: ignore[arg-type]
 
 
 def info_file(source: str, limits: Limits = DEFAULT_LIMITS, *, digests: bool = False) -> Info:

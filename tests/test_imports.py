@@ -31,7 +31,8 @@ ROOMS = {
     "models/tokens": ("grid prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
     "codec": (
         "defaults errors spool",
-        "atomic limits media ranges",
+        "checked limits ranges",
+        "atomic media",
         "format options",
         "coding",
         "reading",

@@ -2,6 +2,6 @@
 
 import sys
 
-from tessera.tools.cli import main
+from tessera.tools.cli import run
 
-sys.exit(main())
+sys.exit(run())

@@ -4,7 +4,8 @@ Each subcommand is a module of the folder `commands` with `configure(parser)` an
 of the command that was asked for is imported, and it imports what is heavy inside `run`, so `tessera --help` answers at
 once.
 
-Exit status: 0 done, 1 the answer is no (`verify`: damaged), 2 an error the message explains, 130 interrupted.
+Exit status: 0 done, 1 the answer is no (`verify`: damaged), 2 an error the message explains, 130 interrupted, 129 or
+143 ended by SIGHUP or SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
 
 import tessera
 
@@ -40,6 +44,10 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"tessera: {message} (see `{self.prog} --help`)\n")
 
 
+class _Ended(KeyboardInterrupt):
+    """A signal that asks the process to end: files are cleaned up as after Ctrl-C."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own) and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -48,15 +56,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         args = build_parser(_command(arguments)).parse_args(arguments)
-        return int(args.run(args))
+        status = int(args.run(args))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except _Ended as ended:
+        _say(f"ended by {signal.Signals(ended.args[0]).name}")
+        return 128 + int(ended.args[0])
     except KeyboardInterrupt:
-        print("tessera: interrupted", file=sys.stderr)
+        _say("interrupted")
         return 130
     except BrokenPipeError:
         # The reader of our output is gone.  Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except OSError as error:
+        if error.filename is None:
+            _drop_output()
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except ModuleNotFoundError as error:
         if error.name != "torch":
@@ -69,6 +85,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error))
 
 
+def run() -> int:
+    """The process `tessera`: `main` with the standard streams in order, and signals that end it as Ctrl-C does."""
+    _prepare_streams()
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _end)
+    return main()
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # `timeout` sends it twice; cleaning up must not be cut short
+    raise _Ended(number)
+
+
+def _prepare_streams() -> None:
+    """Let a terminal that lacks a letter show its number instead of ending the command, and hold closed descriptors.
+
+    A file that we open must not get the number of a closed standard stream: C libraries print their complaints there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Point standard output nowhere, so that Python does not try to write the rest at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(message: str) -> None:
+    if sys.stderr is not None:
+        print("tessera: " + message, file=sys.stderr)
+
+
 def _is_codec_error(error: Exception) -> bool:
     from tessera.codec.errors import CodecError
 
@@ -76,7 +133,7 @@ def _is_codec_error(error: Exception) -> bool:
 
 
 def _fail(message: str) -> int:
-    print("tessera: " + " ".join(message.split()), file=sys.stderr)
+    _say(" ".join(message.split()))
     return 2
 
 
@@ -100,4 +157,4 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

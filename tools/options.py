@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from tessera.codec.errors import ParameterError
 from tessera.codec.options import DecodeOptions, EncodeOptions, Progress
@@ -105,7 +105,18 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def print_warnings(warnings: list[str]) -> None:
     for warning in warnings:
-        print(f"tessera: warning: {warning}", file=sys.stderr)
+        say(f"tessera: warning: {warning}", sys.stderr)
+
+
+def print_summary(target: str, text: str) -> None:
+    """One line about what was written: on stderr where the file itself went to stdout."""
+    say(f"{target}: {text}", sys.stderr if target == "-" else sys.stdout)
+
+
+def say(line: str, stream: TextIO | None) -> None:
+    """Print to a standard stream; nothing where it is closed (`print` would take stdout for a closed stderr)."""
+    if stream is not None:
+        print(line, file=stream)
 
 
 def print_json(value: Any) -> None:
@@ -130,7 +141,7 @@ def _plain(value: Any) -> Any:
 @contextmanager
 def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Progress | None]:
     """A bar on stderr while the block runs; None when stderr is no terminal or `quiet`."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -145,7 +156,7 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Progress | None
 @contextmanager
 def fit_bar(*, quiet: bool = False) -> Iterator[Callable[[Any], None] | None]:
     """A bar on stderr for codecs that fit a network: takes FitStatus; None when stderr is no terminal or `quiet`."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

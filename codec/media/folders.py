@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
+from ..checked import checked
 from ..errors import FormatError, ParameterError
 from .inputs import FileInput
 from .orientation import ORIENTATION_TAG, turned_size
@@ -96,5 +97,5 @@ def write_folder(path: str, media: MediaInfo, frames: Iterator[Frame]) -> None:
     except OSError as error:
         raise ParameterError(f"{path}: the folder cannot be made ({error.strerror}); check the path") from error
     for index, frame in enumerate(frames):
-        with open(os.path.join(path, f"{index:06}.png"), "wb") as file:
+        with checked(os.path.join(path, f"{index:06}.png"), sync=True) as file:
             write_picture(file, "png", media, frame)

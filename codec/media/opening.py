@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from fractions import Fraction
 from typing import BinaryIO
 
+from ..checked import standard_input
 from ..errors import FormatError, ParameterError
 from . import arrays, y4m
 from .folders import open_folder
@@ -42,7 +42,7 @@ def open_source(
         if os.path.isdir(name):
             return open_folder(name, fps, max_pixels)
         return _open(_regular(name, replay), name, fps, max_pixels)
-    file = sys.stdin.buffer if isinstance(path, (str, os.PathLike)) else path
+    file = standard_input() if isinstance(path, (str, os.PathLike)) else path
     label = "standard input" if path == "-" else str(getattr(file, "name", None) or "<stream>")
     data: Input = SharedInput(file, label) if _seeks(file) else PipeInput(file, label, replay)
     return _open(data, None, fps, max_pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -32,6 +33,7 @@ _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 _OPAQUE = ("jpg", "jpeg", "bmp", "ppm", "pgm", "pnm")  # formats that cannot hold alpha
 _ANIMATED = ("apng", "webp", "gif", "avif")
+_FORGETFUL = ("jp2",)  # the encoder tries for ever to write to a file that fails
 _WITHOUT_METADATA = ("bmp", "tga", "ppm", "pgm", "pnm", "gif")  # neither EXIF nor a colour profile
 
 PICTURE_SUFFIXES = tuple(_SETTINGS)
@@ -97,8 +99,9 @@ def _save(image: Image.Image, file: BinaryIO, suffix: str, media: MediaInfo, opt
     if suffix == "pgm" and media.channels == 3:
         raise ParameterError(".pgm holds gray only; write .ppm or .png")
     known = {key: value for key, value in metadata.items() if value is not None}
+    sink = io.BytesIO() if suffix in _FORGETFUL else file
     try:
-        image.save(file, name, **settings, **known, **options)
+        image.save(sink, name, **settings, **known, **options)
     except (MemoryError, KeyboardInterrupt):
         raise
     except OSError as error:
@@ -107,6 +110,8 @@ def _save(image: Image.Image, file: BinaryIO, suffix: str, media: MediaInfo, opt
         raise _refused(image, suffix, error) from error
     except (ValueError, SystemError, RuntimeError, OverflowError) as error:
         raise _refused(image, suffix, error) from error
+    if isinstance(sink, io.BytesIO) and sink is not file:
+        file.write(sink.getbuffer())
 
 
 def _refused(image: Image.Image, suffix: str, error: Exception) -> ParameterError:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+from ..checked import CheckedFile, checked, standard_output
 from ..errors import ParameterError
 from ..spool import open_spool
 from .arrays import write_npy
@@ -73,18 +73,22 @@ def _target(target: str | BinaryIO, seeks: bool) -> Iterator[BinaryIO]:
     """The file to write to; one that cannot seek gets its bytes at the end, if the format has to seek."""
     if isinstance(target, str) and target != "-":
         try:
-            file = open(target, "wb")
-        except OSError as error:
+            with checked(target) as file:
+                yield file
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise ParameterError(f"{target}: cannot be written ({error.strerror}); check the folder") from error
-        with file:
-            yield file
         return
-    stream: BinaryIO = sys.stdout.buffer if isinstance(target, str) else target
+    stream = standard_output() if isinstance(target, str) else CheckedFile(target, _name(target))
     if stream.seekable() or not seeks:
-        yield stream
+        yield cast(BinaryIO, stream)
     else:
         with open_spool() as spool:
             yield spool
             spool.seek(0)
             shutil.copyfileobj(spool, stream)
-    stream.flush()
+    stream.finish()
+
+
+def _name(file: BinaryIO) -> str:
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else "the output"

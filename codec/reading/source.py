@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from typing import BinaryIO
 
+from ..checked import standard_input
 from ..errors import ParameterError
 from ..options import FileSource
 from ..spool import spool
@@ -43,4 +43,4 @@ def label(source: FileSource) -> str:
 
 def or_stdin(source: FileSource) -> FileSource:
     """The source; standard input for "-"."""
-    return sys.stdin.buffer if isinstance(source, str) and source == "-" else source
+    return standard_input() if isinstance(source, str) and source == "-" else source

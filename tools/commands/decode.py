@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from tessera.codec.options import DecodeOptions
 from tessera.tools import options
@@ -45,9 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         options.print_json(report)
         return 0
-    print(
-        f"{args.target}: {options.count(report.frames, 'frame')} of {report.width}x{report.height}, "
-        f"{report.seconds:.2f} s",
-        file=sys.stderr if args.target == "-" else sys.stdout,
+    options.print_summary(
+        args.target,
+        f"{options.count(report.frames, 'frame')} of {report.width}x{report.height}, {report.seconds:.2f} s",
     )
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
@@ -48,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
         options.print_json(report)
         return 0
     frames = options.count(report.frames, "frame")
-    print(
-        f"{args.target}: {report.bytes:,} bytes, {report.bpp:.4f} bpp, {frames} of {report.width}x{report.height}, "
+    options.print_summary(
+        args.target,
+        f"{report.bytes:,} bytes, {report.bpp:.4f} bpp, {frames} of {report.width}x{report.height}, "
         f"{report.codec} quality {report.quality:g}, {report.seconds:.2f} s",
-        file=sys.stderr if args.target == "-" else sys.stdout,
     )
     return 0
 
