@@ -36,11 +36,15 @@ class _Nameless:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
-def open_container(handle: BinaryIO, name: str) -> InputContainer | None:
-    """The container at the start of `handle`, or None where no demuxer knows the bytes."""
+def open_container(handle: BinaryIO, name: str, stream_name: str | None = None) -> InputContainer | None:
+    """The container at the start of `handle`, or None where no demuxer knows the bytes.
+
+    stream_name: FFmpeg's name of the format, which is then taken unseen.
+    """
+    options = {"format_whitelist": stream_name or _DEMUXERS}
     try:
         return av.open(
-            _Nameless(handle), "r", container_options={"format_whitelist": _DEMUXERS}, metadata_errors="replace"
+            _Nameless(handle), "r", format=stream_name, container_options=options, metadata_errors="replace"
         )
     except av.error.InvalidDataError:
         return None

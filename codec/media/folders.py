@@ -12,7 +12,7 @@ from ..errors import FormatError, ParameterError
 from .inputs import FileInput
 from .orientation import ORIENTATION_TAG, turned_size
 from .picture_write import write_picture
-from .pictures import as_declared, identify, unpack
+from .pictures import as_declared, identify, picture_suffixes, unpack
 from .types import DEFAULT_RATE, Frame, MediaInfo, Source, unreadable
 
 
@@ -35,7 +35,7 @@ def open_folder(path: str, fps: Fraction | None, max_pixels: int) -> Source:
     if not infos:
         raise FormatError(f"{path}: the folder holds no picture; give a folder of frames, or a file")
     _check_sizes(path, names, infos)
-    warnings = [f"{path}: {len(skipped)} files are no pictures, {skipped[0]} the first"] if skipped else []
+    warnings = [_left_out(path, skipped)] if skipped else []
     rate = fps or DEFAULT_RATE
     first = infos[0]
     channels, alpha = max(info.channels for info in infos), any(info.alpha for info in infos)
@@ -56,11 +56,24 @@ def _entries(path: str) -> list[str]:
     return sorted(found, key=natural_key)
 
 
+def _left_out(path: str, skipped: list[str]) -> str:
+    if len(skipped) == 1:
+        return f"{path}: {skipped[0]} is no picture and is left out"
+    return f"{path}: {len(skipped)} files are no pictures and are left out, {skipped[0]} the first"
+
+
 def _look(path: str, max_pixels: int) -> MediaInfo | None:
-    """What the header of one file says, None if it is no picture; the pixels stay on disk."""
+    """What the header of one file says, None if it is no picture; the pixels stay on disk.
+
+    FormatError for a file that is named like a picture and is none: a frame that is lost, not a note beside frames.
+    """
     with FileInput(path).handle() as handle:
         image = identify(handle, path, max_pixels)
         if image is None:
+            suffix = os.path.splitext(path)[1].lower()
+            if suffix in picture_suffixes():
+                empty = "is empty" if not os.path.getsize(path) else f"is no {suffix[1:]} picture"
+                raise FormatError(f"{path}: the frame {empty}; copy it again, or take it out of the folder")
             return None
         orientation = image.getexif().get(ORIENTATION_TAG, 1) if "exif" in image.info else 1
         turn = orientation if isinstance(orientation, int) else 1

@@ -11,6 +11,8 @@ from ..checked import standard_input
 from ..errors import FormatError, ParameterError
 from . import arrays, y4m
 from .folders import open_folder
+from .following import stream_of_pictures
+from .heif import is_heif
 from .inputs import FileInput, Input, PipeInput, SharedInput
 from .pictures import open_picture
 from .types import MAX_PIXELS, Source
@@ -77,7 +79,7 @@ def _open(data: Input, path: str | None, fps: Fraction | None, max_pixels: int) 
 
 def _identify(data: Input, path: str | None, max_pixels: int) -> Source:
     with data.handle() as handle:
-        head = handle.read(16)
+        head = handle.read(64)
     if not head:
         raise FormatError(f"{data.name}: the file is empty; give a picture or a video")
     if head.startswith(_OWN_MAGIC):
@@ -87,7 +89,14 @@ def _identify(data: Input, path: str | None, max_pixels: int) -> Source:
     if head.startswith(arrays.MAGIC):
         return arrays.open_npy(data, path if isinstance(data, FileInput) else None, max_pixels)
     _drain(data)
-    source = open_picture(data, max_pixels) or open_video(data, max_pixels)
+    with data.handle() as handle:
+        stream = stream_of_pictures(handle)
+    if stream is not None:
+        source = open_video(data, max_pixels, stream)
+    elif is_heif(head):
+        source = open_picture(data, max_pixels)  # never FFmpeg, which would take a tile for the picture
+    else:
+        source = open_picture(data, max_pixels) or open_video(data, max_pixels)
     if source is None:
         raise FormatError(
             f"{data.name}: neither a picture, a video, y4m nor npy (it begins with {head[:8]!r}); "

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import CodecError, FormatError, UnsupportedError
+from .heif import HEIF_SUFFIXES, is_heif, open_heif
 from .inputs import Input
 from .orientation import ORIENTATION_TAG, reset_orientation, upright
 from .types import SRGB, Frame, MediaInfo, Pixels, Source, check_size, unreadable
@@ -43,6 +44,13 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name not in _EXCLUDED)
 
 
+@functools.lru_cache(maxsize=1)
+def picture_suffixes() -> frozenset[str]:
+    """The suffixes of the formats that are read: .png, .jpg ..."""
+    read = set(_formats())
+    return frozenset({suffix for suffix, kind in Image.registered_extensions().items() if kind in read} | HEIF_SUFFIXES)
+
+
 @contextmanager
 def _own_limit() -> Iterator[None]:
     """Replace Pillow's pixel limit, which only warns at first, by ours, checked right after the header is read."""
@@ -69,7 +77,9 @@ def identify(handle: BinaryIO, name: str, max_pixels: int) -> Image.Image | None
     """The undecoded picture at the start of `handle`, its size checked, or None where Pillow knows no such format."""
     try:
         with _guarded(name), _own_limit():
-            image = Image.open(handle, formats=_formats())
+            head = handle.read(64)
+            handle.seek(0)
+            image = open_heif(handle, name) if is_heif(head) else Image.open(handle, formats=_formats())
     except FormatError as error:
         if isinstance(error.__cause__, UnidentifiedImageError):
             return None
@@ -84,12 +94,12 @@ def unpack(image: Image.Image, name: str) -> Picture:
     16-bit samples are reduced with a warning; colour spaces other than gray and RGB are converted by Pillow with a
     warning; the EXIF orientation is applied and reset.
     """
-    deep = _is_deep(image)
+    deep = _depth(image)
     with _guarded(name):
         image.load()
-        picture = _convert(image, name)
-    if deep and not picture.warnings:
-        picture.warnings.append(f"{name}: 16-bit samples reduced to 8 bits")
+        picture = _convert(image, name, deep > 8)
+    if deep > 8 and not picture.warnings:
+        picture.warnings.append(f"{name}: {deep}-bit samples reduced to 8 bits")
     icc = image.info.get("icc_profile")
     if isinstance(icc, bytes) and icc and image.mode not in ("CMYK", "YCbCr", "LAB", "HSV"):
         picture.icc = icc
@@ -103,10 +113,12 @@ def unpack(image: Image.Image, name: str) -> Picture:
     return picture
 
 
-def _is_deep(image: Image.Image) -> bool:
-    """True where the file has 16-bit colour samples that Pillow hands out as 8: known before decoding only."""
+def _depth(image: Image.Image) -> int:
+    """Bits of a colour sample in the file, where Pillow hands out 8: known before decoding only."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
     tiles: list[Any] = getattr(image, "tile", [])
-    return any(";16" in str(tile[3]) for tile in tiles if len(tile) > 3)
+    return 16 if any(";16" in str(tile[3]) for tile in tiles if len(tile) > 3) else 8
 
 
 def _orientation(image: Image.Image, name: str, warnings: list[str]) -> int:
@@ -119,12 +131,17 @@ def _orientation(image: Image.Image, name: str, warnings: list[str]) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _convert(image: Image.Image, name: str) -> Picture:
-    """Any mode to gray or RGB and alpha."""
+def _convert(image: Image.Image, name: str, deep: bool) -> Picture:
+    """Any mode to gray or RGB and alpha.  deep: the file has 16 bits where Pillow hands out 8."""
     mode = image.mode
     if mode.startswith(("I", "F")):
-        return Picture(_reduce(image, name)[..., None], None, warnings=[f"{name}: 16-bit samples reduced to 8 bits"])
+        return _reduce(image, name)
     warnings = []
+    key = image.info.get("transparency")
+    if deep and mode == "RGB" and isinstance(key, tuple):
+        image = image.copy()
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+        warnings.append(f"{name}: 16-bit samples reduced to 8 bits, and the transparent colour with them")
     if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         warnings.append(f"{name}: {mode} converted to RGB without its colour profile")
     gray = mode in ("1", "L", "LA", "La")
@@ -137,14 +154,17 @@ def _convert(image: Image.Image, name: str) -> Picture:
     return Picture(array[..., None] if gray else array, None, warnings=warnings)
 
 
-def _reduce(image: Image.Image, name: str) -> Pixels:
-    """16-bit gray (H, W) to 8 bits, rounded; wider integers and floats have no agreed white and are refused."""
+def _reduce(image: Image.Image, name: str) -> Picture:
+    """16-bit gray to 8 bits, rounded, its transparent gray to alpha; wider integers and floats have no fixed white."""
     samples = np.asarray(image)
-    if image.mode == "F" or samples.min() < 0 or samples.max() > 0xFFFF:
-        raise UnsupportedError(
-            f"{name}: samples of mode {image.mode} have no fixed white; convert the picture to 8 or 16 bits first"
-        )
-    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    sixteen = image.mode.startswith("I;16") or image.format == "PPM"  # Pillow brings a PPM of any depth to 16 bits
+    if not sixteen or samples.min() < 0 or samples.max() > 0xFFFF:
+        kind = "floats" if image.mode == "F" else "32-bit integers"
+        raise UnsupportedError(f"{name}: {kind} have no fixed white; convert the picture to 8 or 16 bits first")
+    pixels = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)[..., None]
+    key = image.info.get("transparency")
+    alpha = np.where(samples == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
+    return Picture(pixels, alpha, warnings=[f"{name}: 16-bit samples reduced to 8 bits"])
 
 
 def picture_source(picture: Picture, name: str) -> Source:

@@ -32,6 +32,7 @@ class _Video:
     """What one pass over the file needs to know, found out at opening."""
 
     data: Input
+    stream: str | None  # FFmpeg's name of the format where it is known
     orientation: int
     origin: Fraction  # seconds that are taken off every time stamp
     warnings: list[str] = field(default_factory=list)
@@ -42,21 +43,25 @@ class _Video:
             self.warnings.append(line)
 
 
-def open_video(data: Input, max_pixels: int) -> Source | None:
-    """The video in `data`, or None where PyAV knows no such format.  The first frame is decoded to prove it."""
+def open_video(data: Input, max_pixels: int, stream_name: str | None = None) -> Source | None:
+    """The video in `data`, or None where PyAV knows no such format.  The first frame is decoded to prove it.
+
+    stream_name: FFmpeg's name of the format, where it is known to be a stream of pictures.
+    """
     check_whole(data)
-    with _opened(data) as container:
+    with _opened(data, stream_name) as container:
         if container is None:
             return None
         stream = pick_video(container, data.name)
         context = stream.codec_context
         check_size(data.name, context.width or 1, context.height or 1, max_pixels)
-        first = _first_frame(container, stream, data.name)
+        first, second = _first_frames(container, stream, data.name)
         check_size(data.name, first.width, first.height, max_pixels)
-        video = _Video(data, 1, _origin(container), what_is_lost(container, stream, data.name))
+        video = _Video(data, stream_name, 1, _origin(container), what_is_lost(container, stream, data.name))
         video.orientation = _orientation(first, video)
         info = _describe(first, stream, video)
-        if container.format.name.endswith("_pipe"):  # one picture of a format that Pillow lacks, such as JPEG XL
+        if container.format.name.endswith("_pipe") and second is None:
+            # One picture of a format that Pillow lacks, such as JPEG XL.
             info = replace(info, kind="picture", time_base=Fraction(1), rate=Fraction(1))
         count = 1 if info.kind == "picture" else stream.frames or None
         sounds = bool(container.streams.audio)
@@ -76,9 +81,9 @@ def open_video(data: Input, max_pixels: int) -> Source | None:
 
 
 @contextmanager
-def _opened(data: Input) -> Iterator[InputContainer | None]:
+def _opened(data: Input, stream_name: str | None) -> Iterator[InputContainer | None]:
     with data.handle() as handle:
-        container = open_container(handle, data.name)
+        container = open_container(handle, data.name, stream_name)
         try:
             yield container
         finally:
@@ -86,10 +91,16 @@ def _opened(data: Input) -> Iterator[InputContainer | None]:
                 container.close()
 
 
-def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> av.VideoFrame:
+def _first_frames(
+    container: InputContainer, stream: VideoStream, name: str
+) -> tuple[av.VideoFrame, av.VideoFrame | None]:
+    """The first frame, and of a stream of pictures the second, where there is one."""
+    frames = decode(container, stream)
     try:
-        for frame in decode(container, stream):
-            return frame
+        first = next(frames, None)
+        if first is not None:
+            several = container.format.name.endswith("_pipe")
+            return first, next(frames, None) if several else None
     except av.error.EOFError:
         pass  # FFmpeg's way to say the same as an empty loop
     except (av.error.FFmpegError, ValueError) as error:
@@ -156,7 +167,7 @@ def _time_base(stream: VideoStream) -> Fraction:
 
 def _read(video: _Video, start: int, stop: int | None) -> Iterator[Frame]:
     """One pass: decode from the beginning (the exact frame number is known in no other way), convert start..stop."""
-    with _opened(video.data) as container:
+    with _opened(video.data, video.stream) as container:
         if container is None:
             raise failure(video.data.name, ValueError("the file changed while it was read"))
         stream = pick_video(container, video.data.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -109,15 +110,17 @@ def _write_tone(output: Any, sound: AudioStream, seconds: float) -> None:
     output.mux(sound.encode(None))
 
 
-def make_png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
-    """A PNG of any header, also of kinds that Pillow cannot write; `rows` with their filter bytes."""
+def make_png(
+    width: int, height: int, depth: int, colour: int, rows: bytes, more: Sequence[tuple[bytes, bytes]] = ()
+) -> bytes:
+    """A PNG of any header, also of kinds that Pillow cannot write; `rows` with their filter bytes, `more` chunks."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
+    chunks = [(b"IHDR", head), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
 
 
 def make_y4m(planes: list[list[Pixels]], header: str) -> bytes:

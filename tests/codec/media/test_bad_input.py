@@ -131,6 +131,18 @@ def test_a_truncated_frame_in_a_folder_is_named(tmp_path: Path) -> None:
         read_all(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["2.png", "2.JPG", "2.tiff"])
+@pytest.mark.parametrize("data", [b"", b"\x89PNG", b"text"])
+def test_a_frame_that_is_no_picture_is_an_error(tmp_path: Path, name: str, data: bytes) -> None:
+    save(tmp_path, "1.png", encoded("png"))
+    save(tmp_path, "notes.txt", b"")
+    with open_source(str(tmp_path)) as source:
+        assert source.frame_count == 1 and source.warnings == [f"{tmp_path}: notes.txt is no picture and is left out"]
+    save(tmp_path, name, data)
+    with pytest.raises(FormatError, match=f"{name}: the frame is"):
+        open_source(str(tmp_path))
+
+
 def test_arrays_of_the_wrong_kind(tmp_path: Path) -> None:
     cases: list[tuple[Any, type[CodecError], str]] = [
         (np.zeros((4, 4, 3), np.float32), UnsupportedError, "float32"),

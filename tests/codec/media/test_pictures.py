@@ -99,9 +99,83 @@ def test_sixteen_bit_colour_png() -> None:
     assert "16-bit" in source.warnings[0]
 
 
-def test_float_pictures_are_refused() -> None:
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_samples_without_a_fixed_white_are_refused(kind: Any) -> None:
+    """A gradient of 0..255 in 32-bit integers is not a 16-bit picture, which would be black."""
+    image = Image.fromarray(RGB[..., 0].astype(kind))
     with pytest.raises(UnsupportedError, match="no fixed white"):
-        open_source(stored(Image.fromarray(RGB[..., 0].astype(np.float32)), "TIFF"))
+        open_source(stored(image, "TIFF"))
+    with pytest.raises(UnsupportedError, match="no fixed white"):
+        from_pil(image)
+
+
+def test_sixteen_bit_pgm() -> None:
+    deep = (np.arange(17 * 23).reshape(17, 23) * 167).astype(">u2")
+    source = open_source(io.BytesIO(b"P5 23 17 65535\n" + deep.tobytes()))
+    np.testing.assert_array_equal(only(source).pixels[..., 0], np.rint(deep / 257).astype(np.uint8))
+
+
+@pytest.mark.parametrize("colour", [0, 2])
+def test_the_transparent_colour_of_a_deep_png(colour: int) -> None:
+    samples = np.full((17, 23, 3 if colour else 1), 40000, ">u2")
+    samples[:5] = 1000
+    rows = b"".join(b"\0" + row.tobytes() for row in samples)
+    data = make_png(23, 17, 16, colour, rows, [(b"tRNS", samples[0, 0].tobytes())])
+    alpha = alpha_of(only(open_source(io.BytesIO(data))))
+    assert not alpha[:5].any() and (alpha[5:] == 255).all()
+
+
+@pytest.mark.needs("pillow_heif")
+def test_heic_is_the_whole_grid_with_its_alpha_and_profile() -> None:
+    import pillow_heif
+    from PIL import ImageCms
+
+    from ...support.heif_grid import heic_grid
+
+    pixels = picture(128, 256)
+    source = open_source(io.BytesIO(heic_grid(pixels, 64)))
+    assert (source.kind, source.width, source.height) == ("picture", 256, 128)
+    assert np.abs(only(source).pixels.astype(int) - pixels).mean() < 4
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = io.BytesIO()
+    image = Image.fromarray(np.dstack([pixels, np.full((128, 256), 77, np.uint8)]))
+    encode: Any = pillow_heif.from_pillow
+    encode(image).save(file, quality=95, icc_profile=profile)
+    file.seek(0)
+    source = open_source(file)
+    assert source.icc == profile and abs(int(alpha_of(only(source))[0, 0]) - 77) < 3
+
+
+def test_heic_without_its_reader_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    with pytest.raises(UnsupportedError, match=r"tessera-codec\[heif\]"):
+        open_source(io.BytesIO(head))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "PPM", "pgm"])
+def test_pictures_one_after_another_are_a_video(kind: str) -> None:
+    frames = [Image.fromarray(picture(16, 24, seed=i)) for i in range(5)]
+    if kind == "pgm":
+        frames = [frame.convert("L") for frame in frames]
+    name = "PPM" if kind == "pgm" else kind
+    source = open_source(io.BytesIO(b"".join(stored(frame, name).getvalue() for frame in frames)))
+    shown = list(source.frames())
+    assert source.kind == "video" and len(shown) == 5
+    for frame, image in zip(shown, frames, strict=True):
+        error = np.abs(frame.pixels.astype(int) - np.atleast_3d(np.asarray(image)))
+        assert error.mean() < (6 if kind == "JPEG" else 0.001)
+
+
+def test_a_picture_with_something_behind_it_is_a_picture() -> None:
+    jpeg = stored(Image.fromarray(RGB), "JPEG").getvalue()
+    smaller = stored(Image.fromarray(RGB[:8, :8]), "JPEG").getvalue()
+    for rest in (b"\xff", b"\xff\xd8", bytes(100), smaller):
+        assert open_source(io.BytesIO(jpeg + rest)).kind == "picture"
+    mpo = stored(Image.fromarray(RGB), "MPO", save_all=True, append_images=[Image.fromarray(RGB[::-1])])
+    assert "2 pages" in open_source(mpo).warnings[0]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
