@@ -1,7 +1,7 @@
 """Between the YUV (or any other) frames of PyAV and full-range 8-bit RGB or gray arrays.
 
-Reading is FFmpeg's default conversion, the one that published PSNR figures rest on: the matrix and range of the
-stream, BT.601 limited where it names none.  Writing uses the accurate path of the same library.
+Both directions take FFmpeg's accurate path: its default loses one to one and a half levels of each colour where chroma
+has half the size.  Reading goes by the matrix and the range of the stream, BT.601 limited where it names none.
 """
 
 from __future__ import annotations
@@ -22,8 +22,20 @@ KNOWN_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)  # of H.273, those that the conversion
 # (0) goes to BT.709, an unspecified one back to the BT.601 that it was read with.
 _WRITTEN_MATRIX = {0: (1, 1), 1: (1, 1), 4: (4, 4), 5: (5, 5), 6: (6, 5), 7: (7, 7), 9: (9, 9)}
 
+# The same integers on every processor: FFmpeg's own flag, which PyAV does not name.
+_BITEXACT = 0x80000
+
+# How YUV becomes RGB: chroma is enlarged to every pixel first, and rounded to nearest.
+_READ_FLAGS = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | _BITEXACT
+)
+
 # How RGB becomes YUV: full chroma precision, exact rounding.  At half chroma size each sample is the mean of its block.
-_WRITE_FLAGS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+_WRITE_FLAGS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | _BITEXACT
 
 
 def is_gray(frame: av.VideoFrame) -> bool:
@@ -73,7 +85,7 @@ def unpack(frame: av.VideoFrame) -> tuple[Pixels, Pixels | None]:
 
 def _array(frame: av.VideoFrame, layout: str) -> Pixels:
     """The frame in a packed 8-bit layout, a fresh array."""
-    return np.asarray(frame.to_ndarray(format=layout), dtype=np.uint8)
+    return np.asarray(frame.reformat(format=layout, interpolation=int(_READ_FLAGS)).to_ndarray(), dtype=np.uint8)
 
 
 def rows(plane: Any) -> Pixels:

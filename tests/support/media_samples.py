@@ -13,6 +13,7 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -127,6 +128,12 @@ def make_y4m(planes: list[list[Pixels]], header: str) -> bytes:
     """A y4m stream of the given planes, one list per frame; `header` is the first line without its end."""
     body = b"".join(b"FRAME\n" + b"".join(plane.tobytes() for plane in frame) for frame in planes)
     return header.encode() + b"\n" + body
+
+
+def exact(frame: av.VideoFrame, layout: str = "rgb24") -> Pixels:
+    """What `ffmpeg -sws_flags accurate_rnd+full_chroma_int` makes of a frame."""
+    flags = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+    return np.asarray(frame.reformat(format=layout, interpolation=int(flags)).to_ndarray(), np.uint8)
 
 
 def alpha_of(frame: Frame) -> Pixels:
