@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -22,6 +21,7 @@ from ..ranges import within
 from .info import Info, describe
 from .side_by_side import in_order
 from .source import as_file
+from .timing import place_of, times_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,14 +128,7 @@ class Clip:
             ParameterError: The file does not have these frames.
             FormatError: A group is damaged.
         """
-        start, stop = within(start, stop, len(self))
-        head = self.reader.header
-        ticks: list[int] = []
-        for number in self.reader.numbers(start, stop):
-            group = self.reader.group(number).head
-            given = group.times or [head.uniform(group.first + k) for k in range(group.frames)]
-            ticks += given[max(0, start - group.first) : stop - group.first]
-        return np.array([float(tick * head.time_base) for tick in ticks])
+        return times_of(self.reader, *within(start, stop, len(self)))
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Pixels]:
         """Decode frames one by one.
@@ -194,25 +187,13 @@ class Clip:
         head = self.reader.header
         if head.alpha or not isinstance(self.family, PaintsFrames):
             raise ParameterError(f"codec {self.family.name} has no frames between frames" + " of alpha" * head.alpha)
-        number, place = self._place(time)
+        number, place = place_of(self.reader, time)
         group = self._paint(number)
         assert isinstance(group, OpenGroup)
         last = group.head.first + group.head.frames - 1
         if place > last + 0.5:
             return self[last + 1]
         return group.at(min(place, float(last)))
-
-    def _place(self, time: float) -> tuple[int, float]:
-        """The group that shows at `time`, and the frame's number there, a fraction more where it has passed."""
-        entries = self.reader.entries
-        low, high = 0, len(entries) - 1
-        while low < high:
-            middle = (low + high + 1) // 2
-            first = entries[middle].first
-            low, high = (middle, high) if self.times(first, first + 1)[0] <= time else (low, middle - 1)
-        start = entries[low].first
-        times = self.times(start, min(start + entries[low].frames + 1, len(self)))
-        return low, start + float(np.interp(time, times, np.arange(len(times))))
 
     def __getitem__(self, key: int | slice) -> Pixels:
         if isinstance(key, slice):
@@ -308,21 +289,14 @@ class Clip:
         from .ids import read_kind
 
         need_torch("tokens")
-        from ...models import tokens
-        from ...models.base.torch_defaults import float32_on_cpu
-
         start, stop = within(start, stop, len(self))
-        if kind != "latents":
-            if options:
-                raise ParameterError(f"kind {kind} has no option {', '.join(sorted(options))}")
-            return read_kind(self, start, stop, kind)
-        channels, steps = options.pop("channels", None), options.pop("reduce", "bits")
-        budget = options.pop("budget", 1.0)
-        with _refused():
-            expects = tokens.asks_for("bits_prior", steps, options)
-        grid = self.latents(start, stop, channels=channels, bits_prior=expects)
-        with _refused(), float32_on_cpu():
-            return tokens.reduce(grid, steps, budget, **options)
+        if kind == "latents":
+            from .reduced import reduced
+
+            return reduced(self, start, stop, **options)
+        if options:
+            raise ParameterError(f"kind {kind} has no option {', '.join(sorted(options))}")
+        return read_kind(self, start, stop, kind)
 
     def ids(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Read codebook indices.  No pixels are made.
@@ -414,15 +388,6 @@ class Clip:
                 group = paint_group(self.family, head, data, self.limits, painter)
             self._held = number, group
         return self._held[1]
-
-
-@contextmanager
-def _refused() -> Iterator[None]:
-    """What a reduction of tokens refuses is a ParameterError."""
-    try:
-        yield
-    except ValueError as error:
-        raise ParameterError(str(error)) from error
 
 
 def with_alpha(group: Group) -> Pixels:

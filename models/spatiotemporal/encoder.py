@@ -72,6 +72,22 @@ def span_of(prior: Prior, still: StillCoder, search: SearchOptions, frames: Pixe
     return LONG if predicted < WORTH * alone else SHORT
 
 
+@dataclass(frozen=True)
+class PredictedFrame:
+    """A frame with its prediction, before it is coded.
+
+    at: its index in the coding order; latents: those of the original; motion: the symbols of the fields, not yet put.
+    """
+
+    at: int
+    offset: int
+    latents: Levels
+    prediction: Prediction
+    fields: list[Field]
+    modes: Modes | None
+    motion: Held
+
+
 class FrameEncoder:
     """One frame on its way into the port."""
 
@@ -99,7 +115,7 @@ class FrameEncoder:
         if effort(latents, None, steps, kernels) < effort(latents, prediction.latents, steps, kernels):
             self.put_intra(at)
         else:
-            self.put_predicted(at, offset, latents, prediction, fields, modes, held)
+            self.put_predicted(PredictedFrame(at, offset, latents, prediction, fields, modes, held))
 
     def efforts(self, place: Place, frames: Pixels) -> tuple[int, int]:
         """Of a key frame: predicted from the one before, as it is before coding, and without prediction."""
@@ -124,26 +140,15 @@ class FrameEncoder:
         assert coded is not None
         self.add(at, INTRA, spec.quality, coded, None, [], None, None)
 
-    def put_predicted(
-        self,
-        at: int,
-        offset: int,
-        latents: Levels,
-        prediction: Prediction,
-        fields: list[Field],
-        modes: Modes | None,
-        motion: Held,
-    ) -> None:
-        place = self.group.places[at]
-        spec = self.put_head(PREDICTED, offset)
-        steps = self.prior.steps.at(spec.quality)
-        motion.release(self.port)
-        transform = self.prior.transform
+    def put_predicted(self, frame: PredictedFrame) -> None:
+        spec = self.put_head(PREDICTED, frame.offset)
+        steps, transform, prediction = self.prior.steps.at(spec.quality), self.prior.transform, frame.prediction
+        frame.motion.release(self.port)
         hints = transform.hints([prediction.latents, prediction.doubt], steps)
-        scaled, low = transform.residual(latents, prediction.latents, steps)
-        coded = self.group.prior_of(place).code(scaled, low, spec, self.port, hints)
+        scaled, low = transform.residual(frame.latents, prediction.latents, steps)
+        coded = self.group.prior_of(self.group.places[frame.at]).code(scaled, low, spec, self.port, hints)
         assert coded is not None
-        self.add(at, PREDICTED, spec.quality, coded, prediction, fields, modes, hints)
+        self.add(frame.at, PREDICTED, spec.quality, coded, prediction, frame.fields, frame.modes, hints)
 
     def add(
         self,

@@ -16,13 +16,12 @@ from torch import Tensor
 
 from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Field, Integers, Modes, Planes
-from ..base.ports import Held, Nowhere
+from ..base.ports import Nowhere
 from ..motion.coder import MotionCoder
-from ..spatiotemporal.encoder import FrameEncoder, SearchOptions
+from ..spatiotemporal.encoder import FrameEncoder, PredictedFrame, SearchOptions
 from ..spatiotemporal.group import INTRA, FrameRead, GroupState, Prior, frame_quality
 from ..spatiotemporal.painting import FramePainter, GroupPainter
-from ..spatiotemporal.prediction import Prediction
-from ..transform.levels import EVERY, ORDER, Levels
+from ..transform.levels import EVERY, ORDER
 from ..transform.steps import STEP_BITS, FrameSteps
 from ..wavelet.still import StillCoder
 from .motion_tables import Recorded
@@ -136,33 +135,24 @@ class Recorder(FrameEncoder):
     painter: GroupPainter | None = None  # of the group, where networks learn
     trained = True
 
-    def put_predicted(
-        self,
-        at: int,
-        offset: int,
-        latents: Levels,
-        prediction: Prediction,
-        fields: list[Field],
-        modes: Modes | None,
-        motion: Held,
-    ) -> None:
+    def put_predicted(self, frame: PredictedFrame) -> None:
         if self.recording.priors or not self.trained:
-            self.keep_residual(at, offset, latents, prediction, fields)
+            self.keep_residual(frame)
         if self.trained:
-            super().put_predicted(at, offset, latents, prediction, fields, modes, motion)
+            super().put_predicted(frame)
 
-    def keep_residual(self, at: int, offset: int, latents: Levels, prediction: Prediction, fields: list[Field]) -> None:
-        quality = frame_quality(self.group.spec.quality, offset)
+    def keep_residual(self, frame: PredictedFrame) -> None:
+        quality, prediction = frame_quality(self.group.spec.quality, frame.offset), frame.prediction
         steps = self.prior.steps.at(quality)
         exact = [
             (known - expected) * level.inverse[:, None, None]
-            for known, expected, level in zip(latents, prediction.latents, steps.levels, strict=True)
+            for known, expected, level in zip(frame.latents, prediction.latents, steps.levels, strict=True)
         ]
         transform = self.prior.transform
         hints = transform.hints([prediction.latents, prediction.doubt], steps)
         self.recording.examples.append(
             Example(
-                len(self.group.places[at].references),
+                len(self.group.places[frame.at].references),
                 quality,
                 [torch.from_numpy(s.astype(np.float16)) for s in exact[:-1]],
                 torch.from_numpy(exact[-1].astype(np.float16)),
@@ -171,7 +161,7 @@ class Recorder(FrameEncoder):
         )
         if not self.trained:
             restored = transform.restore([_dead_zone(s) for s in exact], steps, prediction.latents)
-            self.group.add(at, restored, prediction.latents, fields)
+            self.group.add(frame.at, restored, prediction.latents, frame.fields)
 
     def add(self, *args: Any) -> FrameRead:
         frame = super().add(*args)

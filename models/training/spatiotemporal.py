@@ -10,7 +10,6 @@ that it paints, both relative to their present size.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,9 @@ from ..spatiotemporal.wire import FIRST_TABLE, PRIORS
 from ..transform import packet as wp
 from ..transform.bands import RATE_WEIGHT
 from ..transform.gains import step_size, synthesis_gains
-from ..wavelet.model import WORD_UNIT
 from ..wavelet.still import StillCoder
 from ..wavelet.words import CORRECTION_BITS, LOWS
+from .clip_batches import CELLS, ClipBatch, DecoderBatch, PriorBatch, collate, collate_paintings, drawn_from
 from .exporting import (
     ROUNDED_FROM,
     Tensors,
@@ -49,39 +48,12 @@ from .exporting import (
     restore_parameters,
 )
 from .motion_tables import Recorded, fit
-from .recording import ClipRecording, Example, NoMotion, PaintingExample, cropped, record
+from .recording import ClipRecording, Example, NoMotion, record
 from .wavelet import REFIT_EVERY, still_part
 
 RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps
 CLIPS, ROLLED = 72, 4  # clips that a recording takes, and that are coded anew for the network alone
 CALIBRATED = 6  # clips that the network is calibrated on, at most
-CELLS = 32  # side of the squares that are trained on, in cells
-
-
-@dataclass(frozen=True)
-class PriorBatch:
-    """Inputs of `SpatiotemporalModel.quantise`."""
-
-    name: str
-    levels: list[Tensor]
-    low: Tensor
-    hints: list[Tensor]
-    quality: Tensor
-
-
-@dataclass(frozen=True)
-class DecoderBatch:
-    """See `recording.PaintingExample`: words (B, INPUTS, h, w), lacking (B, 192, h, w)."""
-
-    words: Tensor
-    lacking: Tensor
-    quality: Tensor
-
-
-@dataclass(frozen=True)
-class ClipBatch:
-    priors: PriorBatch | None
-    decoders: DecoderBatch | None
 
 
 class SpatiotemporalTask(TrainingTask):
@@ -388,33 +360,3 @@ def start_from(network: SynthesisNetwork, still: SynthesisNetwork) -> None:
 
 def decibels(before: Tensor, after: Tensor) -> Tensor:
     return 10 * (before / after).log10()
-
-
-def drawn_from(clips: list[Tensor], count: int, generator: torch.Generator) -> list[Tensor]:
-    """Random clips, each at most once."""
-    return [clips[i] for i in torch.randperm(len(clips), generator=generator)[:count].tolist()]
-
-
-def collate(examples: list[Example], generator: torch.Generator | None = None) -> PriorBatch:
-    """Whole frames of one size and kind, or with a generator random squares of CELLS cells, as a batch."""
-    parts = [example if generator is None else cropped(example, CELLS, generator) for example in examples]
-
-    def stacked(planes: list[Tensor]) -> Tensor:
-        return torch.stack(planes).float()
-
-    depth = range(len(parts[0].levels))
-    return PriorBatch(
-        PRIORS[parts[0].references - 1],
-        [stacked([part.levels[level] for part in parts]) for level in depth],
-        stacked([part.low for part in parts]),
-        [stacked([part.hints[level] for part in parts]) for level in depth],
-        torch.tensor([part.quality for part in parts]),
-    )
-
-
-def collate_paintings(paintings: list[PaintingExample]) -> DecoderBatch:
-    return DecoderBatch(
-        torch.stack([painting.words for painting in paintings]).float() / WORD_UNIT,
-        torch.stack([painting.lacking for painting in paintings]).float(),
-        torch.tensor([painting.quality for painting in paintings]),
-    )

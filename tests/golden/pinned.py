@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort
 from tessera.codec.format.pipe import PipeReader
 from tessera.models.base.family import Family, GroupSpec, SymbolPort
+from tessera.models.reference.decoder import decode
 
 Reading = Callable[[GroupSpec, SymbolPort], Sequence[NDArray[np.int32]]]
 Shape = tuple[int, int, int, int]  # frames, sides, channels
@@ -79,3 +82,38 @@ def read(folder: Path) -> tuple[str, Pins]:
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The pinned streams of one codec and the checks that every codec with a second decoder has to pass."""
+
+    codec: str
+    folder: Path
+    shapes: Mapping[str, Shape]
+
+    def load(self) -> Family:
+        """The codec with the shipped weights; the streams were made with these."""
+        family, weights_id = weights.load(self.codec)
+        assert weights_id.hex() == read(self.folder)[0], f"new weights: python -m tests.golden.make_golden_{self.codec}"
+        return family
+
+    def stream(self, name: str) -> tuple[bytes, GroupSpec]:
+        return symbols_of((self.folder / f"{name}.tsr").read_bytes(), self.shapes[name])
+
+    def check(self, family: Family, name: str, found: list[str]) -> None:
+        """The integers `found` and the pixels of every decoder are those pinned."""
+        pins = read(self.folder)[1]
+        assert found == pins[name, INTEGERS]
+        for decoder in family.decoders:
+            assert pixels(family, *self.stream(name), decoder) == pins[name, decoder], decoder
+
+    def check_second_decoder(self, arrays: Mapping[str, NDArray[np.generic]], name: str, decoder: str) -> None:
+        symbols, spec = self.stream(name)
+        frames = decode(self.codec, arrays, spec, symbols, decoder)
+        assert frame_digests(frames) == read(self.folder)[1][name, decoder]
+
+    def check_list(self, decoders: Collection[str]) -> None:
+        """Files, samples and pins have the same names."""
+        assert {path.stem for path in self.folder.glob("*.tsr")} == set(self.shapes)
+        assert set(read(self.folder)[1]) == {(name, what) for name in self.shapes for what in (INTEGERS, *decoders)}

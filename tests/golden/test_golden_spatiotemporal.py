@@ -7,23 +7,19 @@ from __future__ import annotations
 import pytest
 
 import tessera
-from tessera.codec.coding import weights
-from tessera.models.reference.decoder import decode
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 
 from ..support.kernel_paths import available_paths, threads
-from . import pinned
 from .make_golden_spatiotemporal import FOLDER, SAMPLES, integers, sample
-from .pinned import INTEGERS, psnr, symbols_of
+from .pinned import Streams, psnr
 
-WEIGHTS, PINS = pinned.read(FOLDER)
+STREAMS = Streams("spatiotemporal", FOLDER, {name: sample[0] for name, sample in SAMPLES.items()})
 BY_REFERENCE = {"small": "standard", "gray": "fast", "one-pixel": "standard"}  # small ones: it is slow
 
 
 @pytest.fixture(scope="module")
 def family() -> SpatiotemporalFamily:
-    loaded, weights_id = weights.load("spatiotemporal")
-    assert weights_id.hex() == WEIGHTS, "new weights: python -m tests.golden.make_golden_spatiotemporal"
+    loaded = STREAMS.load()
     assert isinstance(loaded, SpatiotemporalFamily)
     return loaded
 
@@ -32,19 +28,14 @@ def family() -> SpatiotemporalFamily:
 @pytest.mark.parametrize("path", available_paths())
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_same_everywhere(family: SpatiotemporalFamily, name: str, path: str, count: int) -> None:
-    symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), SAMPLES[name][0])
     other = family.using(path)
     with threads(count):
-        assert integers(other, symbols, spec) == PINS[name, INTEGERS]
-        for decoder in other.decoders:
-            assert pinned.pixels(other, symbols, spec, decoder) == PINS[name, decoder], decoder
+        STREAMS.check(other, name, integers(other, *STREAMS.stream(name)))
 
 
 @pytest.mark.parametrize("name", BY_REFERENCE)
 def test_the_second_decoder_makes_the_same_pixels(family: SpatiotemporalFamily, name: str) -> None:
-    symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), SAMPLES[name][0])
-    frames = decode("spatiotemporal", family.arrays, spec, symbols, BY_REFERENCE[name])
-    assert pinned.frame_digests(frames) == PINS[name, BY_REFERENCE[name]]
+    STREAMS.check_second_decoder(family.arrays, name, BY_REFERENCE[name])
 
 
 def test_pixels_are_those_of_the_clip() -> None:
@@ -53,5 +44,4 @@ def test_pixels_are_those_of_the_clip() -> None:
 
 
 def test_every_file_is_listed(family: SpatiotemporalFamily) -> None:
-    assert {path.stem for path in FOLDER.glob("*.tsr")} == set(SAMPLES)
-    assert set(PINS) == {(name, what) for name in SAMPLES for what in (INTEGERS, *family.decoders)}
+    STREAMS.check_list(family.decoders)

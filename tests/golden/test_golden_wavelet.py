@@ -8,23 +8,20 @@ import numpy as np
 import pytest
 
 import tessera
-from tessera.codec.coding import weights
-from tessera.models.reference.decoder import decode
 from tessera.models.wavelet.family import WaveletFamily
 
 from ..support.kernel_paths import available_paths, threads
 from . import pinned
 from .make_golden_wavelet import FOLDER, SAMPLES, sample
-from .pinned import INTEGERS, psnr, symbols_of
+from .pinned import Streams, psnr
 
-WEIGHTS, PINS = pinned.read(FOLDER)
+STREAMS = Streams("wavelet", FOLDER, {name: sample[0] for name, sample in SAMPLES.items()})
 BY_REFERENCE = {"gray": "standard", "high": "standard", "one-pixel": "fast", "thin": "fast"}  # small ones: it is slow
 
 
 @pytest.fixture(scope="module")
 def family() -> WaveletFamily:
-    loaded, weights_id = weights.load("wavelet")
-    assert weights_id.hex() == WEIGHTS, "new weights: python -m tests.golden.make_golden_wavelet"
+    loaded = STREAMS.load()
     assert isinstance(loaded, WaveletFamily)
     return loaded
 
@@ -33,19 +30,14 @@ def family() -> WaveletFamily:
 @pytest.mark.parametrize("path", available_paths())
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_same_everywhere(family: WaveletFamily, name: str, path: str, count: int) -> None:
-    symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), SAMPLES[name][0])
     other = family.using(path)
     with threads(count):
-        assert pinned.integers(other, symbols, spec, other.integers) == PINS[name, INTEGERS]
-        for decoder in other.decoders:
-            assert pinned.pixels(other, symbols, spec, decoder) == PINS[name, decoder], decoder
+        STREAMS.check(other, name, pinned.integers(other, *STREAMS.stream(name), other.integers))
 
 
 @pytest.mark.parametrize("name", BY_REFERENCE)
 def test_the_second_decoder_makes_the_same_pixels(family: WaveletFamily, name: str) -> None:
-    symbols, spec = symbols_of((FOLDER / f"{name}.tsr").read_bytes(), SAMPLES[name][0])
-    frames = decode("wavelet", family.arrays, spec, symbols, BY_REFERENCE[name])
-    assert pinned.frame_digests(frames) == PINS[name, BY_REFERENCE[name]]
+    STREAMS.check_second_decoder(family.arrays, name, BY_REFERENCE[name])
 
 
 def test_pixels_are_those_of_the_picture() -> None:
@@ -54,8 +46,7 @@ def test_pixels_are_those_of_the_picture() -> None:
 
 
 def test_every_file_is_listed(family: WaveletFamily) -> None:
-    assert {path.stem for path in FOLDER.glob("*.tsr")} == set(SAMPLES)
-    assert set(PINS) == {(name, what) for name in SAMPLES for what in (INTEGERS, *family.decoders)}
+    STREAMS.check_list(family.decoders)
 
 
 def test_a_flipped_byte_is_named_as_damage() -> None:

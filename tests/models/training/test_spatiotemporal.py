@@ -14,8 +14,9 @@ from tessera.models.prior.fixed_point import FixedConv2d, QualityTable
 from tessera.models.registry import build
 from tessera.models.spatiotemporal.wire import PRIORS
 from tessera.models.training import spatiotemporal as training
+from tessera.models.training.clip_batches import ClipBatch
 from tessera.models.training.exporting import Tensors, real_network
-from tessera.models.training.spatiotemporal import ClipBatch, SpatiotemporalTask
+from tessera.models.training.spatiotemporal import SpatiotemporalTask
 from tessera.models.training.wavelet import WaveletTask, still_part
 
 Pair = tuple[Tensors, dict[str, str]]  # tensors, options
