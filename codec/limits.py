@@ -61,7 +61,7 @@ class Limits:
         if pixels > self.group:
             raise LimitError(f"a group of {frames} frames {width}x{height}: {pixels} pixels, the limit is {self.group}")
         if pixels > self.free + self.expansion * payload:
-            raise LimitError(f"{payload} bytes claim to hold {pixels} pixels, more than {self.expansion} a byte")
+            raise LimitError(f"{payload} bytes claim to hold {pixels} pixels, more than {self.expansion} per byte")
 
     def check_lost(self, frames: int, width: int, height: int, read: int) -> None:
         """Frames that are to be filled in keep to the limits.

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from typing import BinaryIO
 
-IN_MEMORY = 64 << 20  # bytes that stay in memory
+IN_MEMORY = 64 << 20  # bytes that stay in memory; what is more goes to a temporary file
 BLOCK = 1 << 20
 
 

@@ -1,4 +1,4 @@
-"""The coder's Python face: shapes, types and ranges are checked here, the work is done in C++ without the GIL.
+"""The coder in Python: shapes, types and ranges are checked here, the work is done in C++ without the GIL.
 
 READ ME FIRST
 - The decoder must make the calls that the encoder made: a `get` of n symbols for each `put` of n, in the same order,
@@ -33,8 +33,8 @@ PATH: str | None = os.environ.get("TESSERA_CODER_PATH") or None
 class Encoder:
     """Collects symbols and writes them as one stream.
 
-    `path` is the most that may be used, one of `cpu_paths` (ValueError otherwise); None takes the fastest.
-    `lanes` forces 1, 2, 4 .. 64; 0 takes one per 4 KiB of payload, so that they cost 0.07 %.
+    `path` is the largest set of instructions that may be used, one of `cpu_paths` (ValueError otherwise); None takes
+    the fastest.  `lanes` forces 1, 2, 4 .. 64 lanes; 0 takes one per 4 KiB of payload, which costs 0.07 %.
     """
 
     def __init__(self, tables: Tables, *, path: str | None = None, lanes: int = 0) -> None:
@@ -73,7 +73,8 @@ class Decoder:
         """The symbols of the next call, int32, in the shape of `indices`.
 
         `out`, when given, is a C-contiguous int32 array of that shape to write to (a new large array costs more time
-        in page faults than the decoding). CorruptStream when the stream ends before the symbols do, now and ever after.
+        in page faults than the decoding). CorruptStream when the stream ends before the symbols do; every later call
+        then raises it too.
         """
         tables = integers(indices, UINT8, "indices")
         if out is None:

@@ -24,7 +24,7 @@ from .tables import PRECISION, TOTAL, Tables
 
 LOWEST = 1 << 16
 MAX_LANES = 64
-LANE_BYTES = 4096  # of payload for each lane
+LANE_BYTES = 4096  # payload of each lane
 
 
 class Rows:

@@ -37,7 +37,7 @@ class Tables:
     sizes: int32 (n,), 2 .. 256. Entry sizes[t]-1 is the escape: what lies outside is coded exactly after it.
 
     ValueError with the row and the reason. Speed: a set whose values all lie in -127..127 is coded fastest, any other
-    takes up to half as long again. Making a set takes 17 KiB and 10 microseconds per table: do it once.
+    takes up to 1.5 times as long. Making a set takes 17 KiB and 10 microseconds per table: do it once.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def quantize_pmf(p: NDArray[np.float64], escape: float) -> NDArray[np.uint16]:
-    """The best integer frequencies for a distribution.
+    """The integer frequencies that code a distribution in the fewest bits.
 
     p: (k,) probabilities (or weights) of the table's values, 1 <= k <= 255, >= 0. escape: that of anything else.
     Returns uint16 (k+1,), each >= 1, summing to 4096, with the smallest sum of -weight * log2(frequency). ValueError

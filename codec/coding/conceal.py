@@ -1,7 +1,7 @@
 """Frames in place of those that damaged groups have lost, so that a clip keeps its length and its times.
 
 A codec with a prior over indices (`models.discrete`) predicts them from the last sound frame, each from the one before;
-of other codecs the last sound frame stands still.  Before the first sound frame, it serves in its stead.
+of other codecs the last sound frame stands still.  Frames before the first sound one are copies of it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .groups import Group, Pixels, group_spec, paint_group, use_symbols
 if TYPE_CHECKING:
     from ...models.base.family import Family
 
-PREDICTED = 16  # frames after a sound one; then the last of them stands still
-BATCH = 16  # frames handed on at once
+PREDICTED = 16  # so many frames after a sound one are predicted; then the last of them stands still
+BATCH = 16  # frames handed on at once, which bounds the memory of a long gap
 
 
 @dataclass
@@ -46,13 +46,13 @@ class Concealer:
         self.filled: list[str] = []  # a line for each gap
 
     def add(self, data: GroupData, group: Group) -> Iterator[Group]:
-        """What is missing before a sound group."""
+        """Fill the gap before a sound group."""
         ahead = Sound(data, group)
         yield from self._fill(group.first, ahead)
         self.shown, self.before = max(self.shown, group.first + len(group.times)), ahead
 
     def end(self) -> Iterator[Group]:
-        """What is missing after the last sound group, as far as the file still gives their number."""
+        """Fill the gap after the last sound group, as far as the file still says how many frames it had."""
         yield from self._fill(self.reader.frames, None)
 
     def _fill(self, end: int, ahead: Sound | None) -> Iterator[Group]:

@@ -64,7 +64,7 @@ class EncoderSettings:
 
 @dataclass
 class Encoded:
-    """What `encode_stream` wrote.  `sizes`: bytes of each kind of chunk."""
+    """The result of `encode_stream`.  `sizes`: bytes of each kind of chunk."""
 
     bytes: int
     frames: int

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from ...models.base.family import Family, GroupSpec, Pixels, SymbolPort
     from ..media.types import Frame, Source
 
-SIZE_BAND = 0.99  # a file of at least this part of its size target is near enough; promised are 0.98
-PSNR_BAND = 0.05  # dB above the target that are near enough; promised are 0.1
-BEST_PSNR = 100.0  # stands for a frame without error
-SAMPLE_BYTES = 128 << 20  # of frames held in memory for the search
-SAMPLE_GROUPS = 6
-LENGTH_BYTES = 8  # by which the lengths of a group grow with its symbols, at most
-_PASSES = 16  # encodes of the whole source at most
+SIZE_BAND = 0.99  # the search stops at a file of at least this part of its size target; promised are 0.98
+PSNR_BAND = 0.05  # the search stops at most so many dB above the target; promised are 0.1
+BEST_PSNR = 100.0  # the PSNR that a frame without error counts with
+SAMPLE_BYTES = 128 << 20  # largest sample of frames that a search holds in memory
+SAMPLE_GROUPS = 6  # groups of the sample, spread over the source
+LENGTH_BYTES = 8  # the length fields of a group grow with its symbols, by at most so much
+_PASSES = 16  # most encodes of the whole source: bisection alone takes thirteen
 
 
 @dataclass

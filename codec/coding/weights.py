@@ -3,8 +3,8 @@
 A file of this format names its weights by an 8-byte id, so that it is decoded with exactly the integers that it was
 coded with or not at all.  `models/weights/NAME*.safetensors` may hold several for one family; the plain `NAME` is the
 one that encodes, the others remain for older files.  A companion, `NAME.KIND.safetensors`, is one more network for the
-weights whose id its metadata names: `perceptual`, a decoder of their streams; `analysis`, which their encoder asks
-where to round.  An install may lack either, so the id does not cover them.
+weights whose id its metadata names: `perceptual` is a decoder of their streams, `analysis` moves coefficients before
+their encoder rounds.  An install may lack either, so the id does not cover them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from .container import inflate
 
 Plane = NDArray[np.uint8]
 
-_AXES = ((1, 2), (2, 1), (4, 0))  # (bit of the method, axis of (T, H, W))
+_AXES = ((1, 2), (2, 1), (4, 0))  # (bit in the method, axis in (T, H, W))
 
 
 def pack_alpha(alpha: Plane) -> bytes:

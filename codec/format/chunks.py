@@ -41,9 +41,9 @@ class Chunk:
     """One chunk.  `sound` is None, and `payload` the peeked part, when it was stepped over."""
 
     kind: str
-    offset: int  # from the start of the file
-    length: int  # of the payload
-    size: int  # with type, length and crc
+    offset: int  # bytes from the start of the file
+    length: int  # bytes of the payload
+    size: int  # bytes of the whole chunk, with type, length and crc
     payload: bytes = b""
     sound: bool | None = None  # the checksum holds
 
@@ -79,7 +79,7 @@ class ByteReader:
         self.limits = limits
         self.bytes_read = 0
         self.seekable = file.seekable()
-        self.size: int | None = None  # of the file, from where it stood when handed in
+        self.size: int | None = None  # bytes of the file, counted from where it stood when it was handed in
         self._origin = 0
         self.at = 0
         if self.seekable:

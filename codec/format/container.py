@@ -88,7 +88,7 @@ class Assembler:
         self._alpha: bytes | None = None
         self._sizes: dict[str, int] = {}
         self._error: FormatError | None = None
-        self._last: GroupData | None = None  # of a clip, as long as its digest may follow
+        self._last: GroupData | None = None  # the last group of a clip, as long as its digest may follow
 
     def feed(self, chunk: Chunk) -> GroupData | None:
         """The group that `chunk` completes, if it does.  `error` is set in the group when a part is damaged."""

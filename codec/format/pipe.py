@@ -34,7 +34,7 @@ class PipeReader:
         self.header = read_start(self._reader)
         self._metadata: dict[str, Chunk] = {}
         self._ahead: Chunk | None = None
-        self.frames = 0  # as far as groups and the index have been read
+        self.frames = 0  # frames that the groups read so far, or the index, hold
         try:
             self._ahead = self._read_metadata()
         except Damage as error:
@@ -75,7 +75,7 @@ class PipeReader:
         entries: list[IndexEntry] = []
         index_at = 0
         chunk, self._ahead = self._ahead, None
-        begin: int | None = None  # of the next group's first chunk
+        begin: int | None = None  # where the next group's first chunk begins
         try:
             digest = read_digest(self._metadata[DIGEST]) if DIGEST in self._metadata else None
             while chunk is not None and chunk.kind != "TEND":

@@ -28,7 +28,7 @@ from .container import (
 )
 from .header import IndexEntry, read_group, read_index, read_place
 
-_PLACE_BYTES = 32  # of a GRUP payload hold flags, first frame and frame count
+_PLACE_BYTES = 32  # flags, first frame and frame count lie in the first so many bytes of a GRUP payload
 
 
 class FileReader:

@@ -16,7 +16,7 @@ from .types import Colour, Frame, Pixels
 
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2  # FFmpeg's numbers for the range; 0 is unspecified
-KNOWN_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)  # of H.273, those that the conversion computes
+KNOWN_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)  # matrices of H.273 that the conversion computes
 
 # H.273 matrix of the media to the (H.273 number written, number that the conversion library takes).  An RGB source
 # (0) goes to BT.709, an unspecified one back to the BT.601 that it was read with.

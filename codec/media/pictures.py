@@ -23,7 +23,7 @@ from .types import SRGB, Frame, MediaInfo, Pixels, Source, check_size, unreadabl
 # recognised and never decoded, TSR is our own file.
 _EXCLUDED = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "TSR"}
 _ANIMATED = {"GIF", "WEBP", "PNG", "AVIF"}  # elsewhere further frames are pages, layers or previews
-_SHORTEST = 100  # milliseconds of a frame that claims to last 0, as browsers show it
+_SHORTEST = 100  # milliseconds that a frame of duration 0 is shown, as in browsers
 _limit_lock = threading.Lock()
 
 

@@ -41,7 +41,7 @@ class Colour:
     full_range: bool = False
 
 
-SRGB = Colour(primaries=1, transfer=13, matrix=0, full_range=True)  # of every picture; an ICC profile rules over it
+SRGB = Colour(primaries=1, transfer=13, matrix=0, full_range=True)  # every picture has it; an ICC profile overrides it
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from .latents import as_grid, place_latents
 if TYPE_CHECKING:
     from ...models.tokens.grid import TokenGrid
 
-SHARE = 0.1  # of a group's bytes
-LEAST = 24  # bytes
-FIRST = 0.8  # of the share, read before it is known how long the bypass section is that counts in it too
+SHARE = 0.1  # part of a group's bytes that is read first
+LEAST = 24  # bytes that are read at least
+FIRST = 0.8  # part of the share that is read before the length of the bypass section, which counts in it, is known
 
 
 class PrefixPort:

@@ -49,7 +49,7 @@ private:
 
 // Places of -128 in bytes[0..n), in order.
 size_t find_escapes(const int32_t* bytes, size_t n, uint16_t* places) {
-    constexpr size_t group = 64;  // of which most hold no escape: a whole one is passed over with vector compares
+    constexpr size_t group = 64;  // most groups hold no escape and are passed over whole, with vector compares
     size_t found = 0;
     for (size_t first = 0; first < n; first += group) {
         const size_t last = std::min(n, first + group);

@@ -25,7 +25,7 @@ constexpr size_t kRow = 256;  // entries per table in the encoding array
 // Encoding entry: frequency << 20 | start << 8 | kEscapeFlag when the symbol is outside its table.
 constexpr uint32_t kEscapeFlag = 1;
 
-// What is left of a value that its table does not hold: the side it lies on and how far beyond the last value there.
+// What the bypass section holds of an escape: the side of the table and the distance beyond its last value there.
 struct Rest {
     bool above;
     uint32_t distance;

@@ -11,8 +11,6 @@ from ..spatiotemporal.wire import PRIORS
 from ..wavelet.model import WORD_UNIT
 from .recording import Example, PaintingExample, cropped
 
-CELLS = 32  # side of the squares that are trained on, in cells
-
 
 @dataclass(frozen=True)
 class PriorBatch:
@@ -45,9 +43,9 @@ def drawn_from(clips: list[Tensor], count: int, generator: torch.Generator) -> l
     return [clips[i] for i in torch.randperm(len(clips), generator=generator)[:count].tolist()]
 
 
-def collate(examples: list[Example], generator: torch.Generator | None = None) -> PriorBatch:
-    """Whole frames of one size and kind, or with a generator random squares of CELLS cells, as a batch."""
-    parts = [example if generator is None else cropped(example, CELLS, generator) for example in examples]
+def collate(examples: list[Example], cells: int = 0, generator: torch.Generator | None = None) -> PriorBatch:
+    """Whole frames of one size and kind as a batch, or with a generator random squares of `cells` cells."""
+    parts = [example if generator is None else cropped(example, cells, generator) for example in examples]
 
     def stacked(planes: list[Tensor]) -> Tensor:
         return torch.stack(planes).float()

@@ -34,7 +34,7 @@ from ..transform.bands import RATE_WEIGHT
 from ..transform.gains import step_size, synthesis_gains
 from ..wavelet.still import StillCoder
 from ..wavelet.words import CORRECTION_BITS, LOWS
-from .clip_batches import CELLS, ClipBatch, DecoderBatch, PriorBatch, collate, collate_paintings, drawn_from
+from .clip_batches import ClipBatch, DecoderBatch, PriorBatch, collate, collate_paintings, drawn_from
 from .exporting import (
     ROUNDED_FROM,
     Tensors,
@@ -53,6 +53,7 @@ from .wavelet import REFIT_EVERY, still_part
 
 RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps
 CLIPS, ROLLED = 72, 4  # clips that a recording takes, and that are coded anew for the network alone
+CELLS = 32  # side of the squares that are trained on, in cells
 CALIBRATED = 6  # clips that the network is calibrated on, at most
 
 
@@ -154,7 +155,7 @@ class SpatiotemporalTask(TrainingTask):
         if self.priors:
             references = 1 + int(torch.randint(3, (1,), generator=generator) > 0)
             pool = [e for e in met.examples if e.references == references]
-            priors = collate([pool[i] for i in some(len(pool))], generator)
+            priors = collate([pool[i] for i in some(len(pool))], CELLS, generator)
         if met.paintings:
             decoders = collate_paintings([met.paintings[i] for i in some(len(met.paintings))])
         return ClipBatch(priors, decoders)
