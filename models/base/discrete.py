@@ -26,7 +26,7 @@ Erasures = Mask | Sequence[Mask]
 class Discrete(Family, Protocol):
     """See the module.  Every method that takes ids raises ValueError for what is no id at the group's quality."""
 
-    vocabulary: ClassVar[int]  # of `sequence`
+    vocabulary: ClassVar[int]  # how many different ids `sequence` can hold
     mask_id: ClassVar[int]  # stands in `codes` where an index is hidden; no index is coded as it
 
     def ids(self, spec: GroupSpec, port: SymbolPort) -> Codes:

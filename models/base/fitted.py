@@ -17,7 +17,7 @@ from .family import Family, GroupSpec, Pixels, SymbolPort
 from .quality import MAX_FINE, fine, shown
 
 MIDDLE_RATE = 0.0625  # bits per pixel at quality 50: HNeRV's 1.5 M parameters on 132 frames of 1280x720
-DOUBLING = 12.5  # by so much more quality the rate doubles
+DOUBLING = 12.5  # the rate doubles with every so many units of quality
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FitStatus:
         psnr: dB, mean over the frames fitted last.
         bits: Bits that weights and embeddings take now; 0 before they are rounded.
         seconds: Time since this segment began.
-        earlier: CPU seconds that earlier, interrupted runs spent on the group; named once, when the fit goes on.
+        earlier: CPU seconds that earlier, interrupted runs spent on the group; given once, when the fit goes on.
     """
 
     part: float

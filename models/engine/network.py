@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .. import _kernels
 
-LIMIT = 8191  # of the magnitudes that a dense 3 x 3 layer reads: 14 bits
+LIMIT = 8191  # largest magnitude that a dense 3 x 3 layer reads: 14 bits
 ONE = 1 << 32  # a multiplier of 1, an offset of 1
 WINDOW_SUM_LIMIT = 1 << 29  # no sum of a dense 3 x 3 layer reaches it
-OFFSET_LIMIT = 1 << 53  # of a magnitude: sums of 512 of them, which a quality between two anchors takes, fit 64 bits
+OFFSET_LIMIT = 1 << 53  # largest |offset|: interpolating between two anchors adds up 512 of them in 64 bits
 
 
 @dataclass(frozen=True)

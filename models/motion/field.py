@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from ..base.family import SymbolPort
 from .order import GUESS, Candidates, Ints, Step, candidates, classes, sort4, steps
 
-LIMIT = 2048  # of |dy|, |dx|, in quarter pixels
-LARGEST = 4 * LIMIT  # of a coded difference: what a forged stream may name beyond is clipped to it
+LIMIT = 2048  # largest |dy| and |dx|, in quarter pixels
+LARGEST = 4 * LIMIT  # largest coded difference: a forged stream's larger ones are clipped to it
 NEW = GUESS + 1  # the choice that a vector is none of the candidates
 SOURCES = ("none", "guess", "mirror")
 MODES = 3  # 0 the first reference, 1 the second, 2 both

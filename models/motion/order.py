@@ -1,4 +1,4 @@
-"""The order in which the blocks of a grid are coded, and what the blocks already known say about the next ones.
+"""The order in which the blocks of a grid are coded, and the candidates that known blocks give for the next ones.
 
 The block in the corner comes first; then, with the spacing of known blocks halving each time, the centre of every four
 known blocks, with its 4 diagonal neighbours, and the middle of every two, with its 4 axial neighbours.  All is integer

@@ -2,7 +2,7 @@
 
 Architectures are five independent switches; the published ones are names for some of their combinations:
 
-    nerv         NeRV (Chen et al., 2021): the frame's time through a small MLP, 3 x 3 kernels, widths halve a stage
+    nerv         NeRV (Chen et al., 2021): the frame's time through a small MLP, 3 x 3 kernels, each stage half as wide
     hnerv        HNeRV (Chen et al., 2023): a small embedding per frame, made by an encoder that is thrown away;
                  kernels grow 1, 3, 5 and widths shrink by 1.2, which spreads the parameters evenly over the stages
     hnerv-boost  Boosting NeRV (Zhang et al., 2024) around HNeRV: sinusoidal activations, and after each stage a
@@ -37,13 +37,13 @@ MAX_TOTAL_STRIDE = 512
 MAX_EMBEDDING = 64
 WIDTH_UNIT = 16  # a width of the first stage is given in sixteenths of a channel, so that sizes can be met
 MAX_WIDTH = 4096 * WIDTH_UNIT
-MIN_CHANNELS = 8  # of the last stages
+MIN_CHANNELS = 8  # least channels of every stage
 MAX_PARAMETERS = 1 << 26
-ACTIVATIONS = 256, 1 << 24  # a layer's elements: at most so many a pixel of the frame, and so many besides
-FREQUENCIES = 16  # of the code of time
+ACTIVATIONS = 256, 1 << 24  # largest layer: so many elements per pixel of the frame, and so many besides
+FREQUENCIES = 16  # frequencies in the code of time, each as a sine and a cosine
 TIME_CODE = 2 * FREQUENCIES
-STEM_HIDDEN = 64  # of NeRV's MLP
-AFFINE_HIDDEN = 32  # of the temporal affine maps
+STEM_HIDDEN = 64  # hidden width of NeRV's MLP
+AFFINE_HIDDEN = 32  # hidden width of the temporal affine maps
 SPREAD = 7  # side of the depthwise part of a separable residual block
 
 
@@ -173,7 +173,7 @@ def parameters(config: Config) -> int:
 def choose_strides(height: int, width: int) -> tuple[int, ...]:
     """Strides, largest first, whose product leaves a grid of about 8 to 40 cells and pads little.
 
-    What is weighed: pixels painted in vain against the frame, and how far the number of cells lies from 20.
+    Two things are weighed: pixels painted beyond the frame, and how far the number of cells lies from 20.
     """
     best: tuple[float, tuple[int, ...]] = (float("inf"), (1,))
     for count in range(1, 6):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BLOCK = 8  # rows and columns of the gradient that are one row of the matrix product
+BLOCK = 8  # a block of so many rows and columns of the gradient is one row of the matrix product
 
 
 def weight_gradient(x: Tensor, grad: Tensor, kernel: int) -> Tensor:

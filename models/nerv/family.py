@@ -38,7 +38,7 @@ from .schedule import EPOCHS
 from .segments import GroupFit, GroupIntegers, Plan, segment_spans, visit_group
 from .wire import IntegerReader, IntegerWriter
 
-BITS_A_PARAMETER = 5.0
+BITS_A_PARAMETER = 5.0  # default of option `bits`
 CODER_BITS = 256.0  # what the range coder adds at the end of its bytes, at most
 
 

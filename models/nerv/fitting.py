@@ -29,18 +29,19 @@ from .embedding import ContentEncoder
 from .quantise import EMBEDDING, STEPS_PER_OCTAVE, LadderCosts, Quantiser, TensorPart, rows_of
 from .schedule import Schedule
 
-RATE_WEIGHT = 0.2  # where the weight of the rate starts
-RATE_GAIN = 400.0  # how far ln(weight) moves over the whole fit while the rate is twice what it may be
-RATE_PUSH = 8.0  # how far ln(weight) lies off for as long as the rate is twice what it may be
-RATE_WEIGHTS = 0.05, 20.0  # bounds
-ROOM = 0.99  # of the budget, what the rate is steered to
+# `_steer` moves the weight of the rate by the excess, rate / aim - 1, over the whole fit (GAIN) and at once (PUSH)
+RATE_WEIGHT = 0.2  # the weight at the start
+RATE_GAIN = 400.0  # change of ln(weight) over the whole fit per unit of excess
+RATE_PUSH = 8.0  # shift of ln(weight) per unit of excess
+RATE_WEIGHTS = 0.05, 20.0  # bounds of the weight
+ROOM = 0.99  # part of the budget that the rate is steered to
 PIXELS_A_STEP = 1 << 15  # a step takes as many frames as hold about so many pixels
-MUON_RATE = 1.2e-2  # of matrices and convolutions, see optim.MuonAdam, of a network of MUON_SIZE parameters:
-MUON_SIZE, MUON_FALL = 40e3, 0.4  # larger ones want a smaller one, by this power of their size
-ADAM_RATE = 6e-3  # of the rest
+MUON_RATE = 1.2e-2  # learning rate of matrices and convolutions, see optim.MuonAdam, for MUON_SIZE parameters
+MUON_SIZE, MUON_FALL = 40e3, 0.4  # it falls with this power of the number of parameters, see `muon_rate`
+ADAM_RATE = 6e-3  # learning rate of everything else
 ADAM_ALONE = 3e-3, (0.9, 0.999)  # rate and averaging of Adam for everything, the optimiser of the published networks
 OPTIMISERS = "muon", "adam"
-STEP_RATE = 3e-2  # of the quantisation steps, in octaves
+STEP_RATE = 3e-2  # learning rate of the quantisation steps, in octaves
 NOISE_FLOOR = 1e-7  # added to the squared error: a frame without error must not outweigh all others
 
 
@@ -306,8 +307,8 @@ class Fit(nn.Module):
         """int32 of every part, of at most the budget where that is possible at all.
 
         What is over is saved first by rounding towards zero what lies near the middle between two integers, then, but
-        not in a later segment, whose steps are given, by larger steps.  Smaller steps would not help where bits are
-        left: the fit has learned to live with these.
+        not in a later segment, whose steps are given, by larger steps.  Where bits are left, smaller
+        steps would not help: the fit was made with these.
         """
         if not self.rounded:
             self.start_rounding()

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..prior.fitted import integer_tables
 from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_REACH, TABLES
 
-SHAPE = 1.8  # of the generalised normal distribution that rounded weights follow: 1 Laplace, 2 normal
+SHAPE = 1.8  # generalised normal distribution (1 Laplace, 2 normal): coded fitted weights in the fewest bits
 
 
 def ladder_pmf(shape: float = SHAPE) -> Tensor:

@@ -22,9 +22,9 @@ from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, RUNGS, TABLE_REACH, costs_of
 from .config import Config
 
 EMBEDDING = "embedding"
-STEPS_PER_OCTAVE = 64
+STEPS_PER_OCTAVE = 64  # levels per octave of a step: neighbouring steps differ by 1.1 %
 MAX_LEVEL = 2047  # steps from 1 down to 2 ** -32
-FINE = {"bias": 3.0, EMBEDDING: 1.0}  # octaves finer than weights: they are few and weigh much
+FINE = {"bias": 3.0, EMBEDDING: 1.0}  # steps are so many octaves finer than those of weights: they are few
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field
 
-EPOCHS = {"fast": 40, "medium": 150, "slow": 600}  # by effort
+EPOCHS = {"fast": 40, "medium": 150, "slow": 600}  # epochs of each effort
 WARM_UP = 0.02  # part of the fit in which the learning rate rises
 QUANTISE_FROM = 0.6  # part of the fit after which weights are rounded and their rate counts
 

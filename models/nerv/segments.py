@@ -25,11 +25,11 @@ from .quantise import EMBEDDING, LadderCosts
 from .schedule import Schedule
 from .wire import IntegerReader, IntegerWriter, visit_config, visit_levels, visit_segment
 
-Integers = dict[str, Tensor]  # by part, int32
+Integers = dict[str, Tensor]  # name of the part -> int32
 
 SAVE_EVERY = 60.0  # seconds between two states kept
-STATE = 1  # of what is kept: a fit starts anew rather than from a state of another make
-FIRST_SHARE = 2.0  # bits of the first segment's network to those of a later one
+STATE = 1  # version of kept states: a fit starts anew where a state has another one
+FIRST_SHARE = 2.0  # the first network gets so many times the bits of a later one, of which only differences are coded
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..prior.ports import get_number, put_number
 from .config import CONTENT, FLAGS, MAX_EMBEDDING, MAX_STAGES, MAX_STRIDE, MAX_WIDTH, Config
 from .quantise import MAX_LEVEL, TensorPart
 
-TREND_RUNG = 40  # codes how the rungs of neighbouring rows differ: about two rungs
+TREND_RUNG = 40  # codes the differences of neighbouring rows' rungs, which are about two
 
 
 class IntegerWriter:

@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from ..engine.network import LIMIT, ONE, Arrays, IntegerNetwork, Layer, Range, arrays_of, fixed, network_of
 from .synthesis import Film, ResidualBlock, SynthesisNetwork, weight_scales
 
-MARGIN = 1.5  # of the largest value in calibration that a tensor can hold
+MARGIN = 1.5  # a tensor can hold so many times the largest value of the calibration
 LEAST_PEAK = 1e-3
-ENTRIES = 4096  # of the activation's table
-ONES = 64  # weights of the last film, which is a layer of its own
-FULL = Range(-32767, 32767)  # of the answer, which no dense 3 x 3 layer reads
+ENTRIES = 4096  # entries of the activation's table: the engine allows no more
+ONES = 64  # weight of each channel in the last film, which is a layer of its own
+FULL = Range(-32767, 32767)  # range of the answer: 16 bits, since no dense 3 x 3 layer reads it
 Wide = NDArray[np.float64]
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..engine.network import LIMIT, WINDOW_SUM_LIMIT
 from ..prior.fixed_point import QualityTable
 
-WEIGHT_LIMIT = 127  # of integer weights
+WEIGHT_LIMIT = 127  # largest integer weight: 8 bits
 
 
 def weight_scales(weight: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from ...entropy import Tables
 from ..base.family import SymbolPort
 from .ladder import PER_OCTAVE, SHIFTS, TABLES
 
-LARGEST = 1 << 24  # of |v|, far beyond what any picture has: float32 holds every value exactly
+LARGEST = 1 << 24  # largest |v|, far beyond that of any picture: float32 holds every value exactly
 Integers = NDArray[np.int32]
 Rungs = NDArray[np.uint8]
 

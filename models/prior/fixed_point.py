@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ACCUMULATOR_LIMIT = 1 << 20
-ACTIVATION_MAX = 255
+ACCUMULATOR_LIMIT = 1 << 20  # sixteen times below the 2**24 up to which float32 is exact
+ACTIVATION_MAX = 255  # activations are bytes in the kernels
 
 
 def ste_round(x: Tensor) -> Tensor:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ...entropy import Tables
 
-TABLES = 72
+TABLES = 72  # rungs that are tables: nine octaves of scale
 PER_OCTAVE = 8
-FIRST_SCALE = 0.06
-MAX_SHIFT = 6
+FIRST_SCALE = 0.06  # scale of rung 0 in steps: there almost every symbol is 0
+MAX_SHIFT = 6  # most low bits that are split off: six more octaves
 RUNGS = TABLES + MAX_SHIFT * PER_OCTAVE
 TABLE_REACH = 127  # tables hold -TABLE_REACH..TABLE_REACH; the rest escapes
-TABLE_NAMES = ("tables.frequencies", "tables.lows", "tables.sizes")  # in a weights file
+TABLE_NAMES = ("tables.frequencies", "tables.lows", "tables.sizes")  # names in a weights file
 
 
 def shift_of(rung: int) -> int:
@@ -55,7 +55,7 @@ def costs_of(tables: Tables, first: int = 0) -> NDArray[np.float32]:
     return np.concatenate([bits, wide])
 
 
-SPENT_UNIT = 1 << 16  # of bits that are counted: most symbols cost less than a thousandth
+SPENT_UNIT = 1 << 16  # bits are counted in 1 / SPENT_UNIT: most symbols cost less than a thousandth of a bit
 COST_REACH = 128  # values -COST_REACH .. COST_REACH - 1 have a cost of their own in `values_cost`
 
 

@@ -30,7 +30,7 @@ class KeptFrame:
 
     planes: Planes  # exact
     doubt: Levels  # how far the latents lay from their prediction
-    fields: dict[int, Field]  # by the reference
+    fields: dict[int, Field]  # number of the reference -> field
     addition: Planes
 
 

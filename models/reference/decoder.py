@@ -16,7 +16,7 @@ from .still import paint_still
 from .symbols import Arrays, Symbols
 from .walk import Walk
 
-OWNERS = {"wavelet": ("tables",), "spatiotemporal": ("tables", "motion")}  # of CDF tables
+OWNERS = {"wavelet": ("tables",), "spatiotemporal": ("tables", "motion")}  # what names of CDF tables begin with
 
 
 def decode(codec: str, arrays: Arrays, spec: GroupSpec, data: bytes, decoder: str) -> NDArray[np.uint8]:

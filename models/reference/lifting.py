@@ -32,7 +32,7 @@ from ..transform.lifted import (
     matrix,
 )
 
-LARGEST = 1 << 24  # of a symbol
+LARGEST = 1 << 24  # largest |symbol|
 
 Integers = NDArray[np.signedinteger[Any]]
 Planes = NDArray[np.int16]

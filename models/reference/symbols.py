@@ -15,7 +15,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Integers = NDArray[np.int64]
 
 UNIFORM = 71  # a number of n bits has table UNIFORM + n
-LARGEST = 1 << 24  # of |v|
+LARGEST = 1 << 24  # largest |v|
 
 
 class Symbols:

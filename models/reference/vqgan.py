@@ -22,7 +22,7 @@ Nodes = NDArray[np.int64]  # (h, w) of a stage, 0 where it has no index
 STRIDES = (32, 32, 16, 8, 8)
 SPACING = 512  # quality steps between anchors
 EMBEDDING = 12  # numbers of a node's vector
-WORD_BITS, ENTRIES, LOGARITHMS = 10, 32, 32768  # of the logarithms: fraction bits, entries in 8 gray levels, entries
+WORD_BITS, ENTRIES, LOGARITHMS = 10, 32, 32768  # logarithms: fraction bits, entries per 8 gray levels, entries in all
 CORRECTION = 1 << 52  # 16 gray levels, 36 fraction bits above those of a correction
 # packet bands of the words of 1/8, behind the three low ones: gray, then the two other planes
 GRAY = (1, 2, 3, 5, 10, 7, 11, 4, 8, 15, 6, 9, 20, 40, 14, 13, 22)

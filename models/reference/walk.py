@@ -13,9 +13,9 @@ from .symbols import Arrays, Symbols
 
 Integers = NDArray[np.int64]
 
-LEVELS = 4  # of the pyramid
+LEVELS = 4  # levels of the pyramid
 RUNGS = 120
-GRAY_SLICES = (4, 1)  # of the packet and of the pyramid's levels
+GRAY_SLICES = (4, 1)  # slices of gray in the packet, and in each level of the pyramid
 # round(8 log2(1 + q)): half the bit length of (1 + q) ** 16, since no power of two lies in between
 MAGNITUDES = np.array([((1 + q) ** 16).bit_length() // 2 for q in range(256)], np.int64)
 

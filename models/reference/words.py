@@ -19,8 +19,8 @@ def logarithm(n: float) -> int:
     return math.floor(1024 * math.log1p(n) + 0.5)
 
 
-WHOLE = np.array([logarithm(n) for n in range(1024)], np.int64)  # of whole steps
-FINE = np.array([logarithm(n / 16) for n in range(16384)], np.int64)  # of sixteenths of a step
+WHOLE = np.array([logarithm(n) for n in range(1024)], np.int64)  # logarithms of whole steps
+FINE = np.array([logarithm(n / 16) for n in range(16384)], np.int64)  # logarithms of sixteenths of a step
 
 
 def of_frame(values: Integers, rungs: Integers, low: Integers, steps: QualitySteps) -> Integers:

@@ -20,9 +20,10 @@ from .order import Place
 from .prediction import BOTH, Decoded, Prediction, no_surprise
 from .velocity import Motion
 
-LONG, SHORT = 5, 4  # depths of groups
-WORTH = 0.95
-# of a magnitude in quarters of a step, in 1/1024 bits; a margin that no rounding of a library passes (a test looks)
+LONG, SHORT = 5, 4  # depths between which `span_of` chooses
+WORTH = 0.95  # see `span_of`
+# effort of each magnitude in quarters of a step, in 1/1024 bits; no value lies near a half, so that every mathematics
+# library gives the same integers (a test checks it)
 EFFORTS = np.array([math.floor(math.log2(1 + n / HINT_GAIN) * 1024 + 0.5) for n in range(256)], np.int64)
 
 
@@ -39,7 +40,7 @@ class SearchOptions:
     radius: int = 64
     motion_weight: float = 9.0  # error in 1/16 gray levels that a bit of motion is worth, in steps
     offsets: tuple[int, ...] = (-3, 0, 2, 3, 4, 5, 5)
-    effort: str = "medium"  # for frames on their own, see `StillCoder.bands_to_round`
+    effort: str = "medium"  # how frames on their own are rounded, see `StillCoder.bands_to_round`
 
     def offset(self, place: Place, intra: bool) -> int:
         return NO_OFFSET + self.offsets[0 if intra else place.level + 1]
@@ -64,7 +65,7 @@ def span_of(prior: Prior, still: StillCoder, search: SearchOptions, frames: Pixe
     of that without prediction, 1 % more where it was above, 2 % fewer on average.
     """
     if spec.frames - 1 <= 1 << SHORT:
-        return SHORT  # nothing that the other would change
+        return SHORT  # LONG would give the same group
     group = GroupState(prior, spec, LONG, search.block)
     keys = [place for place in group.places if place.level == 0 and place.references]
     found = [FrameEncoder(group, still, search, frames[key.number], Nowhere()).efforts(key, frames) for key in keys]
@@ -108,7 +109,7 @@ class FrameEncoder:
         steps = self.prior.steps.at(frame_quality(self.group.spec.quality, offset))
         found, modes = self.find_motion(place, planes[0], steps)
         held = Held()
-        # the decoder's fields differ where nothing uses them, and doubt does
+        # the decoder's fields differ where no block uses them, but the doubt is computed from them there too
         fields = self.prior.motion.put(held, found, modes, self.group.guesses(place))
         prediction = self.group.predict(place, fields, modes)
         kernels = self.prior.transform.kernels
@@ -217,9 +218,9 @@ def step_of(steps: FrameSteps) -> float:
 
 
 def effort(latents: Levels, prediction: Levels | None, steps: FrameSteps, kernels: Kernels) -> int:
-    """Roughly what is left to code, in 1/1024 bits: log2(1 + |residual| / step) over the packet bands.
+    """A rough measure of what is left to code, in 1/1024 bits: log2(1 + |residual| / step) over the packet bands.
 
-    In integers, because it decides: the same on every machine, which a library's logarithm is not.
+    It decides between ways of coding, so it is computed in integers, which are the same on every machine.
     """
     rest = latents[0] if prediction is None else latents[0] - prediction[0]
     quarters = kernels.hints(rest, steps.levels[0].reciprocals)

@@ -28,8 +28,8 @@ from .prediction import Decoded, Prediction, no_surprise, predict, surprise
 from .velocity import Motion, guess
 
 INTRA, PREDICTED = 0, 1
-OFFSET, NO_OFFSET = 164, 8  # a sixth of an octave of the step
-DEEPEST = 5
+OFFSET, NO_OFFSET = 164, 8  # fine quality per unit of offset (a sixth of an octave); what no offset is stored as
+DEEPEST = 5  # key frames are at most 32 frames apart
 BLOCKS = (8, 16)
 
 
@@ -61,7 +61,7 @@ class FrameRead:
     modes: Modes | None
     block: int  # side of the blocks that move, in pixels
     needed: frozenset[int]  # numbers of the frames that later ones are predicted from, this one's among them or not
-    side_bits: float  # of type, offset and motion, where they are metered
+    side_bits: float  # bits of type, offset and motion, where they are metered
     hints: list[Integers] | None  # inputs of the prior of a predicted frame
 
 

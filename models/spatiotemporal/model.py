@@ -22,7 +22,7 @@ from .wire import PRIORS
 
 HINTS = 2  # sources: the predicted latents, and their doubt
 BANDS, OUTPUTS = 125, 192  # packet bands that are kept, and all of them
-INPUTS = 3 * BANDS + LOWS + PLACE  # of the network of predicted frames, see `painting.FramePainter.describe`
+INPUTS = 3 * BANDS + LOWS + PLACE  # what the network of predicted frames reads, see `FramePainter.describe`
 
 
 class SpatiotemporalModel(nn.Module):

@@ -1,8 +1,8 @@
 """Latents to pixels: a frame on its own by the wavelet model's decoders, a predicted one by a network of its own.
 
-What the network added to a frame on its own moves with its blocks into the frames that are predicted from it.  Weights
-without a network for predicted frames add it to their exact planes, those that later frames are predicted from.  None
-of it reaches what a later frame is predicted from.
+What the network added to a frame on its own moves with the blocks into the frames that are predicted from it.  Weights
+without a network for predicted frames add it to the exact planes of such a frame.  Later frames are predicted from the
+exact planes, which hold none of it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class GroupPainter:
 
     def __init__(self, painter: FramePainter, spec: GroupSpec, decoder: str) -> None:
         self.painter, self.spec, self.decoder = painter, spec, decoder
-        self.added: dict[int, Planes] = {}  # to the exact planes of frames that are needed still
+        self.added: dict[int, Planes] = {}  # what was added to the exact planes of frames that are still needed
 
     def paint(self, frame: FrameRead) -> Pixels:
         """uint8 (H, W, channels)."""

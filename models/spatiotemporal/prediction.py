@@ -11,7 +11,7 @@ from ..base.kernels import Field, Modes, Planes
 from ..transform.levels import Levels, LevelTransform
 from .velocity import Motion
 
-BOTH = 2  # of modes
+BOTH = 2  # mode of a block that both references predict
 
 
 @dataclass(frozen=True)

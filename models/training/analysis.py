@@ -39,8 +39,8 @@ from .exporting import (
 )
 from .wavelet import calibration, still_model
 
-FARTHEST = 0.4  # steps that a coefficient is wanted to move: gradients know no more
-LEAST_NOISE = 0.003  # squared error of rounding, in steps
+FARTHEST = 0.4  # largest wanted move in steps: gradients say nothing about more
+LEAST_NOISE = 0.003  # added to the squared error of rounding, in steps, that a picture's loss is divided by
 
 
 class AnalysisTraining(TrainingTask):

@@ -17,7 +17,7 @@ from ..wavelet.words import WORD_BITS
 Tensors = dict[str, Tensor]
 CalibrationSample = tuple[Tensor, Tensor]  # words (1, inputs, h, w) in floats, quality (1,)
 
-ROUNDED_FROM = 0.7  # of the schedule: networks are trained with the weights of their export from here on
+ROUNDED_FROM = 0.7  # from this part of the schedule on, networks are trained with the weights of their export
 
 
 def part_of(tensors: Tensors, owner: str) -> Tensors:

@@ -29,9 +29,9 @@ GROUPS = {  # the kinds that share tables
     "difference": ("dy", "dx"),
 }
 ALPHABETS = {"uniform": MODES + 1, "source": len(SOURCES), "mode": MODES, "choice": NEW + 1}
-LARGEST_COUNTED = 255  # of |difference| in the counts; the rest is counted there
-ROUNDS = 3  # the first with every guess, then with those that are cheapest with the tables before
-ITERATIONS = 40
+LARGEST_COUNTED = 255  # largest |difference| that is counted by itself; larger ones count as this
+ROUNDS = 3  # fits: the first counts every guess, later ones those that were cheapest with the tables before
+ITERATIONS = 40  # most steps of Lloyd's iteration
 BACKED = (1.0, 0.1, 0.01, 0.001, 0.0001)  # pseudo-counts from contexts that differ in 1, 2, .. coordinates
 
 

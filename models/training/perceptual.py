@@ -22,9 +22,9 @@ from .exporting import ROUNDED_FROM, Tensors, network_tensors, part_of, pictures
 from .similarity import SMALLEST, ms_ssim
 from .wavelet import calibration, still_model
 
-ERROR_WEIGHT = 0.2
-EXAMINED = (600, 1600, 2600, 3600, 4600)  # qualities of validation
-PICTURES = 12  # held-out ones at most
+ERROR_WEIGHT = 0.2  # weight of the squared error, which keeps colours and flat places
+EXAMINED = (600, 1600, 2600, 3600, 4600)  # fine qualities of validation
+PICTURES = 12  # most held-out pictures in validation
 
 
 class PerceptualTuning(TrainingTask):

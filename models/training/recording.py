@@ -1,6 +1,7 @@
-"""What priors and networks of predicted frames learn from, met while clips are coded in closed loop.
+"""Examples that priors and networks of predicted frames learn from, recorded while clips are coded in closed loop.
 
-Priors: residuals and hints.  Networks: what they read of a decoded frame, and what its bands lack.
+An example for priors holds residuals and hints; one for networks holds their words of a decoded frame, and what its
+bands lack.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..transform.steps import STEP_BITS, FrameSteps
 from ..wavelet.still import StillCoder
 from .motion_tables import Recorded
 
-DEAD_ZONE = 0.38  # added before rounding down, while the priors are not trained
+DEAD_ZONE = 0.38  # added before rounding down while the priors are not trained; 0.5 would be plain rounding
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class PaintingExample:
 
 @dataclass
 class ClipRecording:
-    """What is to be kept of clips, and what was.  painter: makes `paintings`, squares of `cells` a side or whole."""
+    """Examples of clips.  painter: where it is given, `paintings` are kept, squares of `cells` per side or whole."""
 
     generator: torch.Generator
     priors: bool = True
@@ -132,7 +133,7 @@ class Recorder(FrameEncoder):
     """Codes a frame, with the priors or, before they are trained, with a plain dead zone, and keeps what it met."""
 
     recording: ClipRecording
-    painter: GroupPainter | None = None  # of the group, where networks learn
+    painter: GroupPainter | None = None  # paints the group, where networks learn
     trained = True
 
     def put_predicted(self, frame: PredictedFrame) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # exponents of the scales, finest first, as published
 WINDOW, SIGMA = 11, 1.5
 K1, K2, RANGE = 0.01, 0.03, 255.0
 SMALLEST = (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1  # side that a picture must have

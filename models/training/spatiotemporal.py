@@ -1,10 +1,10 @@
 """The training task of family `spatiotemporal`: what predicted frames need, on clips.
 
 What frames on their own need is trained before, on pictures, as a model of family `wavelet`, and taken over by
-`restore` as it is, in integers.  This task codes clips in closed loop and keeps what it met; every RECORD_EVERY steps
-it codes other clips with the priors that it has then, and for the network alone a few others every ROLL_EVERY steps,
-which replace the oldest.  The priors minimise the bits of the rounded residuals, the network the error of the pixels
-that it paints, both relative to their present size.
+`restore` as it is, in integers.  This task codes clips in closed loop and records examples.  Every RECORD_EVERY steps
+it codes other clips with the priors that it has then; for the network alone, a few others every ROLL_EVERY steps, which
+replace the oldest.  The priors minimise the bits of the rounded residuals, the network the error of the pixels that it
+paints, both relative to their present size.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ from .motion_tables import Recorded, fit
 from .recording import ClipRecording, Example, NoMotion, record
 from .wavelet import REFIT_EVERY, still_part
 
-RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps
-CLIPS, ROLLED = 72, 4  # clips that a recording takes, and that are coded anew for the network alone
+RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps between recordings, and between those for the network alone
+CLIPS, ROLLED = 72, 4  # clips of a recording, and of one for the network alone
 CELLS = 32  # side of the squares that are trained on, in cells
 CALIBRATED = 6  # clips that the network is calibrated on, at most
 

@@ -26,13 +26,13 @@ from .adversary import Discriminator, adversarial_losses, balance, texture_loss
 from .exporting import Tensors, pictures_of
 from .vqgan_weights import exported, restore
 
-CROP = 256
-REVIVE_EVERY = 200  # steps
+CROP = 256  # side of the training squares, in pixels: eight cells of the coarsest grid
+REVIVE_EVERY = 200  # steps after which dead words are moved to where words are used
 PAIRS = 4  # one in so many samples of a batch is a pair of frames
-COMMITMENT = 0.25
-STRUCTURE_FLOOR = 30.0  # squared gray levels
-TEXTURE, VERDICT, MATCHING = 0.5, 0.5, 0.5  # weights of what looks right beside what measures right
-EXAMINED = 16  # held-out pictures at most
+COMMITMENT = 0.25  # weight of the distance from vectors to their words, as in van den Oord et al. (2017)
+STRUCTURE_FLOOR = 30.0  # squared gray levels added to a cell's energy, so that flat cells do not outweigh others
+TEXTURE, VERDICT, MATCHING = 0.5, 0.5, 0.5  # weights of the losses of texture, verdict and features
+EXAMINED = 16  # most held-out pictures in validation
 Batch = tuple[Tensor, Tensor]  # float (B, 3, CROP, CROP) in 0..255; the frames before its last samples
 
 

@@ -24,7 +24,7 @@ from ..vqgan.tables import turn_tables
 from ..vqgan.words import CORRECTION_BITS, MOVE_BITS
 from .exporting import CalibrationSample, Tensors, narrowed, network_tensors, part_of, prefixed, restore_network
 
-CALIBRATED = 16  # pictures
+CALIBRATED = 16  # most pictures that networks are calibrated on
 _READ = torch.tensor([*EVERY.tolist(), *LOWS.tolist()])  # packet bands in the order in which the network reads them
 
 

@@ -38,8 +38,8 @@ from .exporting import (
 from .steps import step_tensors
 
 REFIT_EVERY = 50
-CALIBRATED, CROP = 16, 256  # pictures that networks are calibrated on, at most, and the side of what is taken of each
-SPACING = 400  # of the qualities in calibration
+CALIBRATED, CROP = 16, 256  # most pictures that networks are calibrated on, and the largest side of each
+SPACING = 400  # fine quality between two pictures of the calibration
 
 
 class WaveletTask(TrainingTask):
@@ -193,7 +193,7 @@ def calibration(model: WaveletModel, pictures: list[Tensor], encoder: bool = Fal
 def restore_wavelet(model: WaveletModel, tensors: Tensors) -> None:
     """Go on from exported weights: integers become real again, the tables become counts.
 
-    A model with more hidden channels than the file starts with the same function: what is new is not yet listened to.
+    A model with more hidden channels than the file starts with the same function: the weights of new channels are 0.
     """
     restore_parameters(model.prior, part_of(tensors, "prior"))
     for name, network in model.networks().items():

@@ -85,7 +85,7 @@ def factors(bands: Sequence[int] | None = None) -> tuple[Tensor, ...]:
     splits = [2 * LEVELS - 2 * bin(band % 64).count("1") for band in order]  # low less high ones
     packet = torch.tensor([gain**power / UNITS for power in splits], dtype=torch.float64)
     levels = [packet * packet_gain.double()[order]]
-    at = LOW_FACTOR  # of the band that a level of the pyramid splits
+    at = LOW_FACTOR  # factor of the band that a level of the pyramid splits
     for detail in detail_gain.double():
         levels.append(torch.tensor([at, at, at / gain**2] * 3, dtype=torch.float64) * detail.flatten())
         at *= gain**2

@@ -13,11 +13,11 @@ FRACTION_BITS = 12
 # packet.LIFTING in 1 / 2**FRACTION_BITS; the first is rounded up, which with the others' rounding leaves least
 # of a flat picture in the high bands
 LIFTING = (-6496, -217, 3616, 1817)
-UNITS = 16  # of a sample, in one gray level
+UNITS = 16  # units of a sample per gray level
 MATRIX_BITS = 14
 SAMPLE_LIMIT, BAND_LIMIT = 4095, 65535
 STEP_BITS, HINT_BITS = 16, 32
-HINT_LIMIT = 1 << 20  # of a magnitude that is hinted at
+HINT_LIMIT = 1 << 20  # larger magnitudes count as this in hints
 LOW_FACTOR = LOW_GAIN ** (2 * LEVELS) / UNITS  # a lifted low band to that of `packet.packet`
 
 

@@ -1,7 +1,7 @@
 """The biorthogonal 4.4 wavelet (CDF 9/7): one lifting level, uniform packets and dyadic pyramids.
 
-Every sample is touched by four lifting steps, each the inverse of itself with the sign turned, so analysis followed by
-synthesis is exact up to float rounding for every even size; callers pad odd sizes by repeating the last row or column.
+Four lifting steps change every sample.  Each step is its own inverse with the sign turned, so analysis followed by
+synthesis is exact up to float rounding for every even size.  Callers pad odd sizes by repeating the last row or column.
 Borders use whole-sample symmetric extension, which lifting gets by repeating the neighbour at each end.
 
 Daubechies and Sweldens, "Factoring wavelet transforms into lifting steps", 1998.

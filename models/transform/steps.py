@@ -1,8 +1,8 @@
 """Quantisation steps in integers.
 
 The step of fine quality q is 320 * 2 ** (-13 q / 12800) gray levels.  In the lifted domain (`lifted`) a band's step is
-that times a constant of the band, with STEP_BITS fraction bits.  The power of two is a product of two table entries, so
-that no mathematics library is asked.
+that times a constant of the band, with STEP_BITS fraction bits.  The power of two is a product of two table entries,
+not a result of a mathematics library.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .lifted import LOW_FACTOR
 
 STEP_BITS = 16
 TABLE_BITS = 20
-OCTAVE = 12800  # of the exponent 13 q
+OCTAVE = 12800  # the step halves when the exponent 13 q grows by this
 COARSE, FINE = 100, 128  # OCTAVE = COARSE * FINE
 HINT_GAIN = 4  # hints are magnitudes in quarters of a step
 WORD_GAIN = 16  # words are made of magnitudes in sixteenths of a step
 HINT_BITS = 32  # fraction bits of reciprocals
-LOW_STEP = round(LARGEST_STEP / LOW_FACTOR * 2**STEP_BITS)  # of a low packet band at fine quality 0
+LOW_STEP = round(LARGEST_STEP / LOW_FACTOR * 2**STEP_BITS)  # step of a low packet band at fine quality 0
 
 Integers = NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .stages import DEAD, DEPTH, NODES
 
-DECAY = 0.99  # of the running means
+DECAY = 0.99  # part of the running means that remains after each step, as in van den Oord et al. (2017)
 
 
 class TreeCodebook(nn.Module):

@@ -25,7 +25,7 @@ from .painting import unshuffled
 from .stages import NODES, STAGES, depths, grid_of
 
 STRIDE = 16
-IDS = 3 + 2 * 4  # of a cell: two of 1/32, one of 1/16, four each of two stages at 1/8
+IDS = 3 + 2 * 4  # ids per cell: two of 1/32, one of 1/16, four each of two stages at 1/8
 VOCABULARY = len(STAGES) * NODES
 MASK = 1
 

@@ -27,7 +27,7 @@ from .prior import StagePrior, bits_of, path
 from .stages import CORRECTION, FINE_BANDS, FINE_SIZE, LOW_SIZE, RATE_WEIGHT, STAGES
 from .words import COMPANDED, LOW_UNIT
 
-CANDIDATES = 24  # nearest words that are weighed against their bits
+CANDIDATES = 24  # so many nearest words are weighed against their bits
 
 
 @dataclass

@@ -28,9 +28,9 @@ from .words import CORRECTION_BITS, ENTRIES_PER_GRAY, LOGARITHMS, LOW_UNIT, MOVE
 
 FACTOR_BITS = 32
 CORRECTION_SHIFT = 24  # fraction bits of an answer and of its step: kCorrectionShift of kernels/words.hpp
-UNIT = 16  # of vectors and words when they are compared, in one gray level
+UNIT = 16  # vectors and words are compared in 1 / UNIT gray levels
 LOWS = np.array([0, 64, 128], np.int32)  # the low packet band of each plane
-FACTORS = ("factors.coarse", "factors.middle", "factors.packet")  # of 1/32, of 1/16, of all 192 packet bands
+FACTORS = ("factors.coarse", "factors.middle", "factors.packet")  # for the grids 1/32 and 1/16, and all packet bands
 _FINE = np.searchsorted(EVERY, np.array(FINE_BANDS, np.int32))
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -64,7 +64,7 @@ class StagePrior(nn.Module):
     def __init__(self, earlier: int, hidden: int) -> None:
         super().__init__()
         self.earlier = earlier
-        self.own = IntegerTable(NODES, EMBEDDING, EMBEDDING_BITS, EMBEDDING_MAX, 0.5)  # for neighbours and later stages
+        self.own = IntegerTable(NODES, EMBEDDING, EMBEDDING_BITS, EMBEDDING_MAX, 0.5)  # for neighbours, later stages
         self.context = FixedConv2d(EMBEDDING * (earlier + 2) + 2, hidden, WINDOW, WEIGHT_BITS)
         self.bias = QualityTable(hidden, EMBEDDING_BITS + WEIGHT_BITS)
         self.mix = FixedConv2d(hidden, hidden, 1, WEIGHT_BITS)

@@ -22,9 +22,9 @@ from .index_prior import Nodes, Priors, TableIndices
 from .painting import Painting
 from .stages import STAGES, depths
 
-ROUNDS = 4
-CHANCE_BITS = 24
-CHUNK = 1024  # cells at once
+ROUNDS = 4  # passes over the lost cells, each filling the surest of those left
+CHANCE_BITS = 24  # fraction bits of probabilities
+CHUNK = 1024  # cells that are worked on at once
 
 Wide = NDArray[np.float64]  # whole numbers
 

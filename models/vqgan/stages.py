@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ..base.quality import MAX_FINE
 from ..transform.bands import LEVELS, band_frequencies
 
-DEPTH = 10  # of a codebook's tree
+DEPTH = 10  # turns from the root of a codebook's tree to a leaf
 NODES = 2 << DEPTH  # heap order: row 0 stands for no word, row 1 is the root
 DEAD = 0.03  # share of the mean use below which a word is dead
 
@@ -25,14 +25,14 @@ DEAD = 0.03  # share of the mean use below which a word is dead
 @dataclass(frozen=True)
 class Stage:
     stride: int  # pixels, both ways
-    size: int  # of its vectors
+    size: int  # numbers per vector
 
 
 LOW_SIZE, FINE_SIZE = 12, 24
 STAGES = (Stage(32, LOW_SIZE), Stage(32, LOW_SIZE), Stage(16, LOW_SIZE), Stage(8, FINE_SIZE), Stage(8, FINE_SIZE))
-LEAST_DEPTH = 8
+LEAST_DEPTH = 8  # bits of the first stage at quality 0
 CORRECTION = 16  # gray levels of a network's unit
-RATE_WEIGHT = 1.0  # of a bit, in what a further bit per vector of the last stage would save in squared error
+RATE_WEIGHT = 1.0  # price of a bit, in the squared error that one more bit per vector of the last stage would save
 FULL = len(STAGES) * DEPTH
 
 

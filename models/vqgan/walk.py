@@ -83,7 +83,7 @@ class Getting(Coding):
         nodes = np.ones(len(cells), np.int64)
         for _ in range(depth):
             turns = self.turn(prior.stage, cells, prior.tables(hidden, nodes))
-            nodes = 2 * nodes + (turns & 1)  # of whatever a forged stream holds
+            nodes = 2 * nodes + (turns & 1)  # a forged stream may hold other turns than 0 and 1
         return nodes
 
     def turn(self, stage: int, cells: Cells, indices: TableIndices) -> NDArray[np.int32]:

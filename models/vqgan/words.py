@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 WORD_BITS = 10
 CORRECTION_BITS = 8  # fraction bits of the synthesis network's answers
-MOVE_BITS = 4  # of the analysis network's, which are large where stages are few
-COMPANDED = 8  # gray levels
-LOW_UNIT = 512  # gray levels of the low bands as they are
-ENTRIES_PER_GRAY = 4  # of the table
-LARGEST_GRAY = 8192  # gray levels
+MOVE_BITS = 4  # fraction bits of the analysis network's answers, which are large where stages are few
+COMPANDED = 8  # gray levels: the unit of |v| in the logarithm
+LOW_UNIT = 512  # gray levels that the low bands are divided by
+ENTRIES_PER_GRAY = 4  # entries of the table per gray level
+LARGEST_GRAY = 8192  # gray levels at which the table ends
 
 LOGARITHMS: NDArray[np.int16] = np.array(
     [

@@ -31,10 +31,10 @@ from .words import WORD_BITS, describe
 if TYPE_CHECKING:
     from .refinement import Refinement
 
-MOVED_RATE_WEIGHT = 0.11  # as RATE_WEIGHT, of coefficients that were moved: 0.10 to 0.12 were best on held-out pictures
+MOVED_RATE_WEIGHT = 0.11  # RATE_WEIGHT of moved coefficients: 0.10 to 0.12 were best on held-out pictures
 MOVE_REACH = 0.5  # steps that a coefficient may be moved
-SHARPNESS = 2.0  # of the remainders that the encoder's network reads
-FARTHEST = 4.0  # remainder that it can tell from larger ones, times SHARPNESS
+SHARPNESS = 2.0  # factor of the remainders that the analysis network reads
+FARTHEST = 4.0  # remainders times SHARPNESS are clipped to this
 NETWORKS = ("standard", "fast", "perceptual")  # synthesis networks, best first, by the names of their decoders
 
 Arrays = Mapping[str, NDArray[Any]]

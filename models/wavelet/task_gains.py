@@ -20,7 +20,7 @@ from ..transform.bands import PYRAMID, slice_bands
 LEVELS = (sum(map(len, slice_bands())), *(9 for _ in range(PYRAMID)))  # packet bands, then details finest first
 ANCHORS = 5  # qualities that gains are given for
 SHAPE = (ANCHORS, sum(LEVELS))
-NAME = "task.gains"  # of the one array of a file
+NAME = "task.gains"  # name of the file's only array
 
 
 @dataclass(frozen=True, eq=False)

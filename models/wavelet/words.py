@@ -16,16 +16,16 @@ from ..transform.lifted import LOW_FACTOR
 from ..transform.steps import WORD_GAIN, FrameSteps
 
 WORD_BITS = 10
-CORRECTION_BITS = 8  # of corrections, in steps; a step has 16 more: add_corrections in kernels/words.hpp
-WORD_LIMIT = 32767  # of a word, 16 bits
+CORRECTION_BITS = 8  # fraction bits of corrections in steps; a step has 16 more: add_corrections in kernels/words.hpp
+WORD_LIMIT = 32767  # largest word: 16 bits
 LOWS = 6  # channels that describe the low bands
-LOW_UNIT = 512.0  # of the low bands as they are
+LOW_UNIT = 512.0  # gray levels that the low bands are divided by
 LOW_WORD = round(LOW_FACTOR / LOW_UNIT * 2 ** (WORD_BITS + 16))
 
 COMPANDED: NDArray[np.int16] = np.array(
     [math.floor(math.log1p(n) * (1 << WORD_BITS) + 0.5) for n in range(1024)], np.int16
 )
-COMPANDED_FINE: NDArray[np.int16] = np.array(  # of sixteenths of a step
+COMPANDED_FINE: NDArray[np.int16] = np.array(  # logarithms of sixteenths of a step
     [math.floor(math.log1p(n / WORD_GAIN) * (1 << WORD_BITS) + 0.5) for n in range(1024 * WORD_GAIN)], np.int16
 )
 RUNG_WORDS: NDArray[np.int16] = np.array([n << WORD_BITS - 4 for n in range(256)], np.int16)  # sixteenths of a rung
