@@ -1,4 +1,4 @@
-"""What every family does with its options: refuse unknown names, read numbers within bounds, copy itself changed."""
+"""Options of a codec family: unknown names are refused, numbers read within bounds, and a changed copy is made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def number(options: Mapping[str, object], name: str, default: float, low: float,
 
 
 def changed(thing: Thing, **attributes: Any) -> Thing:
-    """A shallow copy with some attributes set anew; what is not named is shared with the original."""
+    """A shallow copy with some attributes replaced; it shares the others with the original."""
     other = copy.copy(thing)
     for name, value in attributes.items():
         setattr(other, name, value)

@@ -2,7 +2,7 @@
 
 A clip's ids come in three forms, each of which gives back the others:
 
-    codes      (T, h, w, Q) int64, all indices at each cell of one grid; a coarse index stands at every cell it covers
+    codes      (T, h, w, Q) int64, all indices at each cell of one grid; coarse indices are repeated
     sequence   (T, n) int64, each index once, coarse to fine: what a language model is trained on
     packed     (T, bytes) uint8, each index at its fixed length, as a byte model reads it
 """
@@ -48,7 +48,7 @@ class Discrete(Family, Protocol):
         """Codes (T, h, w, Q) -> (T, bytes) uint8."""
 
     def lost(self, erasures: Erasures, spec: GroupSpec) -> list[Mask]:
-        """Which indices are lost, bool (T, ., .) for each codebook, from bool (T, h, w) of cells or such masks.
+        """Masks of lost indices, bool (T, ., .) for each codebook, from a mask of cells, bool (T, h, w), or such masks.
 
         ValueError for other shapes.
         """
@@ -57,4 +57,4 @@ class Discrete(Family, Protocol):
         """Decode a group some of whose indices are lost: frames uint8 (T, H, W, channels)."""
 
     def predict(self, codes: Codes, spec: GroupSpec) -> Pixels:
-        """The frames that are likeliest beside one of codes (h, w, Q): uint8 (T, H, W, channels)."""
+        """The likeliest frames after one with codes (h, w, Q): uint8 (T, H, W, channels)."""

@@ -61,7 +61,7 @@ class Latents:
     Attributes:
         x: float32 (T, H, W, C), dequantised latents.
         bits: float32 (T, H, W), -log2 p of the symbols that were coded; they sum to the payload.  None where unknown.
-        bits_prior: float32 (T, H, W), bits expected from side information alone, or None where nobody asked for them.
+        bits_prior: float32 (T, H, W), bits expected from side information alone, or None where they were not computed.
         codes: int64 (T, H, W) or (T, H, W, Q), codebook indices, or None.
         times: float64 (T,), frames of the group.
         frame_type: int64 (T,), 0 for frames coded alone, 1 for predicted ones.
@@ -110,12 +110,12 @@ class ReadsFirst(Family, Protocol):
     """A family that codes latents from coarse to fine: the first channels can be read without the others."""
 
     def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> Latents:
-        """Latents of 1 <= `channels` channels.  Symbols at the group's end may stay; `bits` are those of the others."""
+        """The first `channels` >= 1 channels.  Symbols at the group's end may stay unread; `bits` do not count them."""
 
 
 @runtime_checkable
 class ExpectsBits(Family, Protocol):
-    """A family that can tell what bits its side information lets expect, at a price."""
+    """A family that can compute the bits that its side information lets expect; reading then takes longer."""
 
     def expecting(self) -> Family:
         """The same, whose latents have `bits_prior`."""

@@ -37,7 +37,7 @@ def threads() -> int:
 
 
 def set_threads(count: int) -> None:
-    """So many threads from now on, in this process; 0: as the environment says.  Results do not depend on it."""
+    """Use so many threads from now on, in this process; 0: as the environment says.  Results do not depend on it."""
     global _threads
     if count < 0:
         raise ValueError(f"{count} threads")
@@ -46,7 +46,7 @@ def set_threads(count: int) -> None:
 
 @contextmanager
 def on_one_thread() -> Iterator[None]:
-    """Calls of the kernels from this thread use no other: for work that is shared out already."""
+    """Let calls of the kernels from this thread use no other thread: for work that is already split over threads."""
     before, _here.alone = getattr(_here, "alone", False), True
     try:
         yield
@@ -133,14 +133,14 @@ class Kernels:
     ) -> None:
         """`out` (h, w, channels): low bands (3, h, w) times `low_unit`, then `bands` (n, h, w) times units (n,).
 
-        The first so many of them where there are fewer channels.
+        Where `out` has fewer channels, the first ones.
         """
         _kernels.to_cells(low, low_unit, bands, units, out, threads())
 
     # -- motion ------------------------------------------------------------------------------------------------------
 
     def compensate(self, references: list[Planes], fields: Field, modes: Modes | None, block: int) -> Planes:
-        """What blocks of `block` pixels moved by `fields` (references, rows, cols, 2) make of the references."""
+        """Predict planes: blocks of `block` pixels move by `fields` (references, rows, cols, 2)."""
         return _kernels.compensate(references, fields, modes, block, threads(), self.path)
 
     def search(

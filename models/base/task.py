@@ -1,4 +1,4 @@
-"""What the trainer needs of a family."""
+"""The interface between the trainer and the families."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class TrainingTask(nn.Module):
-    """What the trainer needs of a family: a module that holds the model and computes its loss."""
+    """A module that holds a family's model and computes its loss."""
 
     held_out: list[Tensor] = []
 
@@ -21,12 +21,12 @@ class TrainingTask(nn.Module):
         raise NotImplementedError
 
     def begin_step(self, progress: float) -> None:
-        """Before a step, and before an examination, at this part 0..1 of the schedule."""
+        """Called before a step, and before an examination, with the part of the schedule that is done, 0..1."""
 
     def batches(self, samples: list[Tensor], batch: int, generator: torch.Generator) -> Iterator[Any] | None:
-        """What `loss` is given, where a task makes it of the training samples itself; None: crops of pictures.
+        """Batches for `loss`, where a task makes them of the training samples itself; None: crops of pictures.
 
-        Their first one is a ValueError where the task needs weights to start from (`restore`) and has none.
+        The first one raises ValueError where the task needs weights to start from (`restore`) and has none.
         """
         return None
 
@@ -46,7 +46,7 @@ class TrainingTask(nn.Module):
         raise NotImplementedError
 
     def after_step(self, step: int) -> None:
-        """Whatever must hold after each optimiser step (projections, tables)."""
+        """Restore what must hold after each optimiser step (projections, tables)."""
         raise NotImplementedError
 
     def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
@@ -54,7 +54,7 @@ class TrainingTask(nn.Module):
         raise NotImplementedError
 
     def calibrate(self, samples: list[Tensor]) -> None:
-        """Take held-out samples, on which `export` measures what networks in integers must hold."""
+        """Take held-out samples, on which `export` measures the ranges of networks in integers."""
         self.held_out = samples
 
     def export(self, pictures: list[Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,7 +1,7 @@
-"""Torch as the families expect it, whatever a program that uses this package has set.
+"""The default type and device of PyTorch that families need, whatever the calling program has set.
 
 Families make tensors without naming a type or a device everywhere, so `torch.set_default_dtype` and
-`torch.set_default_device` would reach into them.  `float32_on_cpu` is entered where the package calls a family.
+`torch.set_default_device` would change them.  The package enters `float32_on_cpu` where it calls a family.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _outside = torch.float32  # what it was before the first of them
 def float32_on_cpu() -> Iterator[None]:
     """Defaults of torch while a family is called.  Costs nothing where they are float32 and the processor anyway.
 
-    The default device belongs to a thread.  The default type belongs to the process: it is float32 until the last of
-    the calls that are under way has ended, and then what it was.
+    The default device belongs to a thread.  The default type belongs to the process: it is float32 until the last
+    running call has ended, and is then restored.
     """
     with ExitStack() as stack:
         if torch.get_default_device().type != "cpu":
@@ -33,7 +33,7 @@ def float32_on_cpu() -> Iterator[None]:
 
 
 def _enter() -> bool:
-    """Make float32 the default type; False where nobody has to put another one back."""
+    """Make float32 the default type; False where no other one has to be restored."""
     global _inside, _outside
     with _lock:
         if not _inside:

@@ -1,1 +1,1 @@
-"""Networks that run in integers: what they are, and their way into the kernels."""
+"""Networks in integers: their description, and how the kernels run them."""

@@ -1,4 +1,4 @@
-"""What a network in integers is, layer by layer, and its way into the engine (`_kernels.Network`).
+"""The description of a network in integers, layer by layer, and how it is passed to the engine (`_kernels.Network`).
 
 kernels/network.hpp specifies the arithmetic and its bounds; `reference.integer_network` computes the same in numpy.
 """
@@ -64,7 +64,7 @@ class IntegerNetwork:
 
     @property
     def outputs(self) -> int:
-        """Of all layers together: the length of multipliers and offsets."""
+        """Outputs of all layers together: the length of multipliers and offsets."""
         return sum(layer.outputs for layer in self.layers)
 
     def native(self) -> _kernels.Network:

@@ -1,4 +1,4 @@
-"""A network of a weights file at work: its integers in the engine, and what depends on the quality."""
+"""Runs a network of a weights file: its integers in the engine, with multipliers and offsets for a quality."""
 
 from __future__ import annotations
 

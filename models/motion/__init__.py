@@ -1,1 +1,1 @@
-"""Motion fields: how they are found, ordered, coded and applied."""
+"""Motion fields: how they are ordered and coded."""

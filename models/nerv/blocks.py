@@ -49,8 +49,8 @@ class ConditionedResidual(nn.Module):
 def convolve_mapped(conv: nn.Module, x: Tensor, affine: Tensor) -> Tensor:
     """`conv`, with zeros around, of x (1 + a), plus what it gives for b everywhere, beyond the border too.
 
-    affine (B, 2 * channels) is (a, b) of each sample.  So b is nothing but a bias, and for one sample a scales the
-    weights: x is read once, where maps of pixels would read and write it twice each.
+    affine (B, 2 * channels) is (a, b) of each sample.  b is a bias, and for one sample a scales the weights: so x is
+    read once, where maps of pixels would read and write it twice each.
     """
     weight, bias = conv.weight, conv.bias
     assert isinstance(weight, Tensor) and isinstance(bias, Tensor)
@@ -102,7 +102,7 @@ class UpsamplingStage(nn.Module):
             self.timed = ConditionedResidual(outputs)
 
     def forward(self, x: Tensor, moment: Tensor | None) -> Tensor:
-        """`moment` (B, AFFINE_HIDDEN): what conditioned blocks know of the time; None without them."""
+        """`moment` (B, AFFINE_HIDDEN): the code of time that conditioned blocks read; None without them."""
         if self.config.has(SEPARABLE):
             x = self.before(x)
         y = self.conv(x)

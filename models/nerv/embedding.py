@@ -15,8 +15,8 @@ from .depthwise import Depthwise
 def time_code(times: Tensor, frames: int) -> Tensor:
     """Positions 0..frames-1 of frames (B,) -> sines and cosines (B, 2 FREQUENCIES), after NeRV.
 
-    The slowest turns a quarter over the group, the fastest once in four frames; so neighbouring frames differ in every
-    group, however long, and times between them have codes between theirs.
+    The slowest wave turns by a quarter over the group, the fastest once in four frames.  So neighbouring frames have
+    different codes in a group of any length, and times between them have codes between theirs.
     """
     fastest = max(math.log2(frames), 1.0)
     octaves = torch.linspace(0.0, fastest, FREQUENCIES, dtype=torch.float64, device=times.device)

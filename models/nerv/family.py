@@ -1,4 +1,4 @@
-"""Family `nerv`: frames <-> symbols.  Encoding is fitting; its weights file holds nothing but CDF tables."""
+"""Family `nerv`: frames <-> symbols.  Encoding fits a network; the weights file holds only CDF tables."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Options:
 class NervFamily:
     """See `base.family.Family`, `base.fitted.Fits` and `base.fitted.PaintsFrames`.
 
-    Latents are the embeddings of frames, of architectures without any the codes of time.  Stride and channels follow
-    from the size of the frames; the class names those of 640x360.
+    Latents are the embeddings of frames, or the codes of time where an architecture has no embeddings.  Stride and
+    channels follow from the size of the frames; the class attributes are those of 640x360.
     """
 
     name: ClassVar[str] = "nerv"
@@ -116,7 +116,7 @@ class NervFamily:
     # -- encoding ----------------------------------------------------------------------------------------------------
 
     def config(self, spec: GroupSpec) -> Config:
-        """The decoder that a group gets: parameters as asked for, or as the rate pays at `bits` each."""
+        """The decoder of a group: with the parameters asked for, or as many as the rate allows at `bits` each."""
         chosen = self.chosen
         flags = ARCHITECTURES[chosen.arch]
         strides = choose_strides(spec.height, spec.width)
@@ -197,7 +197,7 @@ class NervFamily:
 
 
 class _CountingReader(IntegerReader):
-    """Notes what the embeddings cost, one by one."""
+    """Records the bits of each embedding."""
 
     def __init__(self, port: Metered) -> None:
         super().__init__(port)

@@ -1,10 +1,10 @@
 """Fitting one network to the segments of a group, one after the other.
 
 The loss is ln(mean squared error of a frame) + weight * bits / budget.  Its distortion part is the mean PSNR itself, so
-no frame outweighs another; its rate part is relative to the bits that there are, so one weight serves every size, and
-the weight moves until the rate is met.  The first segment's weights are real numbers first and rounded ones for the
-last part of the fit.  Those of a later segment start from the segment before, rounded all along, and only their
-differences cost bits (NIRVANA, Maiya et al., 2023).
+no frame outweighs another.  Its rate part is relative to the budget, so one weight serves every size; the weight moves
+until the rate is met.  The first segment's weights are real numbers first and rounded ones in the last part of the fit.
+Those of a later segment start from the segment before and are rounded all along; only their differences cost bits
+(NIRVANA, Maiya et al., 2023).
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Fit(nn.Module):
 
     @torch.no_grad()
     def next_segment(self, segment: Segment, integers: dict[str, Tensor], measure: Measure) -> None:
-        """Go on with the frames of `segment` from the integers that the decoder has by then; the steps stay."""
+        """Go on with the frames of `segment`, from the integers that the decoder has before it; the steps stay."""
         self.measure = measure
         self.base = {}
         for name, parameter in self.decoder.named_parameters():
@@ -221,7 +221,7 @@ class Fit(nn.Module):
         return weights, bits
 
     def _round_embeddings(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """What is decoded of (B, embedding, h, w), and its bits on rungs that all frames chose."""
+        """Embeddings (B, embedding, h, w) as decoded, and their bits on rungs chosen from all frames."""
         step = self.quantiser.step(EMBEDDING).detach()
         means = (self.seen / step).round().abs().mean((0, 2, 3))
         rounded, bits = self.quantiser(EMBEDDING, embeddings.transpose(0, 1), None, means)
@@ -239,7 +239,7 @@ class Fit(nn.Module):
 
     @torch.no_grad()
     def start_rounding(self) -> None:
-        """Steps with which the present weights and embeddings take the budget; the side information off the aim."""
+        """Set steps with which the present weights and embeddings take the budget, less its side information."""
         tensors = self._tensors()
         low, high = -2.0, 16.0
         for _ in range(12):
@@ -306,8 +306,8 @@ class Fit(nn.Module):
     def integers(self) -> dict[str, Tensor]:
         """int32 of every part, of at most the budget where that is possible at all.
 
-        What is over is saved first by rounding towards zero what lies near the middle between two integers, then, but
-        not in a later segment, whose steps are given, by larger steps.  Where bits are left, smaller
+        Bits beyond the budget are saved in two ways.  First, values near the middle between two integers are rounded
+        towards zero.  Then steps grow, except in a later segment, whose steps are given.  Where bits are left, smaller
         steps would not help: the fit was made with these.
         """
         if not self.rounded:

@@ -1,4 +1,4 @@
-"""Freed memory that stays with the process, for loops that free and ask for the same large tensors all the time.
+"""Keeps freed memory in the process, for loops that free and allocate the same large tensors again and again.
 
 The C library gives large blocks back to the system as soon as they are free and gets fresh pages for the next ones,
 which are zeroed, one page fault each: a tenth of the time of fitting a network to frames of 640x360.
@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Of mallopt(3): parameter -> value while memory is kept, and after that, which is what glibc arrives at by itself when
-# large blocks are freed.
+# Parameters of mallopt(3), and their values while memory is kept and afterwards; glibc arrives at the latter by itself
+# when large blocks are freed.
 _TRIM, _PAD, _MMAP = -1, -2, -3
 _KEPT = {_MMAP: 1 << 30, _TRIM: (1 << 31) - 1, _PAD: 1 << 26}
 _USUAL = {_MMAP: 1 << 25, _TRIM: 1 << 26, _PAD: 1 << 17}

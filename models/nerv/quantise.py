@@ -2,8 +2,8 @@
 
 Every tensor has one step, 2 ** (-level / STEPS_PER_OCTAVE); its rows (output channels) have a rung of the ladder each.
 While fitting, rounding passes gradients straight through, to the values as to the step (LSQ, Esser et al., 2020), and
-the rate is what the integers cost on the very tables of the stream: the consistent entropy minimisation of Gomes et
-al. (2023) and of Boosting NeRV, with quantisers per tensor as in NVRC (Kwan et al., 2024).
+the rate is what the integers cost with the tables of the stream: the consistent entropy minimisation of Gomes et al.
+(2023) and of Boosting NeRV, with quantisers per tensor as in NVRC (Kwan et al., 2024).
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class _Quantise(torch.autograd.Function):
     """values (rows, n), step (), base (rows, n) or None, means (rows,) or None, costs of the ladder
     -> the values rounded to the step, and the bits of their integers less `base`.
 
-    Bits are linear between integers, gradients pass rounding.  A few passes over the values do what takes thirty where
-    autograd goes through it step by step.
+    Bits are linear between integers, gradients pass rounding.  This takes a few passes over the values, where autograd
+    would take thirty, step by step.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""How long a fit takes and how its learning rate goes."""
+"""The length of a fit, and its learning rate over time."""
 
 from __future__ import annotations
 

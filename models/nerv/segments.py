@@ -100,7 +100,7 @@ def visit_group(coder: IntegerWriter | IntegerReader, spec: GroupSpec, coded: Gr
 
 
 class GroupFit:
-    """Fits the segments of one group; keeps and takes up its state."""
+    """Fits the segments of one group; saves and resumes its state."""
 
     def __init__(
         self, config: Config, ladder: LadderCosts, frames: Tensor, plan: Plan, watch: Watch | None, store: Store | None
@@ -116,7 +116,7 @@ class GroupFit:
         self.stopped = False
 
     def run(self) -> GroupIntegers:
-        """Fit.  KeyboardInterrupt passes, but with `early` the first one ends the fit with what there is."""
+        """Fit.  KeyboardInterrupt passes; with `early`, the first one ends the fit with the present network."""
         with kept_memory():
             return self._run()
 
@@ -161,7 +161,7 @@ class GroupFit:
 
     @property
     def _shares(self) -> list[float]:
-        """What each segment takes of bits and time, relative to a whole later one."""
+        """The share of bits and time of each segment, relative to a whole later one."""
         return [(FIRST_SHARE if k == 0 else 1.0) * count / self.length for k, (_, count) in enumerate(self.spans)]
 
     def _schedule(self, fit: Fit, number: int) -> Schedule:

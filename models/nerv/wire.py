@@ -1,7 +1,7 @@
 """A group's integers <-> the port: the numbers of the header, steps, rungs and values; see FORMAT.md, codec 5.
 
-`IntegerWriter` and `IntegerReader` walk the same calls; a number out of its bounds raises ValueError before anything
-rests on it.
+`IntegerWriter` and `IntegerReader` make the same calls.  A number out of its bounds raises ValueError before it is
+used.
 """
 
 from __future__ import annotations

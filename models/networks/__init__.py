@@ -1,1 +1,1 @@
-"""Networks in integers for the engine, networks of floats that training sees, and how these are optimised."""
+"""Networks of floats for training, how they are optimised, and how they become networks in integers."""

@@ -1,4 +1,4 @@
-"""Muon beside Adam: one optimiser for networks whose matrices and vectors want different steps."""
+"""Muon and Adam in one optimiser, for networks whose matrices and vectors need different steps."""
 
 from __future__ import annotations
 

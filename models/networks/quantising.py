@@ -1,8 +1,7 @@
-"""Float networks to integers, and back: weights of 8 bits an output, scales from what calibration pictures show.
+"""Float networks to integers, and back: 8-bit weights with a scale per output, ranges from calibration pictures.
 
-The residual stream and what lies between two convolutions have 14 bits, chosen so that nothing in calibration is
-clipped with a margin of MARGIN.  The activation becomes a table.  Fraction bits of what a network reads and answers
-are given.
+The residual stream and the tensors between two convolutions have 14 bits.  Their ranges are MARGIN times what occurs in
+calibration.  The activation becomes a table.  The fraction bits of a network's words and answers are given.
 """
 
 from __future__ import annotations
@@ -140,7 +139,7 @@ def _activation(reach: float) -> tuple[NDArray[np.int16], float, float]:
 def restored(arrays: Arrays, word_bits: int, answer_bits: int) -> SynthesisNetwork:
     """A float network whose answers are those of the integers, but for roundings between its layers.
 
-    What only products of scales say is chosen: films have a largest gain of 1, the last one a mean gain of 1.
+    Only products of scales are known, so scales are chosen: films have a largest gain of 1, the last one a mean of 1.
     ValueError where the arrays are not of such a network.
     """
     built = network_of(arrays)

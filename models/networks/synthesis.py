@@ -1,8 +1,8 @@
-"""The nonlinear part of the decoder while it is trained: what the integers say beyond their dequantised values.
+"""The nonlinear part of the decoder in training: corrections of the dequantised bands.
 
-It reads the packet bands at 1/8 resolution and answers with a correction of every band in units of the quantisation
-step, so it behaves alike at every quality; zero-initialised, it starts as the plain inverse transform.  `quantising`
-turns it into the integers that decoders run.
+The network reads the packet bands at 1/8 resolution and answers with a correction of every band in quantisation steps,
+so it behaves alike at every quality.  It is zero-initialised: training starts from the plain inverse transform.
+`quantising` turns it into the integers that decoders run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class RoundedConv2d(nn.Conv2d):
 
 
 def round_weights(module: nn.Module, rounding: bool) -> None:
-    """Say whether the convolutions of a module compute with rounded weights."""
+    """Switch whether the convolutions of a module compute with rounded weights."""
     for part in module.modules():
         if isinstance(part, RoundedConv2d):
             part.rounding = rounding

@@ -1,4 +1,4 @@
-"""Which table codes each wavelet coefficient: a context model over integers, coarse to fine, no side information.
+"""The context model that names a table for each wavelet coefficient: integers, coarse to fine, no side information.
 
     low band of the pyramid      a rung per channel and quality
     pyramid details, coarse..1   context: the next coarser details
@@ -57,7 +57,7 @@ def parity_mask(height: int, width: int, device: torch.device) -> Tensor:
 class SliceNetwork(nn.Module):
     """The heads of one slice of `count` channels, and what it adds to the context of later slices.
 
-    reach: side of the context convolution, 0 for a last slice that nobody follows.
+    reach: side of the context convolution, 0 for a last slice.
     """
 
     def __init__(self, hidden: int, count: int, first: int, reach: int) -> None:
@@ -123,7 +123,7 @@ class Level(nn.Module):
     ) -> Tensor:
         """Code the first `slices` slices at `size`, given the next coarser integers; returns (B, channels, *size).
 
-        hints: integers (B, hint channels, *size) that are known beside them, for a level that was made with hints.
+        hints: integers (B, hint channels, *size), for a level that was made with hints.
         """
         h, w = size
         above = features(coarse).repeat_interleave(2, 2)[:, :, :h].repeat_interleave(2, 3)[..., :w]

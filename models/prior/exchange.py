@@ -34,7 +34,7 @@ def put(port: SymbolPort, values: Integers, rungs: Rungs) -> Integers:
 def get(port: SymbolPort, rungs: Rungs) -> Integers:
     """Get what `put` put: int32 (n,).
 
-    A stream may name any int32 in either part, and what they make is clipped, here as in the kernels (`Walk::take`).
+    A stream may hold any int32 in either part; their sum is clipped, here as in the kernels (`Walk::update`).
     """
     shift, index, wide = _split(rungs)
     values = port.get(index) << shift

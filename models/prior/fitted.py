@@ -96,7 +96,7 @@ def magnitude_counts(tensors: dict[str, Tensor], first: int = 0, total: float = 
 def _both_signs(row: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int]:
     """Probabilities of v = low.. from those of |v| and of the escape, and low.
 
-    What escapes is spread thinly over values past TABLE_REACH, so that a table drops them before any nearer one.
+    Escapes are spread thinly over values past TABLE_REACH, so that a table drops these before any nearer one.
     """
     beyond = 1 + int(row[-1] / max(row[-2], 2.0**-20))
     tail = np.full(beyond, row[-1] / beyond / 2)

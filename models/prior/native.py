@@ -1,4 +1,4 @@
-"""A band prior at work: the walk of `bands` in C++ (`_kernels`) on the integers of a weights file, a frame at a time.
+"""Runs a band prior: the walk of `bands` in C++ (`_kernels`) with the integers of a weights file, frame by frame.
 
 Twin of `BandPrior.walk`: the integers, and so the streams that it reads and the tables that it names, are the same.
 """
@@ -36,8 +36,8 @@ ANSWER_SHIFT = 10  # answers are in 1/1024 of a rung
 class CodedFrame:
     """A decoded frame: packet bands (125, h, w) and their rungs, and the pyramid (details finest first, low band).
 
-    low: int32 (3, ., .).  Of a frame that was not read to its end the first packet bands.  rungs: None where nobody
-    asked for them.  bits: float32 (h, w), what every cell took, with coarse coefficients in equal parts on the cells
+    low: int32 (3, ., .).  A frame that was not read to its end has the first packet bands only.  rungs: None where they
+    were not kept.  bits: float32 (h, w), what every cell took, with coarse coefficients in equal parts on the cells
     below them; None where they were not counted.
     """
 
@@ -49,7 +49,7 @@ class CodedFrame:
 
     @property
     def kept_rungs(self) -> Rungs:
-        """The rungs, which whoever read the frame asked for."""
+        """The rungs; the frame was read with them."""
         assert self.rungs is not None
         return self.rungs
 
@@ -238,7 +238,7 @@ class NativePrior:
     def expected_bits(
         self, spec: GroupSpec, tables: Tables, hints: Sequence[Integers] | None, most: int | None = None
     ) -> NDArray[np.float32]:
-        """Bits that hints alone let expect of every cell (h, w): of the tables that they choose in an empty frame.
+        """Bits that hints alone let expect for each cell (h, w): those of the tables that they choose in an empty frame.
 
         most: as of `read`.
         """

@@ -1,4 +1,4 @@
-"""Rate-distortion rounding along a prior's walk, for batches, as training sees it."""
+"""Rate-distortion rounding along a prior's walk, for batches in training."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def round_along(
 
 
 def round_cheaply(y: Tensor, rung: Tensor, costs: Tensor, weight: float) -> Tensor:
-    """Nearest integer, or the next towards zero where the bits it saves are worth its error."""
+    """The nearest integer, or the next one towards zero where it saves bits worth more than its error."""
     nearest = torch.floor(y.abs() + 0.5)
     smaller = (nearest - 1).clamp(min=0)
     saved = lookup(costs, rung, nearest) - lookup(costs, rung, smaller)

@@ -1,7 +1,7 @@
 """The second decoder: the bytes of a group and a weights file to frames, as FORMAT.md says.
 
-Written to be read, not to be fast: a 64 x 64 picture takes seconds.  Nothing of it is compiled but the check of the CDF
-tables.
+It is written to be read, not to be fast: a 64 x 64 picture takes seconds.  Only the check of the CDF tables is
+compiled.
 """
 
 from __future__ import annotations
