@@ -238,7 +238,7 @@ class NativePrior:
     def expected_bits(
         self, spec: GroupSpec, tables: Tables, hints: Sequence[Integers] | None, most: int | None = None
     ) -> NDArray[np.float32]:
-        """Bits that hints alone let expect for each cell (h, w): those of the tables that they choose in an empty frame.
+        """Bits that hints alone let expect for each cell (h, w): those of the tables they choose in an empty frame.
 
         most: as of `read`.
         """

@@ -32,8 +32,7 @@ Arrays = Mapping[str, NDArray[Any]]
 class SpatiotemporalFamily:
     """See `base.family`.  Latents are the 3 low bands and the 125 packet bands of each 8 x 8 cell, of every frame.
 
-    It runs on the processor alone: what chooses tables and what frames are predicted from are
-    integers of the kernels.
+    It runs on the CPU only, because tables and predictions are made from integers of the kernels.
     """
 
     name: ClassVar[str] = "spatiotemporal"
@@ -118,13 +117,13 @@ class SpatiotemporalFamily:
     def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """`frame_type` is 1 where latents were coded as a difference; they mean the same in every frame.
 
-        `bits_prior`, see `expecting`, is what motion and prediction let expect; of a frame on its own it knows the
-        place alone.  It takes another walk through the prior.
+        `bits_prior`, see `expecting`, is computed from motion and prediction, for a frame on its own from its place
+        alone.  It takes another walk through the prior.
         """
         return self.first_latents(spec, port, self.channels)
 
     def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> Latents:
-        """Frames but the last in coding order are read to their ends: others follow, and are predicted from them."""
+        """All frames but the last in coding order are read to their ends, because others are predicted from them."""
         h, w = -(-spec.height // CELL), -(-spec.width // CELL)
         cells = (spec.frames, h, w)
         x = np.empty((*cells, channels), np.float32)
@@ -136,7 +135,7 @@ class SpatiotemporalFamily:
             assert read.coded.bits is not None
             bits[number] = read.coded.bits + np.float32(read.side_bits / (h * w))
             if expected is not None:
-                most = slices_of(3 + len(read.coded.packet))  # that were read
+                most = slices_of(3 + len(read.coded.packet))  # slices that were read
                 expected[number] = read.prior.expected_bits(at_spec, self.tables, read.hints, most)
             kinds[number] = int(read.kind != INTRA)
         return Latents(

@@ -82,7 +82,7 @@ class GroupState:
         self.places = coding_order(spec.frames, depth)
         self.uses = last_uses(self.places)
         self.kept: dict[int, Decoded] = {}
-        # a frame between two others is doubted where these differ, see `predict`
+        # the doubt of a frame between two others is their difference, see `predict`
         self.surprising = {place.references[0] for place in self.places if len(place.references) == 1}
 
     @property
@@ -125,8 +125,8 @@ def read_group(
 ) -> Iterator[FrameRead]:
     """Get the frames of a group, in coding order.  ValueError for a forged stream.
 
-    meter: the coder's tables, where frames are read for their latents alone: bits are counted, side bits too, and rungs
-    are not kept; most: slices of the last frame's packet at which to stop, see `NativePrior.read`.
+    meter: the coder's tables, where frames are read for their latents alone.  Then bits are counted, side bits too, and
+    rungs are not kept.  most: slices of the last frame's packet at which to stop, see `NativePrior.read`.
     """
     depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
     if depth > DEEPEST:

@@ -1,11 +1,11 @@
 """Model of family `spatiotemporal` while it is trained: priors and a network for predicted frames.
 
 After Sun et al., "Spatiotemporal Entropy Model is All You Need for Learned Video Compression" (2021): every frame has
-latents of its own and the entropy model carries time.  What it expects of a frame is a prediction of its latents, not a
-scale alone, so that the symbols are latents minus prediction.
+latents of its own, and only the entropy model uses other frames.  It predicts the latents of a frame, not only their
+scale, so the symbols are latents minus prediction.
 
-Pixels of a predicted frame come from its latents and a small synthesis network beside those of frames on their own: its
-latents lie on no grid of steps, and carry the noise of the frames that they were predicted from.
+A predicted frame has a small synthesis network of its own, because its latents differ from those of frames on their
+own: they lie on no grid of steps, and carry the noise of the frames that they were predicted from.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SpatiotemporalModel(nn.Module):
         return found
 
     def quantise(self, name: str, scaled: list[Tensor], low: Tensor, hints: list[Tensor], quality: Tensor) -> Rounded:
-        """Rounding of what a prediction left, by the named prior; see `rounding.round_along`."""
+        """Round latents minus prediction along the walk of the named prior; see `rounding.round_along`."""
         found = round_along(
             self.prior(name),
             self.ladder.costs,

@@ -16,7 +16,7 @@ BOTH = 2  # mode of a block that both references predict
 
 @dataclass(frozen=True)
 class Decoded:
-    """What later frames need of a decoded one.
+    """A decoded frame, as far as later frames need it.
 
     surprise: how far its latents lay from their prediction; None where no frame is predicted from this one alone.
     """
@@ -28,7 +28,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Prediction:
-    """latents: what is expected; doubt: where that may be wrong, the sources of the prior's hints beside them."""
+    """latents: the prediction; doubt: how far it may be wrong.  The prior's hints are made from both."""
 
     latents: Levels
     doubt: Levels

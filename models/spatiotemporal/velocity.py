@@ -1,4 +1,4 @@
-"""What the motion of one decoded frame says about that of another: constant velocity."""
+"""Guesses the motion of a frame from that of decoded frames, at constant velocity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of the format that model, training and run time share."""
+"""Numbers of the format that model, training and decoder share."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Basis:
     """What the rows of a transformed set mean.
 
     full       (t, h, w) of the raster that was transformed
-    axes       of it that were
+    axes       the transformed axes of that raster
     frequency  (N,) int64 flat place of each row in that raster of coefficients, or None when the rows are a raster
     kept       the shape of that raster
     cells      (t*h*w,) int64 the grid's cell at each place
@@ -59,7 +59,7 @@ class Basis:
         return out.view(*tokens.shape, channels)
 
     def gain(self) -> float:
-        """What keeps the mean: sqrt(kept values / full values)."""
+        """The factor that keeps the mean: sqrt(kept values / full values)."""
         ratio = 1.0
         for axis in self.axes:
             ratio *= self.kept[axis] / self.full[axis]

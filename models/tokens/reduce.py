@@ -38,13 +38,14 @@ def reduce(
     steps    a method or recipe by name, a list of steps, or a text such as "frames(budget=0.5) | tome".  A step other
              than the last one says its own `budget`, or `times` the number of tokens that the chain ends with
     query    (C,) or (M, C) in the space of grid.x; ignored by methods that are not query-dependent
-    attn     (L, heads, N), (heads, N), (N,) or (T, H, W) attention that somebody measured
+    attn     (L, heads, N), (heads, N), (N,) or (T, H, W) attention, for methods that need it
     text     (M, C) embeddings that serve as the query when there is none
-    seed     of the random methods
+    seed     seed of the random methods
     whiten   decide in channels scaled to equal spread over the grid: in latents a few low bands outweigh all the others
-    options  of the last step
+    options  options of the last step
 
-    ValueError names a method, score or need that there is not.  The same inputs give the same indices.
+    ValueError names a method or score that does not exist, or an input that is missing.  The same inputs give the same
+    indices.
     """
     if whiten:
         return _whitened(grid, steps, budget, query=query, attn=attn, text=text, seed=seed, **options)
@@ -71,7 +72,7 @@ def asks_for(need: str, steps: Steps, options: dict[str, Any]) -> bool:
 
 
 def _whitened(grid: TokenGrid, steps: Steps, budget: Budget, **options: Any) -> TokenSet:
-    """Decided on a whitened copy; the tokens are means of the grid's own cells, by `assign` and `share`."""
+    """Decide on a whitened copy; the tokens are means of the grid's own cells, by `assign` and `share`."""
     cells = grid.x[grid.valid].float()
     mean, scale = cells.mean(0), 1 / cells.std(0, correction=0).clamp_min(1e-6)
     for name in ("query", "text"):

@@ -1,1 +1,1 @@
-"""What only training needs: tasks and losses of every family, recordings, fitted tables."""
+"""Training only: tasks and losses of every family, recordings, fitted tables."""

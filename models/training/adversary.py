@@ -1,8 +1,8 @@
-"""A discriminator of small patches, for the last part of training: textures that look right rather than measure right.
+"""A discriminator of small patches, for the last part of training: it favours textures that look right.
 
-It reads wavelet packet bands at 1/4 resolution, so that a texture's energy in every band lies open to it, and says of
-every patch whether it is a photograph's (hinge loss; patches after Isola et al., 2017).  Its inner features, which
-original and reconstruction are to share, count as a loss of their own (Wang et al., "pix2pixHD", 2018).
+It reads wavelet packet bands at 1/4 resolution, which show a texture's energy in every band, and classifies every patch
+as original or reconstruction (hinge loss; patches after Isola et al., 2017).  The difference of its inner features
+between original and reconstruction is a loss of its own (Wang et al., "pix2pixHD", 2018).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Discriminator(nn.Module):
 
 @contextmanager
 def held(module: nn.Module) -> Iterator[None]:
-    """Gradients pass through the module but not into it."""
+    """Let gradients pass through the module, but not into its parameters."""
     module.requires_grad_(False)
     try:
         yield
@@ -56,7 +56,7 @@ def held(module: nn.Module) -> Iterator[None]:
 
 
 def adversarial_losses(judge: Discriminator, painted: Tensor, original: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Losses of the judge, of the painter (the verdict), and of the painter (features): scalars."""
+    """Scalar losses: of the discriminator, and of the synthesis network by verdict and by features."""
     real, wanted = judge(original)
     fake, _ = judge(painted.detach())
     judging = F.relu(1.0 - real).mean() + F.relu(1.0 + fake).mean()
@@ -69,14 +69,14 @@ def adversarial_losses(judge: Discriminator, painted: Tensor, original: Tensor) 
 
 
 def balance(exact: Tensor, verdict: Tensor, painted: Tensor) -> Tensor:
-    """What the verdict is to be multiplied by, so that both pull equally hard at the pixels (Esser et al., 2021)."""
+    """The factor that makes the verdict's gradient at the pixels as large as the error's (Esser et al., 2021)."""
     pulls = [torch.autograd.grad(loss, painted, retain_graph=True)[0].norm() for loss in (exact, verdict)]
     ratio: Tensor = pulls[0] / pulls[1].clamp(min=1e-12)
     return ratio.detach()
 
 
 def texture_loss(painted: Tensor, packet: Tensor) -> Tensor:
-    """How far apart, in nats, the energies of packet bands (B, 192, h, w) are around every cell."""
+    """Mean difference in nats of the energies of packet bands (B, 192, h, w) around each cell."""
     keep = [band for band in range(192) if band % 64]
 
     def energy(bands: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """The training task of the encoder's network, see `analysis`: priors and tables stay as they are, so symbols do.
 
-Nothing is learnt through a rounding.  Each step rounds by the network's moves, decodes, and takes from the gradient of
-the squared error where each coefficient should have been: its integer minus the gradient over the curvature that an
-orthonormal transform has, as `refinement` does.  The network learns that by regression, each picture's error relative
-to what rounding takes from it, so that every quality counts alike.  Option `decoders` lets the synthesis networks
-follow, by the error of the same decoded pictures: then the run makes new weights, and the network belongs to these.
+No gradient passes a rounding.  Each step rounds by the network's moves, decodes, and computes from the gradient of the
+squared error where each coefficient should have been: its integer minus the gradient over the curvature that an
+orthonormal transform has, as `refinement` does.  The network learns this by regression.  Each picture's error is taken
+relative to the error of rounding, so that every quality counts alike.  Option `decoders` also trains the synthesis
+networks, by the error of the same decoded pictures: then the run makes new weights, and the network belongs to these.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class AnalysisTraining(TrainingTask):
         """Nothing to keep in bounds."""
 
     def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
-        """The networks that were trained, in integers that suit the samples of `calibrate`, or these."""
+        """The trained networks in integers, calibrated on the samples of `calibrate`, or on these."""
         words = calibration(self.model, pictures_of(self.held_out or samples), encoder=True)
         tensors = prefixed(f"{self.owner}analysis", network_tensors(self.network, words, WORD_BITS))
         for name, decoder in self.decoders.items():

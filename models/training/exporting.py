@@ -1,4 +1,4 @@
-"""What tasks write into weights files and read from them: priors, networks in integers, the steps of quantisation."""
+"""Parts of weights files that several tasks write and read: priors, networks in integers, steps of quantisation."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The training task of decoder `perceptual`: one more synthesis network for the streams that there are.
 
-Everything else of a weights file stays as it is: pictures are coded by it, and the network, which starts as decoder
-`standard`, learns to paint what they look like.  The loss is 1 - MS-SSIM, and a little squared error that keeps colours
-and flat places, both relative to their present size.
+The rest of the weights file stays as it is.  It codes the pictures, and the network, which starts as decoder
+`standard`, learns to paint them.  The loss is 1 - MS-SSIM, and a little squared error that keeps colours and flat
+places, both relative to their present size.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class PerceptualTuning(TrainingTask):
         """Nothing to keep in bounds."""
 
     def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
-        """The network alone, in integers that suit the samples of `calibrate`, or these."""
+        """The network alone in integers, calibrated on the samples of `calibrate`, or on these."""
         words = calibration(self.model, pictures_of(self.held_out or samples))
         return prefixed(f"{self.owner}perceptual", network_tensors(self.network, words, CORRECTION_BITS)), {}
 

@@ -1,10 +1,10 @@
 """The training task of family `vqgan`: pictures, and pairs of frames for the prior over time.
 
-Pixels are compared in the mean square and in the wavelet domain relative to the energy that is there, which weighs
-structure and texture as SSIM does; both relative to their present size (the gradient of a logarithm).  Words follow
-running means; the prior minimises the bits of the indices that are chosen, under the two patterns that coding uses and
-under random ones, which teach it to fill in what is lost.  A second run with `adversarial` moves the synthesis network
-alone, towards what looks right.
+Pixels are compared by their mean squared error, and in the wavelet domain relative to the local energy, which weighs
+structure and texture as SSIM does.  Both are relative to their present size (the gradient of a logarithm).  Words
+follow running means.  The prior minimises the bits of the chosen indices, under the two patterns that coding uses and
+under random ones, which teach it to fill in lost indices.  A second run with `adversarial` trains the synthesis network
+alone, against a discriminator.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class VqganTask(TrainingTask):
     def adversarial_loss(
         self, judge: Discriminator, sums: list[Tensor], pixels: Tensor, packet: Tensor, quality: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
-        """The losses of painter and judge in one."""
+        """The losses of synthesis network and discriminator in one."""
         painted = self.model.synthesise([part.detach() for part in sums], quality)
         error = (painted - pixels).square().mean((1, 2, 3))
         bands = self.model.packet(painted)
@@ -161,7 +161,7 @@ class VqganTask(TrainingTask):
         return loss, scalars
 
     def qualities(self, count: int, generator: torch.Generator) -> Tensor:
-        """Half of them fill the stages up to a random one, the others are any."""
+        """Random qualities: half of them fill the stages up to a random one, the others are any."""
         anywhere = torch.randint(0, MAX_FINE + 1, (count,), generator=generator)
         stage = torch.randint(len(STAGES), (count,), generator=generator)
         full = torch.tensor([full_quality(int(s)) for s in stage])
@@ -195,7 +195,7 @@ class VqganTask(TrainingTask):
         before: list[Tensor],
         generator: torch.Generator,
     ) -> Tensor:
-        """Bits (B,) of one random stage's indices where they are hidden from the prior, at a random rate of loss."""
+        """Bits (B,) of one random stage's indices that are hidden from the prior, at a random rate of loss."""
         stage = int(torch.randint(len(STAGES), (1,), generator=generator))
         rows = (deep[:, stage] == DEPTH).nonzero().squeeze(1)
         bits = torch.zeros(len(quality))

@@ -1,7 +1,7 @@
 """The training task of family `wavelet`: real rounded symbols, real table costs, real reconstructions.
 
-Transform and step sizes are fixed, so nothing has to be learned through the rounding: the prior minimises the bits of
-the symbols that would be written, the decoder the error of the pixels that would be shown.  Both are taken relative to
+Transform and step sizes are fixed, so no gradient has to pass the rounding.  The prior minimises the bits of the
+symbols that would be written, the decoder the error of the pixels that would be shown.  Both are taken relative to
 their present size (the gradient of a logarithm), which weighs every rate alike, as a BD-rate does.
 """
 

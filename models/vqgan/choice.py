@@ -1,4 +1,4 @@
-"""How the encoder chooses indices: the word that is nearest, weighed against the bits of its path.
+"""How the encoder chooses indices: by the distance of a word and the bits of its path.
 
 Vectors and words are integers in 1 / UNIT gray levels; squared distances, prices and costs are whole numbers below
 2**53, which float64 holds, so that a choice is the same on every machine whatever order a library adds in.  Of equal
@@ -51,7 +51,7 @@ class Chooser:
         self.costs = turn_costs(tables)
 
     def price(self, quality: int, weight: float) -> float:
-        """Of a bit, in squared units: a whole number."""
+        """The price of a bit in squared units: a whole number."""
         least = min(slope for slope, depth in zip(self.slopes, depths(quality), strict=True) if depth)
         return float(np.floor(weight * least * UNIT * UNIT + 0.5))
 
@@ -68,7 +68,7 @@ class Chooser:
         return nodes
 
     def bits(self, prior: IndexPrior, hidden: Floats, depth: int) -> Floats:
-        """Of all words of a depth (n, 2**depth), in 1 / COST_UNIT: at most 12 a turn, which float32 holds."""
+        """Bits of all words of a depth (n, 2**depth), in 1 / COST_UNIT: at most 12 per turn, which float32 holds."""
         tables = prior.all_tables(hidden, depth)
         left, right = self.costs[0][tables], self.costs[1][tables]
         bits = np.zeros((len(hidden), 1), np.float32)

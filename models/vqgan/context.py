@@ -1,7 +1,7 @@
-"""The prior's 5 x 5 convolution in parts: what is known of earlier stages and of the frame before, and of the stage.
+"""The prior's 5 x 5 convolution in parts: over earlier stages, the frame before, and the stage itself.
 
 A map of an earlier stage is coarser: each of its cells stands for `ratio` x `ratio` cells of the stage.  Cells of the
-same phase, row and column modulo the ratio, see such a map through the same few coarse cells, so that the weights for
+same phase, row and column modulo the ratio, read such a map through the same few coarse cells, so that the weights for
 each can be added up beforehand: 4 or 9 products in place of 25.  Where a coarse cell reaches beyond the end of the grid
 this does not hold, and the last two rows or columns are summed one by one.
 

@@ -163,7 +163,7 @@ class VqganFamily:
     def conceal(self, spec: GroupSpec, port: SymbolPort, lost: Sequence[Mask]) -> Pixels:
         """Decode a group some of whose indices are lost: bool (T, ., .) of every stage, see `lost`.
 
-        The indices themselves are read all the same, since what follows is coded by them; the frames do not show them.
+        The lost indices are read too, since later symbols are coded with them, but the frames do not show them.
         """
         frames = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
         before: list[Nodes] | None = None
@@ -173,7 +173,7 @@ class VqganFamily:
         return frames
 
     def predict(self, codes: Codes, spec: GroupSpec) -> Pixels:
-        """Frames uint8 (T, H, W, channels), each restored from nothing but the one before it, the first from `codes`.
+        """Frames uint8 (T, H, W, channels), each predicted from the one before it alone, the first from `codes`.
 
         The codes (h, w, IDS) may be of another quality than the frames.
         """

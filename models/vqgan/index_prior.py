@@ -1,8 +1,8 @@
-"""What the prior expects of every index, at work: integers of a weights file, evaluated in numpy.
+"""The prior of indices, evaluated in numpy with the integers of a weights file.
 
-A word is coded as its path through the codebook's tree, a turn at every node.  At each cell a small network over what
-is known there and around it answers with a hidden vector; the product of that vector with a node's own vector is the
-logit of turning right at the node, in eighths, and names the CDF table.  `prior` is the same in training.
+A word is coded as its path through the codebook's tree, one turn at each node.  At each cell a small network reads the
+known indices there and around it, and answers with a hidden vector.  The product of that vector with a node's own
+vector is the logit of turning right at the node, in eighths, and names the CDF table.  `prior` is the same in training.
 
 Integers are held in float32.  No sum of magnitudes reaches 2**20 (export proves it), so every partial sum is exact in
 whatever order a library adds, on every machine.

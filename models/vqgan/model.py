@@ -5,8 +5,8 @@
     words -> bands -> moved by the synthesis network -> RGB
 
 The words are sums over stages and scales as in McQuic (Zhu et al., CVPR 2022) and VAR (Tian et al., 2024).  Networks
-are zero-initialised: what training starts from is vector quantisation of wavelet coefficients, whose squared distance
-is near enough the squared error of pixels.  `painting`, `choice` and `walk` are the same at work, in integers.
+are zero-initialised, so training starts from vector quantisation of wavelet coefficients, whose squared distance is
+nearly the squared error of pixels.  `painting`, `choice` and `walk` do the same in integers, for coding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Indices to pixels, and pixels to what indices are chosen for, in integers from end to end.
+"""Indices to pixels, and pixels to the targets of the choice of indices, all in integers.
 
     nodes -> words, added up on the three grids -> low bands through two levels of the pyramid, packet bands
           -> corrected by the synthesis network -> inverse packet -> RGB
@@ -39,7 +39,7 @@ Wide = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Targets:
-    """What a frame's words should add up to on the grids of 1/32, 1/16 and 1/8.
+    """The targets that a frame's words should add up to, on the grids of 1/32, 1/16 and 1/8.
 
     bands   (size, h, w) each
     moves   (h, w, size) each, by the analysis network, in 1 / UNIT gray levels
@@ -149,7 +149,7 @@ class Painting:
         return words
 
     def left(self, targets: Targets, sums: Sequence[Integers]) -> NDArray[np.float64]:
-        """What the words of coarser grids, `sums`, leave to the next one: (cells, size) in 1 / UNIT gray levels."""
+        """The targets of a grid less the words of coarser ones, `sums`: (cells, size) in 1 / UNIT gray levels."""
         grid = len(sums)
         bands = targets.bands[grid].copy()
         if grid:

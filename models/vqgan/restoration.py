@@ -1,4 +1,4 @@
-"""Indices that were lost, filled in by the prior: it was trained under random patterns of known neighbours.
+"""Fills in lost indices by the prior, which was trained with random patterns of known neighbours.
 
 A cell's lost word becomes the mean of the codebook under the prior's probabilities, which has the least expected
 squared error; the likeliest node stands for it in the context of other cells.  The surest cells are filled first

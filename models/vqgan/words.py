@@ -1,7 +1,8 @@
-"""What the networks of family `vqgan` read, and what their answers mean.
+"""The words that the networks of family `vqgan` read, and the units of their answers.
 
 Numbers v in gray levels are companded: sign(v) log(1 + |v| / COMPANDED), words with WORD_BITS fraction bits.  The
-logarithm is a table, made with a margin that no rounding of a mathematics library passes (a test looks).
+logarithm is a table.  No entry lies near a half before rounding, so every mathematics library gives the same (a test
+checks it).
 """
 
 from __future__ import annotations

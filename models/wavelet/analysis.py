@@ -1,10 +1,10 @@
-"""The encoder's network while it is trained: where to round, so that the decoder's network makes most of it.
+"""The analysis network in training: it moves coefficients before they are rounded, so that decoded pixels improve.
 
 The transform is linear, and plain rounding takes the error of a coefficient for the error of the picture.  `refinement`
-learns better from gradients of the decoder, at many times the decoder's cost; here one network has learnt what those
-gradients say.  It reads a trial rounding as the decoder would, and beside it what the trial took away, and answers with
-a move of every packet coefficient before it is rounded in earnest.  No decoder knows of it: an encoder may do without.
-The trial weighs bits with RATE_WEIGHT, whatever the rounding does, as it did when the network learnt.
+does better with gradients of the decoder, at many times the decoder's cost.  The analysis network has learnt to predict
+these gradients.  It reads a trial rounding, described as for the decoder, and the remainders of that rounding, and
+answers with a move of every packet coefficient.  Decoders do not depend on it, so an encoder may leave it out.  The
+trial always weighs bits with RATE_WEIGHT, as in training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .still import FARTHEST, MOVE_REACH, MOVED_RATE_WEIGHT, SHARPNESS
 
 
 def remainders(packet: Tensor, integers: Tensor) -> Tensor:
-    """The last 125 channels that the network reads: what a rounding of `packet`, in steps, took away."""
+    """The last 125 channels that the network reads: the remainders of a rounding of `packet`, in steps."""
     words = ((packet - integers) * SHARPNESS).clamp(-FARTHEST, FARTHEST) * WORD_UNIT
     return torch.floor(words + 0.5) / WORD_UNIT
 

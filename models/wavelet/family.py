@@ -31,7 +31,7 @@ class WaveletFamily:
     options: ClassVar[dict[str, str]] = {
         "rate_weight": "squared error in steps that a bit is worth in rounding, 0..1 "
         f"(default {RATE_WEIGHT}, {MOVED_RATE_WEIGHT} where the effort moves coefficients)",
-        "task": "file of `tessera train wavelet --objective task`: keeps what a network looks at",
+        "task": "file of `tessera train wavelet --objective task`: spends bits where its network needs them",
     }
 
     def __init__(
@@ -76,7 +76,7 @@ class WaveletFamily:
             self.still.prior.code(scaled, low, spec, port, keep=False)
 
     def bands_to_round(self, frame: Pixels, spec: GroupSpec) -> tuple[Scaled, Integers]:
-        """As `StillCoder.bands_to_round`, with what a task wants."""
+        """As `StillCoder.bands_to_round`, with the gains of a task."""
         scaled, low = self.still.bands_to_round(frame, spec, self.effort)
         if self.gains is not None:
             gains = self.gains.at(spec.quality)
@@ -93,7 +93,7 @@ class WaveletFamily:
         return self.first_latents(spec, port, self.channels)
 
     def first_latents(self, spec: GroupSpec, port: SymbolPort, channels: int) -> Latents:
-        """Frames but the last are read to their ends, behind which the next ones stand."""
+        """All frames but the last are read to their ends, because the next ones begin there."""
         steps, most = self.still.steps.at(spec.quality), slices_of(channels)
         cells = (spec.frames, -(-spec.height // CELL), -(-spec.width // CELL))
         x, bits = np.empty((*cells, channels), np.float32), np.empty(cells, np.float32)

@@ -10,8 +10,8 @@ After WaLLoC (Jacobellis and Yadwadkar, DCC 2025).  The encoder is linear: colou
 multiplications per pixel.  The prior, which both sides run, takes 1.2 thousand and the decoder's network 24 thousand.
 Bands are scaled so that a unit error in any of them costs the same squared error in pixels: one step is right for all.
 
-What runs is in `still`, in integers.  The transform here is in floats; networks read the words that they read there
-(`words`), up to the last bit of a low band.
+Coding uses `still`, in integers.  The transform here is in floats; networks read the same words (`words`), up to the
+last bit of a low band.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WORD_UNIT = float(1 << WORD_BITS)
 
 
 class WaveletModel(nn.Module):
-    """Transform, prior and decoder, and what training sees of them."""
+    """Transform, prior and decoder in training."""
 
     axes: Tensor  # colour axes x RGB
     order: Tensor  # kept packet bands in the order of coding, plane * 64 + band

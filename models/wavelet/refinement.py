@@ -1,10 +1,10 @@
-"""Latents refined at encoding time: rounding that knows the decoder's network.
+"""Refines latents at encoding time: rounding that takes the decoder's network into account.
 
-Plain rounding takes the error of a coefficient for the error of the picture.  The synthesis network makes the one from
-its neighbours' rounding, too, so what is rounded is moved, step by step, towards where the gradient of the decoded
-picture's squared error says: after each walk the target of a coefficient becomes its integer minus the gradient over
-the curvature that an orthonormal transform has.  The stream's decoder is unchanged.  After Campos et al., "Content
-Adaptive Optimization for Neural Image Compression" (2019), with true rounding in place of a relaxation.
+Plain rounding takes the error of a coefficient for the error of the picture.  But the synthesis network also makes
+pixels from the rounded neighbours.  So coefficients are moved in rounds, along the gradient of the decoded picture's
+squared error: after each walk, the target of a coefficient becomes its integer minus the gradient over the curvature
+that an orthonormal transform has.  The decoder is unchanged.  After Campos et al., "Content Adaptive Optimization for
+Neural Image Compression" (2019), with true rounding in place of a relaxation.
 
 Gradients are those of a float copy of the decoder, so another machine may make another stream of the same picture.
 """
@@ -118,7 +118,7 @@ class _Tile:
     within: Cut  # inner, counted from the first of `cells`
 
     def pixels(self, spec: GroupSpec) -> Cut:
-        """What `cells` show of a picture."""
+        """The pixels of a picture in `cells`."""
         _, rows, columns = self.cells
         bottom, right = min(CELL * rows.stop, spec.height), min(CELL * columns.stop, spec.width)
         return slice(spec.channels), slice(CELL * rows.start, bottom), slice(CELL * columns.start, right)

@@ -1,4 +1,4 @@
-"""Frames on their own at work: pixels to symbols and back, in integers from end to end.
+"""Codes frames on their own: pixels to symbols and back, all in integers.
 
 pixels -> planes -> lifted bands -> divided by their steps -> rounded along the prior's walk
 symbols times steps -> lifted bands + what a network adds -> planes -> pixels
@@ -67,7 +67,7 @@ class StillCoder:
         return (*self.painters, *(("fast",) if "fast" not in self.painters else ()))
 
     def usual_rate_weight(self, effort: str) -> float:
-        """What a bit is worth in rounding with this effort, where nothing else is asked for.
+        """The default price of a bit in rounding with this effort.
 
         ValueError for an effort that this install lacks a package for.
         """

@@ -1,4 +1,4 @@
-"""Scores: what a position is worth.  Each maps a Context to (T, H, W) float32, higher is kept first.
+"""Scores: how important a position is.  Each maps a Context to (T, H, W) float32; higher scores are kept first.
 
 A product is written with `*` and powers with `^`, as in "bits^0.5*query".  Factors of a product are shifted to start at
 0, so that a product never turns the order of a factor around.
@@ -20,7 +20,7 @@ from ..types import TokenSet
 
 @dataclass
 class Context:
-    """What a reduction may look at.  `used_query` is set by whoever looks at the query."""
+    """The inputs of a reduction.  `used_query` is set when the query is read."""
 
     grid: TokenGrid
     query: Tensor | None = None  # (C,) or (M, C) in the space of grid.x
@@ -74,7 +74,7 @@ def temporal(context: Context) -> Tensor:
 
 
 def change(context: Context) -> Tensor:
-    """Distance to the same cell of the frame before: unlike `temporal` it sees contrast.  The first frame: its norm."""
+    """Distance to the same cell of the frame before; depends on contrast, unlike `temporal`.  First frame: the norm."""
     x = context.grid.x.float()
     previous = torch.cat([torch.zeros_like(x[:1]), x[:-1]])
     found: Tensor = torch.linalg.vector_norm(x - previous, dim=-1)
@@ -88,7 +88,7 @@ def l2(context: Context) -> Tensor:
 
 
 def attn(context: Context, first: int = 0) -> Tensor:
-    """Attention that somebody measured: head means, summed over layers first..-2 (one layer: that one)."""
+    """Attention given by the caller: means over heads, summed over layers first..-2 (of a single layer: that one)."""
     given = _needed(context.attn, "attn")
     shape = context.grid.x.shape[:3]
     if given.dim() == 3 and given.shape != shape:

@@ -50,7 +50,7 @@ class MemoryToken:
         return cls(frame[mask].mean(0), frame[~mask].mean(0))
 
     def update(self, frame: Tensor) -> Tensor:
-        """The mask (H, W) of the next frame; what it shows is blended in."""
+        """The mask (H, W) of the next frame, whose cells are then blended into the memory."""
         mask = (frame - self.object).square().sum(-1) < (frame - self.background).square().sum(-1)
         if bool(mask.any()):
             self.object = torch.lerp(self.object, frame[mask].mean(0), self.rate)

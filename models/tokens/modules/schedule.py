@@ -1,4 +1,4 @@
-"""What happens to vision tokens inside a language model, layer by layer: plain data and masks that it executes."""
+"""Schedules of vision tokens inside a language model, layer by layer: plain data and masks that a model follows."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def segments(grid: TokenGrid, parts: int, by: str = "similarity") -> Iterator[To
 
 
 class StreamReader:
-    """Frames come in pieces of any length; out come `count` tokens per frame, and a memory of constant size.
+    """Takes frames in pieces of any length; returns `count` tokens per frame, and keeps a memory of constant size.
 
     The tokens do not depend on how the frames were cut into pieces (VideoStreaming, LLaVA-Mini, LongVA).
     """
