@@ -1,4 +1,4 @@
-"""Work in a process of its own, and the memory that it takes, as Linux accounts for it."""
+"""Runs work in a process of its own and measures its memory, as Linux accounts for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MiB = 1 << 20
 
 
 def in_child(work: Callable[..., Any], *arguments: Any) -> Any:
-    """What `work(*arguments)` returns in a new process; None where the process died."""
+    """Call `work(*arguments)` in a new process and return its result; None where the process died."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, work, arguments))

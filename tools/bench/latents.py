@@ -1,4 +1,4 @@
-"""The same integer latents through our prior and coder, and as lossless pictures: the worth of a learned prior.
+"""What a learned prior saves: the same integer latents through our prior and coder, and as lossless pictures.
 
 WaLLoC stores its latents as PNG or lossless WebP.  Here the integers that a file holds are laid out as 8-bit pictures
 in two ways, all bands of a level side by side in gray and three bands at a time as RGB, and the smaller one counts;

@@ -1,4 +1,4 @@
-"""Memory over a long clip: encoded from a pipe's worth of frames and decoded, each in a process of its own.
+"""Memory over a long clip: encoding it as from a pipe, and decoding it, each in a process of its own.
 
 The clip is a street that pans to and fro, made as it is read; nothing of it lies on the disk but the coded file.
 """
@@ -19,7 +19,7 @@ from tessera.tools.bench.threads import use
 
 HEIGHT, WIDTH, FRAMES = 144, 176, 10_000
 PATH = 640  # pixels that the street is longer than a frame
-SHORT = 10  # how many times shorter the clip is that the long one is compared with
+SHORT = 10  # the long clip is compared with one that is so many times shorter
 
 
 class Street(io.RawIOBase):

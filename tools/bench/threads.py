@@ -7,7 +7,7 @@ import sys
 
 
 def use(count: int | None) -> int:
-    """So many threads from now on, of the kernels and of PyTorch, loaded or not; None changes nothing.
+    """Let the kernels and PyTorch use so many threads from now on, whether it is loaded or not; None changes nothing.
 
     Returns the number in use.
     """

@@ -1,4 +1,4 @@
-"""From a file to a model's tokens: .tsr latents beside decoding JPEG or H.264 and cutting or encoding patches.
+"""Time from a file to a model's tokens: reading .tsr latents beside decoding JPEG or H.264 and making patches.
 
 All make the same number of tokens of the same clip, in turns.  Patches are 16 x 16 pixels, so one token stands for
 2 x 2 cells of latents at 1/8, and for one cell of family vqgan, whose indices are read too.  The patch encoder is a

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PICTURE = (512, 768)  # height, width
 CLIP = (48, 288, 512)  # frames, height, width
-USER_FRAMES = 100  # of a clip of the user's, unless --frames says otherwise
+USER_FRAMES = 100  # frames that are coded of a user's clip, unless --frames says otherwise
 
 
 @dataclass(frozen=True)

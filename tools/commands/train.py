@@ -3,10 +3,10 @@
 A family gives a `TrainingTask`.  The schedule is fitted to `--minutes`: a short warm-up, then a cosine to zero over the
 time there is, so only finished runs compare.
 
-`--objective task` trains gains of the family's bands for what a classifier sees and writes them to
-RUN/task.safetensors, for `tessera encode -o task=FILE`; see `tools/training/distillation.py`.  `--objective perceptual`
-trains decoder `perceptual` for the weights that the family has, `--objective analysis` the network that their encoder
-asks; see `tools/training/companions.py`.
+`--objective task` trains gains of the family's bands for a classifier and writes them to RUN/task.safetensors, for
+`tessera encode -o task=FILE`; see `tools/training/distillation.py`.  `--objective perceptual` trains decoder
+`perceptual` for the weights that the family has, `--objective analysis` their analysis network; see
+`tools/training/companions.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="family to train")
     parser.add_argument(
         "--objective", choices=("pixels", "task", "perceptual", "analysis"), default="pixels",
-        help="what is trained: the weights, gains for a task, a decoder for eyes, the encoder's network",
+        help="what is trained: the weights, gains for a task, decoder perceptual, the analysis network",
     )  # fmt: skip
     parser.add_argument(
         "--data", nargs="+", required=True, metavar="PACK",

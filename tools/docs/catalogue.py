@@ -1,4 +1,4 @@
-"""The published systems that the token interface is held against: what serves each, tested where, or why not yet.
+"""The published systems that the token interface serves: the call for each, its tests, or why it is missing.
 
 python -m tessera.tools.docs.catalogue > docs/tokens.md
 """
@@ -15,7 +15,7 @@ WORKS, PART, NOT_YET = "works", "part", "not yet"
 
 @dataclass(frozen=True)
 class SystemRow:
-    """One system.  `how` is the call that serves it, or the reason why nothing does; `tests` prove it."""
+    """One system.  `how` is the call that serves it, or the reason why there is none; `tests` check it."""
 
     system: str
     idea: str

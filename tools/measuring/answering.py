@@ -28,8 +28,8 @@ WORDS = (*shapes.KINDS, *shapes.COLOURS, NONE)
 CHOICES = tuple(answer for answers in shapes.ANSWERS.values() for answer in answers)
 QUESTION = 3  # words
 HEAD = 16  # width of an attention head
-LEAST, MOST = 0.05, 0.4  # of the tokens in a thinned batch; fewer tokens are also cheaper
-WAVES = 5  # of each coordinate's Fourier features
+LEAST, MOST = 0.05, 0.4  # share of the tokens that a thinned batch keeps; fewer tokens are also cheaper
+WAVES = 5  # frequencies of each coordinate's Fourier features
 EXTENT = (shapes.FRAMES, shapes.SIDE / 8, shapes.SIDE / 8)  # positions are taken relative to this
 
 
@@ -80,7 +80,7 @@ class AttentionBlock(nn.Module):
 
 
 class Sight(nn.Module):
-    """Tokens and their places, which attend to each other."""
+    """A transformer over tokens and their places."""
 
     def __init__(self, channels: int, width: int = 64, layers: int = 3) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 Point = tuple[float, float]  # rate (bpp), quality (dB)
-LEAST_SHARED = 0.25  # of the narrower curve's span of quality
+LEAST_SHARED = 0.25  # least part of the narrower curve's span of quality that both curves cover
 PUBLISHED = "published:"  # begins the name of a curve that was read from a paper, not measured
 
 

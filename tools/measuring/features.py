@@ -1,4 +1,4 @@
-"""How far apart a classifier's features of two pictures are, and pictures cut into tiles that it takes.
+"""The distance of two pictures in a classifier's features, and pictures cut into tiles of its input size.
 
 The distance is that of LPIPS (Zhang et al., "The Unreasonable Effectiveness of Deep Features", CVPR 2018) without its
 learned weights, in the features of a network of `perception`: the outputs of its residual blocks, all before pooling.

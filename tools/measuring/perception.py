@@ -1,4 +1,4 @@
-"""Small classifiers for measuring what machines still see: a labelled set in a tar file, training, accuracy."""
+"""Small classifiers that measure how recognisable coded pictures are: a labelled set, training, accuracy."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tessera.codec.errors import FormatError
 
 EPOCHS = 14
 BATCH = 64
-RATE = 3e-3  # of AdamW at its peak
-SHIFT = 6  # part of a side that training pictures move by at most
+RATE = 3e-3  # learning rate of AdamW at its peak
+SHIFT = 6  # training pictures move by at most 1 / SHIFT of a side
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from tessera.codec.errors import FormatError
 
 @dataclass(frozen=True)
 class Measured:
-    """What every row begins with: a codec at a setting.
+    """The fields that every row begins with: a codec at a setting.
 
-    version   of the codec and its libraries (for a family: of the package and its weights), and of its fixed settings
-    setting   such as `quality=50`
+    version   versions of the codec and its libraries (of a family: package and weights), and of its fixed settings
+    setting   for example `quality=50`
     """
 
     codec: str
@@ -50,7 +50,7 @@ class Row(Measured):
     """One codec at one setting on one picture or clip.
 
     source    the name of the picture or clip
-    sha256    of its file, first 12 hexadecimal digits
+    sha256    the first 12 hexadecimal digits of its file's SHA-256
     bpp       bits of the whole file for each pixel of each frame
     psnr      dB, RGB, 8 bits; mean over the frames, as are the other figures of quality
     psnr_yuv  dB, YUV 6:1:1; None where the source is gray
@@ -145,7 +145,7 @@ def read_rows(path: Path, kind: type[AnyRow]) -> list[AnyRow]:
     return [kind(**{name: read(item[name]) for name, read in readers.items()}) for item in reader]
 
 
-_READERS: dict[str, Callable[[str], Any]] = {  # by the types of a row's fields
+_READERS: dict[str, Callable[[str], Any]] = {  # type of a row's field -> how its text is read
     "str": str,
     "int": int,
     "float": float,

@@ -16,8 +16,8 @@ from tessera.tools.measuring.rows import Row
 from tessera.tools.peers.video import ClipPeer
 
 SUFFIXES = {".mkv", ".mp4", ".mov", ".webm", ".avi", ".y4m"}
-DISTORTION = 0.05  # of the proportions of scaled clips; even sides need some
-_BT709 = 1  # of H.273
+DISTORTION = 0.05  # largest relative change of a scaled clip's proportions; even sides need some
+_BT709 = 1  # its number in H.273
 
 Size = tuple[int, int]  # width, height
 

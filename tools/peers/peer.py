@@ -1,4 +1,4 @@
-"""What a codec to compare with is, and how it is named.
+"""A codec to compare with, and its name.
 
 A spec names a peer and its options: `avif`, `avif@speed=6@tune=default`.  Options that are not named have the value
 that the codec's builder gives first; every one of them is printed in reports.  `settings` go from low rate to high.

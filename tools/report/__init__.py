@@ -1,1 +1,1 @@
-"""What a reader sees: tables, plots, HTML pages, the slider, the side-by-side sheet."""
+"""Output of studies: tables, plots, HTML pages, the slider, the side-by-side sheet."""

@@ -12,7 +12,7 @@ OURS = ("#c8102e", "#f08a24", "#8e2bb5", "#e5558f", "#6e1423", "#c9a800", "#a443
 OTHERS = ("#1f6fb4", "#2a9d62", "#6b6f76", "#8c6239", "#17a2b0", "#9aa013", "#5b5bd6", "#b0577a")
 INK, GRID = "#26262b", "#e3e3e6"
 RATE = "bits per pixel of the file"
-WIDE = 64.0  # least and greatest rate so far apart: fewer of them are named
+WIDE = 64.0  # where the greatest rate is so many times the least, fewer rates are labelled
 
 
 def palette(names: Sequence[str], ours: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from tessera.codec.media.types import Pixels
 
 GAP = 12
 MARGIN = 20
-CLIP = 24  # gray levels: a hard edge counts no more than fine texture
+CLIP = 24  # differences are clipped at so many gray levels: a hard edge counts no more than fine texture
 PANEL = 560  # largest width of a panel, pixels
 BACKGROUND = (250, 249, 246)
 INK, FAINT = (32, 32, 36), (110, 110, 116)

@@ -1,8 +1,9 @@
 """`tessera train NAME --objective perceptual` and `--objective analysis`: one more network for a family's weights.
 
-perceptual: a decoder of their streams for eyes.  analysis: what their encoder asks where to round.  The run ends with
-RUN/NAME.KIND.safetensors, which names the weights that it belongs to and works beside them in `models/weights`.  With
-`-o decoders=1` a run for `analysis` trains decoders, too, and makes RUN/NAME.safetensors, to which its network belongs.
+perceptual: a decoder of their streams for people.  analysis: the network that moves coefficients before their encoder
+rounds.  The run writes RUN/NAME.KIND.safetensors, which names the weights that it belongs to and works beside them in
+`models/weights`.  With `-o decoders=1` a run for `analysis` also trains decoders and writes RUN/NAME.safetensors, to
+which its network belongs.
 """
 
 from __future__ import annotations

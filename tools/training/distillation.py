@@ -1,15 +1,15 @@
-"""`tessera train wavelet --objective task`: gains of bands that keep what a classifier looks at, at fewer bits.
+"""`tessera train wavelet --objective task`: gains of bands that keep a classifier's answers at fewer bits.
 
     loss = bits / plain bits + weight * slope * KL(teacher(picture) || teacher(decoded picture)) / plain KL
 
-Plain is what the untuned encoder has at that quality; with its slope -d log bits / d log KL there, weight 1 asks every
-gain to save more bits than a lower quality would at the same loss of answers.  Only the gains are trained, in front of
-the family's exported weights, so what is coded is an ordinary stream.  They serve the network that they were trained
-with: the teacher is the one that will read the stream, as in Entropic Student (Matsubara et al., 2022).
+"Plain" are the figures of the untuned encoder at that quality, and slope is its -d log bits / d log KL there.  With
+weight 1, every gain must save more bits than a lower quality would at the same divergence.  Only the gains are trained,
+in front of the family's exported weights, so the stream is an ordinary one.  They serve the network that they were
+trained with: the teacher is the one that will read the stream, as in Entropic Student (Matsubara et al., 2022).
 
 Rounding has no gradient, and most coefficients of these pictures lie in the dead zone, where the usual stand-ins
-(uniform noise, or the identity) see savings that are none.  So the real rounding is asked what it would do with gains
-a little larger and smaller: the secants of integers and bits are the derivatives.
+(uniform noise, or the identity) promise savings that do not exist.  So the real rounding is repeated with slightly
+larger and smaller gains: the secants of integers and bits are the derivatives.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from tessera.tools.measuring import bdrate, perception
 from tessera.tools.training.settings import TrainingSettings
 
 RESULT = "task.safetensors"  # in the run's folder
-HELD_OUT = 30  # every so manieth training picture is for validation
-SECANT = 0.1  # part of a gain, up and down
-LEAST_GAIN = 0.02  # nothing is left of a band
+HELD_OUT = 30  # one in so many training pictures is for validation
+SECANT = 0.1  # relative change of a gain, up and down, for the secants
+LEAST_GAIN = 0.02  # least gain: nothing is left of the band
 QUALITIES = (400, 1000, 1600, 2400, 3200)  # validation, integer qualities of 1/64
-TRAINED = (200, 3800)  # qualities that are trained: above, a classifier sees no difference
-AT_ONCE = 50  # pictures of validation
+TRAINED = (200, 3800)  # fine qualities that are trained: above, the classifier's answers do not change
+AT_ONCE = 50  # validation pictures that are coded at a time
 
 
 class TaskTuning(TrainingTask):

@@ -1,4 +1,4 @@
-"""What a training run is asked."""
+"""Settings of a training run."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class TrainingSettings:
                 `distillation`); "perceptual" and "analysis", one more network for its weights (see `companions`)
     data        tar archives of pictures or clips; for a task one that holds train/CLASS/NAME
     out         folder for checkpoints and logs
-    options     of the family's model, or of the objective
-    minutes     for the whole schedule
+    options     options of the family's model, or of the objective
+    minutes     time for the whole schedule
     batch, crop   pictures per step, and pixels on a side of what is cut out of them
-    epochs      of training a task's teacher
-    threads     of the CPU, 0 for all
+    epochs      epochs of training a task's teacher
+    threads     CPU threads, 0 for all
     resume      go on from the checkpoint in `out`, if there is one
     init        exported weights to start from
     lr          factor on every learning rate

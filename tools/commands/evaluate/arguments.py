@@ -102,7 +102,7 @@ def add_rate_options(
     pictures: int,
     others: str,
 ) -> None:
-    """Those of the studies of rate and quality; the arguments after `parser` are their defaults."""
+    """Add the options of the studies of rate and quality; the arguments after `parser` are their defaults."""
     add_out(parser)
     add_codecs(parser, codecs, others)
     add_qualities(parser, qualities)
@@ -130,7 +130,7 @@ def add_rate_options(
 def add_clip_options(
     parser: argparse.ArgumentParser, codec: str, quality: float, training_clips: int, epochs: int, clips: int, use: str
 ) -> None:
-    """Those of the studies that make their clips; the arguments after `parser` are their defaults.
+    """Add the options of the studies that make their clips; the arguments after `parser` are their defaults.
 
     `use` says what the test clips are for.
     """

@@ -1,4 +1,4 @@
-"""A contact sheet: the middle of a few pictures, the original beside what codecs make of it at nearly equal size."""
+"""A contact sheet: the middle of a few pictures, the original beside decoded ones at nearly equal size."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tessera.tools.report.sheet import BACKGROUND, FAINT, GAP, INK, MARGIN
 from tessera.tools.studies.extreme.rows import PICTURES, ExtremeRow
 
 COUNT = 6  # pictures
-WIDTH, HEIGHT = 384, 288  # of a crop, pixels
-LINE = 44  # of its caption
+WIDTH, HEIGHT = 384, 288  # pixels of a crop
+LINE = 44  # pixels of the caption below it
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ from tessera.tools.studies.extreme.rows import MOSAICS, PICTURES, SINGLES, Extre
 from tessera.tools.studies.extreme.settings import ExtremeSettings
 from tessera.tools.studies.machine import measure as machine
 
-COLUMNS, ROWS = 10, 4  # of a mosaic
-CLOSE = 0.01  # a size this near is near enough
-TRIALS = 8  # encodings in search of a size, beside those known
-SAMPLE = 10  # sizes of singles are searched for on every tenth
+COLUMNS, ROWS = 10, 4  # pictures in a mosaic
+CLOSE = 0.01  # the search for a size stops at this relative difference
+TRIALS = 8  # most encodings in search of a size, besides those known
+SAMPLE = 10  # sizes of singles are searched for on every tenth picture
 LADDERS: dict[str, tuple[float, ...]] = {  # settings that are measured, from the one that makes the smallest files
     "vqgan": (0, 20, 35, 50, 65, 80, 100),
     "jpeg": (1, 5, 10, 15),

@@ -1,5 +1,5 @@
-"""Measures what family `vqgan` does with its indices: which words pictures use, what its prior saves, and how pictures
-look whose indices were lost and filled in again.
+"""Measures the indices of family `vqgan`: which words pictures use, what the prior saves, and how good pictures are
+whose indices were lost and filled in again.
 
     prior          the family's own: `VqganFamily.conceal`
     most frequent  the stage's most frequent index among those of the picture that are known
@@ -37,7 +37,7 @@ from tessera.tools.measuring.workers import run
 from tessera.tools.studies.extreme.rows import RestorationRow, UsageRow
 
 CODEC = "vqgan"
-LOST = (0.05, 0.1, 0.2, 0.4)  # shares of the indices
+LOST = (0.05, 0.1, 0.2, 0.4)  # shares of the indices that are lost
 PRIOR, FREQUENT, NEAREST, NONE = "prior", "most frequent", "nearest", "none"
 
 Fill = Callable[[Nodes, Mask], Nodes]  # nodes (h, w), lost (h, w) bool -> nodes

@@ -24,14 +24,14 @@ class Sources:
 class ExtremeRow(Measured):
     """One codec on one source, at a setting of its ladder or at the size nearest to a target.
 
-    sha256      of the source's file, first 12 digits; of parts of a set, with the number of its pictures
+    sha256      first 12 digits of the source file's SHA-256; for parts of a set, with the number of its pictures
     judge       the set and the epochs that the classifier was trained with
     target      bits per pixel asked for; 0 on the ladder
-    files       made; `bytes` is their sum, headers included
-    least_bpp   at the setting that makes the smallest files; None on the ladder
+    files       number of files; `bytes` is their sum, headers included
+    least_bpp   rate at the setting that makes the smallest files; None on the ladder
     psnr        mean over the files, as msssim and lpips (None below 161 pixels per side, and where it is not measured)
     distance    mean over tiles of a picture, pictures of a set; see `features.distances`
-    accuracy    of the classifier, 0..1; None for pictures without labels
+    accuracy    the classifier's, 0..1; None for pictures without labels
     """
 
     kind: str

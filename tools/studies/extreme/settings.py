@@ -1,4 +1,4 @@
-"""What the study of the lowest rates is asked."""
+"""Settings of the study of the lowest rates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tessera.tools.measuring.settings import check_least, check_range, check_som
 
 @dataclass(frozen=True, kw_only=True)
 class ExtremeSettings:
-    """What is measured on pictures and on a tar file of labelled pictures.
+    """Settings; the study measures pictures and a tar file of labelled pictures.
 
     codecs      families and other codecs, with their options
     targets     bits per pixel, rising; the contact sheet is of the first, lost indices are at the last
     qualities   the ladder of families, rising; none: see `measure.LADDERS`
     images      test pictures of the labelled set, spread evenly over it; 0 for all
-    epochs      of training the classifier
+    epochs      epochs of training the classifier
     """
 
     codecs: tuple[str, ...] = ("vqgan", "spatiotemporal", "wavelet", "jpeg", "webp", "avif", "jpegxl")

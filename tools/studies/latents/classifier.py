@@ -14,7 +14,7 @@ from tessera.tools.studies.latents.sources import Material
 WIDTH, LAYERS, HEADS = 96, 3, 4
 NARROW = 16  # width of the vector of an index
 BATCH, RATE = 64, 1.5e-3
-KEPT = 0.5  # of a training picture's tokens, drawn anew each time: it prevents learning by heart, and halves the work
+KEPT = 0.5  # part of a training picture's tokens, drawn anew each time; it prevents overfitting and halves the work
 
 
 class IndexEmbedding(nn.Module):

@@ -11,7 +11,7 @@ Every source gives the same number of tokens per picture; what differs is what a
 
 The model, its steps and its seeds are the same for all; only its first layer fits the source.  Test pictures are
 resized and coded as the training ones.  WaLLoC's claim is that latents are better input than pixels resized to as many
-values (Jacobellis et al., 2024); `verdicts` says what comes out here.
+values (Jacobellis et al., 2024); `verdicts` gives the result here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tessera.tools.studies.latents.sources import Known, LatentSource, Material,
 
 @dataclass
 class KnownRows:
-    """What a run knows: the set, rows measured before, files and grids of the source before."""
+    """The set, rows measured before, and files and grids of the source before."""
 
     digest: str
     there: RowFile[LatentsRow]

@@ -1,4 +1,4 @@
-"""What the study of learning from latents is asked."""
+"""Settings of the study of learning from latents."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SOURCES = (
 
 @dataclass(frozen=True, kw_only=True)
 class LatentsSettings:
-    """What is trained on a tar file of labelled pictures.
+    """Settings; the study trains models on a tar file of labelled pictures.
 
     sources   what the model learns from, see `latents.measure`
-    quality   of the files, 0..100, where a source names none
-    epochs    of each training
+    quality   quality of the files, 0..100, where a source names none
+    epochs    epochs of each training
     side      side x side tokens per picture
     seeds     trainings per source
     """

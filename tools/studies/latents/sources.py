@@ -1,6 +1,6 @@
-"""What `tessera evaluate latents` learns from: sources of cells, and cells as tokens.
+"""The sources of `tessera evaluate latents`: cells of files or pixels, and cells as tokens.
 
-See `tokens_study` for the names of sources.
+See `measure` for the names of sources.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Pixels = NDArray[np.uint8]
 
 FORMS = "latents:NAME[:CHANNELS][@QUALITY], latents:NAME:firstCHANNELS[@QUALITY], ids:NAME[@QUALITY] or rgb[:SIDE]"
 SIDE = 6  # tokens along a side of a picture, where nothing else is asked for
-JPEG_QUALITY = 90  # of the files that pixels are read from where reading is timed
-TIMED = 64  # pictures
+JPEG_QUALITY = 90  # quality of the files that pixels are read from where reading is timed
+TIMED = 64  # pictures that are timed
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class LatentSource:
 
     files     equal for sources that read the same files
     show      makes the cells of a picture, where nothing is lost in a file
-    channels  of most variance that are kept
-    first     the first channels, which alone are read
+    channels  so many channels of most variance are kept
+    first     only so many first channels are read
     indices   cells hold indices, not numbers
     """
 
@@ -155,7 +155,7 @@ class Material:
 
 @dataclass
 class Known:
-    """What was made last of training, mirrored and test pictures, for a next source that needs the same."""
+    """Files or grids of training, mirrored and test pictures made last, for a next source that needs the same."""
 
     files: dict[str, list[list[bytes]]] = field(default_factory=dict)
     grids: dict[tuple[str, bool, int | None], list[Tensor]] = field(default_factory=dict)  # each (n, h, w, C)

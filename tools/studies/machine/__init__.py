@@ -1,1 +1,1 @@
-"""What a classifier still sees after coding."""
+"""Accuracy of classifiers on coded pictures and on latents."""

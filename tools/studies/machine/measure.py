@@ -1,8 +1,8 @@
-"""Measures what machines still see: how well small classifiers do on coded pictures, and on latents without decoding.
+"""Measures the accuracy of small classifiers on coded pictures, and on latents without decoding.
 
-One classifier is trained on clean pixels and kept beside the table of rows.  For each codec and setting it sees the
-decoded test pictures.  Where it is asked for, a classifier a family and quality learns from the latents that
-`tessera.open` reads, without any pixels, and one a codec and setting learns from decoded training pictures.
+One classifier is trained on clean pixels and kept beside the table of rows.  It classifies the decoded test pictures of
+each codec and setting.  Two more kinds are optional: a classifier per family and quality that learns from the latents
+that `tessera.open` reads, and one per codec and setting that learns from decoded training pictures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tessera.tools.peers.peer import PicturePeer
 from tessera.tools.studies.machine.rows import MachineRow
 from tessera.tools.studies.machine.settings import MachineSettings
 
-LPIPS_PICTURES = 100  # of the test pictures, spread evenly: it is slow
+LPIPS_PICTURES = 100  # LPIPS is slow, so it is measured on so many test pictures, spread evenly
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def first_of(whole: perception.LabelledSet, size: int) -> perception.LabelledSet
 
 
 def measure_set(job: MachineJob, codec: PicturePeer) -> MachineRow:
-    """Everything about one codec at one setting that `job.known` does not tell."""
+    """Measure everything about one codec at one setting that is not in `job.known`."""
     test = first_of(perception.read_set(job.path, "test"), job.images)
     files = [codec.encode(pixels, job.setting) for pixels in test.pixels]
     decoded = np.stack([codec.decode(data) for data in files])
@@ -156,7 +156,7 @@ def measure_set(job: MachineJob, codec: PicturePeer) -> MachineRow:
 
 def _coded(job: MachineJob, codec: PicturePeer, test: perception.LabelledSet, files: Sequence[bytes],
            decoded: NDArray[np.uint8]) -> MachineRow:  # fmt: skip
-    """Rate, quality, and what the classifier of clean pixels sees."""
+    """Rate, quality, and the accuracy of the classifier of clean pixels."""
     pairs = list(zip(test.pixels, decoded, strict=True))
     msssim = mean_of_all([metrics.ms_ssim(*pair) for pair in pairs])
     lpips = mean_of_all([metrics.lpips(*pair) for pair in pairs[:: max(1, len(pairs) // LPIPS_PICTURES)]])

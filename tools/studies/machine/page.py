@@ -11,7 +11,7 @@ from tessera.tools.report import parts, plots
 from tessera.tools.studies.machine.rows import Correlation, MachineResult, MachineRow, MachineStudy
 
 RATES = (0.25, 0.5, 1.0, 2.0)  # bpp of the table
-_KINDS = {"accuracy": "", "retrained": ", retrained", "latents": ", latents"}  # of curves: field -> suffix of the name
+_KINDS = {"accuracy": "", "retrained": ", retrained", "latents": ", latents"}  # field -> suffix of the curve's name
 _METHOD = (
     "Rate: bytes of the whole file over the pixels. Accuracy: the share of test pictures whose class a small residual "
     "network finds that was trained on the clean training pictures and sees decoded ones. Retrained: of a network "

@@ -22,8 +22,8 @@ class MachineRow(Measured):
     msssim_db   the same of MS-SSIM; None where the pictures are too small for it
     lpips       over `LPIPS_PICTURES` of the pictures; None where it is not measured
     accuracy    0..1, of the classifier trained on clean pixels
-    retrained   of one trained on pictures coded like this; None where that was not asked for
-    latents     of one trained on the latents; None for other codecs and where that was not asked for
+    retrained   the same of one trained on pictures coded like this; None where that was not asked for
+    latents     the same of one trained on the latents; None for other codecs and where that was not asked for
     """
 
     set: str
@@ -49,10 +49,10 @@ class MachineRow(Measured):
 
 @dataclass
 class MachineStudy:
-    """One evaluation: what was asked for and what was measured.
+    """One evaluation: settings and measurements.
 
     clean     accuracy on pictures that were not coded
-    pictures  of the test; chance  the accuracy of guessing
+    pictures  number of test pictures; chance  the accuracy of guessing
     notes     lines for the reader, such as why a metric is absent
     """
 

@@ -1,4 +1,4 @@
-"""What the study of classifiers is asked."""
+"""Settings of the study of classifiers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tessera.tools.measuring.settings import check_least, check_range, check_som
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSettings:
-    """What is measured on a tar file of labelled pictures.
+    """Settings; the study measures codecs on a tar file of labelled pictures.
 
     codecs      families and other codecs, with their options
-    qualities   of families, 0..100; other codecs have settings of their own
+    qualities   qualities of families, 0..100; other codecs have settings of their own
     images      test pictures, spread evenly over the set; 0 for all
-    epochs      of training each classifier
+    epochs      epochs of training each classifier
     latents     also train on the latents of families
     retrain     also train on coded pictures, at every setting
     retrain_at  settings of each codec at which coded pictures are trained on instead; none: as `retrain` says

@@ -22,7 +22,7 @@ from tessera.tools.studies.machine.settings import MachineSettings
 
 
 def evaluate(settings: MachineSettings, paths: Sequence[Path], out: Path, run: Run = DEFAULT_RUN) -> MachineResult:
-    """Measure what classifiers see in coded pictures, and write the report to `out`.
+    """Measure the accuracy of classifiers on coded pictures, and write the report to `out`.
 
     Args:
         paths: one tar file of pictures train/CLASS/NAME and test/CLASS/NAME.

@@ -12,7 +12,7 @@ from tessera.tools.measuring.bdrate import PUBLISHED
 from tessera.tools.measuring.rows import Row
 from tessera.tools.studies.rate.rows import METRICS, Curve, means
 
-_COLUMNS = (("psnr", "psnr_rgb"), ("msssim_db", "msssim_db"), ("msssim_db", "msssim_db_of_mean"))  # of curves read in
+_COLUMNS = (("psnr", "psnr_rgb"), ("msssim_db", "msssim_db"), ("msssim_db", "msssim_db_of_mean"))  # metric, CSV column
 
 
 def curves(rows: Sequence[Row]) -> dict[str, Curve]:

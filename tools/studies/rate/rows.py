@@ -47,7 +47,7 @@ class Mean:
 
 @dataclass
 class Study:
-    """One evaluation: what was asked for and what was measured.
+    """One evaluation: settings and measurements.
 
     published   curves that others measured, by their name in `--codecs` or `--references`
     notes       lines for the reader, such as why a metric is absent

@@ -16,8 +16,8 @@ from tessera.tools.measuring.workers import run
 from tessera.tools.peers.peer import Peer
 from tessera.tools.report import slider
 
-CLOSE = 0.01  # a size this near is near enough
-TRIALS = {"images": 4, "video": 2}  # encodings at most
+CLOSE = 0.01  # the search for a size stops at this relative difference
+TRIALS = {"images": 4, "video": 2}  # most encodings in search of a size; clips take long
 
 
 @dataclass(frozen=True)

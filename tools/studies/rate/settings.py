@@ -1,4 +1,4 @@
-"""What the studies of rate and quality are asked: of pictures, and of clips."""
+"""Settings of the studies of rate and quality: of pictures, and of clips."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from tessera.codec.defaults import CODEC
 from tessera.codec.errors import ParameterError
 from tessera.tools.measuring.settings import check_least, check_range, check_some
 
-SMALLEST = 16  # a side of clips that are scaled down, pixels
+SMALLEST = 16  # least side in pixels of clips that are scaled down
 
 
 @dataclass(frozen=True, kw_only=True)
 class RateSettings:
-    """What both studies have in common.
+    """Settings that both studies have.
 
     codecs      families and other codecs, with their options; the report's first line is about the first
-    qualities   of families, 0..100; other codecs have settings of their own
+    qualities   qualities of families, 0..100; other codecs have settings of their own
     references  codecs and curves that BD-rates are computed against; none: all codecs
     curves      CSV files of curves of the same sources; those that `references` names are drawn
     pictures    sources that the slider shows
-    rates       at which it shows them, bits per pixel
+    rates       rates at which it shows them, bits per pixel
     """
 
     codecs: tuple[str, ...]
@@ -41,7 +41,7 @@ class RateSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesSettings(RateSettings):
-    """Of pictures."""
+    """Settings for pictures."""
 
     codecs: tuple[str, ...] = (CODEC, "jpeg", "webp", "avif")
     qualities: tuple[float, ...] = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
@@ -50,7 +50,7 @@ class ImagesSettings(RateSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSettings(RateSettings):
-    """Of clips.
+    """Settings for clips.
 
     resize        (width, height) that clips are scaled down to first; None: they are taken as they are
     checkpoint    folder for the states of families that fit networks to clips: an interrupted fit goes on from them

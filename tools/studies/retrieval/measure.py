@@ -1,9 +1,9 @@
 """`tessera evaluate retrieval`: clips found by words, and words by clips, from latents that no pixel was made of.
 
-Procedural clips of moving shapes are coded as .tsr files.  Two towers are trained from scratch to agree: one sees the
-latents of a clip, one reads its description, the colour, form and direction of each shape in the order in which they
-appear.  Pictures are clips of one frame: training begins with the last frame of each clip alone, goes on with more of
-them, and one set of weights serves all numbers of frames (Bain et al., Frozen in Time, 2021).
+Procedural clips of moving shapes are coded as .tsr files.  Two towers are trained from scratch to agree: one reads the
+latents of a clip, one its description, which is the colour, form and direction of each shape in the order in which they
+appear.  Pictures are clips of one frame.  Training begins with the last frame of each clip alone and goes on with more
+of them; one set of weights serves all numbers of frames (Bain et al., Frozen in Time, 2021).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tessera.tools.studies.retrieval.rows import RANKS, RetrievalRow
 from tessera.tools.studies.retrieval.settings import RetrievalSettings
 from tessera.tools.studies.tokens.measure import FIRST_TEST_SEED
 
-FRAMES = (1, 4, shapes.FRAMES)  # of the curriculum, a third of the steps each
+FRAMES = (1, 4, shapes.FRAMES)  # frames per clip in each third of the training
 WORDS = (*shapes.COLOURS, *shapes.FORMS, *shapes.DIRECTIONS)
-MOST = 3  # shapes of a clip
+MOST = 3  # most shapes in a clip
 BATCH, RATE = 64, 2e-3
 WARMEST = 4.6  # ln of the largest factor on similarities
 

@@ -35,7 +35,7 @@ from tessera.tools.studies.tokens.settings import TokensSettings
 FIRST_TEST_SEED, FIRST_TRAINING_SEED = 0, 1_000_000
 PART = 50  # clips that the model answers at a time
 OURS = ("bits", "novelty")  # selections by bits: of the clip, and of each frame above its mean
-RIVALS = ("random", "uniform", "l2", "temporal")  # of these
+RIVALS = ("random", "uniform", "l2", "temporal")  # selections that OURS are compared with
 
 
 @dataclass
@@ -202,7 +202,7 @@ def _answers(model: AnsweringModel, sets: Sequence[TokenSet], asked: Sequence[tu
 
 
 def blind(samples: Sequence[QuestionedClip]) -> dict[str, float]:
-    """Accuracy of the commonest answer to each kind of question: what nobody should be praised for."""
+    """Accuracy of the commonest answer to each kind of question: the baseline of a method."""
     kinds = torch.cat([sample.words[:, 0] for sample in samples])
     answers = torch.cat([sample.answers for sample in samples])
     found = {}

@@ -1,4 +1,4 @@
-"""What the study of token reduction is asked."""
+"""Settings of the study of token reduction."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tessera.tools.measuring.settings import check_least, check_range, check_som
 
 @dataclass(frozen=True, kw_only=True)
 class TokensSettings:
-    """What is measured on clips that the study makes.
+    """Settings; the study makes its clips.
 
-    codec, quality   of the clips' files; quality 0..100
-    training_clips   the model is trained on;  epochs  of its training
-    clips            it is asked about
+    codec, quality   codec and quality, 0..100, of the clips' files
+    training_clips   number of training clips;  epochs  passes over them
+    clips            number of clips that questions are asked about
     budgets          shares of the tokens that each method keeps, above 0 and up to 1
     """
 
