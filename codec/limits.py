@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .errors import LimitError
+
+if TYPE_CHECKING:
+    from ..models.base.cost import Cost
 
 GROUP_FRAMES = 1 << 16  # frames per group, fixed by the format
 METADATA_BYTES = 1 << 26  # inflated ICC profile or Exif block, fixed by the format
@@ -22,6 +26,10 @@ class Limits:
         free: Pixels of a group that are allowed before the payload must justify the size.
         expansion: Pixels per byte of payload, beyond the free ones.
         array: Pixels decoded into one array.
+        lost: Frames that are filled in where a damaged file has lost some.
+        memory: Bytes that decoding a group takes, as estimated from its head before it begins.
+        work: Multiplications that decoding a group takes, likewise; of codec `nerv`, whose frames are painted one by
+            one, those of a frame.  A processor does about 10^11 in a second.
     """
 
     pixels: int = 1 << 28
@@ -31,6 +39,9 @@ class Limits:
     free: int = 1 << 26
     expansion: int = 1 << 22
     array: int = 1 << 32
+    lost: int = 1 << 16
+    memory: int = 1 << 34
+    work: int = 1 << 46
 
     def check_frame(self, width: int, height: int) -> None:
         """A frame of this size keeps to the limits.
@@ -75,8 +86,24 @@ class Limits:
         Raises:
             LimitError: It does not.
         """
+        if frames > self.lost:
+            raise LimitError(f"{frames} frames are lost, the limit of frames to fill in is {self.lost}")
         if frames * width * height > self.free + self.expansion * read:
             raise LimitError(f"{frames} frames {width}x{height} are lost, more than {read} bytes can have held")
+
+    def check_cost(self, cost: Cost) -> None:
+        """Decoding a group keeps to the limits.
+
+        Args:
+            cost: What it takes at most.
+
+        Raises:
+            LimitError: It does not.
+        """
+        if cost.memory > self.memory:
+            raise LimitError(f"decoding takes about {cost.memory} bytes of memory, the limit is {self.memory}")
+        if cost.work > self.work:
+            raise LimitError(f"decoding takes about {cost.work} multiplications, the limit is {self.work}")
 
     def check_frames(self, frames: int) -> None:
         """A file of so many frames keeps to the limits.

@@ -13,12 +13,25 @@ from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
 
 from tessera.codec.errors import ParameterError
+from tessera.codec.limits import DEFAULT_LIMITS
 from tessera.codec.options import DecodeOptions, EncodeOptions, Progress
 from tessera.codec.ranges import FrameRange, parse_range
 
 OptionValue = int | float | bool | str
 Chosen = TypeVar("Chosen", EncodeOptions, DecodeOptions)
 
+_LIMITS = {
+    "pixels": "pixels a frame",
+    "group": "pixels a group",
+    "frames": "frames a file",
+    "chunk": "bytes a chunk",
+    "free": "pixels a group whatever its bytes",
+    "expansion": "pixels a byte beyond these",
+    "array": "pixels decoded into one array",
+    "lost": "lost frames to fill in",
+    "memory": "bytes of memory to decode a group",
+    "work": "multiplications to decode a group",
+}
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 
 
@@ -91,12 +104,51 @@ def add_rate(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--psnr", type=number(1, 99), metavar="DB", help="least quality, RGB PSNR in dB")
 
 
+class _Limit(argparse.Action):
+    """Sets one field of `limits`."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        namespace.limits = dataclasses.replace(namespace.limits, **{self.dest.removeprefix("limit_"): values})
+
+
+def amount(text: str) -> int:
+    """A whole number from `65536`, `64Ki`, `16GiB` (1 << 34), `3M` or `2e9`."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d+)?)([kKMGTP]?)(i?)B?", text.strip())
+    if not match or (match[3] and not match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number like 65536, 16GiB or 3M")
+    unit: int = (1024 if match[3] else 1000) ** " KMGTP".index(match[2].upper() or " ")
+    number = round(float(match[1]) * unit)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
+    return number
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """--limit-NAME for every field of `Limits`."""
+    parser.set_defaults(limits=DEFAULT_LIMITS)
+    group = parser.add_argument_group(
+        "limits",
+        "a file beyond one of them is refused before memory is taken, see SECURITY.md; units: 64Ki, 3M, 16GiB",
+    )
+    for name, text in _LIMITS.items():
+        default = getattr(DEFAULT_LIMITS, name)
+        group.add_argument(
+            f"--limit-{name}",
+            action=_Limit,
+            type=amount,
+            default=argparse.SUPPRESS,
+            metavar="N",
+            help=f"{text} (default 2^{default.bit_length() - 1})",
+        )
+
+
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """--frames, --device, --force and --json."""
+    """--frames, --device, --force, --json and the limits."""
     parser.add_argument("--frames", type=frame_range, metavar="A:B", help="frames A up to but not including B")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
     parser.add_argument("--force", action="store_true", help="overwrite the output if it exists")
     add_json(parser)
+    add_limits(parser)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
-from ..errors import FormatError, ParameterError, UnsupportedError
+from ..errors import FormatError, LimitError, ParameterError, UnsupportedError
 from ..format.alpha import pack_alpha, unpack_alpha
 from ..format.chunks import DIGEST_BYTES
 from ..format.container import GroupData
@@ -24,6 +24,7 @@ from ..limits import GROUP_FRAMES, Limits
 from .ports import DecoderPort, EncoderPort, OpeningPort
 
 if TYPE_CHECKING:
+    from ...models.base.cost import Cost
     from ...models.base.family import Family, GroupSpec, Latents, Symbols, TableIndices
     from ...models.base.fitted import PaintsFrames, TimePainter
     from ..media.types import Frame
@@ -73,12 +74,20 @@ SourceMaker = Callable[[Tables, "bytes | memoryview"], SourcePort]  # DecoderPor
 
 def group_length(gop: int | None, family: Family, header: Header, limits: Limits) -> int:
     """Frames a group: `gop`, or the family's own choice as far as the limits allow."""
-    if header.still:
-        return 1
-    if gop is None:
-        return max(1, min(family.default_gop, GROUP_FRAMES, limits.group // (header.width * header.height)))
-    limits.check_group(gop, header.width, header.height, limits.group)
-    return gop
+    if gop is not None and not header.still:
+        limits.check_group(gop, header.width, header.height, limits.group)
+        limits.check_cost(family.cost(group_spec(header, gop, 0)))
+        return gop
+    most = min(family.default_gop, GROUP_FRAMES, limits.group // (header.width * header.height))
+    length = 1 if header.still else most
+    while length > 1 and not _affordable(family.cost(group_spec(header, length, 0)), limits):
+        length //= 2
+    limits.check_cost(family.cost(group_spec(header, 1, 0)))
+    return max(1, length)
+
+
+def _affordable(cost: Cost, limits: Limits) -> bool:
+    return cost.memory <= limits.memory and cost.work <= limits.work
 
 
 def join_frames(frames: Iterable[Frame], length: int, header: Header) -> Iterator[Group]:
@@ -138,12 +147,12 @@ class OpenGroup:
 
 def open_group(family: PaintsFrames, header: Header, data: GroupData, limits: Limits, decoder: str) -> OpenGroup:
     """Read one group's symbols.  Errors as of `paint_group`."""
-    head = _check(header, data, limits)
+    spec = _check(family, header, data, limits)
     with _reading(data.number):
         port = DecoderPort(family.tables, data.symbols)
-        painter = family.open_group(group_spec(header, head.frames, head.quality), port)
+        painter = family.open_group(spec, port)
         port.finish()
-    return OpenGroup(painter, header, head, read_alpha(header, data), decoder)
+    return OpenGroup(painter, header, data.head, read_alpha(header, data), decoder)
 
 
 def paint_group(family: Family, header: Header, data: GroupData, limits: Limits, decoder: str | None = None) -> Group:
@@ -151,6 +160,23 @@ def paint_group(family: Family, header: Header, data: GroupData, limits: Limits,
     painter = decoder or choose_decoder(family, header)
     frames = use_symbols(family, header, data, limits, lambda spec, port: family.decode(spec, port, painter))
     return Group(data.head.first, frames, read_alpha(header, data), group_times(header, data.head))
+
+
+def paint_part(
+    family: Family, header: Header, data: GroupData, limits: Limits, decoder: str, start: int, stop: int | None
+) -> Group:
+    """Decode of one group what lies in start..stop-1; more of it where its frames cannot be painted one by one.
+
+    Errors as of `paint_group`.
+    """
+    from ...models.base.fitted import PaintsFrames
+
+    first, last = data.head.first, data.head.first + data.head.frames
+    if data.error is not None or not isinstance(family, PaintsFrames):
+        return paint_group(family, header, data, limits, decoder)
+    return open_group(family, header, data, limits, decoder).frames(
+        max(start, first), last if stop is None else min(stop, last)
+    )
 
 
 def digest_of(pixels: Pixels) -> bytes:
@@ -179,10 +205,10 @@ def use_symbols(
     make_port: SourceMaker = DecoderPort,
 ) -> Found:
     """What `use` makes of one group's symbols, all of which it has to get.  Errors as of `paint_group`."""
-    head = _check(header, data, limits)
+    spec = _check(family, header, data, limits)
     with _reading(data.number):
         port = make_port(family.tables, data.symbols)
-        found = use(group_spec(header, head.frames, head.quality), port)
+        found = use(spec, port)
         port.finish()
     return found
 
@@ -210,9 +236,13 @@ def read_first(family: Family, header: Header, data: GroupData, limits: Limits, 
 
 @contextmanager
 def _reading(number: int) -> Iterator[None]:
-    """Damage of a group's symbols becomes a FormatError that names the group."""
+    """Damage of a group's symbols becomes a FormatError that names the group, what they ask for a LimitError."""
+    from ...models.base.cost import TooLarge
+
     try:
         yield
+    except TooLarge as error:
+        raise LimitError(f"group {number}: {error}") from error
     except (FormatError, ValueError, LookupError, ArithmeticError) as error:
         # A family meets impossible symbols only in a forged file; what it then raises is up to its arithmetic.
         raise FormatError(f"group {number}: {error}") from error
@@ -224,11 +254,17 @@ def read_alpha(header: Header, data: GroupData) -> Pixels | None:
         return unpack_alpha(data.alpha or b"", data.head.frames, header.height, header.width) if header.alpha else None
 
 
-def _check(header: Header, data: GroupData, limits: Limits) -> GroupHead:
+def _check(family: Family, header: Header, data: GroupData, limits: Limits) -> GroupSpec:
+    """The group's shape, with what it may take; LimitError where the shape alone is too large."""
+    from ...models.base.cost import Allowance, Cost
+
     if data.error is not None:
         raise data.error
-    limits.check_group(data.head.frames, header.width, header.height, len(data.symbols))
-    return data.head
+    head, payload = data.head, len(data.symbols)
+    limits.check_group(head.frames, header.width, header.height, payload)
+    spec = group_spec(header, head.frames, head.quality)
+    limits.check_cost(family.cost(spec))
+    return replace(spec, allowance=Allowance(payload, Cost(limits.memory, limits.work)))
 
 
 def group_spec(header: Header, frames: int, quality: int) -> GroupSpec:

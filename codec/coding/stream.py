@@ -12,12 +12,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ...models.base.fitted import Fits
+from ...models.base.fitted import Fits, PaintsFrames
 from ...models.base.quality import MAX_FINE, fine, shown
 from .. import defaults
 from ..errors import FormatError, ParameterError
 from ..format.chunks import DIGEST_BYTES
-from ..format.container import ContainerReader, Metadata
+from ..format.container import ContainerReader, GroupData, Metadata
 from ..format.header import DECODERS, MAX_RATIO, MAX_SIDE, Header
 from ..format.writer import ContainerWriter
 from ..options import DecodeOptions, EncodeOptions
@@ -33,7 +33,8 @@ from .groups import (
     group_digest,
     group_length,
     join_frames,
-    paint_group,
+    open_group,
+    paint_part,
 )
 from .ports import EncoderPort
 
@@ -149,6 +150,10 @@ def encode_stream(source: Source, sink: BinaryIO, settings: EncoderSettings) -> 
     family = with_frame_count(settings.family, total)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
         coded = code_group(family, header, group, settings.quality, settings.make_port)
+        if isinstance(family, PaintsFrames) and settings.make_port is EncoderPort:
+            # Whether its bytes justify the network is known only now: a file that no reader takes is not written.
+            made = GroupData(0, coded.head, coded.symbols, coded.alpha)
+            open_group(family, header, made, options.limits, family.decoders[0])
         digest = None
         if options.digest:  # where nothing is range coded, only its size counts
             real = settings.make_port is EncoderPort
@@ -208,7 +213,7 @@ def decode_groups(
     for data in reader.groups(start, stop):
         if data.error is None:
             try:
-                group = paint_group(family, reader.header, data, limits, painter)
+                group = paint_part(family, reader.header, data, limits, painter, start, stop)
             except FormatError as error:
                 data.error = error
         if data.error is None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
+from .cost import Allowance, Cost
 
 Pixels = NDArray[np.uint8]
 Symbols = NDArray[np.int32]
@@ -52,6 +53,7 @@ class GroupSpec:
     width: int
     channels: int  # 1 gray, 3 RGB
     quality: int  # fine quality, 0..MAX_FINE
+    allowance: Allowance | None = None  # for families whose symbols say what decoding takes; None: anything
 
 
 @dataclass
@@ -100,6 +102,12 @@ class Family(Protocol):
 
     def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """Get a group's symbols and return its latents; no synthesis is run."""
+
+    def cost(self, spec: GroupSpec) -> Cost:
+        """What decoding a group takes at most, as far as its shape tells.
+
+        Where symbols tell more, `decode` and `latents` raise TooLarge before they take what `spec.allowance` excludes.
+        """
 
     def configure(self, effort: str, **options: object) -> Family:
         """The family that encodes with this effort (fast, medium or slow) and options; ValueError names a bad one."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
+from ..base.cost import convolutions
 from ..base.kernels import threads
 from ..base.quality import at_quality
 from .network import OFFSET_LIMIT, network_of
@@ -32,6 +33,11 @@ class Painter:
     def native(self) -> _kernels.Network:
         """Packed at the first call: of a file's networks most processes run one."""
         return network_of(self.arrays).native()
+
+    @property
+    def multiplications(self) -> int:
+        """A cell."""
+        return convolutions(self.arrays)
 
     def _at(self, quality: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Of all layers in a row, between the anchors of a fine quality."""

@@ -100,12 +100,12 @@ class Config:
         if parameters(self) > MAX_PARAMETERS:
             raise ValueError(f"{parameters(self)} parameters, the limit is {MAX_PARAMETERS}")
         share, free = ACTIVATIONS
-        if _largest_layer(self) > share * self.height * self.width_pixels + free:
-            raise ValueError(f"a layer of {_largest_layer(self)} elements is too large for the frame")
+        if largest_layer(self) > share * self.height * self.width_pixels + free:
+            raise ValueError(f"a layer of {largest_layer(self)} elements is too large for the frame")
         return self
 
 
-def _largest_layer(config: Config) -> int:
+def largest_layer(config: Config) -> int:
     """Elements of the largest tensor that painting one frame makes."""
     h, w = config.grid
     area, largest = h * w, h * w * max(config.widths[0], config.embedding)

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from ...entropy import Tables
 from ..base.configure import changed, number, refuse_unknown
+from ..base.cost import Cost
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.fitted import Store, Watch, rate_of
 from ..base.ports import Metered
 from ..base.torch_defaults import float32_on_cpu
 from ..prior.exchange import spent_bits
 from ..prior.ladder import TABLE_NAMES
+from .bounds import smallest_cost
 from .config import (
     ARCHITECTURES,
     CONTENT,
@@ -155,6 +157,9 @@ class NervFamily:
             fit = GroupFit(config, self.ladder, pixels, self._plan(spec, config), self.watch, self.store)
             coded = fit.run()
         visit_group(IntegerWriter(port, self.ladder.costs), spec, coded)
+
+    def cost(self, spec: GroupSpec) -> Cost:
+        return smallest_cost(spec.height, spec.width)
 
     # -- decoding ----------------------------------------------------------------------------------------------------
 

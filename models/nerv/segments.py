@@ -18,6 +18,7 @@ from torch import Tensor
 from ..base.family import GroupSpec
 from ..base.fitted import FitStatus, Store, Watch
 from ..base.ports import Metered, Nowhere
+from .bounds import check_allowed
 from .config import MAX_PARAMETERS, Config, weights
 from .fitting import Fit, Segment, coded_parts
 from .heap import kept_memory
@@ -90,6 +91,8 @@ def visit_group(coder: IntegerWriter | IntegerReader, spec: GroupSpec, coded: Gr
     length = visit_segment(coder, spec, coded.length if coded else spec.frames)
     spans = segment_spans(spec.frames, length)
     check_networks(config, len(spans))
+    if spec.allowance is not None:
+        check_allowed(config, len(spans), spec.allowance)
     parts = coded_parts(config, spans[0][1])
     levels = visit_levels(coder, coded.levels if coded else [0] * len(parts))
     segments: list[Integers] = []

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ...entropy import Tables
 from .. import _kernels
 from ..base.configure import changed
+from ..base.cost import convolutions
 from ..base.family import GroupSpec, NativePort, SymbolPort
 from ..base.kernels import Kernels
 from ..base.ports import Zeros
@@ -70,6 +71,7 @@ class NativePrior:
         self, arrays: Arrays, costs: NDArray[np.float32], rate_weight: float, kernels: Kernels, first_table: int = 0
     ) -> None:
         self.costs, self.kernels, self.first_table = costs, kernels, first_table
+        self.multiplications = convolutions(arrays)  # a cell, at most: the coarser levels have a third of the cells
         self.low = arrays["low.weight"].astype(np.int64)
         self.packet, self.pyramid = _LevelArrays(arrays, "packet"), _LevelArrays(arrays, "pyramid")
         self.packed = lru_cache(maxsize=8)(self.packet.pack)  # the first slices of the packet

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.configure import changed, number, refuse_unknown
+from ..base.cost import Cost, cost_of_cells
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Kernels
 from ..engine.painter import Painter
@@ -147,6 +148,10 @@ class SpatiotemporalFamily:
             frame_type=kinds,
             valid=np.ones(cells, np.bool_),
         )
+
+    def cost(self, spec: GroupSpec) -> Cost:
+        """The networks of predicted frames are smaller than those of frames on their own, which any frame may be."""
+        return cost_of_cells(spec, self.still.multiplications)
 
     def integers(self, spec: GroupSpec, port: SymbolPort) -> dict[int, Levels]:
         """The lifted-domain latents of every frame of a group, by its number."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.configure import changed, number, refuse_unknown
+from ..base.cost import Cost, cost_of_cells
 from ..base.discrete import Codes, Erasures, Mask
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Integers, Kernels
@@ -121,6 +122,9 @@ class VqganFamily:
             frame_type=(np.arange(spec.frames) > 0).astype(np.int64),
             valid=np.ones(cells, np.bool_),
         )
+
+    def cost(self, spec: GroupSpec) -> Cost:
+        return cost_of_cells(spec, self.painting.synthesis.multiplications + self.priors.multiplications)
 
     # -- indices -----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.cost import convolutions
 from ..base.quality import at_quality
 from .context import WINDOW, Cells, Floats, WindowConvolution, framed
 from .stages import NODES, STAGES
@@ -101,6 +102,8 @@ class Priors:
 
     def __init__(self, arrays: Arrays) -> None:
         self.stages = [IndexPrior(arrays, stage) for stage in range(len(STAGES))]
+        own = {name: array for name, array in arrays.items() if name.startswith("priors.")}
+        self.multiplications = convolutions(own)  # a cell of the finest grid; no stage has a finer one
 
     def __getitem__(self, stage: int) -> IndexPrior:
         return self.stages[stage]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.configure import changed, number, refuse_unknown
+from ..base.cost import Cost, cost_of_cells
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Integers, Kernels
 from ..prior.ladder import TABLE_NAMES
@@ -112,6 +113,9 @@ class WaveletFamily:
             frame_type=np.zeros(spec.frames, np.int64),
             valid=np.ones(cells, np.bool_),
         )
+
+    def cost(self, spec: GroupSpec) -> Cost:
+        return cost_of_cells(spec, self.still.multiplications)
 
     def integers(self, spec: GroupSpec, port: SymbolPort) -> list[Integers]:
         """Get one frame's integers: packet bands (125, h, w), details finest first (9, ., .), low band (3, ., .)."""

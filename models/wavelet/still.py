@@ -62,6 +62,12 @@ class StillCoder:
         self.units = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0]).astype(np.float32)  # of packet bands
 
     @property
+    def multiplications(self) -> int:
+        """A cell, of the prior and the largest synthesis network."""
+        painting = max((painter.multiplications for painter in self.painters.values()), default=0)
+        return self.prior.multiplications + painting
+
+    @property
     def decoders(self) -> tuple[str, ...]:
         """Without a network of its own, decoder fast is the inverse transform alone."""
         return (*self.painters, *(("fast",) if "fast" not in self.painters else ()))
@@ -154,7 +160,6 @@ class StillCoder:
         """
         packet, low = latents[0], self.transform.low_plane(latents)
         self.kernels.to_cells(low, LOW_FACTOR, packet, self.units[: len(packet)], out)
-
 
 
 def _refinement(arrays: Arrays) -> Refinement:

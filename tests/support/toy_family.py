@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tessera.codec.coding import weights
 from tessera.codec.errors import UnsupportedError
 from tessera.entropy import Tables
+from tessera.models.base.cost import Cost, cost_of_cells
 from tessera.models.base.family import GroupSpec, Latents, Pixels, SymbolPort
 from tessera.models.base.quality import MAX_FINE
 from tessera.models.registry import FAMILIES
@@ -94,6 +95,9 @@ class ToyFamily:
             frame_type=np.zeros(t, np.int64),
             valid=np.ones((t, h, w), np.bool_),
         )
+
+    def cost(self, spec: GroupSpec) -> Cost:
+        return cost_of_cells(spec, 0)
 
     def configure(self, effort: str, **options: object) -> ToyFamily:
         if options:

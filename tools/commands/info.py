@@ -17,12 +17,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN.tsr", help="the file to read, or - for stdin")
     parser.add_argument("--digest", action="store_true", help="decode, and print a digest of every frame's pixels")
     options.add_json(parser)
+    options.add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from tessera.codec.files import info_file
 
-    info = info_file(args.source, digests=args.digest)
+    info = info_file(args.source, args.limits, digests=args.digest)
     if args.json:
         options.print_json(info)
     else:

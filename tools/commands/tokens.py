@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         whiten=args.whiten,
         channels=args.channels,
         force=args.force,
+        limits=args.limits,
     )
     if args.json:
         options.print_json(report)

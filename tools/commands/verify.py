@@ -11,6 +11,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN.tsr", help="the file to read, or - for stdin")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
     options.add_json(parser)
+    options.add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -18,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     import tessera
 
     with options.progress_bar("verifying", quiet=args.json) as progress:
-        report = tessera.verify(args.source, device=args.device, progress=progress)
+        report = tessera.verify(args.source, device=args.device, limits=args.limits, progress=progress)
     if args.json:
         options.print_json(report)
     elif report.ok:
