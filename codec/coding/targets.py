@@ -209,7 +209,8 @@ class _Silent:
     """Stands for a family and puts no symbols: what is left of the file is everything else."""
 
     def __init__(self, family: Family) -> None:
-        self.tables, self.name, self.default_gop = family.tables, family.name, family.default_gop
+        self.tables, self.name = family.tables, family.name
+        self.default_gop, self.cost = family.default_gop, family.cost
 
     def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
         pass
