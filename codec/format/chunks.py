@@ -18,6 +18,7 @@ from ...entropy import crc32c
 from ..errors import FormatError, LimitError
 from ..limits import Limits
 from .fields import pack_uint, unpack_uint
+from .positioned import PIECE, PositionedFile
 
 SIGNATURE = b"\x89TSR\r\n\x1a\n"
 KNOWN = frozenset({"HEAD", "GRUP", "ALPH", "INDX", "TEND", "iccp", "exif", "audi", "dgst"})
@@ -25,7 +26,6 @@ DIGEST = "dgst"
 DIGEST_BYTES = 8
 TEND_BYTES = 17  # type 4, length 1, payload 8, crc 4
 _HEAD_BYTES = 13  # type 4, length at most 9
-_PIECE = 1 << 20
 
 
 class Damage(FormatError):
@@ -72,39 +72,46 @@ def check_signature(data: bytes) -> None:
 
 
 class ByteReader:
-    """A binary file that is read forward, or in place when it can seek.  Counts the bytes read."""
+    """A binary file that is read forward, or in place when it can seek."""
 
-    def __init__(self, file: BinaryIO, limits: Limits) -> None:
-        self.file = file
+    def __init__(self, file: BinaryIO | PositionedFile, limits: Limits) -> None:
         self.limits = limits
-        self.bytes_read = 0
-        self.seekable = file.seekable()
-        self.size: int | None = None  # bytes of the file, counted from where it stood when it was handed in
-        self._origin = 0
+        self.places: PositionedFile | None = None  # of a file that can seek
         self.at = 0
-        if self.seekable:
-            self._origin = file.tell()
-            self.size = file.seek(0, io.SEEK_END) - self._origin
-            file.seek(self._origin)
+        if isinstance(file, PositionedFile):
+            self.places = file
+        elif file.seekable():
+            self.places = PositionedFile(file)
+        else:
+            self._pipe = file
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file, counted from where it stood when it was handed in; None of a pipe."""
+        return None if self.places is None else self.places.size
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read so far; of a file that can seek, by all its readers."""
+        return self.at if self.places is None else self.places.bytes_read
 
     def seek(self, at: int) -> None:
-        self.file.seek(self._origin + at)
         self.at = at
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes, fewer only at the end of the file."""
-        if self.size is not None:
-            count = max(0, min(count, self.size - self.at))
+        data = self._read_on(count) if self.places is None else self.places.read(self.at, count)
+        self.at += len(data)
+        return data
+
+    def _read_on(self, count: int) -> bytes:
         pieces: list[bytes] = []
-        left = count
-        while left:
-            piece = self.file.read(min(left, _PIECE))
+        while count:
+            piece = self._pipe.read(min(count, PIECE))
             if not piece:
                 break
             pieces.append(piece)
-            left -= len(piece)
-        self.at += count - left
-        self.bytes_read += count - left
+            count -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def chunk(self, peek: int | None = None) -> Chunk | None:

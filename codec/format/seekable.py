@@ -27,6 +27,7 @@ from .container import (
     unpack_metadata,
 )
 from .header import IndexEntry, read_group, read_index, read_place
+from .positioned import PositionedFile
 
 _PLACE_BYTES = 32  # flags, first frame and frame count lie in the first so many bytes of a GRUP payload
 
@@ -38,6 +39,8 @@ class FileReader:
     problems   what is wrong with the file as a whole, empty for a sound one
     truncated  the file stops before its end
     indexed    the entries come from the file's own index
+
+    Several threads may read groups at once, and processes that were forked after it was opened.
     """
 
     def __init__(self, file: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -46,9 +49,10 @@ class FileReader:
         self.truncated = False
         self.indexed = False
         self.entries: list[IndexEntry] = []
-        self._reader = ByteReader(file, limits)
+        self._places = PositionedFile(file)
+        self._reader = ByteReader(self._places, limits)  # for `__init__` alone: it has a position
         self.header = read_start(self._reader)
-        self.size = self._reader.size or 0
+        self.size = self._places.size
         self._metadata: dict[str, Chunk] = {}
         self.body = self._reader.at  # where the first group begins
         self._locate()
@@ -61,13 +65,12 @@ class FileReader:
 
     @property
     def bytes_read(self) -> int:
-        return self._reader.bytes_read
+        return self._places.bytes_read
 
     def raw(self) -> bytes:
         """All bytes of the file."""
         self.limits.check_chunk("of the whole file", self.size)
-        self._reader.seek(0)
-        return self._reader.read(self.size)
+        return self._places.read(0, self.size)
 
     def metadata(self) -> Metadata:
         """Read now; FormatError names a damaged chunk."""
@@ -75,8 +78,9 @@ class FileReader:
 
     def _whole(self, place: Chunk) -> Chunk:
         """A chunk before the first group that was stepped over."""
-        self._reader.seek(place.offset)
-        chunk = self._reader.chunk()
+        reader = ByteReader(self._places, self.limits)
+        reader.seek(place.offset)
+        chunk = reader.chunk()
         if chunk is None:
             raise FormatError(f"chunk {place.kind} is gone")
         return chunk
@@ -104,8 +108,7 @@ class FileReader:
             raise FormatError(f"group {number}: frames {entry.first}..{last} are lost")
         if start >= stop:
             return b""
-        self._reader.seek(entry.offset + start)
-        return self._reader.read(stop - start)
+        return self._places.read(entry.offset + start, stop - start)
 
     def parse(self, number: int, block: bytes) -> GroupData:
         """The group in `block`, the bytes of all its chunks.  FormatError names it when it is damaged."""

@@ -20,7 +20,7 @@ from ..options import DecodeOptions, DecoderName, FileSource
 from ..ranges import within
 from .info import Info, describe
 from .side_by_side import in_order
-from .source import as_file
+from .source import as_file, picklable
 from .timing import place_of, times_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Clip:
     """An open file: frames, latents and tokens by number.  Only the groups that hold them are read.
 
     `clip[7]` is one frame, uint8 (H, W, C), `clip[2:5]` is (3, H, W, C); C counts alpha.  `len(clip)` is the number of
-    frames.  Use it as a context manager.  Sound groups of a damaged file can be read, damaged ones raise FormatError.
+    frames.  Use it as a context manager.  Several threads may read it at once, and processes that are forked later; a
+    clip of a path or of bytes can be pickled.  Of a damaged file, sound groups can be read, others raise FormatError.
 
     Args:
         data: A .tsr file: a path, its bytes or a binary file.
@@ -61,6 +62,7 @@ class Clip:
         device: str = "cpu",
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        self._source = data
         self._options = DecodeOptions(decoder=decoder, device=device, limits=limits)
         self._file, self._ours = as_file(data)
         try:
@@ -76,6 +78,10 @@ class Clip:
         """Close the file, unless the caller opened it."""
         if self._ours:
             self._file.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = self._options
+        return _reopened, (picklable(self._source), options.decoder, options.device, self.limits)
 
     def __enter__(self) -> Clip:
         return self
@@ -376,7 +382,8 @@ class Clip:
 
     def _paint(self, number: int) -> Group | OpenGroup:
         """The group, painted; or open, where single frames can be painted."""
-        if self._held is None or self._held[0] != number:
+        held = self._held  # a name of its own: another thread may replace it at any time
+        if held is None or held[0] != number:
             self._held = None
             head = self.reader.header
             painter = choose_decoder(self.family, head, self._options.decoder)
@@ -386,8 +393,12 @@ class Clip:
                 group = open_group(self.family, head, data, self.limits, painter)
             else:
                 group = paint_group(self.family, head, data, self.limits, painter)
-            self._held = number, group
-        return self._held[1]
+            self._held = held = number, group
+        return held[1]
+
+
+def _reopened(source: FileSource, decoder: DecoderName | None, device: str, limits: Limits) -> Clip:
+    return Clip(source, decoder=decoder, device=device, limits=limits)
 
 
 def with_alpha(group: Group) -> Pixels:

@@ -34,6 +34,15 @@ def as_file(data: FileSource) -> tuple[BinaryIO, bool]:
     return spool(data), True
 
 
+def picklable(source: FileSource) -> FileSource:
+    """The same file for another process.  TypeError for an open file, which cannot go there."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.path.abspath(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    raise TypeError("what reads an open file cannot be pickled: open it by its path")
+
+
 def label(source: FileSource) -> str:
     """What messages call a file: its path, or nothing where it has none."""
     if isinstance(source, (str, os.PathLike)):

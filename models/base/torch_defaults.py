@@ -6,6 +6,7 @@ Families make tensors without naming a type or a device everywhere, so `torch.se
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -51,3 +52,18 @@ def _leave() -> None:
         _inside -= 1
         if not _inside:
             torch.set_default_dtype(_outside)
+
+
+def _after_fork() -> None:
+    """In the child of a fork: no other thread is there, neither one that holds the lock nor those that torch shares
+    its work among, for which it would wait for ever."""
+    global _lock, _inside
+    _lock = threading.Lock()
+    if _inside:
+        _inside = 0
+        torch.set_default_dtype(_outside)
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -52,7 +52,8 @@ class NetworkPainter:
 
     def _at(self, segment: int) -> NervDecoder:
         """The network of a segment; the last one used is kept."""
-        if self._network is None or self._network[0] != segment:
+        held = self._network  # a name of its own: another thread may replace it at any time
+        if held is None or held[0] != segment:
             with torch.random.fork_rng(devices=[]):  # the initial weights, replaced below, are drawn from torch's own
                 network = NervDecoder(self.coded.config)
             with torch.no_grad():
@@ -60,8 +61,8 @@ class NetworkPainter:
                 for name, level in zip(shapes(self.coded.config), self.coded.levels, strict=False):  # embeddings last
                     parameters[name].copy_(self.coded.segments[segment][name].float() * step_of(level))
             network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self._network = segment, network.eval().requires_grad_(False)
-        return self._network[1]
+            self._network = held = segment, network.eval().requires_grad_(False)
+        return held[1]
 
 
 def all_embeddings(coded: GroupIntegers) -> Tensor:
