@@ -19,7 +19,7 @@ from .atomic import check_target, output, output_folder
 from .checked import standard_input
 from .coding import weights
 from .coding.groups import Group
-from .coding.stream import Encoded, decode_groups, media_info, settings_for, to_frames
+from .coding.stream import Encoded, decode_groups, frame_tick, media_info, settings_for, to_frames
 from .coding.targets import encode_target
 from .errors import FormatError, ParameterError, naming
 from .format.container import Metadata
@@ -32,7 +32,7 @@ from .reading.info import Info, describe, survey
 from .reading.source import as_file, label, open_path, or_stdin
 
 if TYPE_CHECKING:
-    from .media.types import Frame
+    from .media.types import Frame, MediaInfo
 
 
 @dataclass(frozen=True)
@@ -214,12 +214,29 @@ def decode_file(
         metadata = _metadata(reader, chosen.lenient, warnings)
         part = start > 0 or (stop is not None and not (isinstance(reader, FileReader) and stop >= reader.frames))
         if part and metadata.audio is not None:
-            warnings.append("audio left out, since only a part of the frames is decoded")
-        info = media_info(head, metadata, audio=not part)
-        write(target, force, info, to_frames(_again(first, groups), first.times[0] if start else 0), crf, lossless)
+            metadata.audio = _sound_of_part(reader, metadata.audio, first.times[0] if start else None, stop)
+        shift = first.times[0] if start else 0
+        write(
+            target, force, media_info(head, metadata, part), to_frames(_again(first, groups), shift), crf, lossless,
+            warnings,
+        )  # fmt: skip
         size = reader.size if isinstance(reader, FileReader) else None
     codec = weights.name_of(head.codec)
     return DecodeReport(count.frames, head.width, head.height, time.perf_counter() - began, codec, size, warnings)
+
+
+def _sound_of_part(
+    reader: FileReader | PipeReader, audio: bytes, start: int | None, stop: int | None
+) -> bytes | None:
+    """The sound from tick `start`, which becomes time 0, to the frame `stop`; None for the beginning and the end."""
+    from .media import cut_audio
+
+    head = reader.header
+    end: int | None = None
+    if stop is not None and not (isinstance(reader, FileReader) and stop >= reader.frames):
+        end = frame_tick(reader, stop) if isinstance(reader, FileReader) else head.uniform(stop)
+    begin = None if start is None else start * head.time_base
+    return cut_audio(audio, begin, None if end is None else end * head.time_base)
 
 
 class _Counter:
@@ -264,20 +281,27 @@ def _metadata(reader: FileReader | PipeReader, partial: bool, warnings: list[str
         return Metadata()
 
 
-def write(target: str, force: bool, info: object, frames: Iterator[Frame], crf: int | None, lossless: bool) -> None:
-    """Write media to `target`, in place when it is complete."""
+def write(
+    target: str,
+    force: bool,
+    info: MediaInfo,
+    frames: Iterator[Frame],
+    crf: int | None,
+    lossless: bool,
+    warnings: list[str],
+) -> None:
+    """Write media to `target`, in place when it is complete; `warnings` takes a line for each loss."""
     from .media import write_media
 
     suffix = Path(target).suffix
     if target == "-":
-        write_media(target, "-", info, frames, crf=crf, lossless=lossless)  # type: ignore[arg-type]
-        return
-    if not suffix:
+        write_media(target, "-", info, frames, crf=crf, lossless=lossless, warnings=warnings)
+    elif suffix:
+        with output(target, force) as file:
+            write_media(file, suffix, info, frames, crf=crf, lossless=lossless, warnings=warnings)
+    else:
         with output_folder(target, force) as folder:
-            write_media(folder, "", info, frames, crf=crf, lossless=lossless)  # type: ignore[arg-type]
-        return
-    with output(target, force) as file:
-        write_media(file, suffix, info, frames, crf=crf, lossless=lossless)  # type: ignore[arg-type]
+            write_media(folder, "", info, frames, crf=crf, lossless=lossless, warnings=warnings)
 
 
 def info_file(source: str, limits: Limits = DEFAULT_LIMITS, *, digests: bool = False) -> Info:

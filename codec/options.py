@@ -67,7 +67,7 @@ class EncodeOptions:
         frames: (start, stop) of the frames to encode.  None: all.
         decoder: The synthesis network that the file names as its best.  None: the family's first.
         device: "cpu", "cuda" or "cuda:N".  Not every family runs on CUDA.
-        metadata: Keep the ICC profile, Exif and audio.
+        metadata: Keep the ICC profile, Exif, XMP, IPTC, texts, resolution, chapters and audio.
         digest: Keep a digest of each group's pixels, which `verify` compares.  The encoder then decodes what it has
             encoded.  Only for families whose pixels are the same on every machine.
         limits: Upper bounds on what is encoded.
@@ -110,8 +110,8 @@ class EncodeOptions:
 
     @property
     def rate(self) -> Fraction | None:
-        """`fps` as a fraction of small numbers, which is how files hold it."""
-        return None if self.fps is None else Fraction(self.fps).limit_denominator(1001)
+        """`fps` as a fraction of small numbers, which is how files hold it: 29.97 stands for 30000/1001."""
+        return None if self.fps is None else as_rate(self.fps)
 
     @property
     def searches(self) -> bool:
@@ -152,6 +152,30 @@ class DecodeOptions:
     def lenient(self) -> bool:
         """Whether damage is reported instead of raised."""
         return self.partial or self.conceal
+
+
+def as_rate(fps: float | Fraction) -> Fraction:
+    """Frames per second as a fraction of small numbers.
+
+    A number near one of the rates of broadcast, a whole one by 1.001, stands for that: 23.976, 29.97.
+    """
+    if isinstance(fps, Fraction):
+        return fps.limit_denominator(1001)
+    broadcast = Fraction(1000 * round(fps * 1.001), 1001)
+    if fps != round(fps) and abs(fps - broadcast) < 0.005:
+        return broadcast
+    return Fraction(fps).limit_denominator(1001)
+
+
+def parse_rate(text: str) -> Fraction:
+    """Frames per second from `25`, `29.97` or `30000/1001`.  ParameterError for what is no positive rate."""
+    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)(?:[/:](\d{1,9}))?\s*", text)
+    if found is None or (found[2] is not None and (not int(found[2]) or "." in found[1])):
+        raise ParameterError(f"{text!r} is not a frame rate like 25, 29.97 or 30000/1001")
+    rate = Fraction(int(found[1]), int(found[2])) if found[2] is not None else as_rate(float(found[1]))
+    if rate <= 0:
+        raise ParameterError(f"{text!r} is not a positive frame rate")
+    return rate
 
 
 def from_keywords(kind: type[Chosen], options: Chosen | None, keywords: Mapping[str, Any]) -> Chosen:

@@ -31,7 +31,7 @@ ROOMS = {
     "models/tokens": ("grid prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
     "codec": (
         "defaults errors spool",
-        "checked limits ranges",
+        "checked details limits ranges",
         "atomic media",
         "format options",
         "coding",

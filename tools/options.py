@@ -10,11 +10,12 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any, TextIO, TypeVar
 
 from tessera.codec.errors import ParameterError
 from tessera.codec.limits import DEFAULT_LIMITS
-from tessera.codec.options import DecodeOptions, EncodeOptions, Progress
+from tessera.codec.options import DecodeOptions, EncodeOptions, Progress, parse_rate
 from tessera.codec.ranges import FrameRange, parse_range
 
 OptionValue = int | float | bool | str
@@ -51,6 +52,14 @@ def frame_range(text: str) -> FrameRange:
     """(A, B) from `A:B`: frames A up to but not including B; either end may be left out."""
     try:
         return parse_range(text)
+    except ParameterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def rate(text: str) -> Fraction:
+    """Frames per second from `25`, `29.97` or `30000/1001`."""
+    try:
+        return parse_rate(text)
     except ParameterError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -17,8 +17,9 @@ from ...models.base.quality import MAX_FINE, fine, shown
 from .. import defaults
 from ..errors import FormatError, ParameterError
 from ..format.chunks import DIGEST_BYTES
-from ..format.container import ContainerReader, GroupData, Metadata
+from ..format.container import ContainerReader, GroupData, Metadata, Showing
 from ..format.header import DECODERS, MAX_RATIO, MAX_SIDE, Header
+from ..format.seekable import FileReader
 from ..format.writer import ContainerWriter
 from ..options import DecodeOptions, EncodeOptions
 from ..ranges import bounds, range_text
@@ -145,7 +146,7 @@ def encode_stream(source: Source, sink: BinaryIO, settings: EncoderSettings) -> 
     shift = head_frame.pts if start else 0
     header = make_header(source, settings, head_frame.pts - shift, total or 0)
     writer = ContainerWriter(sink, header, options.limits)
-    warnings = _write_metadata(writer, source, options)
+    _write_metadata(writer, source, options, head_frame.pts)
     length = group_length(options.gop, settings.family, header, options.limits)
     family = with_frame_count(settings.family, total)
     for group in join_frames(_shifted(chain([head_frame], frames), shift), length, header):
@@ -162,7 +163,7 @@ def encode_stream(source: Source, sink: BinaryIO, settings: EncoderSettings) -> 
         if options.progress is not None:
             options.progress(writer.frames, total)
     writer.finish()
-    return Encoded(writer.written, writer.frames, header, warnings, writer.sizes)
+    return Encoded(writer.written, writer.frames, header, sizes=writer.sizes)
 
 
 def _count(source: Source, start: int, stop: int | None) -> int | None:
@@ -178,13 +179,27 @@ def _shifted(frames: Iterator[Frame], shift: int) -> Iterator[Frame]:
         yield frame
 
 
-def _write_metadata(writer: ContainerWriter, source: Source, options: EncodeOptions) -> list[str]:
-    if not options.metadata:
-        return []
-    part = options.frames not in (None, (None, None), (0, None))
-    audio = source.audio
-    writer.metadata(Metadata(source.icc, source.exif, None if part else audio))
-    return [f"{source.name}: audio left out, since only a part of the frames is encoded"] if part and audio else []
+def _write_metadata(writer: ContainerWriter, source: Source, options: EncodeOptions, first_tick: int) -> None:
+    info = source.media
+    audio = info.audio if options.metadata else None
+    start, stop = bounds(options.frames)
+    if audio is not None and (start or stop is not None):
+        audio = _cut(info, audio, first_tick, start, stop)
+    details = replace(info.details, chapters=()) if start or stop is not None else info.details
+    showing = Showing(info.aspect, info.plays, 0 if stop is not None else info.last)
+    if options.metadata:
+        writer.metadata(Metadata(info.icc, info.exif, audio, showing, details))
+    else:
+        writer.metadata(Metadata(showing=showing))
+
+
+def _cut(info: MediaInfo, audio: bytes, first_tick: int, start: int, stop: int | None) -> bytes | None:
+    """The sound of the frames start..stop-1, the first of which shows at `first_tick`, at the nominal rate."""
+    from ..media import cut_audio
+
+    begin = first_tick * info.time_base
+    end = None if stop is None else begin + (stop - start) / info.rate
+    return cut_audio(audio, begin if start else None, end)
 
 
 def load_family(header: Header, device: str) -> Family:
@@ -255,8 +270,14 @@ def to_frames(groups: Iterator[Group], shift: int = 0) -> Iterator[Frame]:
             yield Frame(group.pixels[k], None if group.alpha is None else group.alpha[k], tick - shift)
 
 
-def media_info(header: Header, metadata: Metadata, audio: bool = True) -> MediaInfo:
-    """The description that the media writer needs."""
+def frame_tick(reader: FileReader, frame: int) -> int:
+    """When a frame of the file shows, in ticks; its group is read."""
+    group = reader.group(reader.numbers(frame, frame + 1)[0]).head
+    return group.times[frame - group.first] if group.times else reader.header.uniform(frame)
+
+
+def media_info(header: Header, metadata: Metadata, part: bool = False) -> MediaInfo:
+    """The description that the media writer needs, of the file or of a part of its frames."""
     from ..media.types import Colour, MediaInfo
 
     return MediaInfo(
@@ -270,5 +291,9 @@ def media_info(header: Header, metadata: Metadata, audio: bool = True) -> MediaI
         colour=Colour(*header.colour),
         icc=metadata.icc,
         exif=metadata.exif,
-        audio=metadata.audio if audio else None,
+        audio=metadata.audio,
+        aspect=metadata.showing.aspect,
+        plays=metadata.showing.plays,
+        last=0 if part else metadata.showing.last,
+        details=replace(metadata.details, chapters=()) if part else metadata.details,
     )

@@ -21,6 +21,7 @@ from ...models.base.fitted import Fits, quality_of
 from ...models.base.quality import MAX_FINE, fine
 from .. import defaults
 from ..errors import ParameterError
+from ..format.details import pack_details
 from ..format.pipe import PipeReader
 from ..options import DecodeOptions
 from ..ranges import bounds
@@ -321,7 +322,8 @@ class SourceSample:
         """Bytes that do not grow with the clip: header and metadata."""
         if not settings.options.metadata:
             return 50
-        return 50 + sum(len(block or b"") for block in (source.icc, source.exif, source.audio))
+        details = pack_details(source.media.details)
+        return 50 + sum(len(block or b"") for block in (source.icc, source.exif, source.audio, details))
 
     def size(self, quality: int) -> float:
         """Bytes that the whole file would take, from the cost of the sample's symbols; nothing is range coded."""

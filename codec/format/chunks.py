@@ -21,7 +21,7 @@ from .fields import pack_uint, unpack_uint
 from .positioned import PIECE, PositionedFile
 
 SIGNATURE = b"\x89TSR\r\n\x1a\n"
-KNOWN = frozenset({"HEAD", "GRUP", "ALPH", "INDX", "TEND", "iccp", "exif", "audi", "dgst"})
+KNOWN = frozenset({"HEAD", "GRUP", "ALPH", "INDX", "TEND", "iccp", "exif", "info", "audi", "show", "dgst"})
 DIGEST = "dgst"
 DIGEST_BYTES = 8
 TEND_BYTES = 17  # type 4, length 1, payload 8, crc 4

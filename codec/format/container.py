@@ -14,13 +14,18 @@ import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import gcd
 from typing import Protocol
 
+from ..details import Details
 from ..errors import FormatError, UnsupportedError
 from ..limits import METADATA_BYTES, Limits
 from .chunks import DIGEST, DIGEST_BYTES, KNOWN, SIGNATURE, ByteReader, Chunk, Damage, check_signature
-from .fields import pack_uint
+from .details import unpack_details
+from .fields import FieldReader, Fields, pack_uint
 from .header import (
+    MAX_RATIO,
     GroupHead,
     Header,
     IndexEntry,
@@ -28,7 +33,18 @@ from .header import (
     read_header,
 )
 
-METADATA = ("iccp", "exif", "audi")
+METADATA = ("iccp", "exif", "info", "audi", "show")
+DEFLATED = ("iccp", "exif", "info")
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How a file is shown: the shape of a pixel (width / height), 1 + the plays of an animation (1 for ever), and the
+    ticks of the last frame; 0 for what is not said."""
+
+    aspect: Fraction = Fraction(1)
+    plays: int = 0
+    last: int = 0
 
 
 @dataclass
@@ -38,6 +54,8 @@ class Metadata:
     icc: bytes | None = None
     exif: bytes | None = None
     audio: bytes | None = None
+    showing: Showing = Showing()
+    details: Details = Details()
 
 
 @dataclass
@@ -189,9 +207,29 @@ def unpack_metadata(chunks: dict[str, Chunk]) -> Metadata:
     for kind, chunk in chunks.items():
         if not chunk.sound:
             raise FormatError(f"the checksum of chunk {kind} at byte {chunk.offset} does not match")
-    blocks = {kind: inflate(chunks[kind].payload, METADATA_BYTES, kind) for kind in ("iccp", "exif") if kind in chunks}
+    blocks = {kind: inflate(chunks[kind].payload, METADATA_BYTES, kind) for kind in DEFLATED if kind in chunks}
     audio = chunks["audi"].payload if "audi" in chunks else None
-    return Metadata(blocks.get("iccp"), blocks.get("exif"), audio)
+    showing = read_showing(chunks["show"].payload) if "show" in chunks else Showing()
+    details = unpack_details(blocks["info"]) if "info" in blocks else Details()
+    return Metadata(blocks.get("iccp"), blocks.get("exif"), audio, showing, details)
+
+
+def visit_showing(showing: Showing, fields: Fields) -> Showing:
+    """The field list of show."""
+    wide = fields.uint("pixel width", showing.aspect.numerator, 1, MAX_RATIO)
+    high = fields.uint("pixel height", showing.aspect.denominator, 1, MAX_RATIO)
+    if gcd(wide, high) != 1:
+        raise FormatError(f"show: the pixel shape {wide}:{high} is not in lowest terms")
+    plays = fields.uint("plays", showing.plays, 0, MAX_RATIO)
+    return Showing(Fraction(wide, high), plays, fields.uint("last frame", showing.last, 0, MAX_RATIO))
+
+
+def read_showing(payload: bytes) -> Showing:
+    """A show chunk."""
+    fields = FieldReader(payload, "show")
+    showing = visit_showing(Showing(), fields)
+    fields.end()
+    return showing
 
 
 def inflate(data: bytes | memoryview, most: int, where: str) -> bytes:

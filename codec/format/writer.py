@@ -8,7 +8,9 @@ from typing import BinaryIO
 from ..errors import ParameterError
 from ..limits import DEFAULT_LIMITS, METADATA_BYTES, Limits
 from .chunks import DIGEST, DIGEST_BYTES, SIGNATURE, chunk_bytes
-from .container import Metadata, alpha_prefix
+from .container import Metadata, Showing, alpha_prefix, visit_showing
+from .details import pack_details
+from .fields import FieldWriter
 from .header import (
     GroupHead,
     Header,
@@ -48,13 +50,17 @@ class ContainerWriter:
         """Write what is there; to be called before the first group."""
         if self.frames:
             raise ParameterError("metadata stands before the first group")
-        for kind, block in (("iccp", metadata.icc), ("exif", metadata.exif)):
+        for kind, block in (("iccp", metadata.icc), ("exif", metadata.exif), ("info", pack_details(metadata.details))):
             if block and len(block) > METADATA_BYTES:
                 raise ParameterError(f"{kind} has {len(block)} bytes, the format allows {METADATA_BYTES}")
             if block:
                 self._chunk(kind, zlib.compress(block, 9))
         if metadata.audio:
             self._chunk("audi", metadata.audio)
+        if metadata.showing != Showing():
+            fields = FieldWriter("show")
+            visit_showing(metadata.showing, fields)
+            self._chunk("show", bytes(fields.data))
 
     def group(
         self, head: GroupHead, symbols: bytes, alpha: bytes | None = None, digest: bytes | None = None

@@ -136,10 +136,13 @@ def _shift(packets: list[AnyPacket], origin: Fraction) -> Times:
     return Times(base, [packet.pts or 0 for packet in packets], [packet.duration or 0 for packet in packets])
 
 
-def cut_audio(audio: bytes, start: Fraction, stop: Fraction | None, origin: Fraction | None = None) -> bytes | None:
+def cut_audio(
+    audio: bytes, start: Fraction | None, stop: Fraction | None, origin: Fraction | None = None
+) -> bytes | None:
     """The packets of `Source.audio` that sound between `start` and `stop` seconds, None if there are none.
 
     Their times become relative to `origin` (`start` without it).  The first may begin before it: packets stay whole.
+    Without `start` every packet before `stop` is kept, at its own time.
     """
     container = open_audio(audio)
     try:
@@ -148,10 +151,10 @@ def cut_audio(audio: bytes, start: Fraction, stop: Fraction | None, origin: Frac
         for packet in _timed_packets(container, streams):
             begin = _seconds(packet)
             end = begin + (packet.duration or 0) * (packet.time_base or Fraction(1))
-            if end > start and (stop is None or begin < stop):
+            if (start is None or end > start) and (stop is None or begin < stop):
                 packets[packet.stream_index].append(packet)
         kept = [stream for stream in streams if packets[stream.index]]
-        return _write_matroska(kept, packets, start if origin is None else origin) if kept else None
+        return _write_matroska(kept, packets, (start or Fraction(0)) if origin is None else origin) if kept else None
     finally:
         container.close()
 

@@ -18,9 +18,8 @@ UNSPECIFIED = 2
 LIMITED, FULL = 1, 2  # FFmpeg's numbers for the range; 0 is unspecified
 KNOWN_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)  # matrices of H.273 that the conversion computes
 
-# H.273 matrix of the media to the (H.273 number written, number that the conversion library takes).  An RGB source
-# (0) goes to BT.709, an unspecified one back to the BT.601 that it was read with.
-_WRITTEN_MATRIX = {0: (1, 1), 1: (1, 1), 4: (4, 4), 5: (5, 5), 6: (6, 5), 7: (7, 7), 9: (9, 9)}
+# H.273 matrix of the media to the number that the conversion library takes; the others were read as BT.601.
+_COMPUTED = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 
 # The same integers on every processor: FFmpeg's own flag, which PyAV does not name.
 _BITEXACT = 0x80000
@@ -111,8 +110,8 @@ def pack(frame: Frame, pixel_format: str, colour: Colour) -> av.VideoFrame:
         packed = image.reformat(format=pixel_format) if image.format.name != pixel_format else image
         packed.colorspace, packed.color_range = written_tags(pixel_format, colour)
         return packed
-    matrix, number = _WRITTEN_MATRIX.get(colour.matrix, (6, 5))
-    _, written_range = written_tags(pixel_format, colour)
+    matrix, written_range = written_tags(pixel_format, colour)
+    number = _COMPUTED.get(matrix, 5)
     image.color_range = FULL
     packed = image.reformat(
         format=pixel_format, dst_colorspace=number, dst_color_range=written_range, interpolation=int(_WRITE_FLAGS)
@@ -122,13 +121,17 @@ def pack(frame: Frame, pixel_format: str, colour: Colour) -> av.VideoFrame:
 
 
 def written_tags(pixel_format: str, colour: Colour) -> tuple[int, int]:
-    """The H.273 matrix and FFmpeg's range number that `pack` gives to `pixel_format`."""
+    """The H.273 matrix and FFmpeg's range number that `pack` gives to `pixel_format`.
+
+    YUV goes back to the matrix of the source, with its tag: none where it had none, so that a player that guesses
+    guesses the same as before.  An RGB source becomes BT.709.
+    """
     if pixel_format == "gray":
         return UNSPECIFIED, FULL
     if not pixel_format.startswith("yuv"):
         return 0, FULL
     full = colour.full_range and colour.matrix != 0  # RGB is always full; as YUV it goes out in the usual range
-    return _WRITTEN_MATRIX.get(colour.matrix, (6, 5))[0], FULL if full else LIMITED
+    return colour.matrix or 1, FULL if full else LIMITED
 
 
 def _layout(frame: Frame, pixel_format: str) -> str:

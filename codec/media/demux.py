@@ -110,7 +110,4 @@ def what_is_lost(container: InputContainer, video: VideoStream, name: str) -> li
     lines = [f"{name}: {s.type} stream {s.index} is not kept" for s in lost]
     others = [s for s in container.streams.video if s.index != video.index]
     lines += [f"{name}: video stream {s.index} is not kept, only the first is" for s in others]
-    aspect = video.sample_aspect_ratio
-    if aspect and aspect != 1:
-        lines.append(f"{name}: pixels of shape {aspect.numerator}:{aspect.denominator} are kept as square ones")
     return lines

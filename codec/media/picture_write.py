@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ParameterError
+from .details_write import for_picture, is_sound_exif
+from .gif import write_gif
 from .types import Frame, MediaInfo
 
 # Suffix: Pillow's format and the settings.  Lossless where the format can be; JPEG and AVIF at high quality, 4:4:4.
@@ -45,9 +46,14 @@ def write_picture(file: BinaryIO, suffix: str, media: MediaInfo, frame: Frame) -
     _save(_image(frame, media), file, suffix, media, {})
 
 
-def write_pictures(file: BinaryIO, suffix: str, media: MediaInfo, frames: Iterator[Frame]) -> None:
+def write_pictures(
+    file: BinaryIO, suffix: str, media: MediaInfo, frames: Iterator[Frame], warnings: list[str] | None = None
+) -> None:
     """Write one picture, or an animation where `suffix` is a format that has them (gif is reduced to 256 colours)."""
     _check(suffix, media)
+    if suffix == "gif":
+        write_gif(file, media, frames, warnings)
+        return
     first = next(frames, None)
     if first is None:
         raise ParameterError(f"there is no frame to write as .{suffix}")
@@ -63,15 +69,16 @@ def write_pictures(file: BinaryIO, suffix: str, media: MediaInfo, frames: Iterat
         "save_all": True,
         "append_images": [_image(frame, media) for frame in rest[1:]],  # Pillow walks over it twice
         "duration": durations,
-        "loop": 0,
+        "loop": max(0, media.plays - 1),
     }
     _save(_image(first, media), file, suffix, media, options)
 
 
 def _milliseconds(frame: Frame, after: Frame | None, media: MediaInfo) -> int:
-    """How long a frame is shown; both ends are rounded, so the errors do not add up.  The last lasts 1 / rate."""
+    """How long a frame is shown; both ends are rounded, so the errors do not add up."""
     start = round(frame.pts * media.time_base * 1000)
-    end = after.pts * media.time_base if after is not None else frame.pts * media.time_base + Fraction(1) / media.rate
+    last = media.last * media.time_base or 1 / media.rate
+    end = after.pts * media.time_base if after is not None else frame.pts * media.time_base + last
     return max(1, round(end * 1000) - start)
 
 
@@ -95,7 +102,9 @@ def _save(image: Image.Image, file: BinaryIO, suffix: str, media: MediaInfo, opt
     name, settings = _SETTINGS[suffix]
     metadata: dict[str, Any] = {}
     if suffix not in _WITHOUT_METADATA:
-        metadata = {"icc_profile": media.icc, "exif": media.exif}
+        metadata = {"icc_profile": media.icc, "exif": media.exif, **for_picture(suffix, media.details)}
+    if suffix in ("tif", "tiff") and media.exif and not is_sound_exif(media.exif):
+        metadata["exif"] = None
     if suffix == "pgm" and media.channels == 3:
         raise ParameterError(".pgm holds gray only; write .ppm or .png")
     known = {key: value for key, value in metadata.items() if value is not None}

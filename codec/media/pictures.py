@@ -13,7 +13,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ..details import Details
 from ..errors import CodecError, FormatError, UnsupportedError
+from .details_read import of_picture
 from .heif import HEIF_SUFFIXES, is_heif, open_heif
 from .inputs import Input
 from .orientation import ORIENTATION_TAG, reset_orientation, upright
@@ -35,6 +37,7 @@ class Picture:
     alpha: Pixels | None
     icc: bytes | None = None
     exif: bytes | None = None
+    details: Details = Details()
     warnings: list[str] = field(default_factory=list)
 
 
@@ -105,6 +108,8 @@ def unpack(image: Image.Image, name: str) -> Picture:
         picture.icc = icc
     exif = image.info.get("exif")
     picture.exif = exif if isinstance(exif, bytes) and exif else None
+    with _guarded(name):
+        picture.details = of_picture(image)
     orientation = _orientation(image, name, picture.warnings)
     if orientation != 1:
         picture.pixels = upright(picture.pixels, orientation)
@@ -171,8 +176,9 @@ def picture_source(picture: Picture, name: str) -> Source:
     """A source of one frame."""
     height, width, channels = picture.pixels.shape
     info = MediaInfo(
-        "picture", width, height, channels, picture.alpha is not None, icc=picture.icc, exif=picture.exif
-    )
+        "picture", width, height, channels, picture.alpha is not None, icc=picture.icc, exif=picture.exif,
+        details=picture.details,
+    )  # fmt: skip
 
     def read(start: int, stop: int | None) -> Iterator[Frame]:
         if start == 0 and stop != 0:
@@ -237,11 +243,13 @@ def _open_animation(data: Input, max_pixels: int) -> Source:
         count += 1
     if first is None:
         raise unreadable(data.name, ValueError("no frame"))
+    plays = _plays(data, max_pixels)
     height, width = first.pixels.shape[:2]
     rate = Fraction(1000 * count, sum(durations))
     info = MediaInfo(
-        "video", width, height, channels, alpha, Fraction(1, 1000), rate, SRGB, icc=first.icc, exif=first.exif
-    )
+        "video", width, height, channels, alpha, Fraction(1, 1000), rate, SRGB, icc=first.icc, exif=first.exif,
+        plays=plays, last=durations[-1], details=first.details,
+    )  # fmt: skip
 
     def read(start: int, stop: int | None) -> Iterator[Frame]:
         time = 0
@@ -253,6 +261,21 @@ def _open_animation(data: Input, max_pixels: int) -> Source:
             time += cell.milliseconds
 
     return Source(data.name, info, read, frame_count=count, warnings=first.warnings)
+
+
+def _plays(data: Input, max_pixels: int) -> int:
+    """1 + how often the animation plays; 1 for ever, 0 where the format does not say.
+
+    A GIF counts repeats after the first time, and plays once where it says nothing.
+    """
+    with data.handle() as handle:
+        image = identify(handle, data.name, max_pixels)
+        if image is None or image.format not in ("GIF", "PNG", "WEBP"):
+            return 0
+        loop = image.info.get("loop")
+    if image.format == "GIF":
+        return 2 if loop is None else (loop + 2 if loop else 1)
+    return 1 + loop if isinstance(loop, int) else 0
 
 
 def as_declared(picture: Picture, info: MediaInfo) -> tuple[Pixels, Pixels | None]:

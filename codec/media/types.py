@@ -10,6 +10,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from ..details import Details
 from ..errors import CodecError, FormatError, LimitError, ParameterError, UnsupportedError
 
 MAX_PIXELS = 1 << 28  # width x height of one frame that open_source accepts by default
@@ -51,6 +52,10 @@ class MediaInfo:
     rate    frames per second, nominal: where the frame rate varies, `Frame.pts` is the truth
     exif    EXIF bytes with the orientation already applied to the pixels and reset to 1
     audio   a Matroska file that holds every audio packet untouched
+    aspect  width over height of a pixel as it is shown; 1 is square
+    plays   of an animation: 1 + how often it plays, 1 for ever; 0 where the source does not say
+    details texts, XMP, IPTC, resolution, chapters
+    last    ticks that the last frame shows; 0 for 1 / rate
     """
 
     kind: str  # "picture" or "video"
@@ -64,6 +69,10 @@ class MediaInfo:
     icc: bytes | None = None
     exif: bytes | None = None
     audio: bytes | None = None
+    aspect: Fraction = Fraction(1)
+    plays: int = 0
+    last: int = 0
+    details: Details = Details()
 
 
 class Source:
@@ -170,7 +179,7 @@ class Source:
             for index, frame in enumerate(self._read(start, stop), start):
                 yield Frame(frame.pixels, frame.alpha, index)
 
-        info = replace(self._info, time_base=1 / fps, rate=fps, audio=None)
+        info = replace(self._info, time_base=1 / fps, rate=fps, audio=None, last=0)
         return Source(
             self.name, info, read, frame_count=self.frame_count, warnings=self.warnings, close=self._close
         )

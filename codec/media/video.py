@@ -17,6 +17,7 @@ from ..errors import FormatError
 from . import colour as colours
 from .audio import read_audio
 from .demux import check_whole, claims_alpha, decode, failure, open_container, pick_video, what_is_lost
+from .details_read import of_video
 from .inputs import Input
 from .orientation import matrix_orientation, turned_size, upright
 from .types import DEFAULT_RATE, Frame, MediaInfo, Source, check_size
@@ -59,7 +60,7 @@ def open_video(data: Input, max_pixels: int, stream_name: str | None = None) -> 
         check_size(data.name, first.width, first.height, max_pixels)
         video = _Video(data, stream_name, 1, _origin(container), what_is_lost(container, stream, data.name))
         video.orientation = _orientation(first, video)
-        info = _describe(first, stream, video)
+        info = replace(_describe(first, stream, video), details=of_video(container))
         if container.format.name.endswith("_pipe") and second is None:
             # One picture of a format that Pillow lacks, such as JPEG XL.
             info = replace(info, kind="picture", time_base=Fraction(1), rate=Fraction(1))
@@ -137,7 +138,7 @@ def _describe(frame: av.VideoFrame, stream: VideoStream, video: _Video) -> Media
     if described.transfer in _HDR:
         video.warn(f"{name}: the {_HDR[described.transfer]} transfer curve is kept, not mapped to standard range")
     if described.matrix not in colours.KNOWN_MATRICES:
-        video.warn(f"{name}: colour matrix {described.matrix} is not computed, BT.601 is used")
+        video.warn(f"{name}: colour matrix {described.matrix} is not computed, BT.601 is used in its place")
     if claims_alpha(stream) and not colours.has_alpha(frame):
         video.warn(f"{name}: alpha is not kept: this install has no libvpx to decode it")
     if frame.interlaced_frame:
@@ -152,7 +153,17 @@ def _describe(frame: av.VideoFrame, stream: VideoStream, video: _Video) -> Media
         time_base=_time_base(stream),
         rate=_rate(stream),
         colour=described,
+        aspect=_aspect(stream, video.orientation),
     )
+
+
+def _aspect(stream: VideoStream, orientation: int) -> Fraction:
+    """Width over height of a pixel, after the turn."""
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    if aspect <= 0:
+        return Fraction(1)
+    aspect = aspect.limit_denominator(1 << 16)
+    return 1 / aspect if orientation >= 5 else aspect
 
 
 def _rate(stream: VideoStream) -> Fraction:

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from ..errors import ParameterError
 from . import colour as colours
 from .audio import AudioWriter
+from .details_write import into_video
 from .types import Colour, Frame, MediaInfo
 
 VIDEO_SUFFIXES = {"mp4": "mp4", "m4v": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
@@ -41,6 +42,7 @@ def write_video(
     plan = _plan(suffix, media, crf, lossless)
     try:
         with av.open(file, "w", format=VIDEO_SUFFIXES[suffix], options=_container_options(suffix, media)) as output:
+            into_video(output, suffix, media.details)
             stream = _add_video(output, plan, media)
             audio = AudioWriter(media.audio, output, suffix) if media.audio else None
             try:
@@ -100,6 +102,7 @@ def _add_video(output: OutputContainer, plan: _Plan, media: MediaInfo) -> VideoS
     stream.time_base = media.time_base
     context = stream.codec_context
     context.time_base = media.time_base
+    context.sample_aspect_ratio = media.aspect
     context.color_primaries, context.color_trc = media.colour.primaries, media.colour.transfer
     context.colorspace, context.color_range = colours.written_tags(plan.pixel_format, media.colour)
     return stream
@@ -144,4 +147,4 @@ def _with_durations(frames: Iterator[Frame], media: MediaInfo) -> Iterator[tuple
             yield before, frame.pts - before.pts
         before = frame
     if before is not None:
-        yield before, max(1, round(1 / (media.rate * media.time_base)))
+        yield before, media.last or max(1, round(1 / (media.rate * media.time_base)))

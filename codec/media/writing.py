@@ -12,6 +12,7 @@ from ..errors import ParameterError
 from ..spool import open_spool
 from .arrays import write_npy
 from .folders import write_folder
+from .losses import losses
 from .picture_write import PICTURE_SUFFIXES, write_pictures
 from .types import Frame, MediaInfo, describe
 from .video_write import VIDEO_SUFFIXES, write_video
@@ -28,17 +29,21 @@ def write_media(
     *,
     crf: int | None = None,
     lossless: bool = False,
+    warnings: list[str] | None = None,
 ) -> None:
     """Write `frames` to `target` in the format that `suffix` names ('.png', 'mp4' ...; '' is a folder of pictures).
 
     target '-' is standard output: y4m for a video, png for a picture, unless the suffix says more.  `media.audio`
-    goes into video containers only; time stamps go into video containers and animations.  Raises ParameterError for
-    a suffix or a combination that cannot be written, OSError where the disk fails.
+    goes into video containers only; time stamps go into video containers and animations.  `warnings` takes a line for
+    each thing that the format does not hold.  Raises ParameterError for a suffix or a combination that cannot be
+    written, OSError where the disk fails.
     """
     kind = suffix.lower().lstrip(".")
     if target == "-":
         kind = kind.strip("-") or ("y4m" if media.kind == "video" else "png")
     checked = _checked(iter(frames), media)
+    if warnings is not None:
+        warnings += losses(kind, media)
     if kind == "":
         if not isinstance(target, str):
             raise ParameterError("a folder cannot be written into a file object; name a format")
@@ -56,7 +61,7 @@ def write_media(
         elif kind == "npy":
             write_npy(file, media, checked)
         else:
-            write_pictures(file, kind, media, checked)
+            write_pictures(file, kind, media, checked, warnings)
 
 
 def _checked(frames: Iterator[Frame], media: MediaInfo) -> Iterator[Frame]:

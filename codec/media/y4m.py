@@ -1,8 +1,9 @@
 """YUV4MPEG2, the format of pipes between video programs: one text line, then frames of raw planes.
 
 Read: 4:2:0, 4:2:2, 4:4:4, 4:1:1, with alpha, gray, 8 to 16 bits.  The matrix is BT.601, which every reader of
-untagged video assumes; XCOLORRANGE=FULL is honoured.  Written: C444 in BT.601 limited range for RGB (no chroma is
-lost; rounding costs at most two levels), Cmono in full range for gray (exact).
+untagged video assumes; XCOLORRANGE=FULL is honoured.  Written: C444 in the matrix and the range of the source, of an
+RGB source in BT.601 limited range (no chroma is lost; rounding costs at most two levels), Cmono in full range for gray
+(exact).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ MAGIC = b"YUV4MPEG2 "
 _LINE = 256  # bytes that a FRAME line may have
 _LAYOUTS = {"420": "yuv420p", "422": "yuv422p", "444": "yuv444p", "411": "yuv411p", "mono": "gray"}
 _EIGHT_BITS = {"420jpeg": "420", "420mpeg2": "420", "420paldv": "420", "444alpha": "444alpha"}
-_WRITTEN = Colour(matrix=6)
+_RGB = Colour(matrix=6)  # how an RGB source is written
+_SHAPE = re.compile(r"([1-9][0-9]{0,8}):([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Y4mHeader:
     pixel_format: str
     full_range: bool
     interlaced: bool
+    aspect: Fraction
     length: int  # bytes of the line with its end
 
     @property
@@ -62,6 +65,7 @@ def parse_header(head: bytes, name: str) -> Y4mHeader:
         _pixel_format(fields.get("C", "420"), name),
         "XCOLORRANGE=FULL" in extras,
         fields.get("I", "p") not in ("p", "?", ""),
+        _aspect(fields.get("A", "")),
         len(line) + 1,
     )
 
@@ -70,6 +74,12 @@ def _number(text: str, key: str, name: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise FormatError(f"{name}: field {key} of the y4m header is {text!r}, not a number; write the stream again")
     return int(text)
+
+
+def _aspect(text: str) -> Fraction:
+    """Width over height of a pixel; 0:0 stands for unknown, which is square."""
+    found = _SHAPE.fullmatch(text)
+    return Fraction(int(found[1]), int(found[2])) if found else Fraction(1)
 
 
 def _rate(text: str, name: str) -> Fraction:
@@ -117,6 +127,7 @@ def open_y4m(data: Input, max_pixels: int) -> Source:
         time_base=1 / header.rate,
         rate=header.rate,
         colour=Colour(full_range=gray or header.full_range),
+        aspect=header.aspect,
     )
 
     def read(start: int, stop: int | None) -> Iterator[Frame]:
@@ -191,12 +202,15 @@ def write_y4m(file: BinaryIO, media: MediaInfo, frames: Iterator[Frame]) -> None
     if media.alpha:
         raise ParameterError("y4m holds no alpha; write .mkv with lossless, .webm or a folder of pictures")
     gray = media.channels == 1
-    layout, scale, pixel_format = ("mono", "FULL", "gray") if gray else ("444", "LIMITED", "yuv444p")
+    colour = _RGB if media.colour.matrix == 0 else media.colour
+    scale = "FULL" if gray or colour.full_range else "LIMITED"
+    layout, pixel_format = ("mono", "gray") if gray else ("444", "yuv444p")
     rate = f"{media.rate.numerator}:{media.rate.denominator}"
-    head = f"YUV4MPEG2 W{media.width} H{media.height} F{rate} Ip A1:1 C{layout} XCOLORRANGE={scale}\n"
+    shape = f"{media.aspect.numerator}:{media.aspect.denominator}"
+    head = f"YUV4MPEG2 W{media.width} H{media.height} F{rate} Ip A{shape} C{layout} XCOLORRANGE={scale}\n"
     file.write(head.encode())
     for frame in frames:
-        packed = colours.pack(frame, pixel_format, _WRITTEN)
+        packed = colours.pack(frame, pixel_format, colour)
         file.write(b"FRAME\n")
         for plane in packed.planes:
             file.write(colours.rows(plane)[: media.height, : media.width].tobytes())

@@ -129,7 +129,7 @@ def describe(reader: FileReader, survey: list[GroupInfo] | None = None) -> Info:
 
 def _parts(reader: FileReader, groups: list[GroupInfo]) -> dict[str, int]:
     """Bits of each part; their sum is the file's size."""
-    names = {"iccp": "icc", "exif": "exif", "audi": "audio", "dgst": "digest"}
+    names = {"iccp": "icc", "exif": "exif", "info": "details", "audi": "audio", "show": "showing", "dgst": "digest"}
     metadata = {names[kind]: 8 * size for kind, size in reader.metadata_sizes().items()}
     coded: dict[str, int] = {}
     for group in groups:

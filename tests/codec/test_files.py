@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,10 +16,13 @@ from PIL import Image
 import tessera
 from tessera.codec import files
 from tessera.codec.files import decode_file, encode_file, info_file
-from tessera.codec.media import from_array, open_source, write_media
+from tessera.codec.media import Source, from_array, open_source, write_media
+from tessera.codec.media.audio import audio_packets
 from tessera.data import procedural
 
 from ..support import toy_family
+from ..support.media_samples import clip as clip_of
+from ..support.media_samples import make_video
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +81,6 @@ def test_clip_round_trip(coded: str, tmp_path: Path, target: str) -> None:
 
 
 def test_timestamps_survive(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     source = from_array(CLIP, Fraction(12))
     ticks = [0, 40, 80, 500, 540, 580, 1000, 1040, 1080, 2000, 2040]
     info = replace(source.media, time_base=Fraction(1, 1000), rate=Fraction(25))
@@ -348,7 +350,52 @@ def test_audio_travels(tmp_path: Path) -> None:
     with open_source(str(tmp_path / "in.mp4")) as before, open_source(str(tmp_path / "out.mp4")) as after:
         assert before.audio and after.audio
         assert abs(len(after.audio) - len(before.audio)) < 100
-    part = encode_file(str(tmp_path / "in.mp4"), str(tmp_path / "p.tsr"), codec="toy", quality=80, frames=(2, 5))
-    assert "audio" in part.warnings[0] and "audio" not in info_file(str(tmp_path / "p.tsr")).bits
-    report = decode_file(str(tmp_path / "x.tsr"), str(tmp_path / "p.mp4"), frames=(2, 5))
-    assert "audio" in report.warnings[0]
+    report = decode_file(str(tmp_path / "x.tsr"), str(tmp_path / "out.gif"))
+    assert report.warnings == [".gif holds no sound: it is left out"]
+
+
+@pytest.mark.parametrize("way", ["encode", "decode", "pipe"])
+@pytest.mark.parametrize("frames", [(0, 10), (5, 15), (15, None)])
+def test_a_part_keeps_its_sound(
+    way: str, frames: tuple[int, int | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packets that sound while the frames show, at the same distance from them."""
+    (tmp_path / "in.mp4").write_bytes(make_video(clip_of(20, 32, 48), audio="aac"))
+    source, middle, target = (str(tmp_path / name) for name in ("in.mp4", "x.tsr", "out.mkv"))
+    encode_file(source, middle, codec="toy", gop=4, frames=frames if way == "encode" else None)
+    if way == "pipe":
+        monkeypatch.setattr("sys.stdin", Std(io.BufferedReader(Pipe(Path(middle).read_bytes()))))
+        middle = "-"
+    report = decode_file(middle, target, frames=None if way == "encode" else frames)
+    assert not report.warnings and report.frames == (frames[1] or 20) - frames[0]
+    with open_source(source) as whole, open_source(target) as part:
+        assert whole.audio and part.audio
+        before, after = audio_packets(whole.audio), audio_packets(part.audio)
+    begin, end = Fraction(frames[0], 25), Fraction(frames[1] or 20, 25)
+    wanted = [(data, time - begin) for data, time, length in before if time + length > begin and time < end]
+    if not frames[0]:
+        wanted = [(data, time) for data, time, _ in before if time < end]
+    assert [data for data, *_ in after] == [data for data, _ in wanted]
+    assert all(abs(a[1] - b[1]) < Fraction(3, 1000) for a, b in zip(after, wanted, strict=True))
+
+
+def test_shape_plays_and_last_frame_travel(tmp_path: Path) -> None:
+    """What `show` holds: it is no metadata, and is kept without it."""
+    source = from_array(CLIP[:3], Fraction(12))
+    info = replace(source.media, aspect=Fraction(32, 27), plays=3, last=2)
+    shown = Source("x", info, lambda start, stop: source.frames(start, stop), frame_count=3)
+    for metadata in (True, False):
+        (tmp_path / "x.tsr").write_bytes(tessera.encode(shown, codec="toy", metadata=metadata))
+        for suffix in ("mp4", "mkv", "y4m"):
+            decode_file(str(tmp_path / "x.tsr"), str(tmp_path / f"x.{suffix}"), force=True)
+            with open_source(str(tmp_path / f"x.{suffix}")) as back:
+                assert back.media.aspect == Fraction(32, 27)
+        report = decode_file(str(tmp_path / "x.tsr"), str(tmp_path / "x.gif"), force=True)
+        assert report.warnings == [".gif holds no shape of pixels: those of 32:27 are written as square ones"]
+        with Image.open(tmp_path / "x.gif") as image:
+            assert image.info["loop"] == 1
+            image.seek(2)
+            assert image.info["duration"] == 160  # hundredths, from 17 to 33
+    assert info_file(str(tmp_path / "x.tsr")).bits["showing"] == 8 * 13
+    data = tessera.encode(CLIP[:3], codec="toy")
+    assert b"show" not in data

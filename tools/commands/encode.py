@@ -28,7 +28,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--digest", action="store_true",
         help="keep a digest of each group's pixels for `tessera verify` (17 bytes per group; decodes what was encoded)",
     )  # fmt: skip
-    parser.add_argument("--fps", type=float, metavar="F", help="frame rate of a folder of frames")
+    parser.add_argument(
+        "--no-metadata", dest="metadata", action="store_false",
+        help="leave out Exif, XMP, IPTC, texts, chapters, the colour profile and sound",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fps", type=options.rate, metavar="F",
+        help="frame rate of a folder of frames: 25, 29.97, 30000/1001; of a video it replaces the time stamps",
+    )  # fmt: skip
     parser.add_argument(
         "-o", dest="own", action="append", default=[], type=options.key_value, metavar="key=value",
         help="an option of the codec family; may be repeated",

@@ -112,11 +112,16 @@ def test_writing_420_takes_the_mean_of_each_block() -> None:
     assert np.abs(got - chroma).max() <= 1.5
 
 
-def test_rgb_sources_become_709_limited_and_untagged_ones_601() -> None:
+def test_what_the_source_does_not_tag_is_not_tagged() -> None:
+    """The samples of an untagged source are BT.601, as it was read, and so the same as before."""
     pixels = picture(8, 8)
-    for colour, tags in ((SRGB, (1, 1)), (Colour(), (6, 1)), (Colour(full_range=True), (6, 2))):
+    untagged, full, unknown = Colour(), Colour(full_range=True), Colour(matrix=8)
+    for colour, tags in ((SRGB, (1, 1)), (untagged, (2, 1)), (full, (2, 2)), (unknown, (8, 1))):
         packed = pack(Frame(pixels), "yuv444p", colour)
         assert (packed.colorspace, packed.color_range) == tags
+        matrix = 1 if colour.matrix == 0 else 6
+        planes = np.stack([rows(plane)[:8, :8] for plane in packed.planes], axis=-1)
+        assert np.abs(planes - to_yuv(pixels, matrix, colour.full_range and colour != SRGB)).max() <= 1.5
 
 
 def test_gray_keeps_full_range_and_expands_limited() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tessera.codec.errors import ParameterError, UnsupportedError
-from tessera.codec.media import Frame, MediaInfo, Source, from_pil, open_source, write_media
+from tessera.codec.media import Frame, MediaInfo, Source, from_array, from_pil, open_source, write_media
 
 from ...support.media_samples import Pixels, alpha_of, make_png, picture, save
 
@@ -141,6 +143,7 @@ def test_heic_is_the_whole_grid_with_its_alpha_and_profile() -> None:
     image = Image.fromarray(np.dstack([pixels, np.full((128, 256), 77, np.uint8)]))
     encode: Any = pillow_heif.from_pillow
     encode(image).save(file, quality=95, icc_profile=profile)
+    file.seek(0)
     file.seek(0)
     source = open_source(file)
     assert source.icc == profile and abs(int(alpha_of(only(source))[0, 0]) - 77) < 3
@@ -287,6 +290,77 @@ def test_animations_are_written(suffix: str) -> None:
     assert [f.pts for f in back.frames()] == [0, 40, 110]
     for a, b in zip(source.frames(), back.frames(), strict=True):
         np.testing.assert_array_equal(a.pixels, b.pixels)
+
+
+def animation_of(pixels: Pixels, fps: Fraction, suffix: str = "gif", **more: Any) -> tuple[Any, list[str]]:
+    """The opened animation that `pixels` are written to, and the warnings."""
+    source = from_array(pixels, fps)
+    file, warnings = io.BytesIO(), list[str]()
+    write_media(file, suffix, replace(source.media, **more), source.frames(), warnings=warnings)
+    return Image.open(io.BytesIO(file.getvalue())), warnings
+
+
+def durations(image: Any) -> list[int]:
+    found = []
+    for index in range(image.n_frames):
+        image.seek(index)
+        image.load()
+        found.append(int(image.info["duration"]))
+    return found
+
+
+@pytest.mark.parametrize("fps", [Fraction(15), Fraction(30), Fraction(30000, 1001), Fraction(60), Fraction(240)])
+def test_gif_plays_at_the_right_speed(fps: Fraction) -> None:
+    """Delays are hundredths of a second that add up; browsers make a tenth of what is shorter than two."""
+    frames = np.stack([picture(8, 9, seed=i) for i in range(30)])
+    image, warnings = animation_of(frames, fps)
+    shown = durations(image)
+    assert abs(sum(shown) - 30000 / fps) <= (10 if fps < 50 else 20) and min(shown) >= 20
+    assert len(shown) == 30 or (fps > 50 and warnings == [
+        f".gif shows at most 50 frames a second: {30 - len(shown)} frames are left out"
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_gif_shows_each_frame_alone(channels: int) -> None:
+    """A transparent frame shows nothing of the one before, an opaque one may leave out what stays."""
+    frames = np.zeros((4, 20, 30, channels), np.uint8)
+    frames[..., 0] = 200
+    for index in range(4):
+        frames[index, 5:12, 3 + 6 * index : 9 + 6 * index] = 60
+        if channels in (2, 4):
+            frames[index, ..., -1] = 0
+            frames[index, 5:12, 3 + 6 * index : 9 + 6 * index, -1] = 255
+    image, warnings = animation_of(frames, Fraction(10))
+    assert not warnings
+    for index in range(4):
+        image.seek(index)
+        shown = np.asarray(image.convert("RGBA"))
+        expected = frames[index]
+        if channels in (2, 4):
+            np.testing.assert_array_equal(shown[..., 3], expected[..., -1])
+        visible = shown[..., 3] > 0
+        error = shown[..., :3].astype(int) - expected[..., : channels - (channels % 2 == 0)]
+        assert np.abs(error[visible]).max() <= 3
+
+
+def test_gif_warns_of_partial_opacity_and_holds_still_frames() -> None:
+    frames = np.full((3, 8, 9, 4), 100, np.uint8)
+    assert animation_of(frames, Fraction(10))[1] == [".gif holds no partial opacity: pixels are shown from a half on"]
+    image, warnings = animation_of(frames[..., :3], Fraction(10))
+    assert durations(image) == [100, 100, 100] and not warnings
+
+
+@pytest.mark.parametrize("suffix", ["gif", "apng", "webp"])
+@pytest.mark.parametrize("plays", [0, 1, 2, 5])
+def test_plays_and_the_last_frame_survive(suffix: str, plays: int) -> None:
+    frames = np.stack([picture(8, 9, seed=i) for i in range(3)])
+    image, _ = animation_of(frames, Fraction(10), suffix, plays=plays, last=7)
+    file = image.fp
+    assert durations(image) == [100, 100, 700]
+    file.seek(0)
+    source = open_source(file)
+    assert source.media.plays == max(1, plays) and source.media.last == 700
 
 
 def gif(second_transparent: int) -> io.BytesIO:

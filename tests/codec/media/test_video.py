@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from tessera.codec.errors import FormatError, ParameterError
 from tessera.codec.media import Colour, Frame, MediaInfo, Source, from_array, open_source, write_media
+from tessera.codec.media import colour as colours
 
 from ...support.media_samples import UNEVEN, Pixels, alpha_of, clip, exact, make_video, psnr, save, times
 
@@ -134,12 +136,57 @@ def test_colour_description_survives(matrix: int, full: bool) -> None:
         assert psnr(stack(back), pixels) > 35
 
 
-def test_an_untagged_matrix_is_read_and_written_back_as_601() -> None:
-    pixels = clip(3, 48, 64)
-    source = open_source(io.BytesIO(make_video(pixels, matrix=2)))
+def test_an_untagged_matrix_stays_untagged() -> None:
+    source = open_source(io.BytesIO(make_video(clip(3, 48, 64), matrix=2)))
     assert source.colour.matrix == 2
-    back = written("mp4", source, crf=4)
-    assert back.colour.matrix == 6 and psnr(stack(back), stack(source)) > 38
+    for suffix in ("mp4", "mkv", "webm"):
+        back = written(suffix, source, crf=4)
+        assert back.colour.matrix == 2 and psnr(stack(back), stack(source)) > 36
+
+
+@pytest.mark.parametrize("matrix", [1, 2, 6, 9])
+@pytest.mark.parametrize("full", [False, True])
+def test_y4m_keeps_the_values_of_the_source(matrix: int, full: bool) -> None:
+    """It has no tag for a matrix: the samples stay what they were, with a warning where readers would guess wrong."""
+    planes = [np.random.default_rng(i).integers(60, 180, (48, 64), dtype=np.uint8) for i in range(3)]
+    frame = av.VideoFrame(64, 48, "yuv444p")
+    frame.colorspace, frame.color_range = matrix, 2 if full else 1
+    for plane, samples in zip(frame.planes, planes, strict=True):
+        colours.rows(plane)[:48, :64] = samples
+    pixels, _ = colours.unpack(frame)
+    media = MediaInfo("video", 64, 48, 3, colour=Colour(1, 1, matrix, full))
+    file, warnings = io.BytesIO(), list[str]()
+    write_media(file, "y4m", media, iter([Frame(pixels)]), warnings=warnings)
+    data = file.getvalue()
+    kept = np.frombuffer(data[data.index(b"FRAME") + 6 :], np.uint8).reshape(3, 48, 64)
+    inside = ((pixels > 0) & (pixels < 255)).all(axis=-1)
+    assert np.abs(kept.astype(int) - planes)[:, inside].max() <= 2
+    assert b"XCOLORRANGE=FULL" in data if full else b"XCOLORRANGE=LIMITED" in data
+    assert bool(warnings) == (matrix in (1, 9))
+
+
+def test_pixels_that_are_not_square() -> None:
+    for suffix, lossless in (*((suffix, False) for suffix in ("mp4", "mov", "mkv", "webm", "y4m")), ("mkv", True)):
+        source = from_array(clip(3, 32, 48))
+        media = replace(source.media, aspect=Fraction(32, 27))
+        file, warnings = io.BytesIO(), list[str]()
+        write_media(file, suffix, media, source.frames(), lossless=lossless, warnings=warnings)
+        file.seek(0)
+        kept = open_source(file).media.aspect == Fraction(32, 27)
+        assert kept == (suffix != "webm") and bool(warnings) != kept
+
+
+def test_the_shape_of_pixels_turns_with_the_frame() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        stream.set_display_rotation(90)
+        frame = av.VideoFrame.from_ndarray(clip(1, 32, 48)[0], "rgb24")
+        output.mux([*stream.encode(frame), *stream.encode(None)])
+    file.seek(0)
+    assert open_source(file).media.aspect == Fraction(3, 4)
 
 
 def test_ten_bits_are_reduced_with_a_warning() -> None:
