@@ -232,3 +232,30 @@ def record_field(
     field: NDArray[np.int16], modes: NDArray[np.uint8] | None, number: int, guess: NDArray[np.int16] | None
 ) -> tuple[NDArray[np.int16], MotionCalls]: ...
 def record_modes(modes: NDArray[np.uint8]) -> MotionCalls: ...
+
+def lend(port: Any) -> Any: ...
+
+class FittedNetworks:
+    def __init__(
+        self, point: int, levels: int, channels: int, tensors: Sequence[tuple[NDArray[np.int32], int]]
+    ) -> None: ...
+    def decode(
+        self, height: int, width: int, port: Any, threads: int = 1, path: str | None = None
+    ) -> NDArray[np.uint8]: ...
+    def read(
+        self, height: int, width: int, port: Any, path: str | None = None
+    ) -> tuple[list[NDArray[np.int32]], tuple[NDArray[np.int32], NDArray[np.uint8]]]: ...
+    def put(
+        self, height: int, width: int, grids: Sequence[NDArray[np.int32]], port: Any, path: str | None = None
+    ) -> None: ...
+    def trace(
+        self, height: int, width: int, grids: Sequence[NDArray[np.int32]], path: str | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]: ...
+    def paint(
+        self,
+        height: int,
+        width: int,
+        grids: Sequence[NDArray[np.int32]],
+        threads: int = 1,
+        path: str | None = None,
+    ) -> NDArray[np.uint8]: ...

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 
 from ...entropy import Tables
-from .family import SymbolPort, Symbols, TableIndices
+from .. import _kernels
+from .family import NativePort, SymbolPort, Symbols, TableIndices
+
+
+def lent(port: SymbolPort) -> AbstractContextManager[Any]:
+    """The port as the kernels call it: its own coder, or `get` and `put` themselves where it has none to lend."""
+    return port.native() if isinstance(port, NativePort) else nullcontext(_kernels.lend(port))
 
 
 class Metered:

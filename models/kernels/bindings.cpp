@@ -3,6 +3,7 @@
 #include "bindings.hpp"
 
 #include "network_loops.hpp"
+#include "overfitted_loops.hpp"
 #include "prior.hpp"
 
 namespace tessera {
@@ -119,7 +120,7 @@ py::array walk_rungs(const py::object& self) { return plane(self, self.cast<cons
 PYBIND11_MODULE(_kernels, module) {
     module.doc() =
         "The loops of the codec families in C++; twins: models/prior/bands.py for the walk, models/reference for the rest.";
-    bind_dispatch(module, dispatch(), network_dispatch());
+    bind_dispatch(module, dispatch(), network_dispatch(), fitted_dispatch());
     py::class_<Level, std::shared_ptr<Level>>(module, "Level")
         .def(py::init(
                  [](const Array<int32_t>& coarse) { return std::make_shared<Level>(weights_of(coarse, "coarse")); }),
@@ -152,6 +153,8 @@ PYBIND11_MODULE(_kernels, module) {
     bind_frame(module);
     bind_motion(module);
     bind_network(module);
+    bind_overfitted(module);
+    bind_port(module);
     bind_words(module);
 }
 

@@ -67,6 +67,8 @@ void bind_field(py::module_& module);
 void bind_frame(py::module_& module);
 void bind_motion(py::module_& module);
 void bind_network(py::module_& module);
+void bind_overfitted(py::module_& module);
+void bind_port(py::module_& module);
 void bind_words(py::module_& module);
 
 }  // namespace tessera

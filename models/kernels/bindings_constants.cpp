@@ -2,6 +2,7 @@
 #include "bindings.hpp"
 #include "constants.hpp"
 #include "field.hpp"
+#include "overfitted.hpp"
 
 namespace tessera {
 namespace {
@@ -33,8 +34,16 @@ void bind_constants(py::module_& module) {
                     "BLOCKS"_a = py::make_tuple(kSmallBlock, kLargeBlock), "LONGEST_VECTOR"_a = kLongestVector,
                     "BOTH"_a = kBoth, "LIMIT"_a = kVectorLimit, "NEW"_a = kNew, "MODES"_a = kMotionModes,
                     "ROOT"_a = kRootLevel, "CONTEXTS"_a = row(kContexts));
+    py::list points, places;
+    for (const OperatingPoint& point : kPoints)
+        points.append(py::make_tuple(point.spatial, point.features, point.width, point.windows));
+    for (const auto& place : kPlaces) places.append(py::make_tuple(place[0], place[1]));
+    py::dict overfitted("MAX_LEVELS"_a = kFittedLevels, "FEATURE_LEVELS"_a = kFeatureLevels,
+                        "FIRST_HYPER"_a = kFirstHyper, "LARGEST"_a = kLargestValue,
+                        "LARGEST_WEIGHT"_a = kLargestWeight, "STRIP"_a = kStripRows, "LAG"_a = kLag,
+                        "SCALES"_a = kScales, "POINTS"_a = points, "PLACES"_a = places);
     module.attr("CONSTANTS") = py::dict("ladder"_a = ladder, "prior"_a = prior, "transform"_a = transform,
-                                        "motion"_a = motion);
+                                        "motion"_a = motion, "overfitted"_a = overfitted);
 }
 
 }  // namespace tessera

@@ -1,0 +1,109 @@
+"""Family `overfitted`: pictures <-> symbols.  Encoding is fitting; its weights file holds nothing but CDF tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...entropy import Tables
+from ..base.configure import changed, number, refuse_unknown
+from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
+from ..base.kernels import Kernels
+from .cells import CHANNELS, STRIDE, cells_of, share_bits
+from .coding import get_picture, put_picture, read_picture
+from .options import FitOptions
+from .shape import MAX_LEVELS, POINTS, FittedPicture
+from .tables import read_tables
+
+
+class OverfittedFamily:
+    """See `base.family.Family`.
+
+    Each frame is a picture of its own.  Latents are the values of the grids, on cells of 8 x 8 pixels: see `cells`.
+    """
+
+    name: ClassVar[str] = "overfitted"
+    stride: ClassVar[int] = STRIDE
+    channels: int = CHANNELS
+    decoders: tuple[str, ...] = ("standard",)
+    exact: ClassVar[bool] = True
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    default_gop: ClassVar[int] = 1
+    options: ClassVar[dict[str, str]] = {
+        "point": f"work per pixel: {', '.join(point.name for point in POINTS)} (default {POINTS[FitOptions.point].name})",
+        "iterations": "steps of the fit (default: by effort)",
+        "seed": "of the fit (default 0)",
+    }
+
+    def __init__(
+        self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], kernels: Kernels | None = None
+    ) -> None:
+        self.tables: Tables = read_tables(tensors)
+        self.kernels = kernels or Kernels()
+        self.chosen = FitOptions()
+
+    def using(self, path: str) -> OverfittedFamily:
+        """The same with the kernels of one instruction set, see `_kernels.cpu_path`."""
+        return changed(self, kernels=Kernels(path))
+
+    def configure(self, effort: str, **options: object) -> OverfittedFamily:
+        """ValueError names an option that is unknown or out of range."""
+        refuse_unknown(self.name, options, self.options)
+        names = [point.name for point in POINTS]
+        point = str(options.get("point", names[FitOptions.point]))
+        if point not in names:
+            raise ValueError(f"there is no point {point!r}; there are {', '.join(names)}")
+        iterations = int(number(options, "iterations", 1, 1, 1e6)) if "iterations" in options else None
+        seed = int(number(options, "seed", 0, 0, (1 << 31) - 1))
+        return changed(self, chosen=FitOptions(effort, names.index(point), iterations, seed))
+
+    def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
+        for frame in frames:
+            self.put(self.fit(frame, spec), port)
+
+    def fit(self, frame: Pixels, spec: GroupSpec) -> FittedPicture:
+        """Fit a picture, uint8 (H, W, channels)."""
+        from .fitting import fit
+
+        return fit(frame, spec, self.chosen)
+
+    def put(self, picture: FittedPicture, port: SymbolPort) -> None:
+        """Put a picture that was fitted before."""
+        put_picture(picture, port, self.tables, self.kernels)
+
+    def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
+        frames = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
+        for frame in frames:
+            frame[...] = get_picture(spec, port, self.kernels)
+        return frames
+
+    def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
+        """Cells of every grid's values, see `cells`; `levels` are the grids 0..8, zeros where a frame has fewer.
+
+        The bits of the networks are shared evenly by all cells of their frame.
+        """
+        x, bits = [], []
+        levels: list[list[NDArray[np.float32]]] = [[] for _ in range(MAX_LEVELS)]
+        for _ in range(spec.frames):
+            coded = read_picture(spec, port, self.tables, self.kernels)
+            x.append(cells_of(coded.picture))
+            bits.append(share_bits(coded))
+            for level, found in enumerate(levels):
+                unit = 1 << level
+                grid = np.zeros((-(-spec.height // unit), -(-spec.width // unit)), np.float32)
+                if level < coded.picture.levels:
+                    grid[...] = coded.picture.grid(level)
+                found.append(grid[..., None])
+        return Latents(
+            x=np.stack(x),
+            bits=np.stack(bits),
+            bits_prior=None,
+            codes=None,
+            times=np.arange(spec.frames, dtype=np.float64),
+            frame_type=np.zeros(spec.frames, np.int64),
+            valid=np.ones((spec.frames, *bits[0].shape), np.bool_),
+            levels=[np.stack(level) for level in levels],
+        )
