@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Effort = Literal["fast", "medium", "slow"]
 """Speed of the encoder; decoding is not affected."""
 
-CodecName = Literal["spatiotemporal", "wavelet", "vqgan", "nerv"]
+CodecName = Literal["spatiotemporal", "wavelet", "vqgan", "overfitted", "nerv"]
 """A codec family of this install."""
 
 DecoderName = Literal["fast", "standard", "best", "perceptual"]

@@ -11,9 +11,8 @@ from .base.family import Family
 if TYPE_CHECKING:
     from .base.task import TrainingTask
 
-FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "vqgan": 3, "nerv": 5}
+FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "vqgan": 3, "overfitted": 4, "nerv": 5}
 WITH_TORCH = frozenset({"nerv"})  # families that run on PyTorch, an extra of the package
-RESERVED: dict[str, int] = {"overfitted": 4}
 
 
 def build(name: str, tensors: dict[str, NDArray[Any]], metadata: dict[str, str], device: str = "cpu") -> Family:
@@ -30,6 +29,10 @@ def build(name: str, tensors: dict[str, NDArray[Any]], metadata: dict[str, str],
         from .vqgan.family import VqganFamily
 
         return VqganFamily(tensors, metadata)
+    if name == "overfitted":
+        from .overfitted.family import OverfittedFamily
+
+        return OverfittedFamily(tensors, metadata)
     if name == "nerv":
         from .nerv.family import NervFamily
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .coding import CodedPicture
+from .coding import MeasuredPicture
 from .shape import MAX_LEVELS, FittedPicture
 
 STRIDE = 8
@@ -34,7 +34,7 @@ def cells_of(picture: FittedPicture) -> NDArray[np.float32]:
     return found
 
 
-def share_bits(coded: CodedPicture) -> NDArray[np.float32]:
+def share_bits(coded: MeasuredPicture) -> NDArray[np.float32]:
     """Bits of every cell, float32 (h, w), which add up to the picture's: coarse values and networks in equal parts."""
     h, w = _sides(coded.picture)
     bits = np.full((h, w), coded.number_bits / (h * w))

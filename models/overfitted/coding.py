@@ -17,7 +17,7 @@ from .wire import get_numbers, number_bits, put_numbers
 
 
 @dataclass
-class CodedPicture:
+class MeasuredPicture:
     """A picture, and the bits of its parts.
 
     number_bits: of everything before the grids.  grid_bits: float32 in the shapes of the grids, of every value.
@@ -33,7 +33,7 @@ class CodedPicture:
 
 
 def networks_of(picture: FittedPicture) -> _kernels.FittedNetworks:
-    """A picture's networks, packed and checked.  ValueError for a tensor that does not fit, or whose sums may overflow."""
+    """A picture's networks, packed.  ValueError for a tensor that does not fit, or whose sums may overflow."""
     tensors = [picture.tensors[shape.name] for shape in picture.tensor_shapes()]
     return _kernels.FittedNetworks(
         picture.point, picture.levels, picture.channels, [(tensor.values.ravel(), tensor.bits) for tensor in tensors]
@@ -55,20 +55,20 @@ def get_picture(spec: GroupSpec, port: SymbolPort, kernels: Kernels) -> Pixels:
         return networks.decode(spec.height, spec.width, coder, threads(), kernels.path)
 
 
-def read_picture(spec: GroupSpec, port: SymbolPort, tables: Tables, kernels: Kernels) -> CodedPicture:
+def read_picture(spec: GroupSpec, port: SymbolPort, tables: Tables, kernels: Kernels) -> MeasuredPicture:
     """Get a picture and what it cost, without its pixels."""
     metered = Metered(port, tables)
     picture = get_numbers(metered, spec)
     networks = networks_of(picture)
     with lent(port) as coder:
         picture.grids, trace = networks.read(spec.height, spec.width, coder, kernels.path)
-    return CodedPicture(picture, metered.spent, _grid_bits(picture, *trace, tables))
+    return MeasuredPicture(picture, metered.spent, _grid_bits(picture, *trace, tables))
 
 
-def measure(picture: FittedPicture, tables: Tables, kernels: Kernels) -> CodedPicture:
+def measure(picture: FittedPicture, tables: Tables, kernels: Kernels) -> MeasuredPicture:
     """What a picture would cost."""
     trace = networks_of(picture).trace(picture.height, picture.width, picture.grids, kernels.path)
-    return CodedPicture(picture, number_bits(picture, tables), _grid_bits(picture, *trace, tables))
+    return MeasuredPicture(picture, number_bits(picture, tables), _grid_bits(picture, *trace, tables))
 
 
 def paint(picture: FittedPicture, kernels: Kernels) -> Pixels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from ...entropy import Tables
 from ..base.configure import changed, number, refuse_unknown
+from ..base.cost import FIXED_MEMORY, FRAME_MEMORY, FRAME_WORK, KEPT_MEMORY, Cost
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Kernels
 from .cells import CHANNELS, STRIDE, cells_of, share_bits
 from .coding import get_picture, put_picture, read_picture
 from .options import FitOptions
-from .shape import MAX_LEVELS, POINTS, FittedPicture
+from .shape import MAX_LEVELS, POINTS, STRIP, FittedPicture
 from .tables import read_tables
 
 
@@ -33,7 +35,7 @@ class OverfittedFamily:
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     default_gop: ClassVar[int] = 1
     options: ClassVar[dict[str, str]] = {
-        "point": f"work per pixel: {', '.join(point.name for point in POINTS)} (default {POINTS[FitOptions.point].name})",
+        "point": f"work per pixel: {', '.join(each.name for each in POINTS)} (default {POINTS[FitOptions.point].name})",
         "iterations": "steps of the fit (default: by effort)",
         "seed": "of the fit (default 0)",
     }
@@ -65,10 +67,13 @@ class OverfittedFamily:
             self.put(self.fit(frame, spec), port)
 
     def fit(self, frame: Pixels, spec: GroupSpec) -> FittedPicture:
-        """Fit a picture, uint8 (H, W, channels)."""
-        from .fitting import fit
-
-        return fit(frame, spec, self.chosen)
+        """Fit a picture, uint8 (H, W, channels).  ValueError where this install has no fit."""
+        try:
+            module: Any = import_module(".fitting", __package__)
+        except ModuleNotFoundError:
+            raise ValueError("codec overfitted decodes here, but has no fit to encode with") from None
+        fitted: FittedPicture = module.fit(frame, spec, self.chosen)
+        return fitted
 
     def put(self, picture: FittedPicture, port: SymbolPort) -> None:
         """Put a picture that was fitted before."""
@@ -79,6 +84,15 @@ class OverfittedFamily:
         for frame in frames:
             frame[...] = get_picture(spec, port, self.kernels)
         return frames
+
+    def cost(self, spec: GroupSpec) -> Cost:
+        """Of the largest operating point; a strip takes the time of all its rows, however few it has."""
+        point, pixels = POINTS[-1], spec.height * spec.width
+        cells = 2 * -(-spec.height // STRIP) * STRIP * spec.width  # of all grids together, at most
+        context = 2 * point.inputs * (point.inputs + 2) + MAX_LEVELS * point.features
+        painting = point.width * (MAX_LEVELS + spec.channels) + 18 * spec.channels**2 + 20 * MAX_LEVELS
+        memory = FIXED_MEMORY + pixels * (FRAME_MEMORY + KEPT_MEMORY * spec.frames)
+        return Cost(memory, spec.frames * (FRAME_WORK + cells * context + pixels * painting))
 
     def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """Cells of every grid's values, see `cells`; `levels` are the grids 0..8, zeros where a frame has fewer.

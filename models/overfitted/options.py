@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class FitOptions:
     """What `configure` of the family sets.
 
-    effort: fast, medium or slow.  point: number of the operating point in `shape.POINTS`.  iterations: of the fit; None:
-    by the effort.
+    effort: fast, medium or slow.  point: number of the operating point in `shape.POINTS`.  iterations: of the fit;
+    None: by the effort.
     """
 
     effort: str = "medium"

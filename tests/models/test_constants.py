@@ -8,6 +8,7 @@ import torch
 
 from tessera.models import _kernels
 from tessera.models.motion import field
+from tessera.models.overfitted import shape, tables
 from tessera.models.prior import bands as prior
 from tessera.models.prior import exchange, fixed_point, ladder
 from tessera.models.reference import motion
@@ -16,7 +17,7 @@ from tessera.models.transform import bands, levels, lifted, steps
 
 
 def test_parts() -> None:
-    assert set(_kernels.CONSTANTS) == {"ladder", "prior", "transform", "motion"}
+    assert set(_kernels.CONSTANTS) == {"ladder", "prior", "transform", "motion", "overfitted"}
 
 
 def test_ladder() -> None:
@@ -80,3 +81,18 @@ def test_motion() -> None:
         "CONTEXTS": tuple(math.prod(shape) for shape in field.KINDS.values()),
     }
     assert prediction.BOTH == field.MODES - 1
+
+
+def test_overfitted() -> None:
+    assert _kernels.CONSTANTS["overfitted"] == {
+        "MAX_LEVELS": shape.MAX_LEVELS,
+        "FEATURE_LEVELS": shape.FEATURE_LEVELS,
+        "FIRST_HYPER": shape.FIRST_HYPER,
+        "LARGEST": shape.LARGEST,
+        "LARGEST_WEIGHT": shape.LARGEST_WEIGHT,
+        "STRIP": shape.STRIP,
+        "LAG": shape.LAG,
+        "SCALES": tables.SCALES,
+        "POINTS": [(point.spatial, point.features, point.width, point.windows) for point in shape.POINTS],
+        "PLACES": list(shape.PLACES),
+    }

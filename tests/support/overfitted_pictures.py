@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest import mock
+
 import numpy as np
 
+import tessera
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import EncoderPort
 from tessera.models.base.family import GroupSpec, SymbolPort
 from tessera.models.overfitted import wire
+from tessera.models.overfitted.family import OverfittedFamily
 from tessera.models.overfitted.shape import CUBIC, FittedPicture, Integers, IntegerTensor, grid_shapes, tensor_shapes
 from tessera.models.overfitted.tables import read_tables
 from tessera.models.reference import overfitted as reference
@@ -92,3 +97,13 @@ def coded(*pictures: FittedPicture) -> bytes:
 
 def same_grids(a: list[Integers], b: list[Integers]) -> bool:
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def file_of(pictures: list[FittedPicture], **options: Any) -> bytes:
+    """A .tsr file of pictures of one shape, one group for all; a picture file of one."""
+    picture, left = pictures[0], iter(pictures)
+    frames = np.zeros((len(pictures), picture.height, picture.width, picture.channels), np.uint8)
+    source = frames if len(pictures) > 1 else frames[0]
+    more: dict[str, Any] = {"gop": len(pictures), "fps": 5} if len(pictures) > 1 else {}
+    with mock.patch.object(OverfittedFamily, "fit", lambda self, frame, spec: next(left)):
+        return tessera.encode(source, codec="overfitted", **more, **options)
