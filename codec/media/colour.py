@@ -37,6 +37,9 @@ _READ_FLAGS = (
 _WRITE_FLAGS = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | _BITEXACT
 
 
+_FLOATS = tuple(f"{kind}f32{order}" for kind in ("gbrp", "gbrap", "gray") for order in ("le", "be"))
+
+
 def is_gray(frame: av.VideoFrame) -> bool:
     """True for the pixel formats of one colour: gray, gray10le, ya8, monow ..."""
     return frame.format.name.startswith(("gray", "ya8", "ya16", "mono"))
@@ -72,6 +75,8 @@ def unpack(frame: av.VideoFrame) -> tuple[Pixels, Pixels | None]:
     """
     if int(frame.colorspace) not in KNOWN_MATRICES:
         frame.colorspace = UNSPECIFIED
+    if is_linear(frame):
+        return _from_linear(frame)
     if has_alpha(frame):
         rgba = _array(frame, "rgba")
         pixels = rgba[..., :1] if is_gray(frame) else rgba[..., :3]
@@ -80,6 +85,21 @@ def unpack(frame: av.VideoFrame) -> tuple[Pixels, Pixels | None]:
         gray = _array(frame, "gray")
         return (_EXPAND[gray] if frame.color_range == LIMITED else gray)[..., None], None
     return _array(frame, "rgb24"), None
+
+
+def is_linear(frame: av.VideoFrame) -> bool:
+    """True for floats, which hold linear light (OpenEXR, Radiance)."""
+    return frame.format.name in _FLOATS
+
+
+def _from_linear(frame: av.VideoFrame) -> tuple[Pixels, Pixels | None]:
+    """Floats of 0..1 through the curve of sRGB; what lies beyond white is cut."""
+    samples = np.asarray(frame.to_ndarray(), np.float32)
+    samples = np.clip(np.nan_to_num(samples), 0, 1).reshape(frame.height, frame.width, -1)
+    light = samples[..., :3]
+    curved = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.power(light, 1 / 2.4) - 0.055)
+    pixels = np.rint(255 * curved).astype(np.uint8)
+    return pixels, np.rint(255 * samples[..., 3]).astype(np.uint8) if samples.shape[2] == 4 else None
 
 
 def _array(frame: av.VideoFrame, layout: str) -> Pixels:

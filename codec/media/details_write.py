@@ -49,16 +49,16 @@ def _holds_text(key: str, holds: set[str]) -> bool:
     return "texts" in holds or comment or ("known" in holds and key.lower() in _MP4)
 
 
-def for_picture(suffix: str, details: Details) -> dict[str, Any]:
-    """Arguments of Pillow's `save`."""
+def for_picture(suffix: str, details: Details, points: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Arguments of Pillow's `save`.  points: primaries and transfer that a PNG is to name."""
     holds, options = _HOLDS.get(suffix, set()), dict[str, Any]()
     if details.resolution and "resolution" in holds:
         options["dpi"] = tuple(float(value) for value in details.resolution)
     png = suffix in ("", "png", "apng")
     if details.xmp and "xmp" in holds and not png and suffix not in ("tif", "tiff"):
         options["xmp"] = details.xmp
-    if png and (details.texts or details.xmp):
-        options["pnginfo"] = _png(details)
+    if png and (details.texts or details.xmp or points):
+        options["pnginfo"] = _png(details, points)
     if suffix in ("tif", "tiff"):
         options["tiffinfo"] = {tag: block for tag, block in ((700, details.xmp), (33723, details.iptc)) if block}
     if suffix in ("jpg", "jpeg"):
@@ -80,8 +80,10 @@ def is_sound_exif(exif: bytes) -> bool:
     return True
 
 
-def _png(details: Details) -> PngImagePlugin.PngInfo:
+def _png(details: Details, points: tuple[int, int] | None) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
+    if points is not None:
+        info.add(b"cICP", bytes([*points, 0, 1]))
     for key, value in details.texts:
         info.add_itxt(key[:79], value)
     if details.xmp:

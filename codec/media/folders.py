@@ -13,7 +13,8 @@ from .inputs import FileInput
 from .orientation import ORIENTATION_TAG, turned_size
 from .picture_write import write_picture
 from .pictures import as_declared, identify, picture_suffixes, unpack
-from .types import DEFAULT_RATE, Frame, MediaInfo, Source, unreadable
+from .profiles import code_points, made_profile
+from .types import DEFAULT_RATE, SRGB, Frame, MediaInfo, Source, unreadable
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
@@ -39,7 +40,7 @@ def open_folder(path: str, fps: Fraction | None, max_pixels: int) -> Source:
     rate = fps or DEFAULT_RATE
     first = infos[0]
     channels, alpha = max(info.channels for info in infos), any(info.alpha for info in infos)
-    media = MediaInfo("video", first.width, first.height, channels, alpha, 1 / rate, rate, icc=first.icc)
+    media = MediaInfo("video", first.width, first.height, channels, alpha, 1 / rate, rate, first.colour, first.icc)
 
     def read(start: int, stop: int | None) -> Iterator[Frame]:
         for index, name in enumerate(names[start:stop], start):
@@ -79,8 +80,10 @@ def _look(path: str, max_pixels: int) -> MediaInfo | None:
         turn = orientation if isinstance(orientation, int) else 1
         width, height = turned_size(image.width, image.height, turn)
         gray = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
-        icc = image.info.get("icc_profile")
-        return MediaInfo("picture", width, height, 1 if gray else 3, bool(image.has_transparency_data), icc=icc)
+        channels, alpha = 1 if gray else 3, bool(image.has_transparency_data)
+        icc = image.info.get("icc_profile") or made_profile(image, gray)
+        colour = code_points(handle, image.format) or SRGB
+        return MediaInfo("picture", width, height, channels, alpha, colour=colour, icc=icc)
 
 
 def _check_sizes(path: str, names: list[str], infos: list[MediaInfo]) -> None:
@@ -98,7 +101,7 @@ def _frame(path: str, media: MediaInfo, index: int, max_pixels: int, warnings: l
         image = identify(handle, path, max_pixels)
         if image is None:
             raise unreadable(path, ValueError("the file changed while the folder was read"))
-        picture = unpack(image, path)
+        picture = unpack(image, path, media.colour)
     warnings += [line for line in picture.warnings if line not in warnings]
     return Frame(*as_declared(picture, media), index)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from ..errors import ParameterError
 from .details_write import for_picture, is_sound_exif
 from .gif import write_gif
+from .losses import is_unusual
 from .types import Frame, MediaInfo
 
 # Suffix: Pillow's format and the settings.  Lossless where the format can be; JPEG and AVIF at high quality, 4:4:4.
@@ -101,8 +102,9 @@ def _image(frame: Frame, media: MediaInfo) -> Image.Image:
 def _save(image: Image.Image, file: BinaryIO, suffix: str, media: MediaInfo, options: dict[str, Any]) -> None:
     name, settings = _SETTINGS[suffix]
     metadata: dict[str, Any] = {}
+    points = (media.colour.primaries, media.colour.transfer) if is_unusual(media.colour) and not media.icc else None
     if suffix not in _WITHOUT_METADATA:
-        metadata = {"icc_profile": media.icc, "exif": media.exif, **for_picture(suffix, media.details)}
+        metadata = {"icc_profile": media.icc, "exif": media.exif, **for_picture(suffix, media.details, points)}
     if suffix in ("tif", "tiff") and media.exif and not is_sound_exif(media.exif):
         metadata["exif"] = None
     if suffix == "pgm" and media.channels == 3:

@@ -19,7 +19,8 @@ from .details_read import of_picture
 from .heif import HEIF_SUFFIXES, is_heif, open_heif
 from .inputs import Input
 from .orientation import ORIENTATION_TAG, reset_orientation, upright
-from .types import SRGB, Frame, MediaInfo, Pixels, Source, check_size, unreadable
+from .profiles import code_points, made_profile, through_profile
+from .types import SRGB, Colour, Frame, MediaInfo, Pixels, Source, check_size, unreadable
 
 # Not pictures to us: PostScript and WMF run or need other programs, MPEG and the meteorological formats are only
 # recognised and never decoded, TSR is our own file.
@@ -38,6 +39,7 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     details: Details = Details()
+    colour: Colour = SRGB
     warnings: list[str] = field(default_factory=list)
 
 
@@ -91,21 +93,26 @@ def identify(handle: BinaryIO, name: str, max_pixels: int) -> Image.Image | None
     return image
 
 
-def unpack(image: Image.Image, name: str) -> Picture:
-    """Decode and convert one picture.
+def unpack(image: Image.Image, name: str, colour: Colour = SRGB) -> Picture:
+    """Decode and convert one picture, whose colours are `colour` unless it has a profile.
 
-    16-bit samples are reduced with a warning; colour spaces other than gray and RGB are converted by Pillow with a
-    warning; the EXIF orientation is applied and reset.
+    16-bit samples are reduced with a warning; colour spaces other than gray and RGB are converted, by their profile
+    where they have one, with a warning; a PNG's gamma and primaries become a profile; the EXIF orientation is applied
+    and reset.
     """
     deep = _depth(image)
     with _guarded(name):
         image.load()
         picture = _convert(image, name, deep > 8)
+    picture.colour = colour
     if deep > 8 and not picture.warnings:
         picture.warnings.append(f"{name}: {deep}-bit samples reduced to 8 bits")
     icc = image.info.get("icc_profile")
     if isinstance(icc, bytes) and icc and image.mode not in ("CMYK", "YCbCr", "LAB", "HSV"):
         picture.icc = icc
+    elif colour == SRGB:
+        with _guarded(name):
+            picture.icc = made_profile(image, picture.pixels.shape[2] == 1)
     exif = image.info.get("exif")
     picture.exif = exif if isinstance(exif, bytes) and exif else None
     with _guarded(name):
@@ -148,7 +155,10 @@ def _convert(image: Image.Image, name: str, deep: bool) -> Picture:
         image.info["transparency"] = tuple(value >> 8 for value in key)
         warnings.append(f"{name}: 16-bit samples reduced to 8 bits, and the transparent colour with them")
     if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        warnings.append(f"{name}: {mode} converted to RGB without its colour profile")
+        converted = through_profile(image)
+        how = "by its colour profile" if converted is not None else "without a colour profile"
+        warnings.append(f"{name}: {mode} converted to sRGB {how}")
+        image = converted or image
     gray = mode in ("1", "L", "LA", "La")
     if image.has_transparency_data:
         if mode in ("La", "PA"):
@@ -177,7 +187,7 @@ def picture_source(picture: Picture, name: str) -> Source:
     height, width, channels = picture.pixels.shape
     info = MediaInfo(
         "picture", width, height, channels, picture.alpha is not None, icc=picture.icc, exif=picture.exif,
-        details=picture.details,
+        details=picture.details, colour=picture.colour,
     )  # fmt: skip
 
     def read(start: int, stop: int | None) -> Iterator[Frame]:
@@ -185,6 +195,12 @@ def picture_source(picture: Picture, name: str) -> Source:
             yield Frame(picture.pixels, picture.alpha, 0)
 
     return Source(name, info, read, frame_count=1, warnings=picture.warnings)
+
+
+def _colour(data: Input, image: Image.Image) -> Colour:
+    """What code points in the file say of its colours."""
+    with data.handle() as handle:
+        return code_points(handle, image.format) or SRGB
 
 
 def from_pil(image: Image.Image) -> Source:
@@ -205,7 +221,8 @@ def open_picture(data: Input, max_pixels: int) -> Source | None:
             count = int(getattr(image, "n_frames", 1))  # walks the whole file
         if count > 1 and image.format in _ANIMATED:
             return _open_animation(data, max_pixels)
-        picture = unpack(image, data.name)
+        colour = _colour(data, image)
+        picture = unpack(image, data.name, colour)
     if count > 1:
         picture.warnings.append(f"{data.name}: the first of {count} pages is kept")
     return picture_source(picture, data.name)
@@ -223,11 +240,12 @@ def _cells(data: Input, max_pixels: int) -> Iterator[_Cell]:
         image = identify(handle, data.name, max_pixels)
         if image is None:
             raise unreadable(data.name, ValueError("the file changed while it was read"))
+        colour = _colour(data, image)
         first = 1 if image.info.get("default_image") else 0  # an APNG may show a still to those who cannot animate
         for index in range(first, int(getattr(image, "n_frames", 1))):
             with _guarded(data.name):
                 image.seek(index)
-            picture = unpack(image, data.name)
+            picture = unpack(image, data.name, colour)
             yield _Cell(picture, round(float(image.info.get("duration") or 0)) or _SHORTEST)
 
 
@@ -247,7 +265,7 @@ def _open_animation(data: Input, max_pixels: int) -> Source:
     height, width = first.pixels.shape[:2]
     rate = Fraction(1000 * count, sum(durations))
     info = MediaInfo(
-        "video", width, height, channels, alpha, Fraction(1, 1000), rate, SRGB, icc=first.icc, exif=first.exif,
+        "video", width, height, channels, alpha, Fraction(1, 1000), rate, first.colour, icc=first.icc, exif=first.exif,
         plays=plays, last=durations[-1], details=first.details,
     )  # fmt: skip
 

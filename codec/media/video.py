@@ -133,7 +133,10 @@ def _orientation(frame: av.VideoFrame, video: _Video) -> int:
 def _describe(frame: av.VideoFrame, stream: VideoStream, video: _Video) -> MediaInfo:
     context, name = stream.codec_context, video.data.name
     described = colours.describe(frame, context.color_primaries, context.color_trc)
-    if colours.bit_depth(frame) > 8:
+    if colours.is_linear(frame):
+        video.warn(f"{name}: floats of linear light become 8-bit sRGB, and what is brighter than white is cut")
+        described = replace(described, transfer=13)
+    elif colours.bit_depth(frame) > 8:
         video.warn(f"{name}: {colours.bit_depth(frame)}-bit samples reduced to 8 bits")
     if described.transfer in _HDR:
         video.warn(f"{name}: the {_HDR[described.transfer]} transfer curve is kept, not mapped to standard range")
