@@ -11,6 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from ..details import Details
 
+_TIFF_XMP, _TIFF_IPTC = 700, 33723
 _SEGMENT = 65500  # bytes of a JPEG segment
 _HOLDS = {  # suffix: what it holds of Details
     "png": {"xmp", "texts", "resolution"},
@@ -49,9 +50,11 @@ def _holds_text(key: str, holds: set[str]) -> bool:
     return "texts" in holds or comment or ("known" in holds and key.lower() in _MP4)
 
 
-def for_picture(suffix: str, details: Details, points: tuple[int, int] | None = None) -> dict[str, Any]:
-    """Arguments of Pillow's `save`.  points: primaries and transfer that a PNG is to name."""
-    holds, options = _HOLDS.get(suffix, set()), dict[str, Any]()
+def for_picture(
+    suffix: str, details: Details, exif: bytes | None, points: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Arguments of Pillow's `save`, those for `exif` among them.  points: primaries and transfer for a PNG to name."""
+    holds, options = _HOLDS.get(suffix, set()), dict[str, Any](exif=exif)
     if details.resolution and "resolution" in holds:
         options["dpi"] = tuple(float(value) for value in details.resolution)
     png = suffix in ("", "png", "apng")
@@ -60,7 +63,7 @@ def for_picture(suffix: str, details: Details, points: tuple[int, int] | None = 
     if png and (details.texts or details.xmp or points):
         options["pnginfo"] = _png(details, points)
     if suffix in ("tif", "tiff"):
-        options["tiffinfo"] = {tag: block for tag, block in ((700, details.xmp), (33723, details.iptc)) if block}
+        options["exif"] = _tiff_tags(details, exif)
     if suffix in ("jpg", "jpeg"):
         comments = [value for key, value in details.texts if key == "Comment"]
         options["comment"] = comments[0].encode()[:_SEGMENT] if comments else None
@@ -78,6 +81,17 @@ def is_sound_exif(exif: bytes) -> bool:
     except Exception:  # its reader raises anything on damaged bytes
         return False
     return True
+
+
+def _tiff_tags(details: Details, exif: bytes | None) -> Image.Exif | None:
+    """All tags together, since Pillow takes one set of them; damaged Exif is left out."""
+    blocks = {tag: block for tag, block in ((_TIFF_XMP, details.xmp), (_TIFF_IPTC, details.iptc)) if block}
+    tags = Image.Exif()
+    if exif and is_sound_exif(exif):
+        tags.load(exif)
+    for tag, block in blocks.items():
+        tags[tag] = block
+    return tags if len(tags) else None
 
 
 def _png(details: Details, points: tuple[int, int] | None) -> PngImagePlugin.PngInfo:

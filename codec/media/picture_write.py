@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ParameterError
-from .details_write import for_picture, is_sound_exif
+from .details_write import for_picture
 from .gif import write_gif
 from .losses import is_unusual
 from .types import Frame, MediaInfo
@@ -104,9 +104,7 @@ def _save(image: Image.Image, file: BinaryIO, suffix: str, media: MediaInfo, opt
     metadata: dict[str, Any] = {}
     points = (media.colour.primaries, media.colour.transfer) if is_unusual(media.colour) and not media.icc else None
     if suffix not in _WITHOUT_METADATA:
-        metadata = {"icc_profile": media.icc, "exif": media.exif, **for_picture(suffix, media.details, points)}
-    if suffix in ("tif", "tiff") and media.exif and not is_sound_exif(media.exif):
-        metadata["exif"] = None
+        metadata = {"icc_profile": media.icc, **for_picture(suffix, media.details, media.exif, points)}
     if suffix == "pgm" and media.channels == 3:
         raise ParameterError(".pgm holds gray only; write .ppm or .png")
     known = {key: value for key, value in metadata.items() if value is not None}

@@ -116,6 +116,14 @@ def test_pictures_keep_what_their_format_holds(tmp_path: Path) -> None:
             assert back.resolution is not None and [round(value) for value in back.resolution] == [300, 150]
         if suffix == "png":
             assert dict(back.texts) == {"Title": "Holiday", "Author": "Änn"}
+        exif = Image.Exif()
+        exif[0x010F] = "Maker"
+        both = replace(source.media, exif=exif.tobytes())
+        with open(tmp_path / f"both.{suffix}", "wb") as out:
+            write_media(out, suffix, both, source.frames())
+        with Image.open(tmp_path / f"both.{suffix}") as image:
+            assert image.getexif()[0x010F] == "Maker"
+        assert open_source(str(tmp_path / f"both.{suffix}")).media.details == source.media.details
         if suffix == "jpg":
             assert back.iptc == IPTC and back.texts == (("Comment", "a note"),)
 
