@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .coding.conceal import length_of
 from .coding.stream import decode_groups, settings_for
 from .coding.targets import encode_target
 from .errors import FormatError, ParameterError
@@ -118,7 +119,7 @@ def decode(data: FileSource, options: DecodeOptions | None = None, *, erasures: 
     file, ours = as_file(data)
     try:
         reader = FileReader(file, limits)
-        start, stop = clipped(chosen.frames, reader.frames)
+        start, stop = clipped(chosen.frames, length_of(reader) if chosen.conceal else reader.frames)
         head = reader.header
         if reader.problems and not chosen.lenient:
             raise FormatError(reader.problems[0])

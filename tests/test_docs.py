@@ -67,7 +67,7 @@ def test_commands(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str
     lines = [line.partition("#")[0] for block in _blocks(page, "sh") for line in block.splitlines()]
     words = [shlex.split(line) for line in lines]
     commands = [line[1:] for line in words if line[:1] == ["tessera"]]
-    assert {command[0] for command in commands} == {"encode", "decode", "info", "verify"}
+    assert {command[0] for command in commands} == {"encode", "decode", "info", "verify", "repair"}
     for command in commands:
         # the files of the Python examples are there, too, when these commands are run by hand
         assert main([*command, "--force"] if command[0] in ("encode", "decode") else command) == 0, command

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, one line of help)
     "decode": ("decode", "decode a .tsr file to a picture, video or folder of frames"),
     "info": ("info", "show what a .tsr file holds and where its bits went"),
     "verify": ("verify", "check every checksum and decode the whole file"),
+    "repair": ("repair", "write what is left of a damaged .tsr file as a sound one"),
     "demo": ("demo", "code a picture and a clip, show sizes, quality, times and a side-by-side picture"),
     "tokens": ("tokens", "read a .tsr file as tokens for a model, without making pixels"),
     "codecs": ("codecs", "list the codec families, their options and weights"),

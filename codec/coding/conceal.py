@@ -34,6 +34,14 @@ class Sound:
     group: Group
 
 
+def length_of(reader: ContainerReader) -> int:
+    """Frames that a file had, lost ones at its end included.
+
+    A file that stops early has lost its index too; then the number that the header announces counts.
+    """
+    return max(reader.frames, reader.header.announced if reader.truncated else 0)
+
+
 class Concealer:
     """Fills the gaps between the sound groups of frames start..stop-1, which are handed to it in order."""
 
@@ -53,7 +61,7 @@ class Concealer:
 
     def end(self) -> Iterator[Group]:
         """Fill the gap after the last sound group, as far as the file still says how many frames it had."""
-        yield from self._fill(self.reader.frames, None)
+        yield from self._fill(length_of(self.reader), None)
 
     def _fill(self, end: int, ahead: Sound | None) -> Iterator[Group]:
         """Frames from `shown` to end - 1."""

@@ -21,7 +21,9 @@ from .fields import pack_uint, unpack_uint
 from .positioned import PIECE, PositionedFile
 
 SIGNATURE = b"\x89TSR\r\n\x1a\n"
-KNOWN = frozenset({"HEAD", "GRUP", "ALPH", "INDX", "TEND", "iccp", "exif", "info", "audi", "show", "dgst"})
+KNOWN = frozenset({"HEAD", "GRUP", "ALPH", "INDX", "TEND", "iccp", "exif", "info", "audi", "show", "dgst", "head"})
+COPY = "head"  # HEAD once more, near the end of a clip
+FOUND = ("ALPH", "GRUP", "INDX", "TEND")  # what is searched for in a damaged file
 DIGEST = "dgst"
 DIGEST_BYTES = 8
 TEND_BYTES = 17  # type 4, length 1, payload 8, crc 4
@@ -163,8 +165,8 @@ def _kind(head: bytes, offset: int) -> str:
     return head[:4].decode("ascii")
 
 
-def find_chunks(reader: ByteReader, start: int) -> Iterator[Chunk]:
-    """Every sound ALPH, GRUP, INDX and TEND chunk from byte `start` on, whatever stands between them.
+def find_chunks(reader: ByteReader, start: int, kinds: tuple[str, ...] = FOUND) -> Iterator[Chunk]:
+    """Every sound chunk of these types from byte `start` on, whatever stands between them.
 
     The way to what is left of a file whose chunk lengths are damaged.  Reads the rest of the file into memory once.
     Work is bounded: at most eight times that many bytes are checksummed, then the search ends.
@@ -173,7 +175,7 @@ def find_chunks(reader: ByteReader, start: int) -> Iterator[Chunk]:
     data = reader.read((reader.size or 0) - start)
     budget = 8 * len(data) + 4096
     after = 0
-    for match in re.finditer(b"ALPH|GRUP|INDX|TEND", data):
+    for match in re.finditer("|".join(kinds).encode(), data):
         place = match.start()
         if place < after:
             continue

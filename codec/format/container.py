@@ -21,7 +21,7 @@ from typing import Protocol
 from ..details import Details
 from ..errors import FormatError, UnsupportedError
 from ..limits import METADATA_BYTES, Limits
-from .chunks import DIGEST, DIGEST_BYTES, KNOWN, SIGNATURE, ByteReader, Chunk, Damage, check_signature
+from .chunks import COPY, DIGEST, DIGEST_BYTES, KNOWN, SIGNATURE, ByteReader, Chunk, Damage, check_signature
 from .details import unpack_details
 from .fields import FieldReader, Fields, pack_uint
 from .header import (
@@ -77,6 +77,7 @@ class GroupData:
 class ContainerReader(Protocol):
     header: Header
     problems: list[str]
+    truncated: bool
 
     @property
     def frames(self) -> int:
@@ -189,8 +190,8 @@ def refuse_unknown(chunk: Chunk) -> None:
         raise UnsupportedError(f"the file needs chunk {chunk.kind}, which this install does not know")
 
 
-def read_start(reader: ByteReader) -> Header:
-    """Signature and HEAD."""
+def read_start(reader: ByteReader) -> tuple[Header, bytes]:
+    """Signature and HEAD, whose payload is returned too."""
     check_signature(reader.read(len(SIGNATURE)))
     chunk = reader.chunk()
     if chunk is None:
@@ -199,7 +200,22 @@ def read_start(reader: ByteReader) -> Header:
         raise FormatError(f"the first chunk is {chunk.kind}, not HEAD")
     if not chunk.sound:
         raise FormatError("the checksum of HEAD does not match")
-    return read_header(chunk.payload, reader.limits)
+    return read_header(chunk.payload, reader.limits), chunk.payload
+
+
+def check_copy(chunk: Chunk, payload: bytes) -> None:
+    """Damage unless a head chunk is sound and says what HEAD says, whose payload is given."""
+    if not chunk.sound:
+        raise Damage(f"the checksum of chunk {COPY} at byte {chunk.offset} does not match")
+    if chunk.payload != payload:
+        raise Damage(f"chunk {COPY} at byte {chunk.offset} says something else than HEAD")
+
+
+def missing_tail(header: Header, frames: int) -> list[str]:
+    """A line on the frames that a truncated file announces but does not have."""
+    if header.still or header.announced <= frames:
+        return []
+    return [f"frames {frames}..{header.announced - 1} are missing: the file announces {header.announced}"]
 
 
 def unpack_metadata(chunks: dict[str, Chunk]) -> Metadata:

@@ -7,12 +7,14 @@ from typing import BinaryIO
 
 from ..errors import FormatError
 from ..limits import DEFAULT_LIMITS, Limits
-from .chunks import DIGEST, KNOWN, ByteReader, Chunk, Damage
+from .chunks import COPY, DIGEST, KNOWN, ByteReader, Chunk, Damage
 from .container import (
     Assembler,
     GroupData,
     Metadata,
+    check_copy,
     is_prefix,
+    missing_tail,
     read_digest,
     read_start,
     refuse_unknown,
@@ -31,14 +33,19 @@ class PipeReader:
         self.limits = limits
         self.problems: list[str] = []
         self._reader = ByteReader(file, limits)
-        self.header = read_start(self._reader)
+        self.header, self._head = read_start(self._reader)
+        self.truncated = False
         self._metadata: dict[str, Chunk] = {}
         self._ahead: Chunk | None = None
         self.frames = 0  # frames that the groups read so far, or the index, hold
         try:
             self._ahead = self._read_metadata()
         except Damage as error:
-            self.problems.append(str(error))
+            self._note(error)
+
+    def _note(self, damage: Damage) -> None:
+        self.truncated = self.truncated or damage.truncated
+        self.problems.append(str(damage))
 
     @property
     def bytes_read(self) -> int:
@@ -76,12 +83,18 @@ class PipeReader:
         index_at = 0
         chunk, self._ahead = self._ahead, None
         begin: int | None = None  # where the next group's first chunk begins
+        copied = False
         try:
             digest = read_digest(self._metadata[DIGEST]) if DIGEST in self._metadata else None
             while chunk is not None and chunk.kind != "TEND":
                 if begin is None and chunk.kind in ("ALPH", "GRUP"):
                     begin = chunk.offset
-                if chunk.kind == "INDX":
+                if copied:
+                    raise Damage(f"chunk {chunk.kind} at byte {chunk.offset} is out of place")
+                copied = chunk.kind == COPY and not self.header.still
+                if copied:
+                    check_copy(chunk, self._head)
+                elif chunk.kind == "INDX":
                     index_at = chunk.offset
                     self._check_index(chunk, entries)
                 elif (group := assembler.feed(chunk)) is not None:
@@ -92,7 +105,9 @@ class PipeReader:
                 chunk = self._reader.chunk()
             self._check_end(chunk, index_at, assembler.number)
         except Damage as error:
-            self.problems.append(str(error))
+            self._note(error)
+        if self.truncated:
+            self.problems += missing_tail(self.header, self.frames)
 
     def _check_index(self, chunk: Chunk, entries: list[IndexEntry]) -> None:
         """INDX must name the groups that were read; after damage to one, only its checksum can be checked."""

@@ -14,21 +14,24 @@ from typing import BinaryIO
 
 from ..errors import FormatError
 from ..limits import DEFAULT_LIMITS, GROUP_FRAMES, Limits
-from .chunks import DIGEST, KNOWN, TEND_BYTES, ByteReader, Chunk, Damage, find_chunks
+from .chunks import COPY, DIGEST, KNOWN, SIGNATURE, TEND_BYTES, ByteReader, Chunk, Damage, find_chunks
 from .container import (
     METADATA,
     GroupData,
     Metadata,
+    check_copy,
     is_prefix,
+    missing_tail,
     parse_block,
     read_digest,
     read_start,
     refuse_unknown,
     unpack_metadata,
 )
-from .header import IndexEntry, read_group, read_index, read_place
+from .header import IndexEntry, read_group, read_header, read_index, read_place
 from .positioned import PositionedFile
 
+_COPY_AREA = 4096  # bytes at the end of a file that hold the copy of HEAD
 _PLACE_BYTES = 32  # flags, first frame and frame count lie in the first so many bytes of a GRUP payload
 
 
@@ -51,11 +54,18 @@ class FileReader:
         self.entries: list[IndexEntry] = []
         self._places = PositionedFile(file)
         self._reader = ByteReader(self._places, limits)  # for `__init__` alone: it has a position
-        self.header = read_start(self._reader)
         self.size = self._places.size
+        self.body = len(SIGNATURE)  # where the first group begins
+        self._recovered = False
+        try:
+            self.header, self._head = read_start(self._reader)
+            self.body = self._reader.at
+        except FormatError as error:
+            self._read_copy(error)
         self._metadata: dict[str, Chunk] = {}
-        self.body = self._reader.at  # where the first group begins
         self._locate()
+        if self.truncated:
+            self.problems += missing_tail(self.header, self.frames)
         limits.check_frames(self.frames)
         self._firsts = [entry.first for entry in self.entries]
 
@@ -75,6 +85,10 @@ class FileReader:
     def metadata(self) -> Metadata:
         """Read now; FormatError names a damaged chunk."""
         return unpack_metadata({kind: self._whole(place) for kind, place in self._metadata.items()})
+
+    def metadata_chunks(self) -> dict[str, Chunk]:
+        """Every metadata chunk by kind, sound or not."""
+        return {kind: self._whole(place) for kind, place in self._metadata.items() if kind in METADATA}
 
     def _whole(self, place: Chunk) -> Chunk:
         """A chunk before the first group that was stepped over."""
@@ -132,7 +146,30 @@ class FileReader:
 
     # How the groups are found
 
+    def _read_copy(self, damage: FormatError) -> None:
+        """The header from its copy near the end of a clip; the damage to HEAD where there is none."""
+        found = list(find_chunks(self._reader, max(0, self.size - _COPY_AREA), (COPY,)))
+        if not found:
+            raise damage
+        self._head = found[-1].payload
+        self.header = read_header(self._head, self.limits)
+        self._recovered = True
+        self.problems.append(f"{damage}; its copy at the end of the file is read instead")
+
+    def _locate_by_copy(self) -> None:
+        """Groups and metadata of a file whose beginning is damaged."""
+        if self._read_end():
+            self.body = self.entries[0].offset or self.body
+        else:
+            self._search(Damage("the groups are searched for"))
+            self.body = next((entry.offset for entry in self.entries if entry.offset), self.body)
+        for chunk in find_chunks(self._reader, len(SIGNATURE), METADATA):
+            if chunk.offset < self.body:
+                self._metadata.setdefault(chunk.kind, chunk)
+
     def _locate(self) -> None:
+        if self._recovered:
+            return self._locate_by_copy()
         try:
             self._walk_metadata()
             if not self.header.still and self._read_end():
@@ -177,15 +214,24 @@ class FileReader:
                 return False
             self._reader.seek(place)
             index = self._reader.chunk()
-            if index is None or index.kind != "INDX" or not index.sound or self._reader.at != end.offset:
+            if index is None or index.kind != "INDX" or not index.sound or not self._leads_to(end):
                 return False
             entries = read_index(index.payload, place, self.limits)
         except FormatError:
             return False  # the walk finds and names what is wrong
-        if entries[0].offset != self.body:
+        if entries[0].offset != self.body and not self._recovered:
             return False
         self.entries, self.indexed = entries, True
         return True
+
+    def _leads_to(self, end: Chunk) -> bool:
+        """Whether TEND or a sound copy of HEAD stands here, and nothing else before TEND."""
+        if self._reader.at != end.offset:
+            copy = self._reader.chunk()
+            if copy is None or copy.kind != COPY:
+                return False
+            check_copy(copy, self._head)
+        return self._reader.at == end.offset
 
     def _walk(self) -> None:
         """Entries from the chunk heads.  Damage where the chain of chunks breaks."""
@@ -193,6 +239,7 @@ class FileReader:
         reader.seek(self.body)
         begin = self.body
         index: Chunk | None = None
+        copy: Chunk | None = None
         while (chunk := reader.chunk(peek=_PLACE_BYTES)) is not None:
             if chunk.kind == "GRUP":
                 begin = self._walk_group(chunk, begin)
@@ -202,8 +249,10 @@ class FileReader:
                 begin = self._walk_digest(chunk)
             elif chunk.kind == "INDX":
                 index = chunk
+            elif chunk.kind == COPY and not self.header.still:
+                copy = chunk
             elif chunk.kind == "TEND":
-                return self._walk_end(chunk, index)
+                return self._walk_end(chunk, index, copy)
             elif chunk.kind == "HEAD" or chunk.kind in METADATA:
                 raise Damage(f"chunk {chunk.kind} at byte {chunk.offset} is out of place")
             elif chunk.kind not in KNOWN:
@@ -231,13 +280,20 @@ class FileReader:
         self.entries[-1] = replace(last, size=end - (last.offset or 0))
         return end
 
-    def _walk_end(self, end: Chunk, index: Chunk | None) -> None:
+    def _walk_end(self, end: Chunk, index: Chunk | None, copy: Chunk | None) -> None:
+        if copy is not None and copy.offset + copy.size != end.offset:
+            raise Damage(f"chunk {COPY} at byte {copy.offset} is out of place")
+        try:
+            if copy is not None:
+                check_copy(self._whole(copy), self._head)
+        except Damage as error:
+            self.problems.append(str(error))
         self._reader.seek(end.offset)
         checked = self._reader.chunk()
         place = index.offset if index is not None else 0
         if checked is None or not checked.sound or checked.payload != place.to_bytes(8, "little"):
             self.problems.append("TEND is damaged")
-        elif index is not None:
+        elif index is not None and not self.problems:
             self.problems.append("INDX is damaged")
         if self._reader.at != self.size:
             self.problems.append("there are bytes after the end")

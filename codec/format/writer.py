@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from ..errors import ParameterError
 from ..limits import DEFAULT_LIMITS, METADATA_BYTES, Limits
-from .chunks import DIGEST, DIGEST_BYTES, SIGNATURE, chunk_bytes
+from .chunks import COPY, DIGEST, DIGEST_BYTES, SIGNATURE, chunk_bytes
 from .container import Metadata, Showing, alpha_prefix, visit_showing
 from .details import pack_details
 from .fields import FieldWriter
@@ -33,8 +33,9 @@ class ContainerWriter:
         self.frames = 0
         self.sizes: dict[str, int] = {}
         self._index = Index()
+        self._head = write_header(header)
         self._write(SIGNATURE)
-        self._chunk("HEAD", write_header(header))
+        self._chunk("HEAD", self._head)
 
     def _write(self, data: bytes) -> None:
         self.sink.write(data)
@@ -101,4 +102,5 @@ class ContainerWriter:
         if len(self._index.groups) > 1:
             place = self.written
             self._chunk("INDX", write_index(self._index))
+            self._chunk(COPY, self._head)
         self._chunk("TEND", place.to_bytes(8, "little"))

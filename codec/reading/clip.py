@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...models.base.fitted import PaintsFrames
 from ..coding.groups import Group, OpenGroup, choose_decoder, open_group, paint_group, read_first, read_latents
 from ..coding.stream import cut, load_family
-from ..errors import ParameterError, need_torch
+from ..errors import FormatError, ParameterError, need_torch
 from ..format.container import GroupData
 from ..format.seekable import FileReader
 from ..limits import DEFAULT_LIMITS, Limits
@@ -189,10 +189,13 @@ class Clip:
 
         Raises:
             ParameterError: The codec cannot paint between frames, or the file has alpha.
+            FormatError: The file is damaged, and nothing can be painted.
         """
         head = self.reader.header
         if head.alpha or not isinstance(self.family, PaintsFrames):
             raise ParameterError(f"codec {self.family.name} has no frames between frames" + " of alpha" * head.alpha)
+        if not self.reader.entries:
+            raise FormatError("the file holds no whole frame")
         number, place = place_of(self.reader, time)
         group = self._paint(number)
         assert isinstance(group, OpenGroup)

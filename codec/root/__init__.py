@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from tessera.codec.reading.info import Info as Info
     from tessera.codec.reading.prefix import Preview as Preview
     from tessera.codec.reading.prefix import preview as preview
+    from tessera.codec.reading.repair import RepairReport as RepairReport
+    from tessera.codec.reading.repair import repair as repair
     from tessera.codec.reading.tokens import TokenProcessor as TokenProcessor
     from tessera.codec.reading.verify import VerifyReport as VerifyReport
     from tessera.codec.reading.verify import verify as verify
@@ -63,6 +65,7 @@ _HOMES = {  # public name -> the module that defines it
     "encode_file": "codec.files",
     "decode_file": "codec.files",
     "verify": "codec.reading.verify",
+    "repair": "codec.reading.repair",
     "preview": "codec.reading.prefix",
     "encode_ids": "codec.reading.ids",
     "file_of_bytes": "codec.reading.ids",
@@ -81,6 +84,7 @@ _HOMES = {  # public name -> the module that defines it
     "EncodeReport": "codec.files",
     "DecodeReport": "codec.files",
     "VerifyReport": "codec.reading.verify",
+    "RepairReport": "codec.reading.repair",
     "CodecError": "codec.errors",
     "FormatError": "codec.errors",
     "UnsupportedError": "codec.errors",

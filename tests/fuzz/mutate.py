@@ -40,7 +40,8 @@ def join(chunks: Chunks) -> bytes:
 
 def reindexed(chunks: Chunks) -> Chunks:
     """The chunks with INDX and TEND as they have to be for the groups that are there, where the file has them."""
-    kept = [chunk for chunk in chunks if chunk[0] not in ("INDX", "TEND")]
+    kept = [chunk for chunk in chunks if chunk[0] not in ("INDX", "head", "TEND")]
+    copies = [chunk for chunk in chunks if chunk[0] == "head"]
     if len(kept) == len(chunks):
         return chunks
     index, place, begin = Index(), len(SIGNATURE), 0
@@ -56,8 +57,8 @@ def reindexed(chunks: Chunks) -> Chunks:
         elif kind == "dgst" and index.groups:
             index.groups[-1] = (index.groups[-1][0], index.groups[-1][1] + size)
     if len(index.groups) < 2:
-        return [*kept, ("TEND", bytes(8))]
-    return [*kept, ("INDX", write_index(index)), ("TEND", place.to_bytes(8, "little"))]
+        return [*kept, *copies, ("TEND", bytes(8))]
+    return [*kept, ("INDX", write_index(index)), *copies, ("TEND", place.to_bytes(8, "little"))]
 
 
 def _frames(payload: bytes) -> int:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import tessera
 from tessera.codec.format import chunks
-from tessera.codec.format.chunks import ByteReader, Chunk, chunk_bytes
+from tessera.codec.format.chunks import COPY, ByteReader, Chunk, chunk_bytes
 from tessera.codec.format.fields import pack_uint
 from tessera.codec.format.header import GroupHead, Header, read_header, write_group, write_header
 from tessera.codec.limits import DEFAULT_LIMITS
@@ -77,7 +77,8 @@ def described() -> Source:
 
 
 def good() -> Iterator[tuple[str, bytes]]:
-    clip = encode(pixels(10, 13, 18, 3), gop=3, fps=Fraction(30000, 1001))
+    copied = encode(pixels(10, 13, 18, 3), gop=3, fps=Fraction(30000, 1001))
+    clip = without_copy(copied)
     yield "still-rgb", encode(pixels(40, 50, 3))
     yield "still-gray", encode(pixels(19, 23))
     yield "still-alpha", encode(pixels(17, 9, 4))
@@ -86,15 +87,22 @@ def good() -> Iterator[tuple[str, bytes]]:
     yield "still-metadata", encode(described())
     yield "still-fast-decoder", encode(pixels(16, 24, 3), decoder="fast")
     yield "still-digest", encode(pixels(12, 17, 4), digest=True)
-    yield "clip-digest", encode(pixels(7, 9, 11, 3), gop=3, digest=True)
+    yield "clip-digest", without_copy(encode(pixels(7, 9, 11, 3), gop=3, digest=True))
     yield "clip-one-group", encode(pixels(3, 16, 16, 3))
     yield "clip-index", clip
-    yield "clip-gray-alpha", encode(pixels(5, 9, 10, 2), gop=2)
-    yield "clip-uneven-times", encode(uneven(), gop=4)
+    yield "clip-gray-alpha", without_copy(encode(pixels(5, 9, 10, 2), gop=2))
+    yield "clip-uneven-times", without_copy(encode(uneven(), gop=4))
     kept = [part for part in parts_of(clip) if part[0] != "INDX"]
     yield "clip-without-index", join([*kept[:-1], ("TEND", bytes(8))])
     first = parts_of(encode(pixels(3, 16, 16, 3)))
     yield "clip-unknown-chunks", join([first[0], ("note", b"hello"), first[1], ("more", b""), first[2]])
+    yield "clip-copy", copied
+    yield "clip-copy-without-index", join([*parts_of(copied)[:-3], *parts_of(copied)[-2:-1], ("TEND", bytes(8))])
+
+
+def without_copy(data: bytes) -> bytes:
+    """As files were before they had a copy of HEAD."""
+    return join([part for part in parts_of(data) if part[0] != COPY])
 
 
 def forge_header(data: bytes, **changes: Any) -> bytes:
@@ -110,7 +118,8 @@ def forge_payload(data: bytes, place: int, payload: bytes) -> bytes:
 
 
 def bad() -> Iterator[tuple[str, bytes]]:
-    still, clip = encode(pixels(9, 9, 3)), encode(pixels(6, 9, 9, 3), gop=2)
+    still, copied = encode(pixels(9, 9, 3)), encode(pixels(6, 9, 9, 3), gop=2)
+    clip = without_copy(copied)
     head, group = parts_of(still)
     yield "empty", b""
     yield "png", b"\x89PNG\r\n\x1a\n" + bytes(30)
@@ -149,6 +158,7 @@ def bad() -> Iterator[tuple[str, bytes]]:
     yield "clip-without-end", clip[:-17]
     yield "clip-bytes-after-end", clip + b"\n"
     yield from bad_clips(clip)
+    yield from bad_copies(copied, still)
 
 
 def bad_digests(head: tuple[str, bytes], group: tuple[str, bytes], clip: bytes) -> Iterator[tuple[str, bytes]]:
@@ -180,6 +190,15 @@ def bad_clips(clip: bytes) -> Iterator[tuple[str, bytes]]:
     yield "times-backwards", join([parts[0], ("GRUP", backwards + symbols), *parts[2:]])
     many = write_group(GroupHead(0, 65536, header.quality), Header(still=False, quality=header.quality))
     yield "group-too-many-frames", join([parts[0], ("GRUP", many + symbols), ("TEND", bytes(8))])
+
+
+def bad_copies(clip: bytes, still: bytes) -> Iterator[tuple[str, bytes]]:
+    parts = parts_of(clip)
+    yield "copy-differs", forge_payload(clip, len(parts) - 2, parts[0][1][:-1] + b"\x01")
+    yield "copy-checksum", clip[:-20] + bytes([clip[-20] ^ 1]) + clip[-19:]
+    yield "copy-before-group", join([parts[0], parts[-2], *parts[1:-3], ("TEND", bytes(8))])
+    yield "copy-in-still", still + chunk_bytes(COPY, parts_of(still)[0][1])
+    yield "head-damaged-beside-copy", clip[:20] + bytes([clip[20] ^ 1]) + clip[21:]
 
 
 def error_of(data: bytes) -> str:
