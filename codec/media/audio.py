@@ -14,21 +14,24 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from ..errors import FormatError, ParameterError
 from .demux import failure, open_container
 from .inputs import Input, SharedInput
+from .recode import is_pcm, kept_as, lossless_for, recode
 
 if TYPE_CHECKING:
     AnyPacket: TypeAlias = Packet[Any]  # generic for type checkers only
+    Track: TypeAlias = tuple[AudioStream, list[AnyPacket]]
 
 TIMES_TAG = "TESSERA_TIMES"
 _KEPT_TAGS = ("language", "title")
@@ -74,50 +77,88 @@ class Times:
 
 
 def read_audio(data: Input, origin: Fraction, warnings: list[str]) -> bytes | None:
-    """Every audio packet of the file, or None where it has none.  `origin` seconds are taken off the time stamps."""
-    with data.handle() as handle:
-        container = open_container(handle, data.name)
-        if container is None or not container.streams.audio:
+    """Every audio packet of the file, or None where it has none.  `origin` seconds are taken off the time stamps.
+
+    Packets are carried untouched; what Matroska has no place for is coded again without loss.
+    """
+    with ExitStack() as stack:
+        container = open_container(stack.enter_context(data.handle()), data.name)
+        if container is None:
             return None
-        streams = [s for s in container.streams.audio if _storable(s, data.name, warnings)]
-        packets: dict[int, list[AnyPacket]] = {stream.index: [] for stream in streams}
+        stack.callback(container.close)
         try:
-            for packet in container.demux(streams) if streams else ():
-                if packet.size and packet.pts is not None:
-                    packets[packet.stream_index].append(packet)
-            kept = [stream for stream in streams if packets[stream.index]]
-            return _write_matroska(kept, packets, origin) if kept else None
+            tracks: list[Track] = []
+            streams = list(container.streams.audio)
+            storable = [stream for stream in streams if _fits(stream, "matroska")]
+            found = _by_stream(container, storable)
+            for stream in streams:
+                if stream in storable:
+                    tracks.append((stream, found[stream.index]))
+                else:
+                    tracks += _recoded(data, stream, stack, warnings)
+            tracks = [track for track in tracks if track[1]]
+            return _write_matroska(tracks, origin) if tracks else None
         except (av.error.FFmpegError, ValueError) as error:
             raise failure(data.name, error, "audio") from error
-        finally:
-            container.close()
 
 
-def _storable(stream: AudioStream, name: str, warnings: list[str]) -> bool:
-    """True where Matroska has a mapping for the stream's codec; a warning where it has none."""
+def _by_stream(container: InputContainer, streams: list[AudioStream]) -> dict[int, list[AnyPacket]]:
+    """The packets of each of `streams`, by its index."""
+    packets: dict[int, list[AnyPacket]] = {stream.index: [] for stream in streams}
+    for packet in container.demux(streams) if streams else ():
+        if packet.size and packet.pts is not None:
+            packets[packet.stream_index].append(packet)
+    return packets
+
+
+def _recoded(data: Input, stream: AudioStream, stack: ExitStack, warnings: list[str]) -> list[Track]:
+    """The track in a codec that Matroska holds; none, with a warning, where nobody can decode it."""
     context: Any = stream.codec_context  # None for a codec that FFmpeg does not know, whatever the type says
-    with av.open(io.BytesIO(), "w", format="matroska") as probe:
-        try:
+    if context is None:
+        warnings.append(f"{data.name}: audio stream {stream.index} is not kept: its codec is unknown here")
+        return []
+    source = open_container(stack.enter_context(data.handle()), data.name)
+    assert source is not None, "it was opened before"
+    stack.callback(source.close)
+    index = [each.index for each in source.streams.audio].index(stream.index)
+    codec, sample_format = kept_as(stream)
+    try:
+        made = recode(source, source.streams.audio[index], codec, sample_format)
+    except (av.error.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        warnings.append(f"{data.name}: audio stream {stream.index} ({context.name}) is not kept: {reason}")
+        return []
+    stack.callback(made.close)
+    if not is_pcm(stream):
+        warnings.append(f"{data.name}: audio stream {stream.index} ({context.name}) is kept as {codec.upper()}")
+    target = made.streams.audio[0]
+    target.metadata.update({key: stream.metadata[key] for key in _KEPT_TAGS if key in stream.metadata})
+    return [(target, _by_stream(made, [target])[target.index])]
+
+
+def _fits(stream: AudioStream, container: str) -> bool:
+    """Whether the container holds the packets of the stream: some refuse only when they write their header."""
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as probe:
             probe.add_stream_from_template(stream)
-            return True
-        except (av.error.FFmpegError, ValueError):
-            codec = "an unknown codec" if context is None else context.name
-            warnings.append(f"{name}: audio stream {stream.index} ({codec}) is not kept: Matroska cannot hold it")
-            return False
+            probe.start_encoding()
+        return True
+    except (av.error.FFmpegError, ValueError):
+        return False
 
 
-def _write_matroska(streams: list[AudioStream], packets: dict[int, list[AnyPacket]], origin: Fraction) -> bytes:
-    """A Matroska file of `packets`, by stream index; `origin` seconds are taken off their times."""
+def _write_matroska(tracks: list[Track], origin: Fraction) -> bytes:
+    """A Matroska file of streams with their packets; `origin` seconds are taken off their times."""
     file = io.BytesIO()
     with av.open(file, "w", format="matroska", options={"fflags": "+bitexact"}) as output:
-        for stream in streams:
+        for stream, packets in tracks:
             target = output.add_stream_from_template(stream)
-            times = _shift(packets[stream.index], origin)
+            times = _shift(packets, origin)
             tags = {key: stream.metadata[key] for key in _KEPT_TAGS if key in stream.metadata}
             target.metadata.update({**tags, TIMES_TAG: times.format()})
-            for packet in packets[stream.index]:
+            for packet in packets:
                 packet.stream = target
-        merged = [packet for stream in streams for packet in packets[stream.index]]
+        merged = [packet for _, packets in tracks for packet in packets]
         for packet in sorted(merged, key=_seconds):
             output.mux(packet)
     return file.getvalue()
@@ -153,8 +194,8 @@ def cut_audio(
             end = begin + (packet.duration or 0) * (packet.time_base or Fraction(1))
             if (start is None or end > start) and (stop is None or begin < stop):
                 packets[packet.stream_index].append(packet)
-        kept = [stream for stream in streams if packets[stream.index]]
-        return _write_matroska(kept, packets, (start or Fraction(0)) if origin is None else origin) if kept else None
+        kept = [(stream, packets[stream.index]) for stream in streams if packets[stream.index]]
+        return _write_matroska(kept, (start or Fraction(0)) if origin is None else origin) if kept else None
     finally:
         container.close()
 
@@ -166,30 +207,63 @@ class AudioWriter:
         """Add one stream of `output` for each stream of `audio`; ParameterError where `suffix` cannot hold it."""
         self._input = open_audio(audio)
         self._output = output
+        self._recoded: list[InputContainer] = []
+        self._pending: list[tuple[AnyPacket, AudioStream]] = []
         streams = list(self._input.streams.audio)
-        self._targets = {stream.index: self._add(stream, suffix) for stream in streams}
-        self._pending = list(_timed_packets(self._input, streams))
-        self._pending.sort(key=_seconds, reverse=True)
+        packets: dict[int, list[AnyPacket]] = {stream.index: [] for stream in streams}
+        for packet in _timed_packets(self._input, streams):
+            packets[packet.stream_index].append(packet)
+        for stream in streams:
+            self._pending += self._add(audio, stream, packets[stream.index], suffix)
+        self._pending.sort(key=lambda pair: _seconds(pair[0]), reverse=True)
 
-    def _add(self, stream: AudioStream, suffix: str) -> AudioStream:
-        codec = stream.codec_context.name
-        try:
-            target = self._output.add_stream_from_template(stream)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise ParameterError(f".{suffix} cannot hold {codec} audio; write .mkv instead") from error
+    def _add(
+        self, audio: bytes, stream: AudioStream, packets: list[AnyPacket], suffix: str
+    ) -> Iterator[tuple[AnyPacket, AudioStream]]:
+        """Add a stream to the output; its packets, with that stream."""
+        codec, source, container = stream.codec_context.name, stream, self._output.format.name
+        lossless = lossless_for(stream, container) if packets else None
+        if lossless is not None:
+            first = _seconds(packets[0])
+            source = self._recode(audio, stream, *lossless)
+            packets = _by_stream(self._recoded[-1], [source])[source.index]
+            _start_at(packets, first)
+        if not _fits(source, container):
+            raise ParameterError(f".{suffix} cannot hold {codec} audio; write .mkv, or encode with --no-metadata")
+        target = self._output.add_stream_from_template(source)
         target.metadata.update({key: stream.metadata[key] for key in _KEPT_TAGS if key in stream.metadata})
-        return target
+        for packet in packets:
+            yield packet, target
+
+    def _recode(self, audio: bytes, stream: AudioStream, codec: str, sample_format: str) -> AudioStream:
+        again = open_audio(audio)  # the packets of the other one are in use
+        try:
+            self._recoded.append(recode(again, again.streams.audio[stream.index], codec, sample_format))
+        finally:
+            again.close()
+        return self._recoded[-1].streams.audio[0]
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Write the packets that start at or before `seconds`, all that are left without it."""
-        while self._pending and (seconds is None or _seconds(self._pending[-1]) <= seconds):
-            packet = self._pending.pop()
-            packet.stream = self._targets[packet.stream_index]
+        while self._pending and (seconds is None or _seconds(self._pending[-1][0]) <= seconds):
+            packet, target = self._pending.pop()
+            packet.stream = target
             self._output.mux(packet)
 
     def close(self) -> None:
         """Release the audio file."""
-        self._input.close()
+        for container in (self._input, *self._recoded):
+            container.close()
+
+
+def _start_at(packets: list[AnyPacket], first: Fraction) -> None:
+    """Move packets so that they begin at the exact second, which Matroska had rounded to a millisecond."""
+    if not packets:
+        return
+    base = packets[0].time_base or Fraction(1)
+    shift = round(first / base) - (packets[0].pts or 0)
+    for packet in packets:
+        packet.pts = packet.dts = (packet.pts or 0) + shift
 
 
 def open_audio(audio: bytes) -> av.container.InputContainer:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from tessera.codec.errors import FormatError, ParameterError
@@ -114,3 +115,67 @@ def test_times_are_runs() -> None:
     for bad in ("", "1/0 3", "1/44100 x", text.replace("*3", "*4")):
         with pytest.raises(ValueError):
             Times.parse(bad, 5)
+
+
+def samples(data: bytes) -> Any:
+    """Every sample of the first audio stream as floats, (channels, n)."""
+    with av.open(io.BytesIO(data), "r") as container:
+        resampler = av.AudioResampler("dblp", "stereo", container.streams.audio[0].codec_context.sample_rate)
+        frames = [piece for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
+        return np.concatenate([piece.to_ndarray() for piece in frames], axis=1)
+
+
+def codec_of(data: bytes) -> str:
+    with av.open(io.BytesIO(data), "r") as container:
+        return container.streams.audio[0].codec_context.name
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "kept", "warns"),
+    [
+        ("pcm_alaw", "avi", "pcm_s16le", False),
+        ("pcm_mulaw", "mov", "pcm_s16le", False),
+        ("pcm_s8", "mov", "pcm_u8", False),
+        ("pcm_f32be", "mov", "pcm_f32le", False),
+        ("pcm_f64be", "mov", "pcm_f64le", False),
+        ("pcm_s24be", "mov", "pcm_s24be", False),
+        ("adpcm_ms", "avi", "flac", True),
+        ("adpcm_ima_qt", "mov", "flac", True),
+    ],
+)
+def test_sound_that_matroska_has_no_place_for_keeps_its_samples(
+    codec: str, container: str, kept: str, warns: bool
+) -> None:
+    data = make_video(clip(10, 32, 32), container, codec="mpeg4", options={}, audio=codec)
+    source = open_source(io.BytesIO(data))
+    assert source.audio is not None and codec_of(source.audio) == kept
+    assert bool(source.warnings) == warns and (not warns or "is kept as FLAC" in source.warnings[0])
+    before, after = samples(data), samples(source.audio)
+    assert before.shape == after.shape
+    assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"])
+def test_pcm_becomes_alac_in_mp4(codec: str) -> None:
+    """Players take MP4's own PCM for 16 bits, which is noise, or for nothing."""
+    data = make_video(clip(10, 32, 32), "mov" if codec != "pcm_u8" else "avi", codec="mpeg4", options={}, audio=codec)
+    source = open_source(io.BytesIO(data))
+    written = through(source, "mp4")
+    assert codec_of(written) == "alac"
+    before, after = samples(data), samples(written)
+    assert np.abs(before - after[:, : before.shape[1]]).max() <= (0 if codec in ("pcm_s16le", "pcm_u8") else 2**-22)
+    assert codec_of(through(source, "mov")) == codec and codec_of(through(source, "mkv")) == codec
+
+
+def test_flac_becomes_alac_in_quicktime() -> None:
+    source = open_source(io.BytesIO(make_video(clip(10, 32, 32), "matroska", audio="flac")))
+    assert codec_of(through(source, "mov")) == "alac" and codec_of(through(source, "mp4")) == "flac"
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libopus", "mov"), ("aac", "webm"), ("flac", "webm")])
+def test_a_container_that_cannot_hold_the_sound_is_named(codec: str, suffix: str) -> None:
+    """QuickTime refuses Opus only when its header is written."""
+    source = open_source(io.BytesIO(make_video(clip(10, 32, 32), "matroska", audio=codec)))
+    name = codec.removeprefix("lib")
+    with pytest.raises(ParameterError, match=f".{suffix} cannot hold {name} audio; write .mkv"):
+        through(source, suffix)
