@@ -93,7 +93,7 @@ Plan make_plan(const Input& input) {
         for (int parity = 0; parity < 2; ++parity) plan.answers.push_back(make_biases(random, count));
     }
     const size_t heard = random(2) * (1 + random(6));
-    if (heard > 0) plan.level->listen(make_weights(random, hidden, heard, 1, kLargestFeature).view());
+    if (heard > 0) plan.level->add_hints(make_weights(random, hidden, heard, 1, kLargestFeature).view());
     plan.height = input.side(0, 24, 100);
     plan.width = input.side(1, 24, 140);
     plan.slices = slices - (input.shorter() && slices > 1);

@@ -103,6 +103,12 @@ def fuzz_network(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Pa
     return build(program, "fuzz_network", "models/kernels", *CHECKED, parts=kernel_parts)
 
 
+@pytest.fixture(scope="module")
+def fuzz_overfitted(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
+    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_overfitted"
+    return build(program, "fuzz_overfitted", "models/kernels", *CHECKED, parts=kernel_parts)
+
+
 def run(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=300)
 
@@ -200,7 +206,18 @@ def test_networks_on_one_cell(fuzz_network: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
-@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_frame", "fuzz_exact", "fuzz_network"])
+def test_fitted_pictures_on_every_path(fuzz_overfitted: Path) -> None:
+    """40 random pictures: put and read, hostile symbols, a coder that refuses, tensors that do not fit."""
+    result = run(fuzz_overfitted, "--random", "40", "5")
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+def test_fitted_pictures_of_one_pixel(fuzz_overfitted: Path, tmp_path: Path) -> None:
+    result = run(fuzz_overfitted, *short_inputs(tmp_path, 16, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
+@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_frame", "fuzz_exact", "fuzz_network", "fuzz_overfitted"])
 def test_kernels_without_vector_paths(tmp_path: Path, scalar_parts: list[Path], target: str) -> None:
     program = build(tmp_path / "plain", target, "models/kernels", *PLAIN, "-DTESSERA_X86=0", parts=scalar_parts)
     assert run(program, "--random", "16", "4").stdout == "ok\n"

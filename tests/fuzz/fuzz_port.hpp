@@ -1,0 +1,47 @@
+// What the fuzz targets of walks share: a coder of their own. Comes after fuzz_input.hpp.
+#pragma once
+
+#include <vector>
+
+#include "port.hpp"
+
+namespace {
+
+// A coder that keeps what is put, and gives it back, or gives what it is told to.
+struct Coder {
+    std::vector<int32_t> symbols;
+    std::vector<uint8_t> indices;
+    const Input* hostile = nullptr;
+    size_t at = 0, calls_left = SIZE_MAX;
+};
+
+bool refused(Coder& coder, PortFailure& failure) {
+    if (coder.calls_left-- > 0) return false;
+    failure.kind = 7;
+    return true;
+}
+
+bool get(void* port, const uint8_t* indices, size_t n, int32_t* out, PortFailure& failure) {
+    Coder& coder = *static_cast<Coder*>(port);
+    if (refused(coder, failure)) return false;
+    for (size_t i = 0; i < n; ++i, ++coder.at) {
+        if (coder.hostile != nullptr) {
+            coder.indices.push_back(indices[i]);
+            out[i] = coder.hostile->integer(coder.at);
+        } else {
+            if (coder.indices.at(coder.at) != indices[i]) fail("another table is asked for");
+            out[i] = coder.symbols[coder.at];
+        }
+    }
+    return true;
+}
+
+bool put(void* port, const int32_t* symbols, const uint8_t* indices, size_t n, PortFailure& failure) {
+    Coder& coder = *static_cast<Coder*>(port);
+    if (refused(coder, failure)) return false;
+    coder.symbols.insert(coder.symbols.end(), symbols, symbols + n);
+    coder.indices.insert(coder.indices.end(), indices, indices + n);
+    return true;
+}
+
+}  // namespace
