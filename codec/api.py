@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def encode(source: FrameSource, options: EncodeOptions | None = None, **keywords
             effort, gop, fps and others.  What is not a field is an option of the codec family.
 
     Returns:
-        The .tsr file.
+        The .tsr file.  What is lost, and a target that cannot be met, is a UserWarning.
 
     Raises:
         ParameterError: An argument is out of range or contradicts another, or nothing can be read from the source.
@@ -58,11 +59,18 @@ def encode(source: FrameSource, options: EncodeOptions | None = None, **keywords
     media, ours = open_any(source, chosen)
     sink = io.BytesIO()
     try:
-        encode_target(media, sink, settings)
+        lines = [*encode_target(media, sink, settings).warnings, *media.warnings]
     finally:
         if ours:
             media.close()
+    _warn(lines)
     return sink.getvalue()
+
+
+def _warn(lines: list[str]) -> None:
+    """Tell the caller of a public function what the command line prints as warnings."""
+    for line in dict.fromkeys(lines):
+        warnings.warn(line, UserWarning, stacklevel=3)
 
 
 def open_any(source: FrameSource, options: EncodeOptions) -> tuple[Source, bool]:
@@ -125,7 +133,8 @@ def decode(data: FileSource, options: DecodeOptions | None = None, *, erasures: 
             raise FormatError(reader.problems[0])
         limits.check_array(stop - start, head.width, head.height)
         parts: list[Pixels] = []
-        for group in decode_groups(reader, replace(chosen, frames=(start, stop))):
+        lines: list[str] = []
+        for group in decode_groups(reader, replace(chosen, frames=(start, stop)), lines):
             parts.append(with_alpha(group))
             if chosen.progress is not None:
                 chosen.progress(group.first + len(group.times) - start, stop - start)
@@ -134,6 +143,7 @@ def decode(data: FileSource, options: DecodeOptions | None = None, *, erasures: 
             file.close()
     if not parts:
         raise FormatError("no frame of the file can be decoded")
+    _warn(lines)
     return squeezed(parts[0] if len(parts) == 1 else np.concatenate(parts), head.still)
 
 

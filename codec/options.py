@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from .media.types import Source
 
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+
 Effort = Literal["fast", "medium", "slow"]
 """Speed of the encoder; decoding is not affected."""
 
@@ -58,12 +60,12 @@ class EncodeOptions:
         codec: The codec family; `tessera codecs` lists them.
         quality: 0 (smallest file) to 100 (best picture).  Where no target is given, 50.
         bpp: Target in bits per pixel of the whole file.
-        size: Target in bytes: the largest size of the file.
+        size: Target in bytes: the largest size of the file; also as text, "20KB" or "1.5MiB".
         psnr: Target in dB: the lowest mean RGB PSNR of the frames.
         effort: Speed of the encoder; "slow" makes the smallest files.  Decoding is not affected.  "slow" needs the
             extra `torch`, and may make another file of the same picture on another machine.
         gop: Frames per group.  More compress better, fewer make random access finer.  None: the family's choice.
-        fps: Frames per second of a source that does not know its rate (arrays, folders).
+        fps: Frames per second of a source that does not know its rate (arrays, folders); also as text, "30000/1001".
         frames: (start, stop) of the frames to encode.  None: all.
         decoder: The synthesis network that the file names as its best.  None: the family's first.
         device: "cpu", "cuda" or "cuda:N".  Not every family runs on CUDA.
@@ -81,11 +83,11 @@ class EncodeOptions:
     codec: CodecName = CODEC
     quality: float | None = None
     bpp: float | None = None
-    size: int | None = None
+    size: int | str | None = None
     psnr: float | None = None
     effort: Effort = "medium"
     gop: int | None = None
-    fps: float | Fraction | None = None
+    fps: float | Fraction | str | None = None
     frames: FrameRange | None = None
     decoder: DecoderName | None = None
     device: str = "cpu"
@@ -101,6 +103,10 @@ class EncodeOptions:
             raise ParameterError(f"{' and '.join(given)} contradict each other: give one of them")
         check_codec(self.codec)
         _check_number("quality", self.quality, 0, 100)
+        if isinstance(self.size, str):
+            object.__setattr__(self, "size", parse_size(self.size))
+        if isinstance(self.fps, str):
+            object.__setattr__(self, "fps", parse_rate(self.fps))
         for name in ("bpp", "size", "psnr", "fps"):
             _check_positive(name, getattr(self, name))
         check_gop(self.gop)
@@ -111,6 +117,7 @@ class EncodeOptions:
     @property
     def rate(self) -> Fraction | None:
         """`fps` as a fraction of small numbers, which is how files hold it: 29.97 stands for 30000/1001."""
+        assert not isinstance(self.fps, str), "it was parsed"
         return None if self.fps is None else as_rate(self.fps)
 
     @property
@@ -152,6 +159,18 @@ class DecodeOptions:
     def lenient(self) -> bool:
         """Whether damage is reported instead of raised."""
         return self.partial or self.conceal
+
+
+def parse_size(text: str) -> int:
+    """Bytes from `200KB` (200,000), `1.5MiB` (1,572,864), `512`.  ParameterError for what is no size."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    unit = match and _UNITS.get(match[2].upper())
+    if not match or not unit:
+        raise ParameterError(f"{text!r} is not a size like 200KB, 1.5MiB or 512")
+    number = round(float(match[1]) * unit)
+    if number < 1:
+        raise ParameterError(f"{text!r} is less than one byte")
+    return number
 
 
 def as_rate(fps: float | Fraction) -> Fraction:

@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypeVar
 
 from tessera.codec.errors import ParameterError
 from tessera.codec.limits import DEFAULT_LIMITS
-from tessera.codec.options import DecodeOptions, EncodeOptions, Progress, parse_rate
+from tessera.codec.options import DecodeOptions, EncodeOptions, Progress, parse_rate, parse_size
 from tessera.codec.ranges import FrameRange, parse_range
 
 OptionValue = int | float | bool | str
@@ -33,19 +33,14 @@ _LIMITS = {
     "memory": "bytes of memory to decode a group",
     "work": "multiplications to decode a group",
 }
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 
 
 def size(text: str) -> int:
     """Bytes from `200KB` (200,000), `1.5MiB` (1,572,864), `512`."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    unit = match and _UNITS.get(match[2].upper())
-    if not match or not unit:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 200KB, 1.5MiB or 512")
-    number = round(float(match[1]) * unit)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than one byte")
-    return number
+    try:
+        return parse_size(text)
+    except ParameterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def frame_range(text: str) -> FrameRange:

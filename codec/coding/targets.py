@@ -151,18 +151,21 @@ class _Attempts:
         self._source = source
         self._settings = settings
         self._best: tuple[int, Encoded, BinaryIO] | None = None
+        self._last: tuple[int, Encoded, BinaryIO] | None = None
 
     def encode(self, quality: int, better: Callable[[Encoded, BinaryIO], float]) -> float:
         """Encode at a fine quality and return `better(...)`'s value; kept by `keep`."""
         file = open_spool()
         encoded = encode_stream(self._source, file, self._settings.at(quality))
         value = better(encoded, file)
+        if self._last is not None and self._last is not self._best:
+            self._last[2].close()
         self._last = (quality, encoded, file)
         return value
 
     def keep(self) -> None:
         """The last attempt is the best so far."""
-        if self._best is not None:
+        if self._best is not None and self._best is not self._last:
             self._best[2].close()
         self._best = self._last
 
@@ -173,6 +176,8 @@ class _Attempts:
         file.seek(0)
         shutil.copyfileobj(file, sink, 1 << 20)
         file.close()
+        if self._last is not None:
+            self._last[2].close()
         return encoded
 
 

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from ..errors import CodecError, FormatError, UnsupportedError
 from .inputs import Input
-from .truncation import declared_size
+from .truncation import declared_size, has_index
 from .types import unreadable
 
 # Formats that hold their own pictures.  Playlists (hls, dash, concat) are left out since they open other files and
@@ -46,7 +46,7 @@ def open_container(handle: BinaryIO, name: str, stream_name: str | None = None) 
         return av.open(
             _Nameless(handle), "r", format=stream_name, container_options=options, metadata_errors="replace"
         )
-    except av.error.InvalidDataError:
+    except (av.error.InvalidDataError, av.error.ArgumentError):  # the second where the format is one that is left out
         return None
     except av.error.EOFError as error:
         raise FormatError(f"{name}: the file ends before its first frame; record or copy it again") from error
@@ -67,10 +67,13 @@ def check_whole(data: Input) -> None:
         return
     with data.handle() as handle:
         declared = declared_size(handle)
+        indexed = has_index(handle, size)
     if declared is not None and declared > size:
+        rest = "ffmpeg -i IN -c copy OUT keeps what is there of a video"
+        if not indexed:
+            rest = "without its index, the box moov, no program plays what is there"
         raise FormatError(
-            f"{data.name}: the file is truncated: {size} of {declared} bytes are there; "
-            "copy it again (ffmpeg -i IN -c copy OUT keeps what is there of a video)"
+            f"{data.name}: the file is truncated: {size} of {declared} bytes are there; copy it again ({rest})"
         )
 
 
@@ -81,11 +84,20 @@ def pick_video(container: InputContainer, name: str) -> VideoStream:
             continue
         context: object = stream.codec_context  # None where FFmpeg has no decoder, whatever the type says
         if context is None:
-            raise UnsupportedError(f"{name}: this install cannot decode the video's codec; convert it to H.264 first")
+            raise UnsupportedError(f"{name}: {_not_decoded(container.format.name)}")
         return stream
     kinds = sorted({str(stream.type) for stream in container.streams})
     holds = f"only {', '.join(kinds)}" if kinds else "no stream at all"
     raise FormatError(f"{name}: the file holds {holds}, no video; give a video or a picture")
+
+
+def _not_decoded(container: str) -> str:
+    """Why a stream is not decoded, and what to do: the containers of single pictures are named after their codec."""
+    kind = container.removesuffix("_pipe").removesuffix("_anim")
+    if kind == container:
+        return "this install cannot decode the video's codec; convert it to H.264 first"
+    shown = {"jpegxl": "JPEG XL", "jpegls": "JPEG-LS", "jpegxs": "JPEG XS"}.get(kind, kind.upper())
+    return f"this install cannot decode {shown}; convert the picture to PNG first"
 
 
 def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:

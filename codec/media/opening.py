@@ -15,6 +15,7 @@ from .following import stream_of_pictures
 from .heif import is_heif
 from .inputs import FileInput, Input, PipeInput, SharedInput
 from .pictures import open_picture
+from .strangers import HEAD, what_it_is
 from .types import MAX_PIXELS, Source
 from .video import open_video
 
@@ -79,7 +80,7 @@ def _open(data: Input, path: str | None, fps: Fraction | None, max_pixels: int) 
 
 def _identify(data: Input, path: str | None, max_pixels: int) -> Source:
     with data.handle() as handle:
-        head = handle.read(64)
+        head = handle.read(HEAD)
     if not head:
         raise FormatError(f"{data.name}: the file is empty; give a picture or a video")
     if head.startswith(_OWN_MAGIC):
@@ -98,6 +99,9 @@ def _identify(data: Input, path: str | None, max_pixels: int) -> Source:
     else:
         source = open_picture(data, max_pixels) or open_video(data, max_pixels)
     if source is None:
+        stranger = what_it_is(head)
+        if stranger is not None:
+            raise FormatError(f"{data.name}: {stranger}")
         raise FormatError(
             f"{data.name}: neither a picture, a video, y4m nor npy (it begins with {head[:8]!r}); "
             "check the file, or export it as PNG or MP4"

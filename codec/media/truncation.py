@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 _EBML = b"\x1a\x45\xdf\xa3"
@@ -53,20 +54,36 @@ def _vint(file: BinaryIO) -> int | None:
     return None if len(rest) < size - 1 or value == (1 << 7 * size) - 1 else value
 
 
+def has_index(file: BinaryIO, size: int) -> bool:
+    """Whether a file of `size` bytes can be played as far as it goes: one of MP4 boxes needs a whole moov."""
+    file.seek(0)
+    if file.read(8)[4:8] not in _FIRST_BOXES:
+        return True
+    return any(kind == b"moov" and end <= size for kind, end in _boxes(file))
+
+
 def _boxes_size(file: BinaryIO) -> int | None:
     """End of the last needed top-level box of an MP4 or QuickTime file that begins within the file."""
-    position, needed = 0, None
+    needed = None
+    for kind, end in _boxes(file):
+        if kind in _NEEDED_BOXES:
+            needed = end
+    return needed
+
+
+def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Type and end of each top-level box that begins within the file."""
+    position = 0
     while True:
         file.seek(position)
         head = file.read(8)
         if len(head) < 8:
-            return needed
+            return
         size, kind = int(struct.unpack(">I", head[:4])[0]), head[4:]
         if size == 1:
             large = file.read(8)
             size = int(struct.unpack(">Q", large)[0]) if len(large) == 8 else 0
         if size < 8:  # 0 means to the end of the file; other values are garbage behind the last box
-            return needed
+            return
         position += size
-        if kind in _NEEDED_BOXES:
-            needed = position
+        yield kind, position

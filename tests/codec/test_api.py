@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -288,3 +289,41 @@ def test_lazy_package() -> None:
     assert issubclass(tessera.FormatError, tessera.CodecError) and issubclass(tessera.ParameterError, ValueError)
     with pytest.raises(AttributeError):
         tessera.nonsense  # noqa: B018
+
+
+def test_what_the_command_line_warns_about_is_a_warning() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 48, 3)).astype(np.uint8)
+    cases: list[tuple[Any, dict[str, Any], str]] = [
+        (pixels, {"size": 10}, "cannot be reached"),
+        (pixels, {"psnr": 90}, "cannot be reached"),
+        (Image.fromarray(pixels).convert("CMYK"), {}, "CMYK"),
+        (Image.fromarray(pixels[..., 0].astype(np.uint16) * 257), {}, "16-bit"),
+    ]
+    for source, options, words in cases:
+        with pytest.warns(UserWarning, match=words) as caught:
+            tessera.encode(source, codec="wavelet", **options)
+        assert caught[0].filename == __file__, "it points at the caller"
+    data = tessera.encode(np.stack([pixels] * 6), codec="toy", gop=2)
+    with pytest.warns(UserWarning, match="ends inside|ends without"):
+        assert len(tessera.decode(data[: len(data) // 2], partial=True)) < 6
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tessera.decode(tessera.encode(pixels, codec="toy"))
+
+
+def test_numbers_as_text() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 32, 48, 3)).astype(np.uint8)
+    assert len(tessera.encode(pixels, codec="toy", size="4KB")) <= 4000
+    with tessera.open(tessera.encode(pixels, codec="toy", fps="30000/1001")) as clip:
+        assert clip.reader.header.rate == Fraction(30000, 1001)
+    for rate in (29.97, "29.97", 23.976, 59.94, 119.88):
+        found = tessera.EncodeOptions(fps=rate).rate
+        assert found is not None and found.denominator == 1001 and abs(float(found) - float(rate)) < 0.005
+    exact: list[tuple[Any, Any]] = [(25, 25), (12.5, Fraction(25, 2)), ("24", 24)]
+    exact.append((Fraction(2997, 100), Fraction(2997, 100)))
+    for given, expected in exact:
+        assert tessera.EncodeOptions(fps=given).rate == expected
+    wrong = {"size": ("many", "0"), "fps": ("fast", "1/0", "0"), "bpp": ("1",), "quality": ("5",)}
+    for name, text in ((name, text) for name, texts in wrong.items() for text in texts):
+        with pytest.raises(tessera.ParameterError):
+            tessera.EncodeOptions(**{name: text})  # type: ignore[arg-type]

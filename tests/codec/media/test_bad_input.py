@@ -6,12 +6,13 @@ import io
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from tessera.codec.errors import CodecError, FormatError, LimitError, ParameterError, UnsupportedError
-from tessera.codec.media import from_array, open_source, write_media
+from tessera.codec.media import demux, from_array, open_source, write_media
 
 from ...support.media_samples import clip, make_png, make_video, picture, save
 
@@ -70,11 +71,64 @@ def test_truncated_array_and_y4m(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"just some text\n" * 40, b"%PDF-1.7\n", b"PK\x03\x04" + bytes(60), bytes(4096), b"{}", b"#EXTM3U\n/etc/passwd\n"],
+    [b"just some text\n" * 40, b"PK\x03\x04" + bytes(60), bytes(4096), b"{}"],
 )
 @pytest.mark.parametrize("name", ["notes.txt", "clip.mp4", "list.m3u8"])
 def test_wrong_types(tmp_path: Path, data: bytes, name: str) -> None:
     refused(save(tmp_path, name, data), FormatError, "neither a picture")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"ID3\x04" + bytes(400), "holds only audio"),
+        (b"\xff\xfb\x90\x64" + bytes(400), "holds only audio"),
+        (b"fLaC" + bytes(400), "holds only audio"),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(400), "holds only audio"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>', "SVG is a drawing"),
+        (b'<?xml version="1.0"?>\n<!-- made by hand -->\n<svg width="4"/>', "SVG is a drawing"),
+        (b"%PDF-1.7\n", "document"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\na.ts\n", "playlist"),
+        (b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"/>', "playlist"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path: Path, data: bytes, words: str) -> None:
+    for name in ("a.bin", "a.mp4", "a.png"):
+        refused(save(tmp_path, name, data), FormatError, words)
+
+
+@pytest.mark.parametrize("codec,container", [("libmp3lame", "mp3"), ("flac", "flac"), ("pcm_s16le", "wav")])
+def test_real_sound_files_are_named(tmp_path: Path, codec: str, container: str) -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        sound: Any = output.add_stream(codec, rate=44100)
+        tone = np.sin(np.arange(4410) / 9).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(np.stack([tone, tone]), format="fltp", layout="stereo")
+        frame.rate = 44100
+        output.mux([*sound.encode(frame), *sound.encode(None)])
+    refused(save(tmp_path, "a", file.getvalue()), FormatError, "holds only audio")
+
+
+def test_a_movie_without_its_index_gets_no_useless_advice(tmp_path: Path) -> None:
+    """What FFmpeg cannot copy either is not advised to be copied by it."""
+    data = make_video(clip(20, 48, 64), "mov")
+    assert data.index(b"moov") > data.index(b"mdat")
+    refused(save(tmp_path, "cut.mov", data[:-200]), FormatError, "without its index")
+    whole = data[: data.index(b"moov") - 4]
+    refused(save(tmp_path, "unfinished.mov", whole), FormatError, "has no index")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as output:
+        stream: Any = output.add_stream("libx264", rate=25, options={"g": "4"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for pixels in clip(20, 48, 64):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        output.mux(stream.encode(None))
+    refused(save(tmp_path, "cut.mp4", file.getvalue()[:-400]), FormatError, "keeps what is there")
+
+
+def test_a_picture_codec_is_no_video_codec() -> None:
+    assert demux._not_decoded("jpegxl_pipe") == "this install cannot decode JPEG XL; convert the picture to PNG first"
+    assert "H.264" in demux._not_decoded("matroska,webm")
 
 
 def test_random_bytes(tmp_path: Path) -> None:
