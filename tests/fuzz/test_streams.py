@@ -14,7 +14,7 @@ from . import streams
 from .invent import invented
 from .mutate import join, mutated, reindexed, split
 
-EXACT = ("wavelet", "spatiotemporal", "vqgan")
+EXACT = ("wavelet", "spatiotemporal", "vqgan", "overfitted")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_every_case_is_damaged(files: dict[str, bytes]) -> None:
     assert same < 40
 
 
-@pytest.mark.parametrize("codec", EXACT)
+@pytest.mark.parametrize("codec", EXACT[:3])  # overfitted reads grids through the coder alone
 def test_invented_symbols_decode_to_the_same_pixels(codec: str) -> None:
     """What a family made of symbols as it asked for them, it makes again of their stream."""
     accepted = 0
