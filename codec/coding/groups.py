@@ -278,6 +278,15 @@ def group_times(header: Header, head: GroupHead) -> list[int]:
     return head.times or [header.uniform(head.first + k) for k in range(head.frames)]
 
 
+def lacking_decoder(family: Family, header: Header, wanted: str | None = None) -> list[str]:
+    """A line where the file names a decoder that this install lacks, so that another one paints."""
+    named = next((name for name, number in DECODERS.items() if number == header.decoder), f"{header.decoder}")
+    if wanted is not None or not header.decoder or named in family.decoders:
+        return []
+    lacks = f"the file was made for decoder {named}, which this install lacks"
+    return [f"{lacks}; decoder {family.decoders[0]} paints other pixels"]
+
+
 def choose_decoder(family: Family, header: Header, wanted: str | None = None) -> str:
     """The synthesis network to paint with: the one asked for, the header's, or the family's first."""
     if wanted is not None:

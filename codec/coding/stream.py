@@ -5,6 +5,7 @@ Every public function that encodes or decodes ends here; paths, arrays and rate 
 
 from __future__ import annotations
 
+import warnings as warnings_of_python
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -34,6 +35,7 @@ from .groups import (
     group_digest,
     group_length,
     join_frames,
+    lacking_decoder,
     open_group,
     paint_part,
 )
@@ -223,6 +225,7 @@ def decode_groups(
         report_problems(reader.problems, partial, warnings)
     family = load_family(reader.header, options.device)
     painter = choose_decoder(family, reader.header, options.decoder)
+    tell(lacking_decoder(family, reader.header, options.decoder), warnings)
     filler = Concealer(family, reader, limits, painter, start, stop)
     lost: list[str] = []
     for data in reader.groups(start, stop):
@@ -243,6 +246,15 @@ def decode_groups(
         yield from filler.end()
     lost += [line for line in reader.problems if line not in lost]
     report_problems(lost + filler.filled, partial, warnings)
+
+
+def tell(lines: list[str], into: list[str] | None) -> None:
+    """Hand lines over where somebody takes them; else they become Python's warnings."""
+    if into is not None:
+        into += lines
+        return
+    for line in lines:
+        warnings_of_python.warn(line, stacklevel=3)
 
 
 def report_problems(problems: list[str], partial: bool, warnings: list[str] | None) -> None:

@@ -10,6 +10,7 @@ their encoder rounds.  An install may lack either, so the id does not cover them
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ _DTYPES = {
     "bool": "BOOL",
 }
 COMPANIONS = ("perceptual", "analysis")
+ID = "id"  # metadata: what `identify` makes of the tensors
 _ids: dict[tuple[Path, int, int], bytes] = {}  # (file, its mtime, its size) -> id
 _families: dict[tuple[str, bytes, str], Family] = {}
 
@@ -77,14 +79,30 @@ def identify(tensors: dict[str, Array]) -> bytes:
 
 
 def read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """Tensors and metadata of a safetensors file.  FormatError names a damaged one."""
+    """Tensors and metadata of a safetensors file.  FormatError names a damaged one.
+
+    The id of its tensors is compared with the one that `write` noted in it, once a process unless size or time of the
+    file change.  One altered byte would otherwise make streams that nobody else can decode.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
     except (SafetensorError, TypeError) as error:  # a TypeError: numbers of a type that numpy lacks
         raise FormatError(f"{path}: {error}") from error
+    key = _key(path)
+    found = _ids.get(key) or identify(tensors)
+    named = metadata.pop(ID, None)
+    if named not in (None, found.hex()):
+        raise FormatError(f"{path}: is damaged, its numbers have the id {found.hex()} and not {named}")
+    _ids[key] = found
+    return tensors, metadata
+
+
+def _key(path: Path) -> tuple[Path, int, int]:
+    stat = path.stat()
+    return path, stat.st_mtime_ns, stat.st_size
 
 
 def read_task(path: Path) -> dict[str, Array]:
@@ -99,7 +117,8 @@ def write(path: Path, tensors: dict[str, Array], metadata: dict[str, str]) -> by
     from safetensors.numpy import save
 
     name = identify(tensors)
-    data = save({key: np.ascontiguousarray(tensor).reshape(tensor.shape) for key, tensor in tensors.items()}, metadata)
+    plain = {key: np.ascontiguousarray(tensor).reshape(tensor.shape) for key, tensor in tensors.items()}
+    data = save(plain, {**metadata, ID: name.hex()})
     temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(data)
@@ -132,11 +151,35 @@ def companions(name: str, of: bytes) -> dict[str, dict[str, Array]]:
 
 
 def _id_of(path: Path) -> bytes:
-    stat = path.stat()
-    key = (path, stat.st_mtime_ns, stat.st_size)
-    if key not in _ids:
-        _ids[key] = identify(read(path)[0])
-    return _ids[key]
+    if _key(path) not in _ids:
+        read(path)
+    return _ids[_key(path)]
+
+
+def _find(name: str, weights_id: bytes | None) -> Path:
+    """The weights file with that id, or the one that encodes.  UnsupportedError where it is lacking or damaged."""
+    damage: FormatError | None = None
+    found = files(name)
+    if not found:
+        raise UnsupportedError(f"this install has no weights of codec {name}")
+    for path in found:
+        try:
+            if weights_id in (None, _id_of(path)):
+                read(path)
+                return path
+        except FormatError as error:
+            damage = damage or error
+            if weights_id is None:
+                break  # not another one in place of that which encodes
+    if damage is not None:
+        raise UnsupportedError(f"{damage}; install the package anew")
+    lacking = weights_id.hex() if weights_id else ""
+    raise UnsupportedError(f"this install lacks the weights {lacking} of codec {name}; {_there(found)}")
+
+
+def _there(found: list[Path]) -> str:
+    """Which weights there are, for those who look for others."""
+    return "it has " + ", ".join(f"{_id_of(path).hex()} ({path.name})" for path in found)
 
 
 def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tuple[Family, bytes]:
@@ -146,26 +189,59 @@ def load(name: str, weights_id: bytes | None = None, device: str = "cpu") -> tup
     device.
     """
     wire_id(name)
-    found = files(name)
-    if not found:
-        raise UnsupportedError(f"this install has no weights of codec {name}")
-    path = next((path for path in found if weights_id is None or _id_of(path) == weights_id), None)
-    if path is None:
-        lacking = weights_id.hex() if weights_id else ""
-        raise UnsupportedError(f"this install lacks the weights {lacking} of codec {name}")
+    path = _find(name, weights_id)
     key = (name, _id_of(path), device)
     if key not in _families:
-        from ...models.registry import WITH_TORCH, build
+        _families[key] = _build(name, path, device)
+    return _families[key], key[1]
 
-        if name in WITH_TORCH:
-            need_torch(f"codec {name}")
-        tensors, metadata = read(path)
-        for kind, more in companions(name, key[1]).items():
+
+def _build(name: str, path: Path, device: str) -> Family:
+    from ...models.registry import WITH_TORCH, build
+
+    if name in WITH_TORCH:
+        need_torch(f"codec {name}")
+    tensors, metadata = read(path)
+    if metadata.get("family", name) != name:
+        raise UnsupportedError(f"{path}: these are weights of codec {metadata['family']}, not of {name}")
+    try:
+        for kind, more in companions(name, _id_of(path)).items():
             if shared := sorted(tensors.keys() & more.keys()):
                 raise FormatError(f"{companion_file(name, kind)}: tensor {shared[0]} is in {path.name} already")
             tensors |= more
+    except FormatError as error:
+        raise UnsupportedError(f"{error}; install the package anew") from error
+    try:
         family = build(name, tensors, metadata, device)
-        if device.partition(":")[0] not in family.devices:
-            raise UnsupportedError(f"codec {name} does not run on {device}, but on {', '.join(family.devices)}")
-        _families[key] = family
-    return _families[key], key[1]
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise UnsupportedError(f"{path}: holds no weights of codec {name} as this version has them: {error}") from error
+    if device.partition(":")[0] not in family.devices:
+        raise UnsupportedError(f"codec {name} does not run on {device}, but on {', '.join(family.devices)}")
+    return family
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A weights file of this install.  id: of its tensors, None where it cannot be read; problem: None where it is
+    sound."""
+
+    file: str
+    id: str | None
+    problem: str | None
+
+
+def check() -> list[WeightsFile]:
+    """Every weights file and companion of this install, read and compared with the id that it names."""
+    found = []
+    for path in sorted(FOLDER.glob("*.safetensors")):
+        try:
+            _ids.pop(_key(path), None)
+            _, metadata = read(path)
+            named = _id_of(path)
+            whose = metadata.get("of")
+            owners = {_id_of(owner).hex() for owner in files(path.stem.partition(".")[0])}
+            alone = whose is not None and whose not in owners
+            found.append(WeightsFile(path.name, named.hex(), f"no weights {whose} beside it" if alone else None))
+        except FormatError as error:
+            found.append(WeightsFile(path.name, None, str(error)))
+    return found

@@ -10,8 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.base.fitted import PaintsFrames
-from ..coding.groups import Group, OpenGroup, choose_decoder, open_group, paint_group, read_first, read_latents
-from ..coding.stream import cut, load_family
+from ..coding.groups import (
+    Group,
+    OpenGroup,
+    choose_decoder,
+    lacking_decoder,
+    open_group,
+    paint_group,
+    read_first,
+    read_latents,
+)
+from ..coding.stream import cut, load_family, tell
 from ..errors import FormatError, ParameterError, need_torch
 from ..format.container import GroupData
 from ..format.seekable import FileReader
@@ -390,6 +399,7 @@ class Clip:
             self._held = None
             head = self.reader.header
             painter = choose_decoder(self.family, head, self._options.decoder)
+            tell(lacking_decoder(self.family, head, self._options.decoder), None)
             data = self.reader.group(number)
             group: Group | OpenGroup
             if isinstance(self.family, PaintsFrames):

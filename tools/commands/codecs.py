@@ -9,10 +9,14 @@ from tessera.tools import options
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="read every weights file and check that it is sound")
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    """With --check: 0 if every weights file is sound, else 1."""
+    if args.check:
+        return _check(args.json)
     families = _families()
     if args.json:
         options.print_json({"codecs": families})
@@ -31,6 +35,18 @@ def run(args: argparse.Namespace) -> int:
         for name, text in family["options"].items():
             print(f"  -o {name}=...  {text}")
     return 0
+
+
+def _check(as_json: bool) -> int:
+    from tessera.codec.coding import weights
+
+    found = weights.check()
+    if as_json:
+        options.print_json({"files": found})
+    else:
+        lines = [(one.file, one.id or "", one.problem or "sound") for one in found]
+        print(options.text_table(("file", "id", ""), lines, left=3))
+    return int(any(one.problem for one in found) or not found)
 
 
 def _families() -> list[dict[str, Any]]:
