@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ParameterError
+from ..spool import open_spool
+from .apng import write_apng
 from .details_write import for_picture
 from .gif import write_gif
 from .losses import is_unusual
@@ -64,15 +67,49 @@ def write_pictures(
         return
     if suffix not in _ANIMATED:
         raise ParameterError(f".{suffix} holds one picture; write a folder, .webp, .apng, .mp4, or choose one frame")
-    rest = [first, second, *frames]
-    durations = [_milliseconds(a, b, media) for a, b in zip(rest, [*rest[1:], None], strict=True)]
-    options = {
-        "save_all": True,
-        "append_images": [_image(frame, media) for frame in rest[1:]],  # Pillow walks over it twice
-        "duration": durations,
-        "loop": max(0, media.plays - 1),
-    }
-    _save(_image(first, media), file, suffix, media, options)
+    timed = _timed(chain([first, second], frames), media)
+    plays = max(0, media.plays - 1)
+    if suffix == "apng":
+        png = io.BytesIO()
+        _save(_image(first, media), png, suffix, media, {})
+        write_apng(file, png.getvalue(), ((_image(frame, media), duration) for frame, duration in timed), plays)
+        return
+    with open_spool() as spool:
+        durations = []
+        for frame, duration in timed:
+            spool.write(_image(frame, media).tobytes())
+            durations.append(duration)
+        options = {"save_all": True, "duration": durations, "loop": plays}
+        _save(_SpooledImages(spool, _image(first, media), len(durations)), file, suffix, media, options)
+
+
+class _SpooledImages(Image.Image):
+    """An animation as Pillow takes one, of which one frame is in memory at a time."""
+
+    def __init__(self, spool: BinaryIO, first: Image.Image, count: int) -> None:
+        super().__init__()
+        self._mode, self._size, self.n_frames = first.mode, first.size, count
+        self._spool, self._bytes, self._frame = spool, len(first.tobytes()), 0
+        self.im = first.im
+
+    def seek(self, frame: int) -> None:
+        self._spool.seek(frame * self._bytes)
+        self.im = Image.frombytes(self.mode, self.size, self._spool.read(self._bytes)).im
+        self._frame = frame
+
+    def tell(self) -> int:
+        return self._frame
+
+
+def _timed(frames: Iterator[Frame], media: MediaInfo) -> Iterator[tuple[Frame, int]]:
+    """Each frame with its milliseconds, which the next one tells."""
+    before: Frame | None = None
+    for frame in frames:
+        if before is not None:
+            yield before, _milliseconds(before, frame, media)
+        before = frame
+    if before is not None:
+        yield before, _milliseconds(before, None, media)
 
 
 def _milliseconds(frame: Frame, after: Frame | None, media: MediaInfo) -> int:

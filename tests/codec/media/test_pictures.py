@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tessera.codec.details import Details
 from tessera.codec.errors import ParameterError, UnsupportedError
 from tessera.codec.media import Frame, MediaInfo, Source, from_array, from_pil, open_source, write_media
 
@@ -420,3 +422,61 @@ def test_a_file_on_disk_keeps_its_name(tmp_path: Path) -> None:
     with open_source(path) as source:
         assert source.name == path
         np.testing.assert_array_equal(only(source).pixels, RGB)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "apng", "webp"])
+def test_animations_are_written_in_flat_memory(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source is never more than a few frames ahead: no list of all of them is kept."""
+    import weakref
+
+    monkeypatch.setattr("tessera.codec.spool.IN_MEMORY", 0)  # what is spooled goes to the disk
+    alive: set[int] = set()
+    most = 0
+
+    def frames() -> Iterator[Frame]:
+        nonlocal most
+        for index in range(40):
+            pixels = picture(16, 24, seed=index % 3)
+            alive.add(id(pixels))
+            weakref.finalize(pixels, alive.discard, id(pixels))
+            most = max(most, len(alive))
+            yield Frame(pixels, None, index)
+
+    media = MediaInfo("video", 24, 16, 3, time_base=Fraction(1, 10), rate=Fraction(10))
+    file = io.BytesIO()
+    write_media(file, suffix, media, frames())
+    assert most < 8
+    assert Image.open(io.BytesIO(file.getvalue())).n_frames == 40  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("suffix", ["apng", "webp"])
+def test_animations_are_exact(suffix: str, channels: int) -> None:
+    """Frames that repeat, change in a corner, or change only where nothing is shown; FFmpeg reads the same."""
+    frames = np.repeat(picture(16, 24, channels)[None], 5, 0)
+    frames[2:, 3:5, 4:9] //= 2
+    if channels in (2, 4):
+        frames[3:, 8:, :, -1] = 0
+        frames[4, 8:, :, 0] = 77
+    if suffix == "webp":
+        frames = frames[[0, 2] if channels % 2 else [0, 2, 3]]  # equal frames become one that shows longer
+    image, _ = animation_of(frames, Fraction(10), suffix)
+    back = open_source(io.BytesIO(image.fp.getvalue()))
+    colours = channels - (channels % 2 == 0)
+    for frame, expected in zip(back.frames(), frames, strict=True):
+        seen = expected[..., -1] > 0 if channels == 4 or channels == 2 else np.ones((16, 24), bool)
+        seen |= suffix == "apng"  # WebP blackens what is not shown
+        np.testing.assert_array_equal(frame.pixels[seen][..., :colours], expected[seen][..., :colours])
+        if channels in (2, 4):
+            np.testing.assert_array_equal(alpha_of(frame), expected[..., -1])
+    if suffix == "apng":
+        with av.open(io.BytesIO(image.fp.getvalue()), "r", format="apng") as container:
+            shown = [frame.to_ndarray(format="rgba") for frame in container.decode(video=0)]
+        assert len(shown) == 5
+        np.testing.assert_array_equal(shown[2][..., 0], frames[2][..., 0])
+
+
+def test_an_apng_keeps_its_profile_and_texts() -> None:
+    frames = np.stack([picture(8, 9, seed=i) for i in range(3)])
+    image, _ = animation_of(frames, Fraction(10), "apng", icc=b"profile", details=Details(texts=(("Title", "x"),)))
+    assert image.info["icc_profile"] == b"profile" and image.text == {"Title": "x"}
