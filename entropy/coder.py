@@ -4,8 +4,8 @@ READ ME FIRST
 - The decoder must make the calls that the encoder made: a `get` of n symbols for each `put` of n, in the same order,
   with the same table indices. Ten calls of one symbol are not one call of ten.
 - Nothing is written before `Encoder.finish()`. Until then the encoder keeps 4 bytes per symbol.
-- `Decoder.finish()` tells whether the stream ended where it should: call it. It notices every truncation and most
-  damage, but it is no checksum: a flipped bit may change one symbol and nothing after it. `crc32c` is for that.
+- Call `Decoder.finish()`: it checks that the stream ended where it should. It finds every truncation and most damage,
+  but it is no checksum: a flipped bit may change one symbol and nothing after it. `crc32c` is for that.
 - One coder serves one thread at a time (a second gets RuntimeError); tables may be shared.
 """
 

@@ -42,7 +42,7 @@ private:
     uint64_t used_ = 0;
 };
 
-// Reads zeros beyond the end and remembers it: the caller asks once, with failed().
+// Reads zeros beyond the end and keeps a flag: the caller checks once, with failed().
 class BitReader {
 public:
     BitReader(const uint8_t* bytes, size_t size) : bytes_(bytes), size_(uint64_t{size} * 8) {}

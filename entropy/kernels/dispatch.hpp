@@ -1,5 +1,5 @@
 // The paths that kernels are written for, which of them this processor runs, and the choice of one by name. Every table
-// of kernels of every extension goes through this file; no other one asks what the processor can do.
+// of kernels of every extension goes through this file; no other one tests what the processor can do.
 //
 // A PATH is a set of instructions. A TABLE OF KERNELS is a struct of function pointers, one field a kernel, with a
 // `Path path` first; there is one table a path, not necessarily for every path. To add

@@ -1,7 +1,6 @@
 """What a codec family is to the rest of the package.
 
-A family turns frames into integer symbols and back, all of them numpy arrays.  It is handed a symbol port and never
-sees bytes:
+A family turns frames into integer symbols and back, all of them numpy arrays.  It handles no bytes, but a symbol port:
 
     encode   port.put(symbols, indices)     symbols int32, indices uint8, both 1-D and of equal length
     decode   symbols = port.get(indices)    indices name the CDF table that codes each symbol

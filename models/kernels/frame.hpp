@@ -11,7 +11,7 @@
 
 namespace tessera {
 
-// A coder refused: what it said.
+// Thrown when a coder fails; holds its error.
 struct Refused {
     PortFailure failure;
 };

@@ -78,7 +78,7 @@ void give_block(void* block) noexcept {
     Store& kept = store();
     {
         const std::lock_guard<std::mutex> lock(kept.mutex);
-        // the oldest blocks make room: the newest are what the next frame will ask for
+        // the oldest blocks are freed, because the next frame will need the newest ones
         while (!kept.blocks.empty() && kept.bytes + head->bytes > kKeptBytes) {
             kept.bytes -= kept.blocks.front()->bytes;
             release(kept.blocks.front());

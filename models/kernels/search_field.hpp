@@ -76,7 +76,7 @@ inline Vector median_around(const Field& field, size_t r, size_t c) {
 // About the bits of a vector that was expected to be another one, in quarter samples.
 float bits_of(const Vector& apart);
 
-// visit(r, c) for every block: first the even rows, then the odd ones, so that what a row sees of its neighbours does
+// visit(r, c) for every block: first the even rows, then the odd ones, so that what a row reads of its neighbours does
 // not depend on the number of threads.
 template <typename Visit>
 void sweep(size_t rows, size_t columns, bool backward, size_t threads, const Visit& visit) {

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kReach = 40;   // windows that start further outside hold the same samples
 constexpr size_t kMargin = 8;   // repeated samples that only the filters read
 constexpr size_t kSmallestLines = 64;  // fewer lines are not worth a thread
-static_assert(kReach >= kLargestWindow + 4 && kReach + kMargin == Plane::kPad, "filters see repeated samples only");
+static_assert(kReach >= kLargestWindow + 4 && kReach + kMargin == Plane::kPad, "filters read repeated samples only");
 
 template <size_t... I>
 std::array<Plane, sizeof...(I)> planes_of(size_t height, size_t width, std::index_sequence<I...>) {

@@ -6,7 +6,7 @@ spacing of known blocks halving each time, the centre of every four known blocks
 
     choice   which of the neighbours' vectors the block repeats, as merge candidates do in HEVC (ITU-T H.265, 8.5.3.2);
              most blocks end here.  The candidates are the distinct ones of the 4 vectors, the one nearest to all others
-             first, and then the guess; NEW says that the vector is none of them
+             first, and then the guess; NEW means that the vector is none of them
     dy, dx   of a new vector: its difference from the component-wise median of the neighbours
 
 What is known chooses the tables: the spacing, how far the neighbours agree, where the guess lies among them, and for dx

@@ -5,7 +5,7 @@
     packet bands                 context: the finest pyramid details, then every slice already coded
 
 Each level is coded in slices (gray before colour, low frequencies before high), each slice in two passes over a
-checkerboard: the first pass sees earlier slices only, the second also the first pass's neighbours in its own band.
+checkerboard: the first pass reads earlier slices only, the second also the first pass's neighbours in its own band.
 All networks are fixed point (`fixed_point`), fed with log2 magnitudes of decoded integers, and answer with a rung of
 the ladder (`ladder`).  Checkerboard context: He et al., 2021; slices: Minnen and Singh, 2020.
 """

@@ -109,9 +109,9 @@ class NativePrior:
         if isinstance(port, NativePort):
             plan, kernels = self.plan_of(spec), self.kernels
             bands = [scaled[level] for level in plan.numbers]
-            heard = plan.of_levels(hints)
+            level_hints = plan.of_levels(hints)
             with port.native() as coder:
-                walks, coded_low = kernels.code_frame(plan.plan, coder, bands, part, self.margins, heard, keep)
+                walks, coded_low = kernels.code_frame(plan.plan, coder, bands, part, self.margins, level_hints, keep)
             walks.reverse()
             return CodedFrame(walks[0].values, walks[0].rungs, walks[1:], coded_low) if keep else None
         port = Shifted(port, self.first_table) if self.first_table else port

@@ -54,8 +54,8 @@ class FramePainter:
     def describe(self, frame: FrameRead, packet: Integers, low: Integers) -> Words:
         """What the network reads of a predicted frame: words (h, w, channels); packet, low: see `bands`.
 
-        Companded symbols and their rungs, which tell how much was left to code; the low bands, raw and high-passed;
-        where the frame stands between its references, which tells how good they are; companded latents in steps.
+        Companded symbols and their rungs, which show how much was left to code; the low bands, raw and high-passed;
+        the place of the frame between its references, which shows how good they are; companded latents in steps.
         """
         bands = len(packet)
         words = describe(self.kernels, frame.coded.packet, frame.coded.kept_rungs, low, frame.steps, PLACE + bands)

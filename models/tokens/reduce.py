@@ -35,17 +35,26 @@ def reduce(
 ) -> TokenSet:
     """Reduce a grid to `budget` tokens.
 
-    steps    a method or recipe by name, a list of steps, or a text such as "frames(budget=0.5) | tome".  A step other
-             than the last one says its own `budget`, or `times` the number of tokens that the chain ends with
-    query    (C,) or (M, C) in the space of grid.x; ignored by methods that are not query-dependent
-    attn     (L, heads, N), (heads, N), (N,) or (T, H, W) attention, for methods that need it
-    text     (M, C) embeddings that serve as the query when there is none
-    seed     seed of the random methods
-    whiten   decide in channels scaled to equal spread over the grid: in latents a few low bands outweigh all the others
-    options  options of the last step
+    The same inputs give the same indices.
 
-    ValueError names a method or score that does not exist, or an input that is missing.  The same inputs give the same
-    indices.
+    Args:
+        grid: The latents.
+        steps: A method or recipe by name, a list of steps, or a text such as "frames(budget=0.5) | tome".  A step other
+            than the last one has its own `budget`, or `times` the number of tokens that the chain ends with.
+        budget: Number of tokens, a share 0..1 of the valid cells, a raster (t, h, w), a list with a number per frame,
+            `Bits` or `Adaptive`.
+        query: (C,) or (M, C) in the space of grid.x; ignored by methods that are not query-dependent.
+        attn: (L, heads, N), (heads, N), (N,) or (T, H, W), attention, for methods that need it.
+        text: (M, C), embeddings that serve as the query when there is none.
+        seed: Seed of the random methods.
+        whiten: Decide in channels scaled to equal spread over the grid.  In latents, few low bands outweigh all others.
+        **options: Options of the last step.
+
+    Returns:
+        The tokens.
+
+    Raises:
+        ValueError: A method, score or option does not exist, or an input is missing.
     """
     if whiten:
         return _whitened(grid, steps, budget, query=query, attn=attn, text=text, seed=seed, **options)
@@ -65,7 +74,19 @@ def reduce(
 
 
 def asks_for(need: str, steps: Steps, options: dict[str, Any]) -> bool:
-    """Whether a chain of methods needs `need`, or names it as a score."""
+    """Check whether a chain of methods needs an input, or names it as a score.
+
+    Args:
+        need: "bits", "bits_prior", "attn" or "query".
+        steps: As of `reduce`.
+        options: Options of the last step.
+
+    Returns:
+        Whether it does.
+
+    Raises:
+        ValueError: A name is unknown.
+    """
     chain = parse(steps)
     named = [value for given in (options, *(given for _, given in chain)) for value in given.values()]
     return any(need in METHODS[name].needs for name, _ in chain) or any(need in v for v in named if isinstance(v, str))
@@ -163,7 +184,17 @@ def _value(text: str) -> Any:
 
 
 def parse_budget(text: str) -> Budget:
-    """64, 0.25, 25%, 4x8x8 (t, h, w), 9,4,4 (a frame each), 4000bits:256, 0.9:256 (threshold, at most)."""
+    """Read a budget as the command line takes it.
+
+    Args:
+        text: 64, 0.25, 25%, 4x8x8 (t, h, w), 9,4,4 (one per frame), 4000bits:256 or 0.9:256 (threshold, at most).
+
+    Returns:
+        The budget for `reduce`.
+
+    Raises:
+        ValueError: The text is none of these.
+    """
     try:
         if match := re.fullmatch(r"([\d.]+)bits:(\d+)", text):
             return Bits(float(match[1]), int(match[2]))

@@ -195,7 +195,17 @@ class TokenSet:
 
 
 def start(grid: TokenGrid) -> TokenSet:
-    """One token for each valid cell, in raster order; where all are valid, `x` is the grid's own memory."""
+    """Make one token for each valid cell, in raster order.
+
+    Args:
+        grid: The latents.
+
+    Returns:
+        The tokens; where all cells are valid, `x` shares the memory of the grid.
+
+    Raises:
+        ValueError: The grid has no valid cell.
+    """
     shape = grid.x.shape[0], grid.x.shape[1], grid.x.shape[2]
     valid = grid.valid.flatten()
     index = valid.nonzero().squeeze(1)
@@ -342,7 +352,14 @@ def _columns(parts: list[TokenSet], order: Tensor) -> dict[str, Any]:
 
 
 def join(parts: list[TokenSet]) -> TokenSet:
-    """Sets that may stand for the same cells (thumbnail and samples, slow and fast), one level after the other."""
+    """Join sets that may stand for the same cells (thumbnail and samples, slow and fast), one level after the other.
+
+    Args:
+        parts: Sets of the same grid.
+
+    Returns:
+        One set, in which `level` is the number of the part.
+    """
     order = torch.arange(sum(map(len, parts)), device=parts[0].x.device)
     columns: dict[str, Any] = _columns(parts, order)
     counts = torch.tensor([len(part) for part in parts], device=order.device)

@@ -1,4 +1,4 @@
-"""The training task of the encoder's network, see `analysis`: priors and tables stay as they are, so symbols do.
+"""The training task of the analysis network, see `wavelet.analysis`: priors and tables stay as they are.
 
 No gradient passes a rounding.  Each step rounds by the network's moves, decodes, and computes from the gradient of the
 squared error where each coefficient should have been: its integer minus the gradient over the curvature that an

@@ -86,7 +86,7 @@ def _count(parts: list[SymbolPart], kind: str, alphabet: int) -> Floats:
 
 
 def _backed_off(counts: Floats) -> Floats:
-    """Counts with a little of what similar contexts have seen, so that rare ones get a sensible table."""
+    """Counts with a part of those of similar contexts added, so that rare contexts get a sensible table."""
     pooled, result = counts, counts.copy()
     axes = [0, *range(counts.ndim - 2, 0, -1)]
     for axis, weight in zip(axes, BACKED, strict=False):

@@ -1,6 +1,6 @@
 """Multi-scale structural similarity of pictures, for training (Wang, Simoncelli and Bovik, 2003).
 
-Reports measure with a library (`tools/measuring/metrics.py`); this one passes gradients and knows no files.
+Reports measure with a library (`tools/measuring/metrics.py`); this version passes gradients.
 """
 
 from __future__ import annotations

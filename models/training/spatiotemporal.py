@@ -114,7 +114,7 @@ class SpatiotemporalTask(TrainingTask):
         return Prior(still.prior, one, two, NoMotion(), still.steps, still.transform), still
 
     def recording(self, clips: list[Tensor], generator: torch.Generator, cells: int | None) -> ClipRecording:
-        """What the parts that are trained learn from, met in `clips`."""
+        """Record the examples in `clips` that the trained parts learn from."""
         prior, still = self.coder()
         paints = self.decoders and bool(self.trained)
         painter = FramePainter(still, None) if paints else None

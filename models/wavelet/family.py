@@ -60,7 +60,7 @@ class WaveletFamily:
     def configure(self, effort: str, **options: object) -> WaveletFamily:
         """`rate_weight`: how roundings weigh error against bits.  `task`: the arrays of `task_gains`.
 
-        Effort is for pictures that people look at: beside a task it changes nothing.
+        With a task, effort changes nothing: it serves pictures for people.
         """
         refuse_unknown(self.name, options, self.options)
         gains: TaskGains | None = None

@@ -81,7 +81,7 @@ class WaveletModel(nn.Module):
         self.perceptual = (
             SynthesisNetwork(inputs, 192, perceptual_width, perceptual_blocks) if perceptual_width else None
         )
-        # of the encoder, see `analysis`: shaped as the others are, and fed what they are fed
+        # the analysis network: it has the shape and the words of the others
         self.analysis = (
             SynthesisNetwork(inputs + kept, kept, analysis_width, analysis_blocks) if analysis_width else None
         )

@@ -22,12 +22,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Bits:
+    """The positions that hold the most bits.
+
+    Attributes:
+        bits: Their sum, at most.
+        max_tokens: The most tokens.
+    """
+
     bits: float
     max_tokens: int
 
 
 @dataclass(frozen=True)
 class Adaptive:
+    """As many tokens as the content asks for.
+
+    Attributes:
+        threshold: What the method compares with, a cosine for most.
+        max_tokens: The most tokens.
+    """
+
     threshold: float
     max_tokens: int
 

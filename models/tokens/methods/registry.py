@@ -155,7 +155,11 @@ METHODS: dict[str, Method] = {method.name: method for method in (*_SELECT, *_MER
 
 
 def list_methods() -> list[dict[str, Any]]:
-    """One entry a method or recipe: name, primitive, mechanism, axis, needs, unit, rows, summary."""
+    """List every method and recipe.
+
+    Returns:
+        One entry per method or recipe: name, primitive, mechanism, axis, needs, unit, rows, summary.
+    """
     return [*map(_entry, METHODS.values()), *map(_recipe_entry, RECIPES.values())]
 
 
