@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .base.task import TrainingTask
 
 FAMILIES: dict[str, int] = {"wavelet": 1, "spatiotemporal": 2, "vqgan": 3, "overfitted": 4, "nerv": 5}
+HOLDING_NETWORKS = frozenset({"overfitted"})  # see `base.family.HoldsNetworks`
 WITH_TORCH = frozenset({"nerv"})  # families that run on PyTorch, an extra of the package
 
 

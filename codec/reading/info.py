@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from ...models.base.family import GroupNetworks, HoldsNetworks
 from ...models.base.quality import shown
 from ..coding import weights
-from ..coding.groups import can_check_digests, digest_of, paint_group
+from ..coding.groups import can_check_digests, digest_of, paint_group, use_symbols
 from ..coding.stream import load_family
-from ..errors import FormatError
+from ..errors import FormatError, LimitError, UnsupportedError
+from ..format.container import GroupData
 from ..format.header import DECODERS
 from ..format.seekable import FileReader
 
@@ -26,10 +28,11 @@ class GroupInfo:
         bits: Its size in bits.
         quality: 0..100; None where the groups have not been read (`tessera info` reads them).
         sound: Whether its checksums hold; None where it has not been read.
-        parts: Bits of "latents", "alpha" and "digest"; empty where it has not been read.
+        parts: Bits of "latents", "networks", "alpha" and "digest"; empty where it has not been read.
         digest: The digest of its pixels that the file holds, hexadecimal; None where it holds none or was not read.
         agrees: Whether it decodes to those pixels here; None where that was not asked for or cannot be checked.
         frame_digests: The digest of each frame as decoded here; empty where it was not decoded.
+        networks: Of codec `overfitted`, what its networks are; None where it has not been read.
     """
 
     number: int
@@ -42,6 +45,7 @@ class GroupInfo:
     digest: str | None = None
     agrees: bool | None = None
     frame_digests: list[str] = field(default_factory=list)
+    networks: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,21 +149,50 @@ def survey(reader: FileReader, decode: bool = False) -> list[GroupInfo]:
     found: list[GroupInfo] = []
     names = {"GRUP": "latents", "ALPH": "alpha", "dgst": "digest"}
     family = load_family(reader.header, "cpu") if decode else None
+    holding = _holding(reader)
     for number, entry in enumerate(reader.entries):
-        digests: dict[str, Any] = {}
+        more: dict[str, Any] = {}
         try:
             data = reader.group(number)
+            held = _networks(holding, reader, data)
             if data.digest is not None:
-                digests["digest"] = data.digest.hex()
+                more["digest"] = data.digest.hex()
             if family is not None:
                 pixels = paint_group(family, reader.header, data, reader.limits).pixels
-                digests["frame_digests"] = [digest_of(frame).hex() for frame in pixels]
+                more["frame_digests"] = [digest_of(frame).hex() for frame in pixels]
                 if data.digest is not None and can_check_digests(family, reader.header):
-                    digests["agrees"] = digest_of(pixels) == data.digest
+                    more["agrees"] = digest_of(pixels) == data.digest
         except FormatError:
             found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, sound=False))
             continue
         parts = {names[kind]: 8 * size for kind, size in data.sizes.items()}
+        if held is not None:
+            more["networks"] = held.text
+            parts["networks"] = round(held.bits)
+            parts["latents"] -= parts["networks"]
         quality = shown(data.head.quality)
-        found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, quality, True, parts, **digests))
+        found.append(GroupInfo(number, entry.first, entry.frames, 8 * entry.size, quality, True, parts, **more))
     return found
+
+
+def _holding(reader: FileReader) -> HoldsNetworks | None:
+    """The family whose networks lie in the file; None for other families, and where this install lacks it."""
+    from ...models.registry import HOLDING_NETWORKS
+
+    if weights.name_of(reader.header.codec) not in HOLDING_NETWORKS:
+        return None
+    try:
+        family = load_family(reader.header, "cpu")
+    except UnsupportedError:
+        return None
+    return family if isinstance(family, HoldsNetworks) else None
+
+
+def _networks(family: HoldsNetworks | None, reader: FileReader, data: GroupData) -> GroupNetworks | None:
+    """The networks of a group; None where there are none or the group is too large to read here."""
+    if family is None:
+        return None
+    try:
+        return use_symbols(family, reader.header, data, reader.limits, family.networks)
+    except LimitError:
+        return None

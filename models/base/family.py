@@ -120,6 +120,22 @@ class ReadsFirst(Family, Protocol):
         """The first `channels` >= 1 channels.  Symbols at the group's end may stay unread; `bits` do not count them."""
 
 
+@dataclass(frozen=True)
+class GroupNetworks:
+    """Networks that the symbols of a group hold.  bits: what they cost.  text: what they are, in a few words."""
+
+    bits: float
+    text: str
+
+
+@runtime_checkable
+class HoldsNetworks(Family, Protocol):
+    """A family whose symbols hold the networks that decode them; `registry.HOLDING_NETWORKS` names it too."""
+
+    def networks(self, spec: GroupSpec, port: SymbolPort) -> GroupNetworks:
+        """Get a group's symbols and tell of its networks; no pixels are made."""
+
+
 @runtime_checkable
 class ExpectsBits(Family, Protocol):
     """A family that can compute the bits that its side information lets expect; reading then takes longer."""

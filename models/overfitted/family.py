@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...entropy import Tables
 from ..base.configure import changed, number, refuse_unknown
 from ..base.cost import FIXED_MEMORY, FRAME_MEMORY, FRAME_WORK, KEPT_MEMORY, Cost
-from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
+from ..base.family import GroupNetworks, GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Kernels
 from .cells import CHANNELS, STRIDE, cells_of, share_bits
 from .coding import get_picture, put_picture, read_picture
@@ -22,7 +22,7 @@ from .tables import read_tables
 
 
 class OverfittedFamily:
-    """See `base.family.Family`.
+    """See `base.family.Family` and `base.family.HoldsNetworks`.
 
     Each frame is a picture of its own.  Latents are the values of the grids, on cells of 8 x 8 pixels: see `cells`.
     """
@@ -93,6 +93,15 @@ class OverfittedFamily:
         painting = point.width * (MAX_LEVELS + spec.channels) + 18 * spec.channels**2 + 20 * MAX_LEVELS
         memory = FIXED_MEMORY + pixels * (FRAME_MEMORY + KEPT_MEMORY * spec.frames)
         return Cost(memory, spec.frames * (FRAME_WORK + cells * context + pixels * painting))
+
+    def networks(self, spec: GroupSpec, port: SymbolPort) -> GroupNetworks:
+        """See `base.family.HoldsNetworks`."""
+        bits, texts = 0.0, []
+        for _ in range(spec.frames):
+            measured = read_picture(spec, port, self.tables, self.kernels)
+            bits += measured.number_bits
+            texts.append(f"{POINTS[measured.picture.point].name}, {measured.picture.levels} levels")
+        return GroupNetworks(bits, "; ".join(dict.fromkeys(texts)))
 
     def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:
         """Cells of every grid's values, see `cells`; `levels` are the grids 0..8, zeros where a frame has fewer.

@@ -42,6 +42,7 @@ def describe(name: str, info: Info) -> str:
         name,
         f"  {info.kind:<10} {info.width}x{info.height} {plane}, {frames}{timing}",
         f"  codec      {info.codec}, quality {info.quality:g}{decoder}, weights {info.weights}",
+        *_networks(info),
         f"  size       {info.bytes:,} bytes, {info.bpp:.4f} bpp",
         f"  checksums  {sound}; format version {info.version}{', truncated' if info.truncated else ''}",
         "  bits",
@@ -54,6 +55,12 @@ def describe(name: str, info: Info) -> str:
     lines += _digests(info)
     lines += [f"  problem: {problem}" for problem in info.problems]
     return "\n".join(lines)
+
+
+def _networks(info: Info) -> list[str]:
+    """What the networks of the groups are."""
+    found = list(dict.fromkeys(group.networks for group in info.groups if group.networks is not None))
+    return [f"  networks   {'; '.join(found[:SHOWN])}"] if found else []
 
 
 def _digests(info: Info) -> list[str]:

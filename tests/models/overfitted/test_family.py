@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +15,14 @@ from numpy.typing import NDArray
 import tessera
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
+from tessera.codec.files import info_file
 from tessera.models.base.family import GroupSpec
 from tessera.models.overfitted import coding, wire
 from tessera.models.overfitted.cells import CHANNELS
 from tessera.models.overfitted.family import OverfittedFamily
 from tessera.models.overfitted.shape import FittedPicture, IntegerTensor
 from tessera.models.reference import overfitted as reference
+from tessera.tools.cli import main
 
 from ...support.overfitted_pictures import TABLES, as_reference, coded, file_of, random_picture, spec_of
 
@@ -157,3 +162,22 @@ def test_cost_grows_with_the_group(family: OverfittedFamily) -> None:
     assert one_row.work > 5 * costs[0].work  # strips of one row take the time of sixteen
     with pytest.raises(tessera.LimitError):
         tessera.decode(file_of([random_picture((64, 64), 3, 0, 3, 1)]), limits=tessera.Limits(work=1 << 20))
+
+
+def test_info_tells_what_networks_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = [random_picture((17, 12), 3, 2, 4, 1), random_picture((17, 12), 3, 0, 3, 2)]
+    (tmp_path / "x.tsr").write_bytes(file_of(pictures))
+    info = info_file(str(tmp_path / "x.tsr"))
+    assert info.bits["networks"] == round(sum(wire.number_bits(picture, TABLES) for picture in pictures))
+    assert sum(info.bits.values()) == 8 * info.bytes
+    assert main(["info", str(tmp_path / "x.tsr")]) == 0
+    assert "networks   large, 4 levels; small, 3 levels" in capsys.readouterr().out
+
+
+def test_nothing_at_work_needs_torch(tmp_path: Path) -> None:
+    (tmp_path / "x.tsr").write_bytes(file_of([random_picture((17, 12), 3, 1, 4, 1)]))
+    code = (
+        "import sys, tessera; from tessera.tools.cli import main; tessera.decode(sys.argv[1]); "
+        "assert main(['info', sys.argv[1]]) == 0 and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "x.tsr"], check=True)
