@@ -29,6 +29,7 @@ from .header import (
     GroupHead,
     Header,
     IndexEntry,
+    check_later,
     read_group,
     read_header,
 )
@@ -103,6 +104,7 @@ class Assembler:
     def __init__(self, header: Header, number: int = 0, first: int | None = 0) -> None:
         self.header = header
         self.number = number
+        self.shown: int | None = None  # tick of the last frame, None after damage
         self.first = first  # frame that the next group must begin with, None after damage
         self._alpha: bytes | None = None
         self._sizes: dict[str, int] = {}
@@ -147,6 +149,7 @@ class Assembler:
             except FormatError as error:
                 group.error = error
         self.first = group.head.first + group.head.frames if group.error is None else None
+        self.shown = self.shown if group.error is None else None
         self.number += 1
         self._alpha, self._sizes, self._error = None, {}, None
         if group.error is not None:
@@ -158,6 +161,7 @@ class Assembler:
         head = group.head
         if self.first is not None and head.first != self.first:
             raise FormatError(f"begins with frame {head.first}, not {self.first}")
+        self.shown = check_later(head, self.header, self.shown)
         if not self.header.alpha:
             return
         prefix = alpha_prefix(self.header, head.first)

@@ -15,6 +15,7 @@ VERSION = 1
 MAX_SIDE = 1 << 28
 MAX_FRAME = 1 << 40
 MAX_RATIO = 1 << 31
+MAX_TICK = 1 << 62  # of a frame, so that ticks fit 64 bits wherever they go
 
 STILL, GRAY, ALPHA, COLOUR, DECODER = 1, 2, 4, 8, 16  # HEAD flags
 QUALITY, TIMES = 1, 2  # GRUP flags
@@ -143,6 +144,24 @@ def visit_group(group: GroupHead, head: Header, fields: Fields) -> None:
     _visit_place(group, head, fields)
     group.quality = fields.uint("quality", group.quality, 0, MAX_FINE) if has_quality else head.quality
     group.times = _visit_times(group, head, fields) if has_times else None
+    for tick in ticks_of(group, head):
+        if abs(tick) > MAX_TICK:
+            raise FormatError(f"GRUP: a frame from {group.first} on shows at tick {tick}, beyond {MAX_TICK}")
+
+
+def ticks_of(group: GroupHead, head: Header) -> tuple[int, int]:
+    """The ticks at which the first and the last frame of a group show."""
+    if group.times:
+        return group.times[0], group.times[-1]
+    return head.uniform(group.first), head.uniform(group.first + group.frames - 1)
+
+
+def check_later(group: GroupHead, head: Header, shown: int | None) -> int:
+    """The tick of a group's last frame.  FormatError where it shows before `shown`, that of the group before."""
+    first, last = ticks_of(group, head)
+    if shown is not None and (first < shown or (first == shown and group.times)):
+        raise FormatError(f"frame {group.first} does not show after the one before")
+    return last
 
 
 def _visit_place(group: GroupHead, head: Header, fields: Fields) -> None:

@@ -28,7 +28,7 @@ from .container import (
     refuse_unknown,
     unpack_metadata,
 )
-from .header import IndexEntry, read_group, read_header, read_index, read_place
+from .header import IndexEntry, check_later, read_group, read_header, read_index, read_place
 from .positioned import PositionedFile
 
 _COPY_AREA = 4096  # bytes at the end of a file that hold the copy of HEAD
@@ -138,11 +138,21 @@ class FileReader:
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[GroupData]:
         """See `container.ContainerReader`."""
+        shown: int | None = None  # tick of the last frame, None after damage
         for number in self.numbers(start, stop):
             try:
-                yield self.group(number)
+                group = self.group(number)
+                shown = self._check_later(group, shown)
+                yield group
             except FormatError as error:
+                shown = None
                 yield GroupData(number, error=error)
+
+    def _check_later(self, group: GroupData, shown: int | None) -> int:
+        try:
+            return check_later(group.head, self.header, shown)
+        except FormatError as error:
+            raise FormatError(f"group {group.number}: {error}") from error
 
     # How the groups are found
 

@@ -152,9 +152,12 @@ class _Found:
         head = self._header(sum(entries[number].frames for number in whole), self.reader.group(whole[0]).head)
         writer = ContainerWriter(sink, head, self.limits)
         writer.metadata(self._metadata())
+        shown: int | None = None
         for number in whole:
             data = self.reader.group(number)
             given = data.head.times or [before.uniform(data.head.first + k) for k in range(data.head.frames)]
+            given = self._later(given, shown, data.head)
+            shown = given[-1]
             uniform = head.still or given == [head.uniform(writer.frames + k) for k in range(data.head.frames)]
             group = replace(data.head, first=writer.frames, times=None if uniform else given)
             alpha = bytes(data.alpha) if data.alpha is not None else None
@@ -162,6 +165,13 @@ class _Found:
         writer.finish()
         self._note_tail()
         return sink.getvalue()
+
+    def _later(self, times: list[int], shown: int | None, group: GroupHead) -> list[int]:
+        """The ticks of a group's frames, moved behind those of the frames before."""
+        if shown is None or times[0] > shown:
+            return times
+        self.lost.append(f"the times of frames {group.first}..{group.first + group.frames - 1}: they run backwards")
+        return [tick + shown + 1 - times[0] for tick in times]
 
     def _whole(self, number: int) -> bool:
         entry = self.reader.entries[number]

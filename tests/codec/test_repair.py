@@ -229,3 +229,49 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["verify", str(tmp_path / "out.tsr")]) == 0
     assert main(["repair", str(tmp_path / "in.tsr"), str(tmp_path / "out.tsr")]) == 2
     assert main(["repair", str(tmp_path / "in.tsr"), str(tmp_path / "out.tsr"), "--force", "--json"]) == 0
+
+
+# -- times -------------------------------------------------------------------------------------------------------------
+
+
+def with_times(*times: list[int]) -> bytes:
+    """A clip with groups of two frames at these ticks, whatever they are."""
+    from tessera.codec.format.header import GroupHead, read_group, read_header, write_group
+
+    parts = parts_of(encode(pixels(2 * len(times), 8, 8, 3), gop=2, quality=30))
+    head = read_header(parts[0][1], tessera.Limits())
+    groups = [read_group(payload, head) for kind, payload in parts if kind == "GRUP"]
+    kept = [
+        ("GRUP", write_group(GroupHead(2 * k, 2, group.quality, given), head) + bytes(symbols))
+        for k, ((group, symbols), given) in enumerate(zip(groups, times, strict=True))
+    ]
+    return join([parts[0], *kept, ("TEND", bytes(8))])
+
+
+@pytest.mark.parametrize("second", [[0, 1], [4, 9], [5, 7]])
+def test_times_that_run_backwards_between_groups(second: list[int], tmp_path: Path) -> None:
+    data = with_times([2, 5], second, [20, 21])
+    with pytest.raises(tessera.FormatError, match="group 1: frame 2 does not show after the one before"):
+        tessera.decode(data)
+    report = tessera.verify(data)
+    assert not report.ok and any("does not show after" in line for line in report.problems)
+    out, fixed = repaired(data, tmp_path)
+    assert fixed.ok and fixed.frames == 6 and any("run backwards" in line for line in fixed.lost)
+    with tessera.open(out) as clip:
+        assert (np.diff(clip.times()) > 0).all()
+    assert tessera.verify(with_times([2, 5], [6, 7], [20, 21])).ok
+
+
+def test_ticks_fit_64_bits() -> None:
+    """The slowest rate in the finest time base: the third frame would show beyond them."""
+    from fractions import Fraction
+
+    from tessera.codec.format.header import read_header, write_header
+
+    parts = parts_of(encode(pixels(3, 8, 8, 3), gop=3))
+    head = read_header(parts[0][1], tessera.Limits())
+    head.rate = head.time_base = Fraction(1, (1 << 31) - 1)
+    data = join([("HEAD", write_header(head)), *parts[1:]])
+    with pytest.raises(tessera.FormatError, match="tick"):
+        tessera.decode(data)
+    assert not tessera.verify(data).ok
