@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from tessera.codec.coding import weights
 from tessera.models.base.family import GroupSpec, SymbolPort
-from tessera.models.base.kernels import Kernels
 from tessera.models.overfitted import coding
+from tessera.models.overfitted.family import OverfittedFamily
 
-from ..support.overfitted_pictures import TABLES, file_of, random_picture
 from . import pinned
 
 FOLDER = Path(__file__).resolve().parent / "overfitted"
@@ -32,21 +31,28 @@ SAMPLES = {  # name: frames, sides, channels; operating point, levels
 }
 
 
-def grids(spec: GroupSpec, port: SymbolPort, kernels: Kernels | None = None) -> Sequence[NDArray[np.int32]]:
-    """Every grid of a group."""
-    read = [coding.read_picture(spec, port, TABLES, kernels or Kernels()) for _ in range(spec.frames)]
-    return [grid for measured in read for grid in measured.picture.grids]
+def integers(family: OverfittedFamily, symbols: bytes, spec: GroupSpec) -> list[str]:
+    """A digest of every grid of a group."""
+
+    def grids(spec: GroupSpec, port: SymbolPort) -> Sequence[NDArray[np.int32]]:
+        read = [coding.read_picture(spec, port, family.tables, family.kernels) for _ in range(spec.frames)]
+        return [grid for measured in read for grid in measured.picture.grids]
+
+    return pinned.integers(family, symbols, spec, grids)
 
 
 def main() -> None:
+    from ..support.overfitted_pictures import file_of, random_picture
+
     family, weights_id = weights.load("overfitted")
+    assert isinstance(family, OverfittedFamily)
     streams, pins = {}, {}
     for number, (name, (shape, point, levels)) in enumerate(SAMPLES.items()):
         frames, height, width, channels = shape
         made = [random_picture((height, width), channels, point, levels, 10 * number + k) for k in range(frames)]
         streams[name] = file_of(made)
         symbols, spec = pinned.symbols_of(streams[name], shape)
-        pins[name, pinned.INTEGERS] = pinned.integers(family, symbols, spec, grids)
+        pins[name, pinned.INTEGERS] = integers(family, symbols, spec)
         pins[name, "standard"] = pinned.pixels(family, symbols, spec, "standard")
     pinned.write(FOLDER, weights_id, streams, pins)
 

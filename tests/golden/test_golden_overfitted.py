@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,7 @@ from tessera.models.reference import overfitted as reference
 
 from ..support.kernel_paths import available_paths, threads
 from . import pinned
-from .make_golden_overfitted import FOLDER, SAMPLES, grids
+from .make_golden_overfitted import FOLDER, SAMPLES, integers
 
 WEIGHTS, PINS = pinned.read(FOLDER)
 
@@ -41,8 +39,7 @@ def test_integers_and_pixels_are_the_same_everywhere(
     symbols, spec = pinned.symbols_of(stream(name), SAMPLES[name][0])
     other = family.using(path)
     with threads(count):
-        read = partial(grids, kernels=other.kernels)
-        assert pinned.integers(other, symbols, spec, read) == PINS[name, pinned.INTEGERS]
+        assert integers(other, symbols, spec) == PINS[name, pinned.INTEGERS]
         assert pinned.pixels(other, symbols, spec, "standard") == PINS[name, "standard"]
 
 

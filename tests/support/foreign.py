@@ -22,11 +22,18 @@ from numpy.typing import NDArray
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort
 from tessera.entropy import coder
+from tessera.models.overfitted.family import OverfittedFamily
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 from tessera.models.vqgan.family import VqganFamily
 from tessera.models.wavelet.family import WaveletFamily
 
-from ..golden import make_golden_spatiotemporal, make_golden_vqgan, make_golden_wavelet, pinned
+from ..golden import (
+    make_golden_overfitted,
+    make_golden_spatiotemporal,
+    make_golden_vqgan,
+    make_golden_wavelet,
+    pinned,
+)
 from . import encodings
 from .kernel_paths import available_paths, threads
 
@@ -93,6 +100,22 @@ def vqgan_streams(path: str) -> Iterator[Outcome]:
         yield compared("pixels", f"vqgan/{stream}", [make_golden_vqgan.name_of(frames)], [pixels])
 
 
+def overfitted_streams(path: str) -> Iterator[Outcome]:
+    """Golden streams of `overfitted`."""
+    folder = make_golden_overfitted.FOLDER
+    family, weights_id = weights.load("overfitted")
+    assert isinstance(family, OverfittedFamily)
+    expected_id, pins = pinned.read(folder)
+    yield compared("weights", "overfitted", [weights_id.hex()], [expected_id])
+    family = family.using(path)
+    for stream, sample in make_golden_overfitted.SAMPLES.items():
+        symbols, spec = pinned.symbols_of((folder / f"{stream}.tsr").read_bytes(), sample[0])
+        found = make_golden_overfitted.integers(family, symbols, spec)
+        yield compared("integers", f"overfitted/{stream}", found, pins[stream, pinned.INTEGERS])
+        frames = pinned.pixels(family, symbols, spec, "standard")
+        yield compared("pixels", f"overfitted/{stream}", frames, pins[stream, "standard"])
+
+
 def drawn_samples(path: str) -> Iterator[Outcome]:
     """The drawn picture and clips, encoded here."""
     for (name, effort), expected in encodings.DIGESTS.items():
@@ -112,7 +135,7 @@ def main() -> None:
         coder.PATH = path
         start, count, differ = time.process_time(), Counter[str](), Counter[str]()
         with threads(1):
-            for outcomes in (latent_streams, vqgan_streams, drawn_samples):
+            for outcomes in (latent_streams, vqgan_streams, overfitted_streams, drawn_samples):
                 for what, name, digests, wrong in outcomes(path):
                     count[what] += digests
                     differ[what] += wrong
