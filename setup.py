@@ -11,6 +11,7 @@ from setuptools import setup
 HERE = Path(__file__).resolve().parent
 FOLDERS = ("codec", "entropy", "models", "data", "tools")
 SHARED = "entropy/kernels"  # whose headers every extension may include: the dispatch by processor
+UNIX, EXACT, FAST = ["-O3", "-Wno-psabi"], ["-ffp-contract=off"], ["-ffp-contract=fast", "-fno-math-errno"]
 NOT_SUBPACKAGES = {"codec/root"}  # the root package itself is mapped below
 
 
@@ -25,8 +26,11 @@ def packages() -> dict[str, str]:
     return found
 
 
-def extension(name: str, folder: str) -> Pybind11Extension:
-    """Every .cpp of `folder`; nothing is contracted, so that floats are the same on every path."""
+def extension(name: str, folder: str, *, exact: bool = True) -> Pybind11Extension:
+    """Every .cpp of `folder`.
+
+    exact: nothing is contracted, so that floats are the same on every path; else products and sums may be one.
+    """
 
     def files(where: str, *suffixes: str) -> list[str]:
         found = (path for suffix in suffixes for path in (HERE / where).glob("*" + suffix))
@@ -38,7 +42,7 @@ def extension(name: str, folder: str) -> Pybind11Extension:
         files(folder, ".cpp"),
         depends=[path for where in folders for path in files(where, ".hpp", ".inc")],
         include_dirs=folders,
-        extra_compile_args=["/O2"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-Wno-psabi"],
+        extra_compile_args=["/O2"] if sys.platform == "win32" else [*UNIX, *(EXACT if exact else FAST)],
         cxx_std=17,
     )
 
@@ -60,6 +64,7 @@ setup(
     ext_modules=[
         extension("tessera.entropy._coder", "entropy/kernels"),
         extension("tessera.models._kernels", "models/kernels"),
+        extension("tessera.models._fit", "models/kernels/fit", exact=False),
     ],
     cmdclass={"build_ext": build_ext},
 )

@@ -1,0 +1,137 @@
+"""From a picture to what is coded: fit, round the networks, look at what came out, start again where it failed."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...entropy import Tables
+from ..base.fitted import FitStatus, Store, Watch
+from ..base.kernels import Kernels
+from .coding import measure, paint
+from .fitting import PictureFit, Score, rate_weight, rounded_phase, short_phase
+from .options import FitOptions
+from .rounding import NetworkRounding
+from .running import STEER_POWER, Aim, Run, has_collapsed, levels_of
+from .shape import FittedPicture
+
+RESTARTS = 2
+REPORT_EVERY = 0.5  # seconds
+NETWORK_BITS = (3600.0, 7800.0, 14000.0)  # of an operating point, about: what an aim leaves to the networks at first
+SPARE = 0.995  # of the bits that are aimed at
+SPARE_PSNR = 0.02  # dB beyond the one that is aimed at
+CORRECTIONS, CORRECTION_PART = 6, 0.03  # ways on to the aim after the end, of so many of the iterations each
+
+
+class FitFailed(ValueError):
+    """A fit found nothing better than a flat colour, from several starts."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture and what is wanted of it.
+
+    Attributes:
+        pixels: uint8 (height, width, 1 or 3).
+        quality: Fine quality, which says the rate weight where neither bits nor psnr are given.
+        options: Of the fit.
+        tables: Of the family.
+        bits: At most, of the whole picture.
+        psnr: At least, in dB.
+    """
+
+    pixels: NDArray[np.uint8]
+    quality: int
+    options: FitOptions
+    tables: Tables
+    bits: float | None = None
+    psnr: float | None = None
+    watch: Watch | None = None
+    store: Store | None = None
+
+    def key(self) -> str:
+        """Names picture and settings in a store."""
+        parts = (self.pixels.shape, self.quality, self.options, self.bits, self.psnr)
+        return hashlib.sha256(repr(parts).encode() + self.pixels.tobytes()).hexdigest()[:32]
+
+
+def encode_picture(job: Job) -> FittedPicture:
+    """Fit a picture.
+
+    Raises:
+        FitFailed: every start ends near a flat colour.
+        KeyboardInterrupt: as it comes; with `options.early` the fit ends there instead.
+    """
+    for restart in range(RESTARTS + 1):
+        options = replace(job.options, seed=job.options.seed + restart)
+        fit = _fit(replace(job, options=options))
+        if not has_collapsed(fit, job.pixels):
+            return _meet_aim(fit, job)
+    raise FitFailed("no fit of this picture gets beyond one flat colour: encode it with another codec")
+
+
+def _fit(job: Job) -> PictureFit:
+    chosen = job.options
+    height, width = job.pixels.shape[:2]
+    weight = rate_weight(job.quality)
+    fit = PictureFit(job.pixels, chosen.point, levels_of(height, width), weight, chosen.seed)
+    bits = None if job.bits is None else max(SPARE * job.bits - NETWORK_BITS[chosen.point], 0.1 * job.bits)
+    watcher = _Watcher(job)
+    try:
+        Run(fit, chosen.steps, Aim(bits, job.psnr), watcher, job.store, job.key()).run()
+    except KeyboardInterrupt:
+        if not (chosen.early and watcher.called):
+            raise
+    return fit
+
+
+class _Watcher:
+    """Passes on what a run tells, not too often."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.began, self.told, self.called = job, time.monotonic(), 0.0, False
+
+    def __call__(self, part: float, seen: Score) -> None:
+        self.called = True
+        now = time.monotonic() - self.began
+        if self.job.watch is not None and (now - self.told > REPORT_EVERY or part >= 1):
+            self.told = now
+            self.job.watch(FitStatus(part, round(part * self.job.options.steps), seen.psnr, seen.bits, now))
+
+
+def _meet_aim(fit: PictureFit, job: Job) -> FittedPicture:
+    """Round the networks; while the aim is missed, go on for a short way with another rate weight."""
+    picture = _rounded(fit, job)
+    for _ in range(CORRECTIONS):
+        ratio = _change_of_weight(picture, job)
+        if ratio == 1.0:
+            break
+        fit.weight *= ratio
+        steps = max(1, round(CORRECTION_PART * job.options.steps))
+        for phase in (short_phase(steps), rounded_phase(steps)):
+            for _ in fit.run(phase):
+                pass
+        picture = _rounded(fit, job)
+    return picture
+
+
+def _rounded(fit: PictureFit, job: Job) -> FittedPicture:
+    networks = NetworkRounding(fit, job.tables)
+    networks.search()
+    return networks.picture()
+
+
+def _change_of_weight(picture: FittedPicture, job: Job) -> float:
+    """What the rate weight is to be multiplied by; 1 where the aim is met."""
+    if job.bits is not None:
+        spent = measure(picture, job.tables, Kernels()).bits
+        return 1.0 if spent <= job.bits else (spent / (SPARE * job.bits)) ** STEER_POWER
+    if job.psnr is not None:
+        error = np.square(paint(picture, Kernels()).astype(np.float64) - job.pixels).mean()
+        missing = job.psnr - 10 * np.log10(255**2 / max(error, 1e-9))
+        return 1.0 if missing <= 0 else float(10 ** (-(missing + SPARE_PSNR) / 10))
+    return 1.0
