@@ -1,7 +1,7 @@
 """Fitting a picture: latents and networks by gradient descent on error + rate weight * bits per pixel.
 
-The recipe is that of the Cool-chic line (Ladune et al., 2023, to version 5 of 2025) after C3 (Kim et al., 2024): several
-starts race for a few steps, the best goes on with rounding ever less soft, and networks end on rounded latents.
+The recipe is that of the Cool-chic line (Ladune et al., 2023, to version 5 of 2025) after C3 (Kim et al., 2024):
+several starts race for a few steps, the best goes on with rounding ever less soft, and networks end on rounded latents.
 
 Errors are mean squared ones of pixels in 0..1, rates are bits per pixel.
 """
@@ -70,6 +70,12 @@ class Phase(NamedTuple):
     turn_every: int
     latents: bool = True  # whether they are stepped
 
+    def rate_at(self, part: float) -> float:
+        """After this part of the steps, 0..1."""
+        if not self.decays:
+            return self.rate
+        return LAST_RATE + (self.rate - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * part))
+
 
 def heat(steps: int, weight: float) -> Phase:
     """A race of starts."""
@@ -115,9 +121,8 @@ class PictureFit:
         chosen = POINTS[point]
         self.point, self.levels, self.weight = point, levels, weight
         self.shape = (height, width, channels)
-        self.fit = _fit.Fit(
-            np.ascontiguousarray(pixels), levels, chosen.spatial, chosen.features, chosen.width, chosen.windows, seed, path
-        )
+        sizes = (chosen.spatial, chosen.features, chosen.width, chosen.windows)
+        self.fit = _fit.Fit(np.ascontiguousarray(pixels), levels, *sizes, seed, path)
         self.tensors = tensor_shapes(point, levels, channels)
         self.random = np.random.default_rng(seed)
         self.state = State(np.zeros(self.fit.parameters, np.float32))
@@ -154,7 +159,11 @@ class PictureFit:
         self.fit.forget_steps()
         for step in range(first, phase.steps):
             part = step / phase.steps
-            rate = LAST_RATE + (phase.rate - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * part)) if phase.decays else phase.rate
+            rate = (
+                LAST_RATE + (phase.rate - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * part))
+                if phase.decays
+                else phase.rate
+            )
             temperature, deviation = (a + (b - a) * part for a, b in (phase.temperature, phase.deviation))
             error, bits, _, gradient = self.fit.measure(
                 self.state.parameters, temperature, deviation, self.weight, True
@@ -176,4 +185,3 @@ class PictureFit:
                 found.append((at, shape.shape[0], shape.size // shape.shape[0]))
             at += shape.size
         return found
-

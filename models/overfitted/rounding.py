@@ -5,7 +5,6 @@ What the networks themselves take is counted: `wire` codes them with the cheapes
 
 from __future__ import annotations
 
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.float64]  # in float32 the turning bases lose steep directions, and fits run away
 
 BETAS = (0.95, 0.95)
 DECAY = 0.01  # of weights, per step at rate 1
@@ -50,15 +50,15 @@ class Soap:
 
     def __init__(self, size: int, matrices: Sequence[tuple[int, int, int]], every: int) -> None:
         self.every, self.steps = every, 0
-        self.first = np.zeros(size, np.float32)
-        self.second = np.zeros(size, np.float32)  # of matrices in their bases
+        self.first = np.zeros(size, np.float64)
+        self.second = np.zeros(size, np.float64)  # of matrices in their bases
         self.plain = np.ones(size, np.bool_)
         self.matrices = []
         for at, rows, columns in matrices:
             place = slice(at, at + rows * columns)
             self.plain[place] = False
-            empty = (np.zeros((rows, rows), np.float32), np.zeros((columns, columns), np.float32))
-            bases = (np.eye(rows, dtype=np.float32), np.eye(columns, dtype=np.float32))
+            empty = (np.zeros((rows, rows), np.float64), np.zeros((columns, columns), np.float64))
+            bases = (np.eye(rows, dtype=np.float64), np.eye(columns, dtype=np.float64))
             self.matrices.append(_Matrix(place, (rows, columns), *empty, *bases))
 
     def step(self, parameters: Floats, gradient: Floats, rate: float) -> None:
@@ -91,7 +91,7 @@ class Soap:
 
 def _eigenvectors(symmetric: Floats) -> Floats:
     """Largest first."""
-    vectors: Floats = np.linalg.eigh(symmetric)[1][:, ::-1].astype(np.float32)
+    vectors: Floats = np.linalg.eigh(symmetric)[1][:, ::-1].astype(np.float64)
     return vectors
 
 
@@ -101,7 +101,7 @@ def _turn(matrix: _Matrix, second: Floats) -> None:
         symmetric, basis = (matrix.left, matrix.left_basis) if axis == 0 else (matrix.right, matrix.right_basis)
         order = np.argsort(-np.einsum("ij,ij->j", basis, symmetric @ basis))
         second[...] = np.take(second, order, axis)
-        turned = np.linalg.qr(symmetric @ basis[:, order] + np.float32(1e-30))[0].astype(np.float32)
+        turned = np.linalg.qr(symmetric @ basis[:, order] + np.float64(1e-30))[0].astype(np.float64)
         if axis == 0:
             matrix.left_basis = turned
         else:

@@ -16,7 +16,12 @@ from tessera.models.overfitted.soap import Soap
 from .twin import Twin
 
 TEMPERATURE, WEIGHT = 0.3, 1e-2
-SHAPES = [(0, 20, 33, 1, 5), (1, 3, 5, 3, 7), (2, 17, 150, 3, 7), (1, 1, 1, 3, 1)]  # point, height, width, channels, levels
+SHAPES = [
+    (0, 20, 33, 1, 5),
+    (1, 3, 5, 3, 7),
+    (2, 17, 150, 3, 7),
+    (1, 1, 1, 3, 1),
+]  # point, height, width, channels, levels
 
 
 def fit_of(point: int, shape: tuple[int, int, int], levels: int, path: str | None) -> _fit.Fit:
@@ -54,7 +59,8 @@ def test_loss_and_gradients_are_those_of_the_twin(
     assert bits == pytest.approx(float(expected_bits.detach()), rel=1e-5)
     for name, at, shape in fit.tensors:
         expected = weights[name].grad
-        close(gradient[at : at + math.prod(shape)].reshape(shape), np.zeros(shape) if expected is None else expected.numpy())
+        found = gradient[at : at + math.prod(shape)].reshape(shape)
+        close(found, np.zeros(shape) if expected is None else expected.numpy())
     for i, latent in enumerate(latents):
         assert latent.grad is not None
         close(np.array(fit.gradient(i)), latent.grad.numpy())
@@ -100,13 +106,14 @@ def test_soap_turns_into_the_eigenbasis() -> None:
     """On a badly scaled rotated quadratic SOAP gets nearer than Adam, which is what it does without matrices."""
     random = np.random.default_rng(0)
     left, right = (np.linalg.qr(random.normal(size=(6, 6)))[0] for _ in range(2))
-    scales = np.outer(10.0 ** np.linspace(-2, 1, 6), 10.0 ** np.linspace(-2, 1, 6))
+    scales = np.outer(10.0 ** np.linspace(-2, 2, 6), 10.0 ** np.linspace(-2, 2, 6))
+    start = random.normal(size=36)
     ends = []
     for matrices in ([(0, 6, 6)], []):
-        at = np.ones(36, np.float32)
+        at = start.copy()
         optimiser = Soap(36, matrices, every=1)
         for step in range(300):
             gradient = left @ (scales * (left.T @ at.reshape(6, 6) @ right)) @ right.T
-            optimiser.step(at, gradient.ravel().astype(np.float32), 0.03 * (1 - step / 300))
+            optimiser.step(at, gradient.ravel(), 0.03 * (1 - step / 300))
         ends.append(float((scales * np.square(left.T @ at.reshape(6, 6) @ right)).sum()))
-    assert ends[0] < 0.5 * ends[1]
+    assert ends[0] < 0.1 * ends[1]

@@ -86,7 +86,10 @@ class Twin:
         """(channels, height, width), pixels in 0..1, not clipped."""
 
         def linear(x: Tensor, name: int) -> Tensor:
-            return torch.einsum("oi,ihw->ohw", w[f"synthesis.{name}.weight"], x) + w[f"synthesis.{name}.bias"][:, None, None]
+            return (
+                torch.einsum("oi,ihw->ohw", w[f"synthesis.{name}.weight"], x)
+                + w[f"synthesis.{name}.bias"][:, None, None]
+            )
 
         def residual(x: Tensor, name: int) -> Tensor:
             padded = F.pad(x[None], (1, 1, 1, 1), mode="replicate")
