@@ -4,3 +4,4 @@ from typing import Final
 
 QUALITY: Final = 50
 CODEC: Final = "spatiotemporal"  # a family of `models/registry.py`
+FITTED: Final = "overfitted"  # what effort best takes for a picture

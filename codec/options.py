@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar, Union, get_args
 
-from .defaults import CODEC
+from .defaults import CODEC, FITTED
 from .errors import ParameterError, need_torch
 from .limits import DEFAULT_LIMITS, GROUP_FRAMES, Limits
 from .ranges import FrameRange, bounds
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 
-Effort = Literal["fast", "medium", "slow"]
-"""Speed of the encoder; decoding is not affected."""
+Effort = Literal["fast", "medium", "slow", "best"]
+"""Speed of the encoder; "best" is for pictures."""
 
 CodecName = Literal["spatiotemporal", "wavelet", "vqgan", "overfitted", "nerv"]
 """A codec family of this install."""
@@ -62,8 +62,9 @@ class EncodeOptions:
         bpp: Target in bits per pixel of the whole file.
         size: Target in bytes: the largest size of the file; also as text, "20KB" or "1.5MiB".
         psnr: Target in dB: the lowest mean RGB PSNR of the frames.
-        effort: Speed of the encoder; "slow" makes the smallest files.  Decoding is not affected.  "slow" needs the
-            extra `torch`, and may make another file of the same picture on another machine.
+        effort: Speed of the encoder; decoding is not affected.  "slow" makes smaller files than "medium".  "best" makes
+            the smallest files of pictures: it fits networks to the picture (codec overfitted), which takes minutes.
+            Other machines may make another file of the same picture with both.  "slow" needs the extra `torch`.
         gop: Frames per group.  More compress better, fewer make random access finer.  None: the family's choice.
         fps: Frames per second of a source that does not know its rate (arrays, folders); also as text, "30000/1001".
         frames: (start, stop) of the frames to encode.  None: all.
@@ -111,6 +112,8 @@ class EncodeOptions:
             _check_positive(name, getattr(self, name))
         check_gop(self.gop)
         _check_choice("effort", self.effort, get_args(Effort))
+        if self.effort == "best" and self.codec not in (CODEC, FITTED):
+            raise ParameterError(f"effort best is of codec {FITTED}; for codec {self.codec} slow is the most")
         bounds(self.frames)
         check_device(self.device)
 
@@ -119,6 +122,11 @@ class EncodeOptions:
         """`fps` as a fraction of small numbers, which is how files hold it: 29.97 stands for 30000/1001."""
         assert not isinstance(self.fps, str), "it was parsed"
         return None if self.fps is None else as_rate(self.fps)
+
+    @property
+    def family(self) -> CodecName:
+        """The codec family that encodes: effort best has its own."""
+        return FITTED if self.effort == "best" else self.codec
 
     @property
     def searches(self) -> bool:

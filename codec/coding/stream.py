@@ -82,7 +82,7 @@ def settings_for(options: EncodeOptions) -> EncoderSettings:
 
     ParameterError names an option or a decoder that the family does not have.
     """
-    codec, decoder = options.codec, options.decoder
+    codec, decoder = options.family, options.decoder
     family, weights_id = weights.load(codec, None, options.device)
     if decoder is not None and (decoder not in family.decoders or decoder not in DECODERS):
         raise ParameterError(f"codec {codec} has no decoder {decoder!r}; there are {', '.join(family.decoders)}")
@@ -141,6 +141,8 @@ def encode_stream(source: Source, sink: BinaryIO, settings: EncoderSettings) -> 
     start, stop = bounds(options.frames)
     frames = source.frames(start, stop)
     head_frame = next(frames, None)
+    if options.effort == "best" and source.kind != "picture":
+        raise ParameterError(f"{source.name}: effort best is for pictures; slow is the most for a clip")
     if head_frame is None:
         raise ParameterError(f"{source.name}: has no frames in {range_text(start, stop)}")
     total = _count(source, start, stop)

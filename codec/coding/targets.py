@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.base.fitted import Fits, quality_of
+from ...models.base.fitted import FitFailed, Fits, quality_of
 from ...models.base.quality import MAX_FINE, fine
 from .. import defaults
 from ..errors import ParameterError
@@ -223,14 +223,25 @@ class _Silent:
 
 
 def _encode_fitting(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
-    """Encode once with a family that meets sizes itself; it gets the bytes that container and metadata leave."""
+    """Encode once with a family that meets targets itself."""
     family, options = settings.family, settings.options
     assert isinstance(family, Fits)
-    if options.psnr is not None:
-        raise ParameterError(f"codec {settings.family.name} fits once: give a size, bpp or quality, not a psnr")
     size = _size_wanted(source, settings)
-    if size is None:
-        return encode_stream(source, sink, settings)
+    try:
+        if options.psnr is not None:
+            if not family.meets_psnr:
+                raise ParameterError(f"codec {family.name} fits once: give a size, bpp or quality, not a psnr")
+            return encode_stream(source, sink, replace(settings, family=family.fitting(psnr=options.psnr)))
+        if size is None:
+            return encode_stream(source, sink, settings)
+        return _fit_into(source, sink, settings, size)
+    except FitFailed as error:
+        raise ParameterError(f"{source.name}: {error}") from error
+
+
+def _fit_into(source: Source, sink: BinaryIO, settings: EncoderSettings, size: int) -> Encoded:
+    """A file of at most `size` bytes; the family gets what container and metadata leave."""
+    options = settings.options
     silent: Any = _Silent(settings.family)
     lenient = replace(options.limits, free=options.limits.group)  # no symbols here to justify the pixels
     alone = replace(settings.choosing(limits=lenient, progress=None), family=silent, make_port=BitMeter)
@@ -238,9 +249,9 @@ def _encode_fitting(source: Source, sink: BinaryIO, settings: EncoderSettings) -
     groups = -(-beside.frames // group_length(options.gop, settings.family, beside.header, options.limits))
     frame_bytes = max(1.0, (size - beside.bytes - LENGTH_BYTES * groups) / beside.frames)
     rate = 8 * frame_bytes / (source.width * source.height)
-    encoded = encode_stream(
-        source, sink, replace(settings, family=family.fitting(frame_bytes=frame_bytes), quality=quality_of(rate))
-    )
+    assert isinstance(settings.family, Fits)
+    family = settings.family.fitting(frame_bytes=frame_bytes)
+    encoded = encode_stream(source, sink, replace(settings, family=family, quality=quality_of(rate)))
     if encoded.bytes > size:
         encoded.warnings.append(f"the target of {size} bytes cannot be reached; this file has {encoded.bytes}")
     return encoded
@@ -294,9 +305,7 @@ def file_psnr(source: Source, file: BinaryIO, settings: EncoderSettings) -> floa
     originals = source.frames(*bounds(options.frames))
     decoding = DecodeOptions(decoder=options.decoder, device=options.device, limits=options.limits)
     decoded = decode_groups(PipeReader(file, options.limits), decoding)
-    values = [
-        frame_psnr(next(originals).pixels, pixels) for group in decoded for pixels in group.pixels
-    ]
+    values = [frame_psnr(next(originals).pixels, pixels) for group in decoded for pixels in group.pixels]
     return float(np.mean(values))
 
 

@@ -28,6 +28,14 @@ def number(options: Mapping[str, object], name: str, default: float, low: float,
     return value
 
 
+def flag(options: Mapping[str, object], name: str, default: bool) -> bool:
+    """An option as true or false; ValueError otherwise."""
+    given = str(options.get(name, default)).lower()
+    if given not in ("true", "false"):
+        raise ValueError(f"{name} {given!r} is neither true nor false")
+    return given == "true"
+
+
 def changed(thing: Thing, **attributes: Any) -> Thing:
     """A shallow copy with some attributes replaced; it shares the others with the original."""
     other = copy.copy(thing)

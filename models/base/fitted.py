@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,10 @@ class FitStatus:
 Watch = Callable[[FitStatus], None]
 
 
+class FitFailed(ValueError):
+    """A fit found nothing that is worth a file."""
+
+
 class Store(Protocol):
     """Keeps the state of fits between runs, by a key that names frames and settings."""
 
@@ -58,10 +62,13 @@ class Store(Protocol):
 class Fits(Family, Protocol):
     """A family that fits; see the module."""
 
+    meets_psnr: ClassVar[bool]
+
     def fitting(
         self,
         *,
         frame_bytes: float | None = None,
+        psnr: float | None = None,
         frames: int | None = None,
         watch: Watch | None = None,
         store: Store | None = None,
@@ -69,6 +76,7 @@ class Fits(Family, Protocol):
         """The same family with what is given set anew.
 
         frame_bytes   of symbols, at most, on average over each group; without it the quality says the rate
+        psnr          dB of each frame, at least, where the family `meets_psnr`
         frames        of the whole clip, over which time limits are spread
         """
 

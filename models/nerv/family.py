@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
-from ..base.configure import changed, number, refuse_unknown
+from ..base.configure import changed, flag, number, refuse_unknown
 from ..base.cost import Cost
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.fitted import Store, Watch, rate_of
@@ -73,6 +73,7 @@ class NervFamily:
     exact: ClassVar[bool] = False
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     default_gop: ClassVar[int] = 256
+    meets_psnr: ClassVar[bool] = False
     options: ClassVar[dict[str, str]] = {
         "arch": f"{', '.join(ARCHITECTURES)} (default {Options.arch})",
         "params": "parameters of decoder and embeddings of a group, as 1.5M; default: the rate's bits / bits",
@@ -107,6 +108,7 @@ class NervFamily:
         self,
         *,
         frame_bytes: float | None = None,
+        psnr: float | None = None,
         frames: int | None = None,
         watch: Watch | None = None,
         store: Store | None = None,
@@ -234,7 +236,7 @@ def _options(given: dict[str, object]) -> Options:
         epochs=int(_number(given, "epochs", 1, 1e6)),
         minutes=_number(given, "minutes", 0.001, 1e5),
         segment=int(_number(given, "segment", 1, 1 << 16)),
-        early=str(given.get("early", False)).lower() == "true",
+        early=flag(given, "early", False),
         seed=int(_number(given, "seed", 0, 1 << 31)),
         optimiser=str(given.get("optimiser", Options.optimiser)),
     )

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
-from ..base.fitted import FitStatus, Store, Watch
+from ..base.fitted import FitFailed, FitStatus, Store, Watch
 from ..base.kernels import Kernels
 from .coding import measure, paint
-from .fitting import PictureFit, Score, rate_weight, rounded_phase, short_phase
+from .fitting import MIDDLE_WEIGHT, PictureFit, Score, rate_weight, rounded_phase, short_phase
 from .options import FitOptions
 from .rounding import NetworkRounding
 from .running import STEER_POWER, Aim, Run, has_collapsed, levels_of
@@ -23,12 +23,9 @@ RESTARTS = 2
 REPORT_EVERY = 0.5  # seconds
 NETWORK_BITS = (3600.0, 7800.0, 14000.0)  # of an operating point, about: what an aim leaves to the networks at first
 SPARE = 0.995  # of the bits that are aimed at
+MIDDLE_RATE, MIDDLE_PSNR, RATE_POWER = 0.5, 34.5, -1.6  # what photographs take at MIDDLE_WEIGHT, and how weights follow
 SPARE_PSNR = 0.02  # dB beyond the one that is aimed at
 CORRECTIONS, CORRECTION_PART = 6, 0.03  # ways on to the aim after the end, of so many of the iterations each
-
-
-class FitFailed(ValueError):
-    """A fit found nothing better than a flat colour, from several starts."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def encode_picture(job: Job) -> FittedPicture:
 def _fit(job: Job) -> PictureFit:
     chosen = job.options
     height, width = job.pixels.shape[:2]
-    weight = rate_weight(job.quality)
+    weight = _first_weight(job)
     fit = PictureFit(job.pixels, chosen.point, levels_of(height, width), weight, chosen.seed)
     bits = None if job.bits is None else max(SPARE * job.bits - NETWORK_BITS[chosen.point], 0.1 * job.bits)
     watcher = _Watcher(job)
@@ -87,6 +84,16 @@ def _fit(job: Job) -> PictureFit:
         if not (chosen.early and watcher.called):
             raise
     return fit
+
+
+def _first_weight(job: Job) -> float:
+    """The rate weight to start from: of the quality, or about that of the aim."""
+    if job.bits is not None:
+        rate = job.bits / job.pixels[..., 0].size
+        return float(MIDDLE_WEIGHT * min(max((rate / MIDDLE_RATE) ** RATE_POWER, 1e-2), 1e2))
+    if job.psnr is not None:
+        return float(MIDDLE_WEIGHT * min(max(10 ** ((MIDDLE_PSNR - job.psnr) / 10), 1e-2), 1e2))
+    return rate_weight(job.quality)
 
 
 class _Watcher:

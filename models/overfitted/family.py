@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
-from ..base.configure import changed, number, refuse_unknown
+from ..base.configure import changed, flag, number, refuse_unknown
 from ..base.cost import FIXED_MEMORY, FRAME_MEMORY, FRAME_WORK, KEPT_MEMORY, Cost
 from ..base.family import GroupNetworks, GroupSpec, Latents, Pixels, SymbolPort
+from ..base.fitted import Store, Watch
 from ..base.kernels import Kernels
 from .cells import CHANNELS, STRIDE, cells_of, share_bits
 from .coding import get_picture, put_picture, read_picture
-from .options import FitOptions
+from .encoder import Job, encode_picture
+from .options import ITERATIONS, FitOptions
 from .shape import MAX_LEVELS, POINTS, STRIP, FittedPicture
 from .tables import read_tables
+
+CODER_BITS = 256.0  # what the range coder adds at the end of its bytes, at most
 
 
 class OverfittedFamily:
@@ -34,10 +37,13 @@ class OverfittedFamily:
     exact: ClassVar[bool] = True
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     default_gop: ClassVar[int] = 1
+    meets_psnr: ClassVar[bool] = True
     options: ClassVar[dict[str, str]] = {
         "point": f"work per pixel: {', '.join(each.name for each in POINTS)} (default {POINTS[FitOptions.point].name})",
-        "iterations": "steps of the fit (default: by effort)",
-        "seed": "of the fit (default 0)",
+        "iterations": f"steps of the fit (default by effort: {', '.join(f'{k} {v}' for k, v in ITERATIONS.items())})",
+        "seed": "of starts and noise (default 0)",
+        "early": "false: an interrupt writes nothing; by default it ends the fit and the file is written",
+        "checkpoint": "folder that keeps the state of fits, to go on after an interruption",
     }
 
     def __init__(
@@ -46,6 +52,10 @@ class OverfittedFamily:
         self.tables: Tables = read_tables(tensors)
         self.kernels = kernels or Kernels()
         self.chosen = FitOptions()
+        self.frame_bytes: float | None = None
+        self.psnr: float | None = None
+        self.watch: Watch | None = None
+        self.store: Store | None = None
 
     def using(self, path: str) -> OverfittedFamily:
         """The same with the kernels of one instruction set, see `_kernels.cpu_path`."""
@@ -60,20 +70,32 @@ class OverfittedFamily:
             raise ValueError(f"there is no point {point!r}; there are {', '.join(names)}")
         iterations = int(number(options, "iterations", 1, 1, 1e6)) if "iterations" in options else None
         seed = int(number(options, "seed", 0, 0, (1 << 31) - 1))
-        return changed(self, chosen=FitOptions(effort, names.index(point), iterations, seed))
+        early = flag(options, "early", True)
+        return changed(self, chosen=FitOptions(effort, names.index(point), iterations, seed, early))
+
+    def fitting(
+        self,
+        *,
+        frame_bytes: float | None = None,
+        psnr: float | None = None,
+        frames: int | None = None,
+        watch: Watch | None = None,
+        store: Store | None = None,
+    ) -> OverfittedFamily:
+        """See `base.fitted.Fits`; what is None stays as it was."""
+        given = {"frame_bytes": frame_bytes, "psnr": psnr, "watch": watch, "store": store}
+        return changed(self, **{name: value for name, value in given.items() if value is not None})
 
     def encode(self, frames: Pixels, spec: GroupSpec, port: SymbolPort) -> None:
+        """FitFailed where a frame has no fit beyond one flat colour."""
         for frame in frames:
             self.put(self.fit(frame, spec), port)
 
     def fit(self, frame: Pixels, spec: GroupSpec) -> FittedPicture:
-        """Fit a picture, uint8 (H, W, channels).  ValueError where this install has no fit."""
-        try:
-            module: Any = import_module(".fitting", __package__)
-        except ModuleNotFoundError:
-            raise ValueError("codec overfitted decodes here, but has no fit to encode with") from None
-        fitted: FittedPicture = module.fit(frame, spec, self.chosen)
-        return fitted
+        """Fit a picture, uint8 (H, W, channels)."""
+        bits = None if self.frame_bytes is None else 8 * self.frame_bytes - CODER_BITS
+        job = Job(frame, spec.quality, self.chosen, self.tables, bits, self.psnr, self.watch, self.store)
+        return encode_picture(job)
 
     def put(self, picture: FittedPicture, port: SymbolPort) -> None:
         """Put a picture that was fitted before."""

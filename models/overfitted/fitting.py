@@ -174,8 +174,10 @@ class PictureFit:
                     gradient *= np.float32(LARGEST_NORM / norm)
                 optimiser.step(self.state.parameters, gradient, rate)
                 if phase.latents:
-                    corrections = tuple(1 / (1 - beta ** (step - first + 1)) for beta in phase.betas)
-                    self.fit.step_latents(rate, *phase.betas, *corrections, EPSILON)
+                    beta1, beta2 = phase.betas
+                    count = step - first + 1
+                    corrections = 1 / (1 - beta1**count), 1 / (1 - beta2**count)
+                    self.fit.step_latents(rate, beta1, beta2, *corrections, EPSILON)
             yield Score(error + self.weight * bits / self.pixels, error, bits)
 
     def _matrices(self) -> list[tuple[int, int, int]]:

@@ -85,7 +85,8 @@ class NetworkRounding:
     def parameters(self) -> Floats:
         """Of the fit, as the integers have them."""
         values = [restored(shape, self.chosen[shape.name]).ravel() for shape in self.fit.tensors]
-        return np.concatenate(values).astype(np.float32)
+        found: Floats = np.concatenate(values).astype(np.float32)
+        return found
 
     def loss(self) -> float:
         networks = sum(self.spent.values())
@@ -125,4 +126,5 @@ class NetworkRounding:
 def rounded_latents(latents: Floats) -> Integers:
     """float32 in sixteenths of a step, (height, width) -> int32."""
     steps = np.floor(latents * 16.0 + np.float32(0.5))
-    return np.clip(steps, -LARGEST, LARGEST).astype(np.int32)
+    whole: Integers = np.clip(steps, -LARGEST, LARGEST).astype(np.int32)
+    return whole

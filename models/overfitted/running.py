@@ -34,9 +34,9 @@ class Aim:
     def steer(self, weight: float, seen: Score) -> float:
         """The rate weight that comes nearer."""
         if self.bits is not None:
-            ratio = (seen.bits / max(self.bits, 1.0)) ** STEER_POWER
+            ratio = float((seen.bits / max(self.bits, 1.0)) ** STEER_POWER)
         elif self.psnr is not None:
-            ratio = 10 ** ((seen.psnr - self.psnr) / 10)
+            ratio = float(10 ** ((seen.psnr - self.psnr) / 10))
         else:
             return weight
         return weight * min(max(ratio, 1 / STEER_MOST), STEER_MOST)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class Soap:
             bases = (np.eye(rows, dtype=np.float64), np.eye(columns, dtype=np.float64))
             self.matrices.append(_Matrix(place, (rows, columns), *empty, *bases))
 
-    def step(self, parameters: Floats, gradient: Floats, rate: float) -> None:
+    def step(self, parameters: NDArray[Any], gradient: NDArray[Any], rate: float) -> None:
         """Change `parameters` in place.  The first call only looks at the gradient, to find the bases."""
         beta1, beta2 = BETAS
         if self.steps == 0:

@@ -18,14 +18,17 @@ def cold_start(shape: TensorShape, random: np.random.Generator) -> NDArray[np.fl
     Residual layers start at zero, so that the gradient sees a linear model first.
     """
     name, size = shape.name, shape.shape
+    values: NDArray[np.float64]
     if name in ("context.3.weight", "context.beside.weight"):
-        return random.normal(size=size) * ANSWER_SPREAD
-    if name.startswith("features.") and not shape.is_bias:
-        return random.normal(size=size) / size[0] ** 2
-    if name == "upsampling.smooth":
-        return np.tile(np.array(CUBIC) / 4096, (size[0], 1))
-    if name == "upsampling.own":
-        return np.tile(np.array([0.0, 0.0, 0.0, 1.0]), (size[0], 1))
-    if name in ("synthesis.1.weight", "synthesis.2.weight", "synthesis.beside.weight"):
-        return random.uniform(-1, 1, size) / size[0] ** 2 / size[1] ** 0.5
-    return np.zeros(size)
+        values = random.normal(size=size) * ANSWER_SPREAD
+    elif name.startswith("features.") and not shape.is_bias:
+        values = random.normal(size=size) / size[0] ** 2
+    elif name == "upsampling.smooth":
+        values = np.tile(np.array(CUBIC) / 4096, (size[0], 1))
+    elif name == "upsampling.own":
+        values = np.tile(np.array([0.0, 0.0, 0.0, 1.0]), (size[0], 1))
+    elif name in ("synthesis.1.weight", "synthesis.2.weight", "synthesis.beside.weight"):
+        values = random.uniform(-1, 1, size) / size[0] ** 2 / size[1] ** 0.5
+    else:
+        values = np.zeros(size)
+    return values

@@ -20,7 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_rate(parser)
     parser.add_argument(
         "--effort", choices=get_args(Effort), default=EncodeOptions.effort,
-        help="encoder speed (default medium); decoding is not affected; slow needs several seconds per picture",
+        help="encoder speed (default medium); decoding is not affected; slow needs several seconds per picture, "
+        "best several minutes (pictures only, codec overfitted)",
     )  # fmt: skip
     parser.add_argument("--gop", type=int, metavar="N", help="frames per group; each group decodes by itself")
     parser.add_argument("--decoder", metavar="NAME", help="synthesis network that the file names as its best")
@@ -68,7 +69,7 @@ def _progress(chosen: EncodeOptions, quiet: bool) -> Iterator[dict[str, Any]]:
     from tessera.codec.coding import weights
     from tessera.models.base.fitted import Fits
 
-    if isinstance(weights.load(chosen.codec, device=chosen.device)[0], Fits):
+    if isinstance(weights.load(chosen.family, device=chosen.device)[0], Fits):
         with options.fit_bar(quiet=quiet) as watch:
             yield {"watch": watch}
     else:

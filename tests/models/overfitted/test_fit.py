@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tessera.models import _fit
 from tessera.models.overfitted.fitting import PictureFit, heat, main_phase, rate_weight
@@ -66,7 +68,7 @@ def test_loss_and_gradients_are_those_of_the_twin(
         close(np.array(fit.gradient(i)), latent.grad.numpy())
 
 
-def close(found: np.ndarray, expected: np.ndarray) -> None:
+def close(found: NDArray[Any], expected: NDArray[Any]) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-3 * np.abs(expected).max(initial=0) + 1e-9)
 
 
