@@ -16,7 +16,7 @@ from .coding import measure, paint
 from .fitting import MIDDLE_WEIGHT, PictureFit, Score, rate_weight, rounded_phase, short_phase
 from .options import FitOptions
 from .rounding import NetworkRounding
-from .running import STEER_POWER, Aim, Run, has_collapsed, levels_of
+from .running import STEER_MOST, STEER_POWER, Aim, Run, has_collapsed, levels_of
 from .shape import FittedPicture
 
 RESTARTS = 2
@@ -25,7 +25,8 @@ NETWORK_BITS = (3600.0, 7800.0, 14000.0)  # of an operating point, about: what a
 SPARE = 0.995  # of the bits that are aimed at
 MIDDLE_RATE, MIDDLE_PSNR, RATE_POWER = 0.5, 34.5, -1.6  # what photographs take at MIDDLE_WEIGHT, and how weights follow
 SPARE_PSNR = 0.02  # dB beyond the one that is aimed at
-CORRECTIONS, CORRECTION_PART = 6, 0.03  # ways on to the aim after the end, of so many of the iterations each
+CORRECTIONS, CORRECTION_PART, LEAST_CORRECTION = 6, 0.03, 40  # ways on to an aim, of so many of the iterations each
+NEAR = 0.03  # of the logarithm of the rate weight, from an aim that is met
 
 
 @dataclass(frozen=True)
@@ -111,19 +112,24 @@ class _Watcher:
 
 
 def _meet_aim(fit: PictureFit, job: Job) -> FittedPicture:
-    """Round the networks; while the aim is missed, go on for a short way with another rate weight."""
-    picture = _rounded(fit, job)
+    """Round the networks; while the aim is missed, go on for a short way with another rate weight.
+
+    Of what meets the aim the nearest to it is taken, else the last.
+    """
+    picture, nearest, distance = _rounded(fit, job), None, np.inf
     for _ in range(CORRECTIONS):
-        ratio = _change_of_weight(picture, job)
-        if ratio == 1.0:
+        met, factor = _distance(picture, job)
+        if met and abs(np.log(factor)) < distance:
+            nearest, distance = picture, abs(np.log(factor))
+        if distance < NEAR:
             break
-        fit.weight *= ratio
-        steps = max(1, round(CORRECTION_PART * job.options.steps))
+        fit.weight *= min(max(factor, 1 / STEER_MOST), STEER_MOST)
+        steps = max(LEAST_CORRECTION, round(CORRECTION_PART * job.options.steps))
         for phase in (short_phase(steps), rounded_phase(steps)):
             for _ in fit.run(phase):
                 pass
         picture = _rounded(fit, job)
-    return picture
+    return nearest or picture
 
 
 def _rounded(fit: PictureFit, job: Job) -> FittedPicture:
@@ -132,13 +138,13 @@ def _rounded(fit: PictureFit, job: Job) -> FittedPicture:
     return networks.picture()
 
 
-def _change_of_weight(picture: FittedPicture, job: Job) -> float:
-    """What the rate weight is to be multiplied by; 1 where the aim is met."""
+def _distance(picture: FittedPicture, job: Job) -> tuple[bool, float]:
+    """Whether the aim is met, and what the rate weight would be multiplied by to meet it just so."""
     if job.bits is not None:
         spent = measure(picture, job.tables, Kernels()).bits
-        return 1.0 if spent <= job.bits else (spent / (SPARE * job.bits)) ** STEER_POWER
+        return spent <= job.bits, float((spent / (SPARE * job.bits)) ** STEER_POWER)
     if job.psnr is not None:
         error = np.square(paint(picture, Kernels()).astype(np.float64) - job.pixels).mean()
-        missing = job.psnr - 10 * np.log10(255**2 / max(error, 1e-9))
-        return 1.0 if missing <= 0 else float(10 ** (-(missing + SPARE_PSNR) / 10))
-    return 1.0
+        beyond = 10 * np.log10(255**2 / max(error, 1e-9)) - job.psnr
+        return bool(beyond >= 0), float(10 ** ((beyond - SPARE_PSNR) / 10))
+    return True, 1.0
