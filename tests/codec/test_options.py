@@ -34,7 +34,7 @@ PICTURE = procedural.picture(24, 32)
         ({"fps": 0}, "fps 0"),
         ({"quality": 50, "size": 100}, "quality and size contradict"),
         ({"codec": "jpeg"}, "no codec 'jpeg'"),
-        ({"effort": "turbo"}, "effort 'turbo' is not fast, medium or slow"),
+        ({"effort": "turbo"}, "effort 'turbo' is not fast, medium, slow or best"),
         ({"gop": 0}, "gop 0"),
         ({"gop": 2.5}, "gop 2.5"),
         ({"frames": (5, 5)}, "frames 5:5"),
