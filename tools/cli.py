@@ -45,6 +45,14 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"tessera: {message} (see `{self.prog} --help`)\n")
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only when it is asked for: the look-up takes time at every start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        print(f"tessera {tessera.__version__}")
+        parser.exit()
+
+
 class _Ended(KeyboardInterrupt):
     """A signal that asks the process to end: files are cleaned up as after Ctrl-C."""
 
@@ -146,7 +154,7 @@ def _command(arguments: Sequence[str]) -> str | None:
 def build_parser(command: str | None) -> argparse.ArgumentParser:
     """The whole parser, with the options of `command` alone."""
     parser = _Parser(prog="tessera", description="A learned image and video codec.")
-    parser.add_argument("--version", action="version", version=f"tessera {tessera.__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for name, (module_name, summary) in COMMANDS.items():
         child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
