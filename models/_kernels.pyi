@@ -37,8 +37,16 @@ def restore(
     path: str | None = None,
 ) -> NDArray[np.int32]: ...
 def hints(
-    prediction: NDArray[np.int32], reciprocals: NDArray[np.int64], threads: int = 1, path: str | None = None
+    sources: Sequence[NDArray[np.int32]], reciprocals: NDArray[np.int64], threads: int = 1, path: str | None = None
 ) -> NDArray[np.int32]: ...
+def effort(
+    bands: NDArray[np.int32],
+    prediction: NDArray[np.int32] | None,
+    reciprocals: NDArray[np.int64],
+    costs: NDArray[np.int32],
+    threads: int = 1,
+    path: str | None = None,
+) -> int: ...
 def scaled_residual(
     bands: NDArray[np.int32],
     prediction: NDArray[np.int32] | None,
@@ -76,10 +84,20 @@ def decide(
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]: ...
 
 def describe_integers(
-    values: NDArray[np.int32], table: NDArray[np.int16], out: NDArray[np.int16], first: int, threads: int = 1
+    values: NDArray[np.int32],
+    table: NDArray[np.int16],
+    out: NDArray[np.int16],
+    first: int,
+    threads: int = 1,
+    path: str | None = None,
 ) -> None: ...
 def describe_bytes(
-    values: NDArray[np.uint8], table: NDArray[np.int16], out: NDArray[np.int16], first: int, threads: int = 1
+    values: NDArray[np.uint8],
+    table: NDArray[np.int16],
+    out: NDArray[np.int16],
+    first: int,
+    threads: int = 1,
+    path: str | None = None,
 ) -> None: ...
 def describe_scaled(
     values: NDArray[np.int32],
@@ -88,6 +106,7 @@ def describe_scaled(
     out: NDArray[np.int16],
     first: int,
     threads: int = 1,
+    path: str | None = None,
 ) -> None: ...
 def describe_low(
     values: NDArray[np.int32],
@@ -103,7 +122,17 @@ def add_corrections(
     bands: NDArray[np.int32],
     steps: NDArray[np.int64],
     threads: int = 1,
+    path: str | None = None,
 ) -> None: ...
+def corrected(
+    packet: NDArray[np.int32],
+    order: NDArray[np.int32],
+    low: NDArray[np.int32],
+    corrections: NDArray[np.int16],
+    steps: NDArray[np.int64],
+    threads: int = 1,
+    path: str | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...
 
 def to_cells(
     low: NDArray[np.int32],
@@ -112,6 +141,7 @@ def to_cells(
     units: NDArray[np.float32],
     out: NDArray[np.float32],
     threads: int = 1,
+    path: str | None = None,
 ) -> None: ...
 
 class Level:

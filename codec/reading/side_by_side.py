@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from ...models.base.kernels import on_one_thread, threads
+from ...models.base.kernels import at_most, threads
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -24,7 +24,7 @@ def in_order(work: Callable[[Given], Made], given: Iterable[Given], count: int) 
         return
 
     def alone(one: Given) -> Made:
-        with on_one_thread():  # of this group: the others take the other threads
+        with at_most(1):  # of this group: the others take the other threads
             return work(one)
 
     waiting: deque[Future[Made]] = deque()

@@ -114,15 +114,22 @@ uint16_t* encode(uint32_t* states, unsigned lanes, const uint32_t* entries, size
     }
 }
 
-INLINE void decode_step(const uint32_t* decoding, __m512i& state, const uint8_t* indices, int32_t* out, Words& words,
+// Most symbols are the one that takes most of their table (`Usual`): it is known without the large array, whose loads
+// would come after one another, since the next state waits for them.
+INLINE void decode_step(const Tables& tables, __m512i& state, const uint8_t* indices, int32_t* out, Words& words,
                         __m512i& smallest) {
-    const __m512i row = _mm512_slli_epi32(load_bytes(indices), kPrecision);
-    const __m512i slot = _mm512_ternarylogic_epi32(state, splat(kTotal - 1), row, 0xea);  // state & 4095 | row
-    const __m512i entry = look_up(decoding, slot);
+    const __m512i index = load_bytes(indices);
+    __m512i entry = look_up(tables.usual_entries(), index);
+    const __m512i slot = _mm512_and_si512(state, splat(kTotal - 1));
+    __m512i bias = _mm512_sub_epi32(slot, _mm512_and_si512(_mm512_srli_epi32(entry, 12), splat(0xfff)));
+    const __mmask16 others = _mm512_cmpge_epu32_mask(bias, _mm512_and_si512(entry, splat(0xfff)));
+    if (others != 0) {
+        const __m512i place = _mm512_or_si512(slot, _mm512_slli_epi32(index, kPrecision));
+        entry = _mm512_mask_i32gather_epi32(entry, others, place, tables.decoding(), 4);
+        bias = _mm512_mask_and_epi32(bias, others, _mm512_srli_epi32(entry, 12), splat(0xfff));
+    }
     const __m512i f = _mm512_and_si512(entry, splat(0xfff));
-    const __m512i scaled = _mm512_mullo_epi32(f, _mm512_srli_epi32(state, kPrecision));
-    const __m512i bias = _mm512_and_si512(_mm512_srli_epi32(entry, 12), splat(0xfff));
-    const __m512i x = _mm512_add_epi32(scaled, bias);
+    const __m512i x = _mm512_add_epi32(_mm512_mullo_epi32(f, _mm512_srli_epi32(state, kPrecision)), bias);
     const __mmask16 low = _mm512_cmplt_epu32_mask(x, splat(kLowest));
     const __m512i next = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(words.next)));
     words.next += _mm_popcnt_u32(low);
@@ -133,7 +140,7 @@ INLINE void decode_step(const uint32_t* decoding, __m512i& state, const uint8_t*
 }
 
 template <unsigned kVectors>
-TARGET int32_t decode_lanes(const uint32_t* decoding, uint32_t* states, const uint8_t* indices, size_t steps,
+TARGET int32_t decode_lanes(const Tables& tables, uint32_t* states, const uint8_t* indices, size_t steps,
                             int32_t* out, Words& words) {
     __m512i state[kVectors];
     __m512i smallest = _mm512_setzero_si512();
@@ -142,7 +149,7 @@ TARGET int32_t decode_lanes(const uint32_t* decoding, uint32_t* states, const ui
     for (size_t step = 0; step < steps && reader.next <= reader.end; ++step) {
 #pragma GCC unroll 8
         for (unsigned v = 0; v < kVectors; ++v) {
-            decode_step(decoding, state[v], indices + v * kWidth, out + v * kWidth, reader, smallest);
+            decode_step(tables, state[v], indices + v * kWidth, out + v * kWidth, reader, smallest);
         }
         indices += kVectors * kWidth;
         out += kVectors * kWidth;
@@ -154,11 +161,10 @@ TARGET int32_t decode_lanes(const uint32_t* decoding, uint32_t* states, const ui
 
 int32_t decode(const Tables& tables, uint32_t* states, unsigned lanes, const uint8_t* indices, size_t steps,
                int32_t* out, Words& words) {
-    const uint32_t* decoding = tables.decoding();
     switch (lanes) {
-        case 64: return decode_lanes<4>(decoding, states, indices, steps, out, words);
-        case 32: return decode_lanes<2>(decoding, states, indices, steps, out, words);
-        case 16: return decode_lanes<1>(decoding, states, indices, steps, out, words);
+        case 64: return decode_lanes<4>(tables, states, indices, steps, out, words);
+        case 32: return decode_lanes<2>(tables, states, indices, steps, out, words);
+        case 16: return decode_lanes<1>(tables, states, indices, steps, out, words);
         default: return avx2_kernels().decode(tables, states, lanes, indices, steps, out, words);
     }
 }

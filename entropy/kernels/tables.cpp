@@ -41,6 +41,7 @@ Tables::Tables(const uint16_t* frequencies, size_t rows, size_t columns, const i
     encoding_.resize(rows * kRow);
     decoding_.resize(rows * kTotal);
     usual_.resize(rows);
+    usual_entries_.resize(rows);
     for (size_t t = 0; t < rows; ++t) fill(t, frequencies + t * columns);
 }
 
@@ -56,7 +57,10 @@ void Tables::fill(size_t table, const uint16_t* row) {
         const int64_t value = int64_t{lows_[table]} + i - bases_[table];
         const uint32_t byte = i == escape ? 0x80u : static_cast<uint32_t>(value) & 0xff;
         if (i != escape) encoding[byte] = frequency << 20 | start << 8;
-        if (frequency > kTotal / 2) usual_[table] = {start, frequency, static_cast<int32_t>(byte << 24) >> 24};
+        if (frequency > kTotal / 2) {
+            usual_[table] = {start, frequency, static_cast<int32_t>(byte << 24) >> 24};
+            usual_entries_[table] = byte << 24 | start << 12 | frequency;
+        }
         for (uint32_t k = 0; k < frequency; ++k) decoding[start + k] = byte << 24 | k << 12 | frequency;
         start += frequency;
     }

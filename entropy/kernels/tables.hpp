@@ -65,6 +65,9 @@ public:
     // count() entries.
     const Usual* usual() const { return usual_.data(); }
 
+    // The same as decoding entries, with the start in the place of slot - start.
+    const uint32_t* usual_entries() const { return usual_entries_.data(); }
+
     Rest rest(size_t table, int32_t value) const {
         const int64_t high = int64_t{lows_[table]} + sizes_[table] - 2;
         if (value > high) return {true, static_cast<uint32_t>(value - high - 1)};
@@ -83,7 +86,7 @@ private:
     bool narrow_ = true;
     std::vector<int32_t> lows_, sizes_;
     std::vector<int64_t> bases_;
-    std::vector<uint32_t> encoding_, decoding_;
+    std::vector<uint32_t> encoding_, decoding_, usual_entries_;
     std::vector<Usual> usual_;
 };
 

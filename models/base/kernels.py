@@ -21,19 +21,22 @@ Field = NDArray[np.int16]  # (rows, cols, 2): dy, dx in quarter pixels
 Modes = NDArray[np.uint8]  # (rows, cols): 0 first reference, 1 second, 2 both
 
 _threads = 0
-_here = threading.local()  # `alone`: in this thread, calls of the kernels use no other
+_here = threading.local()  # `most`: threads that calls of the kernels from this one may use, 0: all
 
 
 def threads() -> int:
     """Threads that one call of the kernels may use: what `set_threads` said, else OMP_NUM_THREADS, else every core."""
-    if getattr(_here, "alone", False):
+    most: int = getattr(_here, "most", 0)
+    if most == 1:
         return 1
-    if _threads:
-        return _threads
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if given.isdigit() and int(given):
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if _threads:
+        found = _threads
+    elif given.isdigit() and int(given):
+        found = int(given)
+    else:
+        found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(found, most) if most else found
 
 
 def set_threads(count: int) -> None:
@@ -45,13 +48,14 @@ def set_threads(count: int) -> None:
 
 
 @contextmanager
-def on_one_thread() -> Iterator[None]:
-    """Let calls of the kernels from this thread use no other thread: for work that is already split over threads."""
-    before, _here.alone = getattr(_here, "alone", False), True
+def at_most(count: int) -> Iterator[None]:
+    """Let calls of the kernels from this thread use `count` threads at most: for work that is already split."""
+    before = getattr(_here, "most", 0)
+    _here.most = min(before, count) if before else count
     try:
         yield
     finally:
-        _here.alone = before
+        _here.most = before
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,15 @@ class Kernels:
         """prediction + symbols * steps."""
         return _kernels.restore(symbols, steps, prediction, threads(), self.path)
 
-    def hints(self, prediction: Integers, reciprocals: NDArray[np.int64]) -> Integers:
-        """Magnitudes of `prediction` (n, h, w) times `reciprocals` (n,), at most 255."""
-        return _kernels.hints(prediction, reciprocals, threads(), self.path)
+    def hints(self, sources: Sequence[Integers], reciprocals: NDArray[np.int64]) -> Integers:
+        """Magnitudes of each source (n, h, w) times `reciprocals` (n,), at most 255, one source after the other."""
+        return _kernels.hints(sources, reciprocals, threads(), self.path)
+
+    def effort(
+        self, bands: Integers, prediction: Integers | None, reciprocals: NDArray[np.int64], costs: Integers
+    ) -> int:
+        """The sum of costs[hint] (256,) over the hints of bands - prediction (n, h, w)."""
+        return _kernels.effort(bands, prediction, reciprocals, costs, threads(), self.path)
 
     def scaled_residual(
         self, bands: Integers, prediction: Integers | None, inverse: NDArray[np.float32]
@@ -106,17 +116,17 @@ class Kernels:
 
     def describe_integers(self, values: Integers, table: Words, out: Words, first: int) -> None:
         """Channels of `out` (h, w, channels) from `first` on: table[|value|] of `values` (n, h, w), with its sign."""
-        _kernels.describe_integers(values, table, out, first, threads())
+        _kernels.describe_integers(values, table, out, first, threads(), self.path)
 
     def describe_bytes(self, values: NDArray[np.uint8], table: Words, out: Words, first: int) -> None:
         """The same of table[value]."""
-        _kernels.describe_bytes(values, table, out, first, threads())
+        _kernels.describe_bytes(values, table, out, first, threads(), self.path)
 
     def describe_scaled(
         self, values: Integers, reciprocals: NDArray[np.int64], table: Words, out: Words, first: int
     ) -> None:
         """The same of values times reciprocals (n,)."""
-        _kernels.describe_scaled(values, reciprocals, table, out, first, threads())
+        _kernels.describe_scaled(values, reciprocals, table, out, first, threads(), self.path)
 
     def describe_low(
         self, low: Integers, reciprocals: NDArray[np.int64], table: Words, factor: int, out: Words, first: int
@@ -126,7 +136,16 @@ class Kernels:
 
     def add_corrections(self, planes: Integers, corrections: Words, bands: Integers, steps: NDArray[np.int64]) -> None:
         """planes (n, h, w) += corrections (h, w, .) of `bands` (n,) times steps (.,)."""
-        _kernels.add_corrections(planes, corrections, bands, steps, threads())
+        _kernels.add_corrections(planes, corrections, bands, steps, threads(), self.path)
+
+    def corrected(
+        self, packet: Integers, order: Integers, low: Integers, corrections: Words, steps: NDArray[np.int64]
+    ) -> tuple[Integers, Integers]:
+        """Packet bands (189, h, w) and low bands (3, h, w) with corrections (h, w, 192) times steps (192,).
+
+        packet: (n, h, w), the bands that `order` names; the others are zero before.
+        """
+        return _kernels.corrected(packet, order, low, corrections, steps, threads(), self.path)
 
     def to_cells(
         self, low: Integers, low_unit: float, bands: Integers, units: NDArray[np.float32], out: NDArray[np.float32]
@@ -135,7 +154,7 @@ class Kernels:
 
         Where `out` has fewer channels, the first ones.
         """
-        _kernels.to_cells(low, low_unit, bands, units, out, threads())
+        _kernels.to_cells(low, low_unit, bands, units, out, threads(), self.path)
 
     # -- motion ------------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,11 @@ class Painter:
         """A cell."""
         return convolutions(self.arrays)
 
+    @property
+    def reach(self) -> int:
+        """Cells around a cell that its outputs depend on, at most."""
+        return sum(layer.weights.shape[1] // 2 for layer in network_of(self.arrays).layers)  # a window is square
+
     def _at(self, quality: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Of all layers in a row, between the anchors of a fine quality."""
         multipliers, offsets = (self.arrays[name].astype(np.int64) for name in ("multipliers", "offsets"))

@@ -15,12 +15,16 @@ size_t block_of(py::ssize_t block) {
     return side;
 }
 
+// Without the interpreter's lock: a plane is long.
 void check_samples(const Array<int16_t>& plane) {
     const int16_t *first = plane.data(), *last = first + plane.size();
     int16_t least = 0, most = 0;
-    for (; first != last; ++first) {
-        least = std::min(least, *first);
-        most = std::max(most, *first);
+    {
+        const py::gil_scoped_release unlocked;
+        for (; first != last; ++first) {
+            least = std::min(least, *first);
+            most = std::max(most, *first);
+        }
     }
     if (least < -kLargestSample || most > kLargestSample) throw std::invalid_argument("a sample is out of range");
 }

@@ -180,17 +180,37 @@ Array<int32_t> restore_bands(const Array<int32_t>& symbols, const Array<int64_t>
     return out;
 }
 
-Array<int32_t> hint_bands(const Array<int32_t>& prediction, const Array<int64_t>& reciprocals, py::ssize_t threads,
-                          const PathName& path) {
-    expect_bands(prediction, "prediction");
-    const size_t count = extent(prediction, 0), rows = extent(prediction, 1), columns = extent(prediction, 2);
+// Bands of each source after those of the one before.
+Array<int32_t> hint_bands(const std::vector<Array<int32_t>>& sources, const Array<int64_t>& reciprocals,
+                          py::ssize_t threads, const PathName& path) {
+    if (sources.empty()) throw std::invalid_argument("sources is empty");
+    expect_bands(sources[0], "a source");
+    const size_t count = extent(sources[0], 0), rows = extent(sources[0], 1), columns = extent(sources[0], 2);
+    for (const Array<int32_t>& source : sources) expect(source, {count, rows, columns}, "a source");
     expect_numbers(reciprocals, count, 0, int64_t{1} << 40, "reciprocals");
     const Kernels& kernels = kernels_of(path);
-    Array<int32_t> out = kept_array<int32_t>({count, rows, columns});
+    Array<int32_t> out = kept_array<int32_t>({sources.size() * count, rows, columns});
     int32_t* to = out.mutable_data();
+    const size_t size = count * rows * columns;
     const py::gil_scoped_release unlocked;
-    hints(prediction.data(), reciprocals.data(), count, rows * columns, to, threads_of(threads), kernels);
+    for (size_t i = 0; i < sources.size(); ++i)
+        hints(sources[i].data(), reciprocals.data(), count, rows * columns, to + i * size, threads_of(threads), kernels);
     return out;
+}
+
+// Sum of costs (256,) of the hints of what is left of bands.
+int64_t left_to_code(const Array<int32_t>& bands, const Optional<int32_t>& prediction,
+                     const Array<int64_t>& reciprocals, const Array<int32_t>& costs, py::ssize_t threads,
+                     const PathName& path) {
+    expect_bands(bands, "bands");
+    expect_like(prediction, bands, "prediction");
+    const size_t count = extent(bands, 0), cells = extent(bands, 1) * extent(bands, 2);
+    expect_numbers(reciprocals, count, 0, int64_t{1} << 40, "reciprocals");
+    expect(costs, {256}, "costs");
+    const Kernels& kernels = kernels_of(path);
+    const int32_t* known = prediction ? prediction->data() : nullptr;
+    const py::gil_scoped_release unlocked;
+    return effort(bands.data(), known, reciprocals.data(), count, cells, costs.data(), threads_of(threads), kernels);
 }
 
 Array<float> scale_residual(const Array<int32_t>& bands, const Optional<int32_t>& prediction,
@@ -225,8 +245,9 @@ void bind_exact(py::module_& module) {
                py::arg("height"), py::arg("width"), path);
     module.def("restore", &restore_bands, py::arg("symbols").noconvert(), py::arg("steps").noconvert(),
                py::arg("prediction").noconvert(), threads, path);
-    module.def("hints", &hint_bands, py::arg("prediction").noconvert(), py::arg("reciprocals").noconvert(), threads,
-               path);
+    module.def("hints", &hint_bands, py::arg("sources").noconvert(), py::arg("reciprocals").noconvert(), threads, path);
+    module.def("effort", &left_to_code, py::arg("bands").noconvert(), py::arg("prediction").noconvert(),
+               py::arg("reciprocals").noconvert(), py::arg("costs").noconvert(), threads, path);
     module.def("scaled_residual", &scale_residual, py::arg("bands").noconvert(), py::arg("prediction").noconvert(),
                py::arg("inverse").noconvert(), threads, path);
 }

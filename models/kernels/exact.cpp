@@ -1,6 +1,7 @@
 #include "exact.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -19,6 +20,18 @@ void copy_lanes(const int32_t* from, size_t count, int32_t* to) {
     } else {
         std::memcpy(to, from, count * sizeof(int32_t));
     }
+}
+
+// work(y, count, scratch) over the lines of all axes, kLanes at a time.
+template <typename Work>
+void over_lines(const Middle& middle, size_t columns, size_t threads, const Work& work) {
+    const size_t lines = 3 * middle.lines;
+    in_parts((lines + kLanes - 1) / kLanes, threads, kSmallestRows / kLanes, [&](size_t first, size_t last) {
+        std::vector<int32_t> scratch(8 * columns * kLanes, 0);
+        for (size_t y = first * kLanes; y < std::min(lines, last * kLanes); y += kLanes) {
+            work(y, std::min(kLanes, lines - y), scratch.data());
+        }
+    });
 }
 
 }  // namespace
@@ -47,11 +60,8 @@ void exact_analyse(const int16_t* planes, size_t rows, size_t columns, int32_t* 
                    const Kernels& kernels) {
     const ExactLoops& loops = kernels.exact;
     const Middle middle(rows, columns);
-    in_parts(3 * middle.lines, threads, kSmallestRows, [&](size_t first, size_t last) {
-        std::vector<int32_t> scratch(8 * columns);
-        for (size_t y = first; y < last; ++y) {
-            loops.split_row(planes + y * 8 * columns, columns, scratch.data(), middle.line(0, y));
-        }
+    over_lines(middle, columns, threads, [&](size_t y, size_t count, int32_t* scratch) {
+        loops.split_lines(planes + y * 8 * columns, columns, count, scratch, middle.line(0, y), middle.pitch);
     });
     const std::vector<Strip> strips = strips_of(columns);
     in_parts(strips.size(), threads, kSmallestStrips, [&](size_t first, size_t last) {
@@ -95,11 +105,8 @@ void exact_synthesise(const int32_t* const* bands, size_t rows, size_t columns, 
             loops.store_strip(column.data(), middle.pitch, middle.lines, strip.count, middle.strip(strip, columns));
         }
     });
-    in_parts(3 * middle.lines, threads, kSmallestRows, [&](size_t first, size_t last) {
-        std::vector<int32_t> scratch(8 * columns);
-        for (size_t y = first; y < last; ++y) {
-            loops.merge_row(middle.line(0, y), columns, scratch.data(), planes + y * 8 * columns);
-        }
+    over_lines(middle, columns, threads, [&](size_t y, size_t count, int32_t* scratch) {
+        loops.merge_lines(middle.line(0, y), middle.pitch, columns, count, scratch, planes + y * 8 * columns);
     });
 }
 
@@ -120,6 +127,35 @@ void hints(const int32_t* prediction, const int64_t* reciprocals, size_t bands, 
             kernels.exact.hints(prediction + band * cells, reciprocals[band], cells, out + band * cells);
         }
     });
+}
+
+int64_t effort(const int32_t* bands, const int32_t* prediction, const int64_t* reciprocals, size_t count, size_t cells,
+               const int32_t* costs, size_t threads, const Kernels& kernels) {
+    constexpr size_t kSome = 256;
+    std::atomic<int64_t> total{0};
+    in_parts(count, threads, kSmallestBands, [&](size_t first, size_t last) {
+        int32_t rest[kSome], found[kSome];
+        int64_t sum = 0;
+        for (size_t band = first; band < last; ++band) {
+            for (size_t start = 0; start < cells; start += kSome) {
+                const size_t n = std::min(kSome, cells - start);
+                const int32_t* from = bands + band * cells + start;
+                if (prediction == nullptr) {
+                    std::copy_n(from, n, rest);
+                } else {
+                    const int32_t* known = prediction + band * cells + start;
+                    for (size_t i = 0; i < n; ++i) {
+                        const uint32_t apart = static_cast<uint32_t>(from[i]) - static_cast<uint32_t>(known[i]);
+                        rest[i] = static_cast<int32_t>(apart);
+                    }
+                }
+                kernels.exact.hints(rest, reciprocals[band], n, found);
+                for (size_t i = 0; i < n; ++i) sum += costs[found[i]];
+            }
+        }
+        total += sum;
+    });
+    return total;
 }
 
 void scaled_residual(const int32_t* bands, const int32_t* prediction, const float* inverse, size_t count, size_t rows,

@@ -51,6 +51,10 @@ void restore(const int32_t* symbols, const int64_t* steps, const int32_t* predic
 void hints(const int32_t* prediction, const int64_t* reciprocals, size_t bands, size_t cells, int32_t* out,
            size_t threads, const Kernels& kernels);
 
+// The sum of costs[hint] (256) over the hints of bands - prediction, which may be null; differences wrap.
+int64_t effort(const int32_t* bands, const int32_t* prediction, const int64_t* reciprocals, size_t count, size_t cells,
+               const int32_t* costs, size_t threads, const Kernels& kernels);
+
 // (bands - prediction) * inverse for `count` planes (rows, columns), in the order of the walk's passes: the cells whose
 // row + column is even, in raster order, then the others. The prediction may be null.
 void scaled_residual(const int32_t* bands, const int32_t* prediction, const float* inverse, size_t count, size_t rows,

@@ -12,9 +12,13 @@ struct ExactLoops {
     void (*colours)(const uint8_t* pixels, size_t columns, size_t channels, size_t cells, int16_t* axes, size_t pitch);
     void (*pixels)(const int16_t* axes, size_t pitch, size_t columns, size_t channels, uint8_t* out);
 
-    // As in `Kernels`, in integers; `scratch` holds 8 * cells samples. Merged samples are clamped.
-    void (*split_row)(const int16_t* samples, size_t cells, int32_t* scratch, int32_t* phases);
-    void (*merge_row)(int32_t* phases, size_t cells, int32_t* scratch, int16_t* samples);
+    // `count` rows of 8 * cells samples, 8 or kLanes of them -> phase p of cell i of row k at phases[k * pitch + p * cells
+    // + i]; and its inverse, whose samples are clamped. `scratch` holds kLanes * 8 * cells numbers, zero at first.
+    void (*split_lines)(const int16_t* samples, size_t cells, size_t count, int32_t* scratch, int32_t* phases,
+                        size_t pitch);
+    void (*merge_lines)(const int32_t* phases, size_t pitch, size_t cells, size_t count, int32_t* scratch,
+                        int16_t* samples);
+    // Columns kLanes side by side, 8 * cells rows.
     void (*split_column)(int32_t* rows, size_t cells);
     void (*merge_column)(int32_t* rows, size_t cells);
     void (*load_strip)(const int32_t* plane, size_t pitch, size_t lines, size_t count, int32_t* rows);

@@ -10,6 +10,7 @@
 #include "dispatch.hpp"
 #include "exact_loops.hpp"
 #include "motion_loops.hpp"
+#include "word_loops.hpp"
 
 namespace tessera {
 
@@ -36,8 +37,8 @@ struct Kernels {
     Path path;
 
     // sums[o][i] += sum over inputs of weight * byte: x is (conv.inputs, kTile) words of four bytes, sums is
-    // (4 * conv.outputs, kTile).
-    void (*add_product)(const Conv& conv, const uint32_t* x, int32_t* sums);
+    // (4 * conv.outputs, kTile). Groups of x that are not `used` count as zero; null: all are.
+    void (*add_product)(const Conv& conv, const uint32_t* x, const uint8_t* used, int32_t* sums);
 
     // Four rows of sums to activations, one word per cell: divided by 2^kHiddenShift, rounded half up, clipped to
     // 0..255.
@@ -73,6 +74,7 @@ struct Kernels {
 
     MotionLoops motion;
     ExactLoops exact;
+    WordLoops words;
 };
 
 const Kernels& scalar_kernels();

@@ -19,7 +19,7 @@ namespace avx2 {
 namespace {
 
 // Products of bytes with signed bytes overflow the 16 bits that AVX2 adds pairs in, so even and odd bytes are widened.
-void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
+void add_product(const Conv& conv, const uint32_t* x, const uint8_t* used, int32_t* sums) {
     const __m256i even = _mm256_set1_epi32(0x00ff00ff);
     for (size_t block = 0; block < conv.outputs; ++block) {
         int32_t* to = sums + 4 * block * kTile;
@@ -31,6 +31,7 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
                 }
             }
             for (uint32_t entry = conv.first[block]; entry < conv.first[block + 1]; ++entry) {
+                if (used != nullptr && used[conv.group[entry]] == 0) continue;
                 const uint32_t* from = x + conv.group[entry] * kTile + i;
                 __m256i low[2], high[2];
                 for (size_t v = 0; v < 2; ++v) {
@@ -64,6 +65,7 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 #include "lifting.inc"
 #include "loops.inc"
 #include "exact_loops.inc"
+#include "word_loops.inc"
 #include "table.inc"
 #undef TESSERA_WIDTH
 

@@ -19,7 +19,7 @@ namespace tessera {
 namespace avx512_vnni {
 namespace {
 
-void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
+void add_product(const Conv& conv, const uint32_t* x, const uint8_t* used, int32_t* sums) {
     constexpr size_t kVectors = 4;
     for (size_t block = 0; block < conv.outputs; ++block) {
         int32_t* to = sums + 4 * block * kTile;
@@ -30,6 +30,7 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
             }
             const int32_t* w = conv.weights.data() + 4 * size_t{conv.first[block]};
             for (uint32_t entry = conv.first[block]; entry < conv.first[block + 1]; ++entry, w += 4) {
+                if (used != nullptr && used[conv.group[entry]] == 0) continue;
                 const uint32_t* from = x + conv.group[entry] * kTile + i;
                 __m512i bytes[kVectors];
                 for (size_t v = 0; v < kVectors; ++v) bytes[v] = _mm512_loadu_si512(from + 16 * v);
@@ -51,6 +52,7 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
 #include "lifting.inc"
 #include "loops.inc"
 #include "exact_loops.inc"
+#include "word_loops.inc"
 #include "table.inc"
 #undef TESSERA_WIDTH
 

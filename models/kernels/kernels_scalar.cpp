@@ -8,9 +8,10 @@ namespace tessera {
 namespace scalar {
 namespace {
 
-void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
+void add_product(const Conv& conv, const uint32_t* x, const uint8_t* used, int32_t* sums) {
     for (size_t block = 0; block < conv.outputs; ++block) {
         for (uint32_t entry = conv.first[block]; entry < conv.first[block + 1]; ++entry) {
+            if (used != nullptr && used[conv.group[entry]] == 0) continue;
             const uint32_t* from = x + conv.group[entry] * kTile;
             for (size_t o = 0; o < 4; ++o) {
                 const uint32_t w = static_cast<uint32_t>(conv.weights[4 * entry + o]);
@@ -25,15 +26,11 @@ void add_product(const Conv& conv, const uint32_t* x, int32_t* sums) {
     }
 }
 
-void to_phases(const int32_t* samples, size_t cells, int32_t* phases) {
-    for (size_t i = 0; i < cells; ++i) {
-        for (size_t p = 0; p < 8; ++p) phases[p * cells + i] = samples[8 * i + p];
-    }
-}
-
-void to_samples(const int32_t* phases, size_t cells, int32_t* samples) {
-    for (size_t i = 0; i < cells; ++i) {
-        for (size_t p = 0; p < 8; ++p) samples[8 * i + p] = phases[p * cells + i];
+// 8 x 8 blocks turned, as transpose.inc does in registers.
+template <typename T>
+void turn_eight(const T* from, size_t from_pitch, T* to, size_t to_pitch) {
+    for (size_t i = 0; i < 8; ++i) {
+        for (size_t j = 0; j < 8; ++j) to[j * to_pitch + i] = from[i * from_pitch + j];
     }
 }
 
@@ -42,6 +39,7 @@ void to_samples(const int32_t* phases, size_t cells, int32_t* samples) {
 #include "lifting.inc"
 #include "loops.inc"
 #include "exact_loops.inc"
+#include "word_loops.inc"
 #include "table.inc"
 #undef TESSERA_WIDTH
 

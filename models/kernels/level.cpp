@@ -114,9 +114,25 @@ void Level::add_hints(const Weights& weights) {
 }
 
 Maps::Maps(size_t channels, size_t height, size_t width)
-    : rows_(height + 2 * kNearReach), pitch_((width + 1) / 2 + 2), bytes_(channels * 2 * rows_ * pitch_, 0) {}
+    : height_(height), rows_(height + 2 * kNearReach), pitch_((width + 1) / 2 + 2),
+      bytes_(channels * 2 * rows_ * pitch_, 0), marks_(channels * height) {}
 
-void Maps::clear() { std::fill(bytes_.begin(), bytes_.end(), uint8_t{0}); }
+void Maps::clear() {
+    for (size_t at = 0; at < marks_.size(); ++at) {
+        if (marks_[at].exchange(0, std::memory_order_relaxed) == 0) continue;
+        const size_t channel = at / height_, line = at % height_ + kNearReach;
+        for (size_t parity = 0; parity < 2; ++parity)
+            std::fill_n(bytes_.data() + ((2 * channel + parity) * rows_ + line) * pitch_, pitch_, uint8_t{0});
+    }
+}
+
+bool Maps::holds(size_t channel, size_t first, size_t last, size_t reach) const {
+    const size_t end = std::min(height_, last + reach + 1);
+    for (size_t y = first > reach ? first - reach : 0; y < end; ++y) {
+        if (marks_[channel * height_ + y].load(std::memory_order_relaxed) != 0) return true;
+    }
+    return false;
+}
 
 const uint8_t* Maps::row(size_t channel, int parity, size_t y, int dy, int dx) const {
     const int first = (static_cast<int>(y & 1) + parity) & 1;  // x of place 0

@@ -49,35 +49,58 @@ void multiply_block(const int16_t* a, size_t stride, size_t depth, const int16_t
     }
 }
 
+// What a layer does to sixteen sums, and what stays the same from cell to cell.
+class Sixteen {
+public:
+    Sixteen(const Finish& f, size_t first)
+        : table_(f.table), last_(_mm512_set1_epi32(f.entries - 1)), low_(_mm512_set1_epi32(f.low)),
+          high_(_mm512_set1_epi32(f.high)), even_(_mm512_loadu_si512(f.multipliers + first)),
+          odd_(_mm512_srli_epi64(even_, 32)) {
+        const __m512i low = _mm512_loadu_si512(f.offsets + first), high = _mm512_loadu_si512(f.offsets + first + 8);
+        to_even_ = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), high);
+        to_odd_ = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), high);
+    }
+
+    void finish(const int32_t* sums, const int16_t* add, int16_t* out) const {
+        const __m512i s = _mm512_loadu_si512(sums);
+        const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(s, even_), to_even_);
+        const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(s, 32), odd_), to_odd_);
+        __m512i y = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+        if (table_ != nullptr) {
+            const __m512i place = _mm512_min_epi32(_mm512_max_epi32(y, _mm512_setzero_si512()), last_);
+            // each lane loads two entries of the table, which is one longer than its entries
+            const __m512i two = _mm512_i32gather_epi32(place, table_, 2);
+            y = _mm512_srai_epi32(_mm512_slli_epi32(two, 16), 16);
+        }
+        if (add != nullptr) {
+            const __m256i more = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(add));
+            y = _mm512_add_epi32(y, _mm512_cvtepi16_epi32(more));
+        }
+        y = _mm512_min_epi32(_mm512_max_epi32(y, low_), high_);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(y));
+    }
+
+private:
+    const int16_t* table_;
+    __m512i last_, low_, high_;
+    __m512i even_, odd_, to_even_, to_odd_;  // multipliers and offsets of the outputs of even and odd number
+};
+
 template <size_t Outputs>
-void rescale(const int32_t* sums, const int32_t* multipliers, const int64_t* offsets, int32_t* y) {
-    for (size_t o = 0; o < Outputs; o += 16) {
-        const __m512i s = _mm512_loadu_si512(sums + o), m = _mm512_loadu_si512(multipliers + o);
-        const __m512i low = _mm512_loadu_si512(offsets + o), high = _mm512_loadu_si512(offsets + o + 8);
-        const __m512i first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);  // pairs of lanes back in their order
-        const __m512i even = _mm512_mul_epi32(s, m);
-        const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(s, 32), _mm512_srli_epi64(m, 32));
-        const __m512i second = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
-        const __m512i a = _mm512_add_epi64(_mm512_permutex2var_epi64(even, first, odd), low);
-        const __m512i b = _mm512_add_epi64(_mm512_permutex2var_epi64(even, second, odd), high);
-        const __m256i top = _mm512_cvtepi64_epi32(_mm512_srli_epi64(a, 32));
-        const __m256i bottom = _mm512_cvtepi64_epi32(_mm512_srli_epi64(b, 32));
-        _mm512_storeu_si512(y + o, _mm512_inserti64x4(_mm512_castsi256_si512(top), bottom, 1));
+void finish_cells(const Finish& f, const int32_t* sums, size_t count, const int16_t* add, int16_t* out) {
+    const Sixteen first(f, 0), second(f, Outputs - 16);
+    for (size_t i = 0; i < count; ++i, sums += kPanel, out += f.out_pitch) {
+        first.finish(sums, add, out);
+        if (Outputs > 16) second.finish(sums + 16, add == nullptr ? nullptr : add + 16, out + 16);
+        if (add != nullptr) add += f.add_pitch;
     }
 }
 
-// Each lane loads two entries of the table, which is one longer than its entries.
-template <size_t Outputs>
-void look_up(const int16_t* table, int32_t* y) {
-    for (size_t o = 0; o < Outputs; o += 16) {
-        const __m512i two = _mm512_i32gather_epi32(_mm512_loadu_si512(y + o), table, 2);
-        _mm512_storeu_si512(y + o, _mm512_srai_epi32(_mm512_slli_epi32(two, 16), 16));
-    }
-}
-
+#define TESSERA_OWN_FINISH
 #define TESSERA_WORDS 16
 #define TESSERA_SUMS 16
 #include "network_loops.inc"
+#undef TESSERA_OWN_FINISH
 #undef TESSERA_WORDS
 #undef TESSERA_SUMS
 

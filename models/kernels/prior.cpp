@@ -8,11 +8,15 @@ namespace tessera {
 // Activations of the first pass's neighbours, for cells of the second.
 void Walk::near_groups(const Slice& slice, size_t tile, Scratch& scratch) const {
     const uint8_t* rows[kNearTaps];
+    const std::vector<Run>& runs = runs_[1][tile];
     for (size_t group = 0; group < groups_of(slice.count); ++group) {
-        std::memset(scratch.near, 0, sizeof scratch.near);
+        uint8_t used = 0;
         for (size_t k = 0; k < 4 && 4 * group + k < slice.count; ++k) {
             const size_t c = 4 * group + k;
-            for (const Run& run : runs_[1][tile]) {
+            if (!features_.holds(c, runs.front().y, runs.back().y, kNearReach)) continue;
+            if (used == 0) std::memset(scratch.near, 0, sizeof scratch.near);
+            used = 1;
+            for (const Run& run : runs) {
                 for (int tap = 0; tap < kNearTaps; ++tap) {
                     const int place = 2 * tap + 1;
                     rows[tap] = features_.row(c, 1, run.y, place / 5 - kNearReach, place % 5 - kNearReach) + run.j;
@@ -20,22 +24,23 @@ void Walk::near_groups(const Slice& slice, size_t tile, Scratch& scratch) const 
                 kernels_.add_near(rows, &slice.near[c * kNearTaps], run.count, scratch.near + k * kTile + run.at);
             }
         }
-        kernels_.activate(scratch.near, scratch.groups.data() + group * kTile);
+        scratch.used[group] = used;  // sums of zero become activations of zero
+        if (used != 0) kernels_.activate(scratch.near, scratch.groups.get() + group * kTile);
     }
 }
 
 void Walk::answers(const Slice& slice, int parity, const int32_t* bias, size_t tile, Scratch& scratch) const {
-    int32_t* sums = scratch.sums.data();
+    int32_t* sums = scratch.sums.get();
     for (size_t o = 0; o < 4 * groups_of(slice.count); ++o) {
         std::fill_n(sums + o * kTile, kTile, (o < slice.count ? bias[o] : 0) + (1 << (kAnswerShift - 1)));
     }
     if (parity == 0) {
-        kernels_.add_product(slice.first, hidden(0, tile), sums);
+        kernels_.add_product(slice.first, hidden(0, tile), nullptr, sums);
         return;
     }
     near_groups(slice, tile, scratch);
-    kernels_.add_product(slice.second_hidden, hidden(1, tile), sums);
-    kernels_.add_product(slice.second_near, scratch.groups.data(), sums);
+    kernels_.add_product(slice.second_hidden, hidden(1, tile), nullptr, sums);
+    kernels_.add_product(slice.second_near, scratch.groups.get(), scratch.used.data(), sums);
 }
 
 bool Walk::tables(size_t slice, int parity, const int32_t* bias, uint8_t* indices) {
@@ -62,7 +67,7 @@ bool Walk::round(size_t slice, int parity, const int32_t* bias, const float* sca
             const bool whole = count == kTile;
             uint8_t* rungs = whole ? pass_rungs_.data() + at : scratch.rungs;
             uint8_t* named = whole ? indices + at : scratch.indices;
-            const int highest = kernels_.rungs(scratch.sums.data() + c * kTile, rungs);
+            const int highest = kernels_.rungs(scratch.sums.get() + c * kTile, rungs);
             // the values of places beyond the map are undefined
             largest = std::max<int>(largest, whole ? highest : *std::max_element(rungs, rungs + count));
             kernels_.indices(rungs, named);
@@ -94,7 +99,10 @@ void Walk::store(const Slice& slice, int parity, size_t channel, size_t tile, co
     if (any != 0) kernels_.features(from, feature_table(), bytes);
     const size_t n = cells_[parity];
     for (const Run& run : runs_[parity][tile]) {
-        if (any != 0) std::memcpy(features_.row(channel, parity, run.y) + run.j, bytes + run.at, run.count);
+        if (any != 0 && holds_any(bytes + run.at, run.count)) {
+            std::memcpy(features_.row(channel, parity, run.y) + run.j, bytes + run.at, run.count);
+            features_.mark(channel, run.y);
+        }
         if (!values_) continue;
         const size_t to = ((slice.start + channel) * height_ + run.y) * width_ + run.x;
         const uint8_t* rung = pass_rungs_.data() + channel * n + tile * kTile + run.at;

@@ -55,18 +55,22 @@ struct Run {
 };
 
 // A byte per channel and cell, with a border of zeros. The two parities lie apart: cell x of row y at x / 2 of its
-// parity.
+// parity. Most rows of fine bands are zero; those that may not be are marked.
 class Maps {
 public:
     Maps(size_t channels, size_t height, size_t width);
     void clear();
+    void mark(size_t channel, size_t y) { marks_[channel * height_ + y].store(1, std::memory_order_relaxed); }
+    // Whether rows y - reach .. y + reach around the rows first .. last may hold anything.
+    bool holds(size_t channel, size_t first, size_t last, size_t reach) const;
     // Row y + dy of the parity that is (dy, dx) away from `parity`, shifted so that [j] is the neighbour of place j.
     const uint8_t* row(size_t channel, int parity, size_t y, int dy, int dx) const;
     uint8_t* row(size_t channel, int parity, size_t y);
 
 private:
-    size_t rows_, pitch_;
+    size_t height_, rows_, pitch_;
     std::vector<uint8_t> bytes_;
+    std::vector<std::atomic<uint8_t>> marks_;  // (channels, height); several threads may mark a row
 };
 
 // Planes that a walk makes for its caller.
@@ -128,7 +132,7 @@ private:
     void activate(int parity, size_t tile);
     void near_groups(const Slice& slice, size_t tile, Scratch& scratch) const;
     void answers(const Slice& slice, int parity, const int32_t* bias, size_t tile, Scratch& scratch) const;
-    void gather(const Maps& maps, size_t channels, size_t reach, int parity, size_t tile, Scratch& scratch) const;
+    bool gather(const Maps& maps, size_t channels, size_t reach, int parity, size_t tile, Scratch& scratch) const;
     void store(const Slice& slice, int parity, size_t channel, size_t tile, const int32_t* values);
     size_t tiles(int parity) const { return runs_[parity].size(); }
     uint32_t* hidden(int parity, size_t tile) const;

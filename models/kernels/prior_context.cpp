@@ -87,6 +87,7 @@ std::unique_ptr<Maps> Walk::enlarged(const int32_t* coarser) const {
                 const size_t count = (width_ + 1 - ((y + parity) & 1)) / 2;
                 std::memcpy(maps->row(c, static_cast<int>(parity), y), row.data(), count);
             }
+            if (holds_any(row.data(), width)) maps->mark(c, y);
         }
     }
     return maps;
@@ -105,6 +106,7 @@ std::unique_ptr<Maps> Walk::described(const int32_t* hints) const {
                 uint8_t* to = maps->row(c, static_cast<int>(parity), y);
                 for (size_t x = (y + parity) & 1; x < width_; x += 2) *to++ = row[x];
             }
+            if (holds_any(row.data(), width_)) maps->mark(c, y);
         }
     }
     return maps;
@@ -119,14 +121,10 @@ void Walk::begin(const int32_t* bias, const int32_t* coarser, const int32_t* hin
         over_tiles(parity, [&](size_t tile, Scratch& scratch) {
             int32_t* sums = totals(parity, tile);
             for (size_t o = 0; o < level_->hidden; ++o) std::fill_n(sums + o * kTile, kTile, bias[o]);
-            if (above) {
-                gather(*above, level_->coarse_channels, 3, parity, tile, scratch);
-                kernels_.add_product(level_->coarse, scratch.groups.data(), sums);
-            }
-            if (beside) {
-                gather(*beside, level_->hint_channels, 1, parity, tile, scratch);
-                kernels_.add_product(level_->hints, scratch.groups.data(), sums);
-            }
+            if (above && gather(*above, level_->coarse_channels, 3, parity, tile, scratch))
+                kernels_.add_product(level_->coarse, scratch.groups.get(), scratch.used.data(), sums);
+            if (beside && gather(*beside, level_->hint_channels, 1, parity, tile, scratch))
+                kernels_.add_product(level_->hints, scratch.groups.get(), scratch.used.data(), sums);
             activate(parity, tile);
         });
     }
@@ -138,26 +136,40 @@ void Walk::activate(int parity, size_t tile) {
     for (size_t o = 0; o < level_->hidden; o += 4) kernels_.activate(sums + o * kTile, words + o / 4 * kTile);
 }
 
-// The inputs of a convolution over `reach` x `reach` neighbours, as words.
-void Walk::gather(const Maps& maps, size_t channels, size_t reach, int parity, size_t tile, Scratch& scratch) const {
+// The inputs of a convolution over `reach` x `reach` neighbours, as words; false where all of them are zero.
+bool Walk::gather(const Maps& maps, size_t channels, size_t reach, int parity, size_t tile, Scratch& scratch) const {
     const size_t taps = reach * reach, inputs = channels * taps;
     const int radius = static_cast<int>(reach / 2);
+    const std::vector<Run>& runs = runs_[parity][tile];
+    const size_t first = runs.front().y, last = runs.back().y;
+    size_t channel = channels;
+    bool holds = false, any = false;  // of `channel`
     for (size_t group = 0; group < groups_of(inputs); ++group) {
+        uint8_t used = 0;
         for (size_t k = 0; k < 4; ++k) {
             const size_t input = 4 * group + k;
+            if (input < inputs && input / taps != channel) {
+                channel = input / taps;
+                holds = maps.holds(channel, first, last, reach / 2);
+            }
             uint8_t* to = scratch.bytes + k * kTile;
-            if (input >= inputs) {
+            if (input >= inputs || !holds) {
                 std::memset(to, 0, kTile);
                 continue;
             }
+            used = 1;
             const size_t tap = input % taps;
             const int dy = static_cast<int>(tap / reach) - radius, dx = static_cast<int>(tap % reach) - radius;
-            for (const Run& run : runs_[parity][tile]) {
-                std::memcpy(to + run.at, maps.row(input / taps, parity, run.y, dy, dx) + run.j, run.count);
+            for (const Run& run : runs) {
+                std::memcpy(to + run.at, maps.row(channel, parity, run.y, dy, dx) + run.j, run.count);
             }
         }
-        kernels_.interleave(scratch.bytes, scratch.groups.data() + group * kTile);
+        scratch.used[group] = used;
+        if (used == 0) continue;
+        any = true;
+        kernels_.interleave(scratch.bytes, scratch.groups.get() + group * kTile);
     }
+    return any;
 }
 
 void Walk::finish(size_t slice) {
@@ -166,8 +178,8 @@ void Walk::finish(size_t slice) {
     if (part.reach == 0) return;
     for (int parity = 0; parity < 2; ++parity) {
         over_tiles(parity, [&](size_t tile, Scratch& scratch) {
-            gather(features_, part.count, part.reach, parity, tile, scratch);
-            kernels_.add_product(part.context, scratch.groups.data(), totals(parity, tile));
+            if (!gather(features_, part.count, part.reach, parity, tile, scratch)) return;
+            kernels_.add_product(part.context, scratch.groups.get(), scratch.used.data(), totals(parity, tile));
             activate(parity, tile);
         });
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "prior.hpp"
 #include "threads.hpp"
@@ -32,19 +33,29 @@ inline void check_biases(const int32_t* biases, size_t count) {
     }
 }
 
+inline bool holds_any(const uint8_t* bytes, size_t count) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < count; ++i) any |= bytes[i];
+    return any != 0;
+}
+
 // What one thread works in.
 struct Walk::Scratch {
-    explicit Scratch(const Level& level) {
+    explicit Scratch(const Level& level) : Scratch(sizes_of(level)) {}
+    explicit Scratch(const std::pair<size_t, size_t>& sizes)
+        : sums(sizes.first * kTile), groups(sizes.second * kTile), used(sizes.second) {}
+    // Rows of sums and groups of inputs, at most.
+    static std::pair<size_t, size_t> sizes_of(const Level& level) {
         size_t inputs = std::max(level.coarse.inputs, level.hints.inputs), rows = 4;
         for (const Slice& slice : level.slices) {
             rows = std::max(rows, 4 * groups_of(slice.count));
             inputs = std::max({inputs, slice.context.inputs, groups_of(slice.count)});
         }
-        sums.resize(rows * kTile);
-        groups.resize(inputs * kTile);
+        return {rows, inputs};
     }
-    std::vector<int32_t> sums;
-    std::vector<uint32_t> groups;
+    Buffer<int32_t> sums;
+    Buffer<uint32_t> groups;
+    std::vector<uint8_t> used;  // 0 for groups that are zero, which are not written
     // zero, since places beyond the map are computed with the others
     alignas(64) int32_t near[4 * kTile] = {};
     alignas(64) uint8_t bytes[4 * kTile] = {};

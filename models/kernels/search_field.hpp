@@ -30,9 +30,11 @@ struct Field {
 // A few different things, in the order they came.
 template <typename T, size_t kMost>
 struct Few {
-    void add(const T& item) {
-        if (count < kMost && std::find(items.begin(), items.begin() + count, item) == items.begin() + count)
-            items[count++] = item;
+    // False where it is among them already; what comes when they are kMost is not kept.
+    bool add(const T& item) {
+        if (std::find(items.begin(), items.begin() + count, item) != items.begin() + count) return false;
+        if (count < kMost) items[count++] = item;
+        return true;
     }
     const T* begin() const { return items.data(); }
     const T* end() const { return items.data() + count; }

@@ -30,7 +30,7 @@ struct Overlap::Choice {
 struct Overlap::Window {
     ptrdiff_t y, x;
     size_t rows, columns;
-    int16_t weights[kArea];  // units of 1 / 2^15
+    const int16_t* weights;  // (rows, kLargestWindow), units of 1 / 2^15
 };
 
 struct Overlap::Trial {
@@ -43,6 +43,7 @@ struct Overlap::Trial {
     float cost;
     float price;
     bool transformed;
+    Few<Choice, 48> tried;  // what would cost the same again
 };
 
 Overlap::Overlap(const MotionSearch& motion, std::vector<Field> fields, std::vector<Field> guess, size_t threads,
@@ -52,37 +53,57 @@ Overlap::Overlap(const MotionSearch& motion, std::vector<Field> fields, std::vec
       modes_(rows_ * columns_, 0), rest_(motion.height * pitch_, 0) {
     for (size_t r = 0; r < motion.references; ++r)
         phases_.push_back(std::make_unique<Phases>(motion.planes[r], motion.height, motion.width, threads, kernels));
+    weigh_windows();
     if (motion.references == 2) choose_modes();
     fill_rest();
 }
 
-Overlap::Window Overlap::window_of(size_t r, size_t c) const {
-    Window window{};
-    const auto weigh = [&](size_t at, size_t count, size_t length, ptrdiff_t& start, size_t& size, int16_t* weights) {
-        const size_t block = motion_.block;
-        const size_t first = at == 0 ? 0 : at * block - block / 2;
+std::array<Overlap::Ramp, Overlap::kRamps> Overlap::ramps_of(size_t count, size_t length) const {
+    const size_t block = motion_.block, places[kRamps] = {0, 1, count - 1, 0};
+    std::array<Ramp, kRamps> ramps;
+    for (size_t kind = 0; kind < kRamps; ++kind) {
+        const bool rises = kind == 1 || kind == 2, falls = kind < 2;
+        const size_t at = places[kind], first = rises ? at * block - block / 2 : 0;
         const size_t last = std::min(length, at * block + 3 * block / 2);
+        if ((rises && at == 0) || first >= last) continue;  // no block is of this kind
         for (size_t i = first; i < last; ++i) {
             size_t weight = 2 * block;
             if (i < at * block + block / 2) {
-                if (at > 0) weight = 2 * (i - first) + 1;
-            } else if (at + 1 < count) {
+                if (rises) weight = 2 * (i - first) + 1;
+            } else if (falls) {
                 weight = 2 * block - (2 * (i - at * block - block / 2) + 1);
             }
-            weights[i - first] = static_cast<int16_t>(weight);
+            ramps[kind].weights[i - first] = static_cast<int16_t>(weight);
         }
-        start = static_cast<ptrdiff_t>(first);
-        size = last - first;
-    };
-    int16_t down[kLargestWindow] = {}, across[kLargestWindow] = {};
-    weigh(r, rows_, motion_.height, window.y, window.rows, down);
-    weigh(c, columns_, motion_.width, window.x, window.columns, across);
-    const int unit = motion_.block == 8 ? 128 : 32;
-    for (size_t y = 0; y < window.rows; ++y) {
-        for (size_t x = 0; x < kLargestWindow; ++x)
-            window.weights[y * kLargestWindow + x] = static_cast<int16_t>(std::min(down[y] * across[x] * unit, 32767));
+        ramps[kind].size = last - first;
     }
-    return window;
+    return ramps;
+}
+
+void Overlap::weigh_windows() {
+    down_ = ramps_of(rows_, motion_.height);
+    across_ = ramps_of(columns_, motion_.width);
+    weights_.assign(kRamps * kRamps * kArea, 0);
+    const int unit = motion_.block == 8 ? 128 : 32;
+    int16_t* to = weights_.data();
+    for (const Ramp& down : down_) {
+        for (const Ramp& across : across_) {
+            for (size_t y = 0; y < kLargestWindow; ++y) {
+                for (size_t x = 0; x < kLargestWindow; ++x)
+                    *to++ = static_cast<int16_t>(std::min(down.weights[y] * across.weights[x] * unit, 32767));
+            }
+        }
+    }
+}
+
+Overlap::Window Overlap::window_of(size_t r, size_t c) const {
+    const auto kind = [](size_t at, size_t count) {
+        if (count == 1) return size_t{3};
+        return at == 0 ? size_t{0} : at + 1 < count ? size_t{1} : size_t{2};
+    };
+    const auto start = [&](size_t at) { return static_cast<ptrdiff_t>(at == 0 ? 0 : at * motion_.block - motion_.block / 2); };
+    const size_t y = kind(r, rows_), x = kind(c, columns_);
+    return {start(r), start(c), down_[y].size, across_[x].size, weights_.data() + (y * kRamps + x) * kArea};
 }
 
 Samples Overlap::samples(const Choice& choice, const Window& window, int16_t* patch) const {
@@ -174,6 +195,7 @@ void Overlap::consider(Trial& trial, const Choice& choice) const {
     for (const Vector& v : choice.vectors) {
         if (std::abs(v.y) > kLongestVector || std::abs(v.x) > kLongestVector) return;
     }
+    if (!trial.tried.add(choice)) return;
     const float price = trial.price * bits(choice, trial);
     if (price >= trial.cost) return;
     int16_t patch[kLargestWindow * kPatch];

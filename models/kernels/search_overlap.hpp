@@ -2,9 +2,11 @@
 // neighbours predict (Orchard and Sullivan, Overlapped Block Motion Compensation, 1994).
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
+#include "motion_loops.hpp"
 #include "search.hpp"
 #include "search_field.hpp"
 #include "search_planes.hpp"
@@ -28,7 +30,15 @@ private:
     struct Choice;
     struct Window;
     struct Trial;
+    // Weights along one side of the first, a middle, the last and the only block of a side; all others are alike.
+    static constexpr size_t kRamps = 4;
+    struct Ramp {
+        size_t size = 0;
+        int16_t weights[kLargestWindow] = {};
+    };
 
+    std::array<Ramp, kRamps> ramps_of(size_t count, size_t length) const;
+    void weigh_windows();
     Window window_of(size_t r, size_t c) const;
     Samples samples(const Choice& choice, const Window& window, int16_t* patch) const;
     Choice choice_of(size_t r, size_t c) const;
@@ -52,6 +62,8 @@ private:
     std::vector<Field> fields_;
     std::vector<uint8_t> modes_;
     std::vector<int16_t> rest_;  // the picture minus all predictions
+    std::array<Ramp, kRamps> down_, across_;
+    std::vector<int16_t> weights_;  // of windows, (kRamps, kRamps, kLargestWindow, kLargestWindow)
 };
 
 }  // namespace tessera

@@ -7,27 +7,30 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kSmallestGroups = 16;  // fewer groups of cells are not worth a thread
+constexpr size_t kBlock = 256;  // cells whose channels stay in the cache; less of a plane at once is read slowly
+constexpr size_t kSmallestBlocks = 2;  // fewer blocks are not worth a thread
 
-constexpr size_t kBlock = 64;  // cells whose channels stay in the cache while planes are read one after the other
-constexpr size_t kSmallestBlocks = 8;  // fewer blocks are not worth a thread
+constexpr size_t kTogether = 32;  // channels that are described before they are turned
+constexpr size_t kNumbersTogether = 16;
 
-// word(channel, cell) of every channel and cell, block by block.
-template <typename Word>
-void fill(size_t channels, Cells out, size_t threads, const Word& word) {
+// row(channel, first cell, count, words) of every channel, block by block, turned into cells.
+template <typename Row>
+void fill(size_t channels, Cells out, size_t threads, const Kernels& kernels, const Row& row) {
     const size_t blocks = (out.count + kBlock - 1) / kBlock;
     in_parts(blocks, threads, kSmallestBlocks, [&](size_t first, size_t last) {
+        alignas(64) int16_t rows[kTogether * kBlock];
         for (size_t block = first; block < last; ++block) {
-            const size_t begin = block * kBlock, end = std::min(out.count, begin + kBlock);
-            for (size_t channel = 0; channel < channels; ++channel) {
-                int16_t* to = out.data + channel;
-                for (size_t cell = begin; cell < end; ++cell) to[cell * out.pitch] = word(channel, cell);
+            const size_t begin = block * kBlock, count = std::min(out.count - begin, kBlock);
+            for (size_t channel = 0; channel < channels; channel += kTogether) {
+                const size_t some = std::min(kTogether, channels - channel);
+                for (size_t k = 0; k < some; ++k) row(channel + k, begin, count, rows + k * kBlock);
+                kernels.words.turn(rows, kBlock, some, count, out.data + begin * out.pitch + channel, out.pitch);
             }
         }
     });
 }
 
-int16_t signed_entry(const int16_t* table, int64_t entries, int64_t magnitude, int32_t value) {
+int16_t signed_entry(const int16_t* table, int64_t entries, int64_t magnitude, int64_t value) {
     const int16_t found = table[std::min(magnitude, entries - 1)];
     return value < 0 ? static_cast<int16_t>(-found) : found;
 }
@@ -37,25 +40,25 @@ int64_t magnitude_of(int64_t value) { return value < 0 ? -value : value; }
 }  // namespace
 
 void describe_integers(const int32_t* values, size_t channels, const int16_t* table, size_t entries, Cells out,
-                       size_t threads) {
-    fill(channels, out, threads, [=](size_t channel, size_t cell) {
-        const int32_t value = values[channel * out.count + cell];
-        return signed_entry(table, static_cast<int64_t>(entries), magnitude_of(value), value);
+                       size_t threads, const Kernels& kernels) {
+    fill(channels, out, threads, kernels, [&](size_t channel, size_t first, size_t count, int16_t* words) {
+        kernels.words.of_integers(values + channel * out.count + first, count, table, entries, words);
     });
 }
 
-void describe_bytes(const uint8_t* values, size_t channels, const int16_t* table, Cells out, size_t threads) {
-    fill(channels, out, threads,
-         [=](size_t channel, size_t cell) { return table[values[channel * out.count + cell]]; });
+void describe_bytes(const uint8_t* values, size_t channels, const int16_t* table, Cells out, size_t threads,
+                    const Kernels& kernels) {
+    fill(channels, out, threads, kernels, [&](size_t channel, size_t first, size_t count, int16_t* words) {
+        const uint8_t* from = values + channel * out.count + first;
+        for (size_t i = 0; i < count; ++i) words[i] = table[from[i]];
+    });
 }
 
 void describe_scaled(const int32_t* values, size_t channels, const int64_t* reciprocals, const int16_t* table,
-                     size_t entries, Cells out, size_t threads) {
-    fill(channels, out, threads, [=](size_t channel, size_t cell) {
-        const int32_t value = values[channel * out.count + cell];
-        const int64_t magnitude = std::min(magnitude_of(value), kWordMagnitude);
-        return signed_entry(table, static_cast<int64_t>(entries), magnitude * reciprocals[channel] >> kWordShift,
-                            value);
+                     size_t entries, Cells out, size_t threads, const Kernels& kernels) {
+    fill(channels, out, threads, kernels, [&](size_t channel, size_t first, size_t count, int16_t* words) {
+        const int32_t* from = values + channel * out.count + first;
+        kernels.words.of_scaled(from, reciprocals[channel], count, table, entries, words);
     });
 }
 
@@ -85,37 +88,37 @@ void describe_low(const int32_t* low, size_t height, size_t width, const int64_t
     }
 }
 
-void add_corrections(const int16_t* corrections, size_t pitch, const int32_t* bands, const int64_t* steps,
-                     int32_t* planes, size_t channels, size_t cells, int32_t limit, size_t threads) {
+void add_corrections(const int16_t* corrections, size_t pitch, const int64_t* steps,
+                     const std::vector<Correction>& planes, size_t cells, size_t threads, const Kernels& kernels) {
     const size_t blocks = (cells + kBlock - 1) / kBlock;
     in_parts(blocks, threads, kSmallestBlocks, [&](size_t first, size_t last) {
+        std::vector<int16_t> rows(pitch * kBlock);
         for (size_t block = first; block < last; ++block) {
-            const size_t begin = block * kBlock, end = std::min(cells, begin + kBlock);
-            for (size_t channel = 0; channel < channels; ++channel) {
-                const int16_t* from = corrections + bands[channel];
-                int32_t* to = planes + channel * cells;
-                const int64_t step = steps[bands[channel]];
-                for (size_t cell = begin; cell < end; ++cell) {
-                    const int64_t change = (from[cell * pitch] * step + (int64_t{1} << (kCorrectionShift - 1))) >>
-                                           kCorrectionShift;
-                    to[cell] = static_cast<int32_t>(std::clamp<int64_t>(to[cell] + change, -limit, limit));
-                }
+            const size_t begin = block * kBlock, count = std::min(cells - begin, kBlock);
+            kernels.words.turn(corrections + begin * pitch, pitch, count, pitch, rows.data(), kBlock);
+            for (const Correction& plane : planes) {
+                kernels.words.correct(rows.data() + plane.band * kBlock, steps[plane.band],
+                                      plane.from == nullptr ? nullptr : plane.from + begin, count, plane.out + begin);
             }
         }
     });
 }
 
 void to_cells(const int32_t* low, float low_unit, const int32_t* bands, const float* units, size_t cells,
-              size_t channels, float* out, size_t threads) {
-    constexpr size_t kTogether = 32;  // cells whose latents stay in the fastest cache while they are gathered
-    in_parts((cells + kTogether - 1) / kTogether, threads, kSmallestGroups, [&](size_t first, size_t last) {
-        for (size_t at = first * kTogether; at < std::min(cells, last * kTogether); at += kTogether) {
-            const size_t count = std::min(kTogether, cells - at);
-            for (size_t c = 0; c < channels; ++c) {
-                const int32_t* from = (c < 3 ? low + c * cells : bands + (c - 3) * cells) + at;
-                const float unit = c < 3 ? low_unit : units[c - 3];
-                float* to = out + at * channels + c;
-                for (size_t i = 0; i < count; ++i) to[i * channels] = static_cast<float>(from[i]) * unit;
+              size_t channels, float* out, size_t threads, const Kernels& kernels) {
+    in_parts((cells + kBlock - 1) / kBlock, threads, kSmallestBlocks, [&](size_t first, size_t last) {
+        std::vector<float> rows(kNumbersTogether * kBlock);
+        for (size_t at = first * kBlock; at < std::min(cells, last * kBlock); at += kBlock) {
+            const size_t count = std::min(kBlock, cells - at);
+            for (size_t channel = 0; channel < channels; channel += kNumbersTogether) {
+                const size_t some = std::min(kNumbersTogether, channels - channel);
+                for (size_t c = channel; c < channel + some; ++c) {
+                    const int32_t* from = (c < 3 ? low + c * cells : bands + (c - 3) * cells) + at;
+                    const float unit = c < 3 ? low_unit : units[c - 3];
+                    float* to = rows.data() + (c - channel) * kBlock;
+                    for (size_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]) * unit;
+                }
+                kernels.words.turn_numbers(rows.data(), kBlock, some, count, out + at * channels + channel, channels);
             }
         }
     });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 
@@ -24,7 +25,7 @@ LONG, SHORT = 5, 4  # depths between which `span_of` chooses
 WORTH = 0.95  # see `span_of`
 # effort of each magnitude in quarters of a step, in 1/1024 bits; no value lies near a half, so that every mathematics
 # library gives the same integers (a test checks it)
-EFFORTS = np.array([math.floor(math.log2(1 + n / HINT_GAIN) * 1024 + 0.5) for n in range(256)], np.int64)
+EFFORTS = np.array([math.floor(math.log2(1 + n / HINT_GAIN) * 1024 + 0.5) for n in range(256)], np.int32)
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,8 @@ class FrameEncoder:
         """Restore a frame as the decoder will, for frames predicted from it."""
         place, steps, group = self.group.places[at], self.prior.steps.at(quality), self.group
         predicted = None if prediction is None else prediction.latents
-        latents = self.prior.transform.restore(coded.levels(), steps, predicted)
-        planes = group.add(at, latents, predicted, fields)
+        restored = cache(partial(self.prior.transform.restore, coded.levels(), steps, predicted))
+        planes = group.add(at, restored, predicted, fields)
         owner = group.prior.intra if kind == INTRA else group.prior_of(place)
         return FrameRead(
             place=place,
@@ -174,7 +175,7 @@ class FrameEncoder:
             quality=quality,
             coded=coded,
             prior=owner,
-            latents=latents,
+            restored=restored,
             steps=steps,
             planes=planes,
             fields=fields,
@@ -222,6 +223,5 @@ def effort(latents: Levels, prediction: Levels | None, steps: FrameSteps, kernel
 
     It decides between ways of coding, so it is computed in integers, which are the same on every machine.
     """
-    rest = latents[0] if prediction is None else latents[0] - prediction[0]
-    quarters = kernels.hints(rest, steps.levels[0].reciprocals)
-    return int(np.bincount(quarters.ravel(), minlength=len(EFFORTS)) @ EFFORTS)
+    known = None if prediction is None else prediction[0]
+    return kernels.effort(latents[0], known, steps.levels[0].reciprocals, EFFORTS)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
+from ..base.ahead import one_ahead
 from ..base.configure import changed, number, refuse_unknown
 from ..base.cost import Cost, cost_of_cells
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
@@ -110,9 +111,14 @@ class SpatiotemporalFamily:
 
     def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
         frames = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
+        if spec.frames == 1:
+            (read,) = read_group(self.prior, spec, port)
+            self.still.paint(read.coded, replace(spec, quality=read.quality), decoder, frames[0])
+            return frames
         painter = GroupPainter(self.painter, spec, decoder)
-        for read in read_group(self.prior, spec, port):
-            frames[read.place.number] = painter.paint(read)
+        with one_ahead(read_group(self.prior, spec, port), spec.frames) as reads:
+            for read in reads:
+                frames[read.place.number] = painter.paint(read)
         return frames
 
     def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:

@@ -10,8 +10,9 @@ each frame in coding order
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from ...entropy import Tables
 from ..base.family import GroupSpec, SymbolPort
@@ -54,7 +55,7 @@ class FrameRead:
     quality: int
     coded: CodedFrame
     prior: NativePrior
-    latents: Levels
+    restored: Callable[[], Levels]  # its latents, made when they are first asked for
     steps: FrameSteps
     planes: Planes | None  # where a later frame needs them
     fields: list[Field]  # motion towards each reference
@@ -63,6 +64,10 @@ class FrameRead:
     needed: frozenset[int]  # numbers of the frames that later ones are predicted from, this one's among them or not
     side_bits: float  # bits of type, offset and motion, where they are metered
     hints: list[Integers] | None  # inputs of the prior of a predicted frame
+
+    @property
+    def latents(self) -> Levels:
+        return self.restored()
 
 
 def frame_quality(quality: int, offset: int) -> int:
@@ -102,14 +107,16 @@ class GroupState:
     def prior_of(self, place: Place) -> NativePrior:
         return self.prior.unidirectional if len(place.references) == 1 else self.prior.bidirectional
 
-    def add(self, at: int, latents: Levels, prediction: Levels | None, fields: list[Field]) -> Planes | None:
+    def add(
+        self, at: int, restored: Callable[[], Levels], prediction: Levels | None, fields: list[Field]
+    ) -> Planes | None:
         """Keep the frame at index `at` of the coding order if it is needed, and drop what no longer is.
 
         Returns the planes of a frame that is kept.
         """
         place, planes = self.places[at], None
         if self.uses[place.number] > at:
-            doubt = None
+            latents, doubt = restored(), None
             if place.number in self.surprising:
                 doubt = no_surprise(latents) if prediction is None else surprise(latents, prediction)
             motion = Motion(dict(zip(place.references, fields, strict=False)))
@@ -152,8 +159,9 @@ def read_group(
             owner, predicted = group.prior_of(place), group.predict(place, fields, modes)
             hints = prior.transform.hints([predicted.latents, predicted.doubt], steps)
             coded = owner.read(at_spec, port, hints, enough, meter, meter is None)
-        latents = prior.transform.restore(coded.levels(), steps, None if predicted is None else predicted.latents)
-        planes = group.add(at, latents, None if predicted is None else predicted.latents, fields)
+        known = None if predicted is None else predicted.latents
+        restored = cache(partial(prior.transform.restore, coded.levels(), steps, known))
+        planes = group.add(at, restored, known, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0
         yield FrameRead(
             place,
@@ -161,7 +169,7 @@ def read_group(
             at_spec.quality,
             coded,
             owner,
-            latents,
+            restored,
             steps,
             planes,
             fields,

@@ -34,7 +34,7 @@ class FramePainter:
     def planes(self, frame: FrameRead, decoder: str, moved: Planes) -> Planes:
         """int16 (3, 8h, 8w); moved: what is added to a predicted frame, of the same shape."""
         if frame.kind == INTRA:
-            return self.still.planes(frame.coded, frame.quality, decoder)
+            return self.still.planes(frame.coded, frame.quality, decoder, frame.latents)
         if self.network is None:
             exact = frame.planes if frame.planes is not None else self.transform.synthesise(frame.latents)
             return np.clip(exact + moved, -SAMPLE_LIMIT, SAMPLE_LIMIT)

@@ -162,7 +162,7 @@ class Recorder(FrameEncoder):
         )
         if not self.trained:
             restored = transform.restore([_dead_zone(s) for s in exact], steps, prediction.latents)
-            self.group.add(frame.at, restored, prediction.latents, frame.fields)
+            self.group.add(frame.at, lambda: restored, prediction.latents, frame.fields)
 
     def add(self, *args: Any) -> FrameRead:
         frame = super().add(*args)

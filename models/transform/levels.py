@@ -16,7 +16,6 @@ Levels = list[Integers]  # packet (125, h, w), details (9, ., .) fine to coarse,
 
 ORDER: Integers = np.array([band for part in slice_bands() for band in part], np.int32)  # kept packet bands, as coded
 EVERY: Integers = np.array([band for band in range(192) if band % 64], np.int32)  # all packet bands but the low ones
-_KEPT = np.searchsorted(EVERY, ORDER)
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,7 @@ class LevelTransform:
         self, packet: Integers, low: Integers, correction: NDArray[np.int16], every: NDArray[np.int64]
     ) -> Planes:
         """Planes of kept packet bands and low bands with what a network adds to all 192, (h, w, 192) in steps."""
-        full = np.zeros((len(EVERY), *packet.shape[1:]), np.int32)
-        full[_KEPT] = packet
-        self.kernels.add_corrections(full, correction, EVERY, every)
-        low = low.copy()
-        self.kernels.add_corrections(low, correction, np.array([0, 64, 128], np.int32), every)
+        full, low = self.kernels.corrected(packet, ORDER, low, correction, every)
         return self.kernels.synthesise(full, low, EVERY)
 
     def restore(self, symbols: Levels, steps: FrameSteps, prediction: Levels | None) -> Levels:
@@ -73,6 +68,6 @@ class LevelTransform:
     def hints(self, sources: Sequence[Levels], steps: FrameSteps) -> list[Integers]:
         """Hints of a prior on each level but the low band: magnitudes of every source in quarter steps."""
         return [
-            np.concatenate([self.kernels.hints(source[level], steps.levels[level].reciprocals) for source in sources])
+            self.kernels.hints([source[level] for source in sources], steps.levels[level].reciprocals)
             for level in range(PYRAMID + 1)
         ]

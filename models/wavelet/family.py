@@ -87,7 +87,7 @@ class WaveletFamily:
     def decode(self, spec: GroupSpec, port: SymbolPort, decoder: str) -> Pixels:
         frames = np.empty((spec.frames, spec.height, spec.width, spec.channels), np.uint8)
         for frame in frames:
-            frame[...] = self.still.paint(self.still.read(spec, port), spec, decoder)
+            self.still.paint(self.still.read(spec, port), spec, decoder, frame)
         return frames
 
     def latents(self, spec: GroupSpec, port: SymbolPort) -> Latents:

@@ -21,9 +21,9 @@ from ..base.kernels import Integers, Kernels, Planes, Words
 from ..base.ports import Nowhere
 from ..engine.painter import Painter
 from ..prior.ladder import costs_of
-from ..prior.native import CodedFrame, NativePrior, pass_order
-from ..transform.bands import LARGEST_STEP, RATE_WEIGHT
-from ..transform.levels import LevelTransform
+from ..prior.native import CodedFrame, NativePrior, Rungs, pass_order
+from ..transform.bands import CELL, LARGEST_STEP, RATE_WEIGHT
+from ..transform.levels import ORDER, Levels, LevelTransform
 from ..transform.lifted import LOW_FACTOR
 from ..transform.steps import STEP_BITS, FrameSteps, Steps
 from .words import WORD_BITS, describe
@@ -35,6 +35,10 @@ MOVED_RATE_WEIGHT = 0.11  # RATE_WEIGHT of moved coefficients: 0.10 to 0.12 were
 MOVE_REACH = 0.5  # steps that a coefficient may be moved
 SHARPNESS = 2.0  # factor of the remainders that the analysis network reads
 FARTHEST = 4.0  # remainders times SHARPNESS are clipped to this
+LARGEST_AT_ONCE = 1 << 17  # cells of a frame that is painted as a whole
+STRIP_CELLS = 1 << 16  # of a strip of a larger one, without what overlaps
+TRANSFORM_REACH = 4  # cells: the inverse transform's filters reach 28 pixels
+WINDOW_REACH = 1  # cells: of the low bands that a network reads
 NETWORKS = ("standard", "fast", "perceptual")  # synthesis networks, best first, by the names of their decoders
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -127,20 +131,45 @@ class StillCoder:
         """Get the integers of one frame, see `NativePrior.read`."""
         return self.prior.read(spec, port)
 
-    def planes(self, coded: CodedFrame, quality: int, decoder: str) -> Planes:
+    def planes(self, coded: CodedFrame, quality: int, decoder: str, latents: Levels) -> Planes:
         """The planes of a frame; a decoder without a network is the inverse transform alone."""
-        steps = self.steps.at(quality)
-        latents = self.transform.restore(coded.levels(), steps, None)
-        if decoder not in self.painters:
-            return self.transform.synthesise(latents)
         low = self.transform.low_plane(latents)
-        words = self.describe(coded, low, steps)
-        return self.transform.corrected(latents[0], low, self.painters[decoder](words, quality), steps.every)
+        return self._planes(coded.packet, coded.kept_rungs, low, quality, decoder, latents[0])
 
-    def paint(self, coded: CodedFrame, spec: GroupSpec, decoder: str) -> Pixels:
-        """uint8 (H, W, channels)."""
-        planes = self.planes(coded, spec.quality, decoder)
-        return self.kernels.pixels(planes, spec.height, spec.width, spec.channels)
+    def _planes(
+        self, symbols: Integers, rungs: Rungs, low: Integers, quality: int, decoder: str, packet: Integers
+    ) -> Planes:
+        """Of packet symbols, their rungs and lifted bands (125, h, w), and low packet bands (3, h, w)."""
+        if decoder not in self.painters:
+            return self.kernels.synthesise(packet, low, ORDER)
+        steps, network = self.steps.at(quality), self.painters[decoder]
+        correction = network(describe(self.kernels, symbols, rungs, low, steps, 0), quality)
+        return self.transform.corrected(packet, low, correction, steps.every)
+
+    def paint(self, coded: CodedFrame, spec: GroupSpec, decoder: str, out: Pixels) -> None:
+        """Paint a frame into `out`, uint8 (H, W, channels), a large one in strips that overlap.
+
+        What lies beyond a strip is taken for the edge of the picture: `halo` cells there are painted and dropped.
+        """
+        packet, rungs, steps = coded.packet, coded.kept_rungs, self.steps.at(spec.quality)
+        low, (height, width) = self.low_plane(coded, steps), packet.shape[1:]
+        rows = height if height * width <= LARGEST_AT_ONCE else max(1, STRIP_CELLS // width)
+        halo = TRANSFORM_REACH + (self.painters[decoder].reach + WINDOW_REACH if decoder in self.painters else 0)
+        for top in range(0, height, rows):
+            bottom = min(height, top + rows)
+            first, last = max(0, top - halo), min(height, bottom + halo)
+            symbols = np.ascontiguousarray(packet[:, first:last])
+            planes = self._planes(
+                symbols,
+                np.ascontiguousarray(rungs[:, first:last]),
+                np.ascontiguousarray(low[:, first:last]),
+                spec.quality,
+                decoder,
+                self.kernels.restore(symbols, steps.levels[0].steps, None),
+            )
+            strip = out[CELL * top : CELL * bottom]
+            part = np.ascontiguousarray(planes[:, CELL * (top - first) : CELL * (bottom - first)])
+            strip[...] = self.kernels.pixels(part, len(strip), spec.width, spec.channels)
 
     def describe(self, coded: CodedFrame, low: Integers, steps: FrameSteps) -> Words:
         """What the decoders' networks read of a frame; low: its low packet bands."""
@@ -150,8 +179,11 @@ class StillCoder:
 
     def low_plane(self, coded: CodedFrame, steps: FrameSteps) -> Integers:
         """The lifted low packet band of each axis (3, h, w), from the pyramid."""
-        levels = self.transform.restore(coded.levels(), steps, None)
-        return self.transform.low_plane(levels)
+        levels = [
+            self.kernels.restore(values, level.steps, None)
+            for values, level in zip(coded.levels()[1:], steps.levels[1:], strict=True)
+        ]
+        return self.transform.low_plane([coded.packet, *levels])
 
     def latents(self, latents: list[Integers], out: NDArray[np.float32]) -> None:
         """Lifted levels to `out` (h, w, C): the low packet bands, then the others at unit synthesis gain.

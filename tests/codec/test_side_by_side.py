@@ -15,6 +15,9 @@ from tessera.codec.reading.side_by_side import in_order
 from tessera.data import procedural
 from tessera.models import _kernels
 from tessera.models.base import kernels
+from tessera.models.base.ahead import one_ahead
+
+from ..support.kernel_paths import available_paths
 
 
 @pytest.fixture(params=[1, 3])
@@ -42,6 +45,37 @@ def test_order_and_threads(count: int) -> None:
     assert set(asked) == {here}
     assert seen == ({(True, 1)} if count == 1 else {(False, 1)})
     assert kernels.threads() == count
+
+
+def test_one_ahead(count: int) -> None:
+    """The next thing is made on another thread while one is worked on; order and errors stay."""
+    here, seen = threading.get_ident(), set()
+
+    def given() -> Iterator[int]:
+        for number in range(5):
+            seen.add((threading.get_ident() == here, kernels.threads()))
+            yield number
+        raise ValueError("number 5")
+
+    made: list[int] = []
+    with pytest.raises(ValueError, match="number 5"), one_ahead(given(), 6) as items:
+        for item in items:
+            made.append(item)
+            assert kernels.threads() == (1 if count == 1 else 2)
+    assert made == [0, 1, 2, 3, 4] and kernels.threads() == count
+    assert seen == ({(True, 1)} if count == 1 else {(False, 1)})
+    with one_ahead(iter([7]), 1) as items:  # one thing keeps its threads
+        assert next(items) == 7 and kernels.threads() == count
+
+
+def test_frames_do_not_depend_on_threads() -> None:
+    data = tessera.encode(procedural.clip(6, 40, 72), codec="spatiotemporal", fps=25)
+    found = []
+    for number in (1, 2, 5):
+        kernels.set_threads(number)
+        found.append(tessera.decode(data))
+    kernels.set_threads(0)
+    assert all(np.array_equal(found[0], other) for other in found[1:])
 
 
 def test_one_thing_keeps_its_threads() -> None:
@@ -92,10 +126,11 @@ def test_latents_of_cells_together() -> None:
     bands = random.integers(-70000, 70000, (20, 7, 13), np.int32)
     units = random.random(20, np.float32)
     whole = np.concatenate([low.astype(np.float32) * np.float32(0.3), bands.astype(np.float32) * units[:, None, None]])
-    for channels in (1, 2, 3, 4, 23):
-        out = np.full((7, 13, channels), np.nan, np.float32)
-        _kernels.to_cells(low, 0.3, bands, units, out)
-        assert np.array_equal(out, whole[:channels].transpose(1, 2, 0))
+    for path in available_paths():
+        for channels in (1, 2, 3, 4, 23):
+            out = np.full((7, 13, channels), np.nan, np.float32)
+            _kernels.to_cells(low, 0.3, bands, units, out, 1, path)
+            assert np.array_equal(out, whole[:channels].transpose(1, 2, 0))
     with pytest.raises(ValueError, match="out must be"):
         _kernels.to_cells(low, 0.3, bands, units, np.empty((7, 13, 24), np.float32))
     with pytest.raises(ValueError, match="units"):

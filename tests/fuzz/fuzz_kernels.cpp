@@ -53,12 +53,13 @@ void check_words(const Input& input) {
     for (size_t i = 0; i < entries.size(); ++i) entries[i] = static_cast<int16_t>(input.word(i) >> 11);
     const std::vector<int64_t> scales = make_numbers(input, channels, kWordReciprocal);
     const std::vector<int64_t> windows = make_numbers(input, 10, kWordReciprocal);
-    agreed("two ways to describe differ", [&](const Kernels&, size_t threads) {
+    agreed("two ways to describe differ", [&](const Kernels& kernels, size_t threads) {
         std::vector<int16_t> out(cells * pitch, int16_t{7});
         const auto at = [&](size_t place) { return Cells{out.data() + first + place, cells, pitch}; };
-        describe_integers(values.data(), channels, table.data(), table.size(), at(0), threads);
-        describe_bytes(bytes.data(), channels, entries.data(), at(channels), threads);
-        describe_scaled(values.data(), channels, scales.data(), table.data(), table.size(), at(2 * channels), threads);
+        describe_integers(values.data(), channels, table.data(), table.size(), at(0), threads, kernels);
+        describe_bytes(bytes.data(), channels, entries.data(), at(channels), threads, kernels);
+        describe_scaled(values.data(), channels, scales.data(), table.data(), table.size(), at(2 * channels), threads,
+                        kernels);
         describe_low(values.data(), height, width, windows.data(), table.data(), table.size(), input.integer(5),
                      at(3 * channels));
         for (size_t cell = 0; cell < cells; ++cell) {
@@ -75,14 +76,19 @@ void check_corrections(const Input& input) {
     const size_t pitch = 1 + input.word(2) % 12;
     std::vector<int16_t> corrections(cells * pitch);
     for (size_t i = 0; i < corrections.size(); ++i) corrections[i] = static_cast<int16_t>(input.word(i) >> 5);
-    std::vector<int32_t> bands(channels), planes(channels * cells);
-    for (size_t i = 0; i < channels; ++i) bands[i] = static_cast<int32_t>(input.word(i) % pitch);
+    std::vector<size_t> bands(channels);
+    std::vector<int32_t> planes(channels * cells);
+    for (size_t i = 0; i < channels; ++i) bands[i] = input.word(i) % pitch;
     for (size_t i = 0; i < planes.size(); ++i) planes[i] = input.integer(i);
     const std::vector<int64_t> steps = make_numbers(input, pitch, int64_t{1} << 40);
-    agreed("two ways to correct differ", [&](const Kernels&, size_t threads) {
+    agreed("two ways to correct differ", [&](const Kernels& kernels, size_t threads) {
         std::vector<int32_t> out = planes;
-        add_corrections(corrections.data(), pitch, bands.data(), steps.data(), out.data(), channels, cells, kBandLimit,
-                        threads);
+        std::vector<Correction> all;
+        for (size_t i = 0; i < channels; ++i) {
+            int32_t* plane = out.data() + i * cells;
+            all.push_back({input.word(i) % 5 == 0 ? nullptr : plane, plane, bands[i]});
+        }
+        add_corrections(corrections.data(), pitch, steps.data(), all, cells, threads, kernels);
         for (int32_t value : out) {
             if (std::abs(int64_t{value}) > kBandLimit) fail("a band is out of range");
         }

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from tessera.models import _kernels
 from tessera.models.base.kernels import Kernels
+from tessera.models.transform.levels import EVERY
 from tessera.models.transform.lifted import BAND_LIMIT, LOW_FACTOR
 from tessera.models.transform.steps import WORD_GAIN
 from tessera.models.wavelet import words
 
 from ..support import words_twin as twin
-from ..support.kernel_paths import threads
+from ..support.kernel_paths import available_paths, threads
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 3), (5, 130), (40, 61)]
 ENDS = np.iinfo(np.int32)
@@ -44,8 +45,9 @@ def table(rng: np.random.Generator, entries: int) -> NDArray[np.int16]:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("entries", [1, 2, 1024, 16384])
 @pytest.mark.parametrize("count", [1, 3])
-def test_kernels_and_twin_give_the_same_words(size: tuple[int, int], entries: int, count: int) -> None:
-    rng, kernels = np.random.default_rng(entries + size[1]), Kernels()
+@pytest.mark.parametrize("path", available_paths())
+def test_kernels_and_twin_give_the_same_words(size: tuple[int, int], entries: int, count: int, path: str) -> None:
+    rng, kernels = np.random.default_rng(entries + size[1]), Kernels(path)
     values, found = anything(rng, 5, *size), table(rng, entries)
     bytes_, entry = rng.integers(0, 256, (5, *size)).astype(np.uint8), table(rng, 256)
     factors, low = reciprocals(rng, 5), anything(rng, 3, *size)
@@ -65,7 +67,8 @@ def test_kernels_and_twin_give_the_same_words(size: tuple[int, int], entries: in
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("count", [1, 3])
-def test_kernels_and_twin_add_the_same_corrections(size: tuple[int, int], count: int) -> None:
+@pytest.mark.parametrize("path", available_paths())
+def test_kernels_and_twin_add_the_same_corrections(size: tuple[int, int], count: int, path: str) -> None:
     rng = np.random.default_rng(size[1])
     planes = anything(rng, 6, *size)
     planes[:3] = rng.integers(-BAND_LIMIT, BAND_LIMIT + 1, (3, *size))
@@ -75,9 +78,30 @@ def test_kernels_and_twin_add_the_same_corrections(size: tuple[int, int], count:
     steps[3], steps[8] = 2**40, 1 << 24
     expected = twin.add_corrections(planes, corrections, bands, steps)
     with threads(count):
-        Kernels().add_corrections(planes, corrections, bands, steps)
+        Kernels(path).add_corrections(planes, corrections, bands, steps)
     np.testing.assert_array_equal(planes, expected, strict=True)
     assert int(np.abs(planes).max()) <= BAND_LIMIT
+
+
+@pytest.mark.parametrize("path", available_paths())
+def test_corrections_of_all_bands(path: str) -> None:
+    """Bands that are not kept are zero before; the low bands come back by themselves."""
+    rng, size = np.random.default_rng(4), (19, 31)
+    order = rng.permutation(EVERY)[:125].astype(np.int32)
+    packet, low = anything(rng, 125, *size), anything(rng, 3, *size)
+    corrections = rng.integers(-32768, 32768, (*size, 192)).astype(np.int16)
+    steps = rng.integers(0, 2**30, 192)
+    full = np.zeros((192, *size), np.int32)
+    full[order], full[[0, 64, 128]] = packet, low
+    expected = twin.add_corrections(full, corrections, np.arange(192, dtype=np.int32), steps)
+    every, lows = Kernels(path).corrected(packet, order, low, corrections, steps)
+    np.testing.assert_array_equal(every, expected[EVERY], strict=True)
+    np.testing.assert_array_equal(lows, expected[[0, 64, 128]], strict=True)
+    for wrong in (np.where(order == order[3], 64, order), np.where(order == order[3], 192, order), order[:-1].copy()):
+        with pytest.raises(ValueError, match="order"):
+            _kernels.corrected(packet, wrong.astype(np.int32), low, corrections, steps)
+    with pytest.raises(ValueError, match="corrections"):
+        _kernels.corrected(packet, order, low, corrections[..., :191].copy(), steps[:191].copy())
 
 
 def test_signs_and_ends_of_tables_by_hand() -> None:

@@ -189,8 +189,14 @@ def test_symbols_and_hints(path: str, size: tuple[int, int], threads: int) -> No
         values = _kernels.restore(symbols, steps, known, threads, path)
         np.testing.assert_array_equal(values, twin.restore(symbols, steps, known), strict=True)
         assert int(np.abs(values).max()) <= BAND_LIMIT
-    heard = _kernels.hints(prediction, reciprocals, threads, path)
-    np.testing.assert_array_equal(heard, twin.hints(prediction, reciprocals), strict=True)
+    heard = _kernels.hints([prediction, symbols], reciprocals, threads, path)
+    both = [twin.hints(source, reciprocals) for source in (prediction, symbols)]
+    np.testing.assert_array_equal(heard, np.concatenate(both), strict=True)
+    costs = rng.integers(0, 1 << 20, 256, np.int32)
+    for known in (None, prediction):
+        rest = symbols if known is None else symbols - known
+        expected = int(costs[twin.hints(rest, reciprocals)].sum(dtype=np.int64))
+        assert _kernels.effort(symbols, known, reciprocals, costs, threads, path) == expected
 
 
 def test_restoring_rounds_half_up(path: str) -> None:
@@ -244,8 +250,8 @@ def integers(*shape: int) -> NDArray[np.int32]:
         lambda: _kernels.restore(integers(2, 3, 3), np.array([1, 2**31]), None),
         lambda: _kernels.restore(integers(2, 3, 3), np.array([1]), None),
         lambda: _kernels.restore(integers(2, 3, 3), np.array([1, 1]), integers(2, 3, 4)),
-        lambda: _kernels.hints(integers(2, 3, 3), np.array([1, 2**40])),
-        lambda: _kernels.hints(integers(2, 3, 3), np.array([1, -1])),
+        lambda: _kernels.hints([integers(2, 3, 3)], np.array([1, 2**40])),
+        lambda: _kernels.hints([integers(2, 3, 3)], np.array([1, -1])),
         lambda: _kernels.scaled_residual(integers(2, 3, 3), integers(1, 3, 3), np.ones(2, np.float32)),
         lambda: _kernels.scaled_residual(integers(2, 3, 3), None, np.ones(3, np.float32)),
     ],

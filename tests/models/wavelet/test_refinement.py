@@ -55,7 +55,7 @@ def test_the_copy_paints_as_the_decoder_does(monkeypatch: pytest.MonkeyPatch) ->
     lows = still.low_plane(coded, steps) * np.float32(LOW_FACTOR)
     packet = torch.from_numpy(coded.packet.astype(np.float32))
     painted = copy.paint(packet, words, lows, 3200, steps.size).numpy()
-    expected = still.planes(coded, 3200, "standard") / UNITS
+    expected = still.planes(coded, 3200, "standard", still.transform.restore(coded.levels(), steps, None)) / UNITS
     assert float(np.abs(painted - expected).mean()) < 0.2
 
 
