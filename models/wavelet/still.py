@@ -21,9 +21,9 @@ from ..base.kernels import Integers, Kernels, Planes, Words
 from ..base.ports import Nowhere
 from ..engine.painter import Painter
 from ..prior.ladder import costs_of
-from ..prior.native import CodedFrame, NativePrior, Rungs, pass_order
+from ..prior.native import CodedFrame, NativePrior, pass_order
 from ..transform.bands import CELL, LARGEST_STEP, RATE_WEIGHT
-from ..transform.levels import ORDER, Levels, LevelTransform
+from ..transform.levels import EVERY, ORDER, Levels, LevelTransform
 from ..transform.lifted import LOW_FACTOR
 from ..transform.steps import STEP_BITS, FrameSteps, Steps
 from .words import WORD_BITS, describe
@@ -133,43 +133,42 @@ class StillCoder:
 
     def planes(self, coded: CodedFrame, quality: int, decoder: str, latents: Levels) -> Planes:
         """The planes of a frame; a decoder without a network is the inverse transform alone."""
-        low = self.transform.low_plane(latents)
-        return self._planes(coded.packet, coded.kept_rungs, low, quality, decoder, latents[0])
-
-    def _planes(
-        self, symbols: Integers, rungs: Rungs, low: Integers, quality: int, decoder: str, packet: Integers
-    ) -> Planes:
-        """Of packet symbols, their rungs and lifted bands (125, h, w), and low packet bands (3, h, w)."""
         if decoder not in self.painters:
-            return self.kernels.synthesise(packet, low, ORDER)
-        steps, network = self.steps.at(quality), self.painters[decoder]
-        correction = network(describe(self.kernels, symbols, rungs, low, steps, 0), quality)
-        return self.transform.corrected(packet, low, correction, steps.every)
+            return self.transform.synthesise(latents)
+        steps, low = self.steps.at(quality), self.transform.low_plane(latents)
+        correction = self.painters[decoder](self.describe(coded, low, steps), quality)
+        return self.transform.corrected(latents[0], low, correction, steps.every)
 
     def paint(self, coded: CodedFrame, spec: GroupSpec, decoder: str, out: Pixels) -> None:
         """Paint a frame into `out`, uint8 (H, W, channels), a large one in strips that overlap.
 
         What lies beyond a strip is taken for the edge of the picture: `halo` cells there are painted and dropped.
         """
-        packet, rungs, steps = coded.packet, coded.kept_rungs, self.steps.at(spec.quality)
-        low, (height, width) = self.low_plane(coded, steps), packet.shape[1:]
+        low, (height, width) = self.low_plane(coded, self.steps.at(spec.quality)), coded.packet.shape[1:]
         rows = height if height * width <= LARGEST_AT_ONCE else max(1, STRIP_CELLS // width)
         halo = TRANSFORM_REACH + (self.painters[decoder].reach + WINDOW_REACH if decoder in self.painters else 0)
         for top in range(0, height, rows):
             bottom = min(height, top + rows)
             first, last = max(0, top - halo), min(height, bottom + halo)
-            symbols = np.ascontiguousarray(packet[:, first:last])
-            planes = self._planes(
-                symbols,
-                np.ascontiguousarray(rungs[:, first:last]),
-                np.ascontiguousarray(low[:, first:last]),
-                spec.quality,
-                decoder,
-                self.kernels.restore(symbols, steps.levels[0].steps, None),
-            )
-            strip = out[CELL * top : CELL * bottom]
+            planes = self._strip(coded, low, spec.quality, decoder, slice(first, last))
             part = np.ascontiguousarray(planes[:, CELL * (top - first) : CELL * (bottom - first)])
+            strip = out[CELL * top : CELL * bottom]
             strip[...] = self.kernels.pixels(part, len(strip), spec.width, spec.channels)
+
+    def _strip(self, coded: CodedFrame, low: Integers, quality: int, decoder: str, rows: slice) -> Planes:
+        """The planes of some rows of cells, each array dropped as soon as it has been used: they are large."""
+        steps, low = self.steps.at(quality), np.ascontiguousarray(low[:, rows])
+        symbols = np.ascontiguousarray(coded.packet[:, rows])
+        if decoder not in self.painters:
+            return self.kernels.synthesise(self.kernels.restore(symbols, steps.levels[0].steps, None), low, ORDER)
+        words = describe(self.kernels, symbols, np.ascontiguousarray(coded.kept_rungs[:, rows]), low, steps, 0)
+        correction = self.painters[decoder](words, quality)
+        del words
+        packet = self.kernels.restore(symbols, steps.levels[0].steps, None)
+        del symbols
+        every, low = self.kernels.corrected(packet, ORDER, low, correction, steps.every)
+        del packet, correction
+        return self.kernels.synthesise(every, low, EVERY)
 
     def describe(self, coded: CodedFrame, low: Integers, steps: FrameSteps) -> Words:
         """What the decoders' networks read of a frame; low: its low packet bands."""
