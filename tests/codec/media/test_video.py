@@ -276,3 +276,17 @@ def test_what_a_writer_refuses() -> None:
         write_media(io.BytesIO(), "mp4", source.media, from_array(clip(2, 8, 8)).frames())
     with pytest.raises(ParameterError, match="rise"):
         write_media(io.BytesIO(), "mp4", source.media, iter([next(source.frames())] * 2))
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "webm", "webp", "apng", "gif", "y4m"])
+def test_clocks_that_no_container_holds_are_one_line(suffix: str) -> None:
+    """Both rates at the ends of what a .tsr file holds: FFmpeg's integers end before."""
+    pixels = clip(3, 16, 16)
+    tiny = Fraction(1, (1 << 31) - 1)
+    for base, rate in ((tiny, tiny), (Fraction(1 << 31), tiny), (Fraction(1, 1 << 31), Fraction(25)), (1 / tiny, tiny)):
+        media = MediaInfo("video", 16, 16, 3, time_base=base, rate=rate)
+        step = max(1, round(1 / (rate * base)))
+        try:
+            write_media(io.BytesIO(), suffix, media, (Frame(frame, None, k * step) for k, frame in enumerate(pixels)))
+        except ParameterError as error:
+            assert str(error).startswith(f".{suffix} cannot hold")
