@@ -18,8 +18,10 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -144,6 +146,7 @@ WAYS: dict[str, Callable[[bytes], Any]] = {
     "preview": lambda data: _clip(data, lambda clip, frame: tessera.preview(clip, frame, frame + 1, share=0.3)),
     "ids": lambda data: _clip(data, lambda clip, frame: clip.ids(frame, frame + 1)),
     "pillow": lambda data: _opened_by_pillow(data),
+    "repair": lambda data: _repaired(data),
 }
 
 
@@ -156,6 +159,14 @@ def _opened_by_pillow(data: bytes) -> None:
                 picture.load()
     except UnidentifiedImageError:
         pass
+
+
+def _repaired(data: bytes) -> None:
+    """What is told to be sound decodes."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = tessera.repair(data, f"{folder}/a.tsr", limits=LIMITS)
+        if report.ok:
+            assert len(tessera.decode(f"{folder}/a.tsr", limits=LIMITS))
 
 
 @dataclass
@@ -243,6 +254,7 @@ def child(folder: Path, salt: int, first: int, count: int, progress: Path, keep:
     """Run cases first..first+count-1 of the seeds in `folder`; print the findings as JSON."""
     cases = Cases({path.stem: path.read_bytes() for path in sorted(folder.glob("*.tsr"))}, salt, keep)
     into = Findings()
+    warnings.simplefilter("ignore")  # of partial decoding, which has something to tell of every case
     with open(progress, "r+b", buffering=0) as file:
         most = _peak() + MEMORY
         for number in range(first, first + count):
@@ -324,8 +336,6 @@ def main() -> int:
 
 
 def _parent(args: argparse.Namespace) -> int:
-    import tempfile
-
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
     total, began = Findings(), time.monotonic()
