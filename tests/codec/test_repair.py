@@ -157,7 +157,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(size: int) -> None:
 @pytest.mark.parametrize("kind", ["still", "clip"])
 def test_every_flipped_bit_is_set_right(kind: str, tmp_path: Path) -> None:
     data = clip(quality=10) if kind == "clip" else encode(pixels(8, 8, 3), quality=10)
-    step = 5 if kind == "still" else 61
+    step = 5 if kind == "still" else 63  # places within a byte take turns
     for bit in range(64, 8 * len(data), step):
         out, report = repaired(flipped(data, bit), tmp_path)
         assert out == data and report.ok and not report.lost, bit
