@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .coding.best import encode_chosen
 from .coding.conceal import length_of
 from .coding.stream import decode_groups, settings_for
-from .coding.targets import encode_target
 from .errors import FormatError, ParameterError
 from .format.seekable import FileReader
 from .limits import DEFAULT_LIMITS, Limits
@@ -59,7 +59,7 @@ def encode(source: FrameSource, options: EncodeOptions | None = None, **keywords
     media, ours = open_any(source, chosen)
     sink = io.BytesIO()
     try:
-        lines = [*encode_target(media, sink, settings).warnings, *media.warnings]
+        lines = [*encode_chosen(media, sink, settings).warnings, *media.warnings]
     finally:
         if ours:
             media.close()

@@ -18,9 +18,10 @@ from ..models.base.quality import shown
 from .atomic import check_target, output, output_folder
 from .checked import standard_input
 from .coding import weights
+from .coding.best import encode_chosen
 from .coding.groups import Group
 from .coding.stream import Encoded, decode_groups, frame_tick, media_info, settings_for, to_frames
-from .coding.targets import encode_target
+from .coding.weights import name_of
 from .errors import FormatError, ParameterError, naming
 from .format.container import Metadata
 from .format.pipe import PipeReader
@@ -117,9 +118,9 @@ def encode_file(
     _check_distinct(source, target)
     with output(target, force) as sink:  # before the source: an existing target is refused at once
         with open_source(source, fps=chosen.rate, max_pixels=chosen.limits.pixels, replay=chosen.searches) as media:
-            encoded = encode_target(media, sink, settings)
+            encoded = encode_chosen(media, sink, settings)
             warnings = [*media.warnings, *encoded.warnings]
-    return _encode_report(encoded, chosen.codec, warnings, time.perf_counter() - began)
+    return _encode_report(encoded, warnings, time.perf_counter() - began)
 
 
 def _check_distinct(source: str, target: str) -> None:
@@ -139,7 +140,7 @@ def _check_distinct(source: str, target: str) -> None:
         raise ParameterError(f"{target} is one of the files of the input {source}; write to another file")
 
 
-def _encode_report(encoded: Encoded, codec: str, warnings: list[str], seconds: float) -> EncodeReport:
+def _encode_report(encoded: Encoded, warnings: list[str], seconds: float) -> EncodeReport:
     head = encoded.header
     bpp = 8 * encoded.bytes / (encoded.frames * head.width * head.height)
     return EncodeReport(
@@ -149,7 +150,7 @@ def _encode_report(encoded: Encoded, codec: str, warnings: list[str], seconds: f
         head.width,
         head.height,
         seconds,
-        codec,
+        name_of(head.codec),
         shown(head.quality),
         list(dict.fromkeys(warnings)),
     )

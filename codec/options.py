@@ -130,8 +130,8 @@ class EncodeOptions:
 
     @property
     def searches(self) -> bool:
-        """Whether a size or a PSNR is to be met, for which the source may be read several times."""
-        return any(target is not None for target in (self.bpp, self.size, self.psnr))
+        """Whether the source may be read several times: to meet a size or a PSNR, or to compare two codecs."""
+        return self.effort == "best" or any(target is not None for target in (self.bpp, self.size, self.psnr))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ _DTYPES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
-COMPANIONS = ("perceptual", "analysis")
+COMPANIONS = ("perceptual", "analysis", "start")
 ID = "id"  # metadata: what `identify` makes of the tensors
 _ids: dict[tuple[Path, int, int], bytes] = {}  # (file, its mtime, its size) -> id
 _families: dict[tuple[str, bytes, str], Family] = {}

@@ -18,6 +18,7 @@ from .options import FitOptions
 from .rounding import NetworkRounding
 from .running import STEER_MOST, STEER_POWER, Aim, Run, has_collapsed, levels_of
 from .shape import FittedPicture
+from .start import Starts, nearest_start
 
 RESTARTS = 2
 REPORT_EVERY = 0.5  # seconds
@@ -38,6 +39,7 @@ class Job:
         quality: Fine quality, which says the rate weight where neither bits nor psnr are given.
         options: Of the fit.
         tables: Of the family.
+        starts: That were learned; may be empty.
         bits: At most, of the whole picture.
         psnr: At least, in dB.
     """
@@ -46,6 +48,7 @@ class Job:
     quality: int
     options: FitOptions
     tables: Tables
+    starts: Starts
     bits: float | None = None
     psnr: float | None = None
     watch: Watch | None = None
@@ -66,7 +69,7 @@ def encode_picture(job: Job) -> FittedPicture:
     """
     for restart in range(RESTARTS + 1):
         options = replace(job.options, seed=job.options.seed + restart)
-        fit = _fit(replace(job, options=options))
+        fit = _fit(replace(job, options=options, starts=job.starts if restart == 0 else {}))
         if not has_collapsed(fit, job.pixels):
             return _meet_aim(fit, job)
     raise FitFailed("no fit of this picture gets beyond one flat colour: encode it with another codec")
@@ -76,11 +79,13 @@ def _fit(job: Job) -> PictureFit:
     chosen = job.options
     height, width = job.pixels.shape[:2]
     weight = _first_weight(job)
-    fit = PictureFit(job.pixels, chosen.point, levels_of(height, width), weight, chosen.seed)
+    levels = levels_of(height, width)
+    fit = PictureFit(job.pixels, chosen.point, levels, weight, chosen.seed)
+    start = nearest_start(job.starts, chosen.point, levels, job.pixels.shape[2], weight)
     bits = None if job.bits is None else max(SPARE * job.bits - NETWORK_BITS[chosen.point], 0.1 * job.bits)
     watcher = _Watcher(job)
     try:
-        Run(fit, chosen.steps, Aim(bits, job.psnr), watcher, job.store, job.key()).run()
+        Run(fit, chosen.steps, Aim(bits, job.psnr), watcher, start, job.store, job.key()).run()
     except KeyboardInterrupt:
         if not (chosen.early and watcher.called):
             raise

@@ -19,6 +19,7 @@ from .coding import get_picture, put_picture, read_picture
 from .encoder import Job, encode_picture
 from .options import ITERATIONS, FitOptions
 from .shape import MAX_LEVELS, POINTS, STRIP, FittedPicture
+from .start import read_starts
 from .tables import read_tables
 
 CODER_BITS = 256.0  # what the range coder adds at the end of its bytes, at most
@@ -50,6 +51,7 @@ class OverfittedFamily:
         self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], kernels: Kernels | None = None
     ) -> None:
         self.tables: Tables = read_tables(tensors)
+        self.starts = read_starts(tensors)
         self.kernels = kernels or Kernels()
         self.chosen = FitOptions()
         self.frame_bytes: float | None = None
@@ -94,7 +96,8 @@ class OverfittedFamily:
     def fit(self, frame: Pixels, spec: GroupSpec) -> FittedPicture:
         """Fit a picture, uint8 (H, W, channels)."""
         bits = None if self.frame_bytes is None else 8 * self.frame_bytes - CODER_BITS
-        job = Job(frame, spec.quality, self.chosen, self.tables, bits, self.psnr, self.watch, self.store)
+        wanted = (bits, self.psnr, self.watch, self.store)
+        job = Job(frame, spec.quality, self.chosen, self.tables, self.starts, *wanted)
         return encode_picture(job)
 
     def put(self, picture: FittedPicture, port: SymbolPort) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.fitted import Store
-from .fitting import PictureFit, Score, State, heat, heat_steps, main_phase, rounded_phase
+from .fitting import Floats, PictureFit, Score, State, heat, heat_steps, main_phase, rounded_phase
 
 CANDIDATES, SURVIVORS = 5, 2  # starts that race, and how many go into the second heat
 ROUNDED_PART, MOST_ROUNDED = 0.1, 500  # of the iterations, for networks on rounded latents
@@ -49,15 +49,24 @@ class Run:
         fit: The picture.
         iterations: Of all phases together.
         watch: Called after every iteration with the part that is done and what the pass measured.
+        start: Parameters of the networks to start from; None: several cold starts race.
         store, key: Where the state is kept, for a later run to go on from the long phase; None keeps nothing.
     """
 
     def __init__(
-        self, fit: PictureFit, iterations: int, aim: Aim, watch: Watch, store: Store | None = None, key: str = ""
+        self,
+        fit: PictureFit,
+        iterations: int,
+        aim: Aim,
+        watch: Watch,
+        start: Floats | None = None,
+        store: Store | None = None,
+        key: str = "",
     ) -> None:
         self.fit, self.iterations, self.aim, self.watch = fit, iterations, aim, watch
         self.store, self.key = store, key
-        self.heats = heat_steps(iterations)
+        self.start = start
+        self.heats = 0 if start is not None else heat_steps(iterations)
         racing = self.heats * (CANDIDATES + SURVIVORS)
         if 2 * racing > iterations:
             self.heats = racing = 0
@@ -84,6 +93,8 @@ class Run:
     def _race(self) -> None:
         """Several starts, fewer in a second heat; the best stays.  Short fits take the first start."""
         self.fit.start()
+        if self.start is not None:
+            self.fit.put(State(self.start, self.fit.get().latents))
         if not self.heats:
             return
         found: list[tuple[float, State]] = []

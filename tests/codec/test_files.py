@@ -134,7 +134,7 @@ def test_failure_leaves_nothing(coded: str, picture: str, tmp_path: Path, monkey
         encode_file(str(tmp_path / "none.png"), str(tmp_path / "x.tsr"), codec="toy")
     with pytest.raises(tessera.ParameterError, match="no such folder"):
         encode_file(picture, str(tmp_path / "no" / "x.tsr"), codec="toy")
-    monkeypatch.setattr(files, "encode_target", interrupted)
+    monkeypatch.setattr(files, "encode_chosen", interrupted)
     with pytest.raises(KeyboardInterrupt):
         encode_file(picture, str(tmp_path / "x.tsr"), codec="toy")
     assert names(tmp_path) == before

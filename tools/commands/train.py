@@ -6,7 +6,8 @@ time there is, so only finished runs compare.
 `--objective task` trains gains of the family's bands for a classifier and writes them to RUN/task.safetensors, for
 `tessera encode -o task=FILE`; see `tools/training/distillation.py`.  `--objective perceptual` trains decoder
 `perceptual` for the weights that the family has, `--objective analysis` their analysis network; see
-`tools/training/companions.py`.
+`tools/training/companions.py`.  `--objective start` learns where fits of family overfitted begin; see
+`tools/training/starts.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pathlib import Path
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="family to train")
     parser.add_argument(
-        "--objective", choices=("pixels", "task", "perceptual", "analysis"), default="pixels",
-        help="what is trained: the weights, gains for a task, decoder perceptual, the analysis network",
+        "--objective", choices=("pixels", "task", "perceptual", "analysis", "start"), default="pixels",
+        help="what is trained: the weights, gains for a task, decoder perceptual, the analysis network, starts of fits",
     )  # fmt: skip
     parser.add_argument(
         "--data", nargs="+", required=True, metavar="PACK",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tessera.codec.errors import ParameterError
 
-OBJECTIVES = ("pixels", "task", "perceptual", "analysis")
+OBJECTIVES = ("pixels", "task", "perceptual", "analysis", "start")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,8 @@ class TrainingSettings:
 
     name        family
     objective   what is trained: "pixels", the family's weights; "task", gains of its bands for a classifier (see
-                `distillation`); "perceptual" and "analysis", one more network for its weights (see `companions`)
+                `distillation`); "perceptual" and "analysis", one more network for its weights (see `companions`);
+                "start", where fits of family overfitted begin (see `starts`)
     data        tar archives of pictures or clips; for a task one that holds train/CLASS/NAME
     out         folder for checkpoints and logs
     options     options of the family's model, or of the objective

@@ -19,7 +19,7 @@ from tessera.data import packs
 from tessera.models.base.task import TrainingTask, tensors_of
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.registry import task
-from tessera.tools.training import companions, distillation
+from tessera.tools.training import companions, distillation, starts
 from tessera.tools.training.provenance import provenance
 from tessera.tools.training.settings import TrainingSettings
 from tessera.tools.training.validation import Validation
@@ -49,6 +49,8 @@ def train(settings: TrainingSettings) -> Path | None:
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    if settings.objective == "start":
+        return starts.train(settings)
     trainer = Trainer(settings, *join_group())
     trainer.train()
     if trainer.rank or settings.objective == "pixels":
