@@ -16,7 +16,7 @@ from .coding import measure, paint
 from .fitting import MIDDLE_WEIGHT, PictureFit, Score, rate_weight, rounded_phase, short_phase
 from .options import FitOptions
 from .rounding import NetworkRounding
-from .running import STEER_MOST, STEER_POWER, Aim, Run, has_collapsed, levels_of
+from .running import STEER_MOST, STEER_POWER, Aim, FitRun, has_collapsed, levels_of
 from .shape import FittedPicture
 from .start import Starts, nearest_start
 
@@ -26,12 +26,12 @@ NETWORK_BITS = (3600.0, 7800.0, 14000.0)  # of an operating point, about: what a
 SPARE = 0.995  # of the bits that are aimed at
 MIDDLE_RATE, MIDDLE_PSNR, RATE_POWER = 0.5, 34.5, -1.6  # what photographs take at MIDDLE_WEIGHT, and how weights follow
 SPARE_PSNR = 0.02  # dB beyond the one that is aimed at
-CORRECTIONS, CORRECTION_PART, LEAST_CORRECTION = 6, 0.03, 40  # ways on to an aim, of so many of the iterations each
+CORRECTIONS, CORRECTION_PART, LEAST_CORRECTION = 6, 0.04, 60  # ways on to an aim, of so many of the iterations each
 NEAR = 0.03  # of the logarithm of the rate weight, from an aim that is met
 
 
 @dataclass(frozen=True)
-class Job:
+class PictureJob:
     """One picture and what is wanted of it.
 
     Attributes:
@@ -60,7 +60,7 @@ class Job:
         return hashlib.sha256(repr(parts).encode() + self.pixels.tobytes()).hexdigest()[:32]
 
 
-def encode_picture(job: Job) -> FittedPicture:
+def encode_picture(job: PictureJob) -> FittedPicture:
     """Fit a picture.
 
     Raises:
@@ -75,7 +75,7 @@ def encode_picture(job: Job) -> FittedPicture:
     raise FitFailed("no fit of this picture gets beyond one flat colour: encode it with another codec")
 
 
-def _fit(job: Job) -> PictureFit:
+def _fit(job: PictureJob) -> PictureFit:
     chosen = job.options
     height, width = job.pixels.shape[:2]
     weight = _first_weight(job)
@@ -85,14 +85,14 @@ def _fit(job: Job) -> PictureFit:
     bits = None if job.bits is None else max(SPARE * job.bits - NETWORK_BITS[chosen.point], 0.1 * job.bits)
     watcher = _Watcher(job)
     try:
-        Run(fit, chosen.steps, Aim(bits, job.psnr), watcher, start, job.store, job.key()).run()
+        FitRun(fit, chosen.steps, Aim(bits, job.psnr), watcher, start, job.store, job.key()).run()
     except KeyboardInterrupt:
         if not (chosen.early and watcher.called):
             raise
     return fit
 
 
-def _first_weight(job: Job) -> float:
+def _first_weight(job: PictureJob) -> float:
     """The rate weight to start from: of the quality, or about that of the aim."""
     if job.bits is not None:
         rate = job.bits / job.pixels[..., 0].size
@@ -105,7 +105,7 @@ def _first_weight(job: Job) -> float:
 class _Watcher:
     """Passes on what a run tells, not too often."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: PictureJob) -> None:
         self.job, self.began, self.told, self.called = job, time.monotonic(), 0.0, False
 
     def __call__(self, part: float, seen: Score) -> None:
@@ -116,7 +116,7 @@ class _Watcher:
             self.job.watch(FitStatus(part, round(part * self.job.options.steps), seen.psnr, seen.bits, now))
 
 
-def _meet_aim(fit: PictureFit, job: Job) -> FittedPicture:
+def _meet_aim(fit: PictureFit, job: PictureJob) -> FittedPicture:
     """Round the networks; while the aim is missed, go on for a short way with another rate weight.
 
     Of what meets the aim the nearest to it is taken, else the last.
@@ -137,13 +137,13 @@ def _meet_aim(fit: PictureFit, job: Job) -> FittedPicture:
     return nearest or picture
 
 
-def _rounded(fit: PictureFit, job: Job) -> FittedPicture:
+def _rounded(fit: PictureFit, job: PictureJob) -> FittedPicture:
     networks = NetworkRounding(fit, job.tables)
     networks.search()
     return networks.picture()
 
 
-def _distance(picture: FittedPicture, job: Job) -> tuple[bool, float]:
+def _distance(picture: FittedPicture, job: PictureJob) -> tuple[bool, float]:
     """Whether the aim is met, and what the rate weight would be multiplied by to meet it just so."""
     if job.bits is not None:
         spent = measure(picture, job.tables, Kernels()).bits

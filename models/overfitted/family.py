@@ -16,7 +16,7 @@ from ..base.fitted import Store, Watch
 from ..base.kernels import Kernels
 from .cells import CHANNELS, STRIDE, cells_of, share_bits
 from .coding import get_picture, put_picture, read_picture
-from .encoder import Job, encode_picture
+from .encoder import PictureJob, encode_picture
 from .options import ITERATIONS, FitOptions
 from .shape import MAX_LEVELS, POINTS, STRIP, FittedPicture
 from .start import read_starts
@@ -97,7 +97,7 @@ class OverfittedFamily:
         """Fit a picture, uint8 (H, W, channels)."""
         bits = None if self.frame_bytes is None else 8 * self.frame_bytes - CODER_BITS
         wanted = (bits, self.psnr, self.watch, self.store)
-        job = Job(frame, spec.quality, self.chosen, self.tables, self.starts, *wanted)
+        job = PictureJob(frame, spec.quality, self.chosen, self.tables, self.starts, *wanted)
         return encode_picture(job)
 
     def put(self, picture: FittedPicture, port: SymbolPort) -> None:

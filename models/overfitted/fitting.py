@@ -30,7 +30,7 @@ RATE = 1e-2  # of learning, networks and latents (those in sixteenths of a step)
 LAST_RATE = 1e-5
 CANDIDATES, SURVIVORS = 5, 2  # starts that race, and how many go into the second heat
 LARGEST_NORM = 0.1  # of the networks' gradient
-ROUNDED_RATE, SHORT_RATE = 1e-4, 2e-3
+ROUNDED_RATE, SHORT_RATE = 1e-4, 6e-3
 
 
 def rate_weight(quality: int) -> float:

@@ -42,7 +42,7 @@ class Aim:
         return weight * min(max(ratio, 1 / STEER_MOST), STEER_MOST)
 
 
-class Run:
+class FitRun:
     """One fit from its starts to its end.
 
     Args:

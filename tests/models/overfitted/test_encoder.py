@@ -17,7 +17,7 @@ from tessera.models.overfitted.coding import measure, paint
 from tessera.models.overfitted.family import OverfittedFamily
 from tessera.models.overfitted.fitting import PictureFit, Score, rate_weight
 from tessera.models.overfitted.rounding import NetworkRounding, restored, rounded
-from tessera.models.overfitted.running import Aim, Run, has_collapsed, levels_of
+from tessera.models.overfitted.running import Aim, FitRun, has_collapsed, levels_of
 from tessera.models.overfitted.start import LEVELS, nearest_start, read_starts
 from tessera.tools.training.starts import RATE_WEIGHTS, tensors_of
 
@@ -27,7 +27,7 @@ FAST: dict[str, Any] = {"codec": "overfitted", "iterations": 60, "point": "small
 def picture(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
     """A gradient, an edge and some texture."""
     y, x = np.mgrid[:height, :width]
-    texture = np.random.default_rng(0).integers(0, 6, (height, width))
+    texture = np.random.default_rng(0).integers(0, 16, (height, width))
     planes = [2 * x + y + texture, 128 + texture, np.where(x > width // 2, 200, 20)]
     return np.stack(planes, -1).clip(0, 255).astype(np.uint8)
 
@@ -46,12 +46,12 @@ def test_a_file_holds_what_the_fit_found() -> None:
     """The decoder's integers lose little against the floats of the fit, and the file's bits are the fit's."""
     pixels = picture()
     fit = PictureFit(pixels, 1, levels_of(48, 64), rate_weight(3200))
-    Run(fit, 150, Aim(), lambda part, seen: None).run()
+    FitRun(fit, 150, Aim(), lambda part, seen: None).run()
     networks = NetworkRounding(fit, family().tables)
     networks.search()
     before = fit.score(networks.parameters())
     measured = measure(networks.picture(), family().tables, family().kernels)
-    assert measured.bits - measured.number_bits == pytest.approx(before.bits, rel=0.03)
+    assert measured.bits - measured.number_bits == pytest.approx(before.bits, rel=0.08)  # tables are coarser, and end at 1/4096
     painted = paint(networks.picture(), family().kernels)
     error = np.square(painted - pixels.astype(float)).mean() / 255**2
     assert error == pytest.approx(before.error, rel=0.03)
@@ -59,10 +59,10 @@ def test_a_file_holds_what_the_fit_found() -> None:
 
 def test_sizes_and_psnrs_are_met() -> None:
     pixels = picture()
-    options: dict[str, Any] = {"codec": "overfitted", "iterations": 100}  # of the point that has a learned start
-    small = tessera.encode(pixels, size=920, **options)
-    large = tessera.encode(pixels, size=1100, **options)
-    assert len(small) <= 920 < len(large) <= 1100
+    options: dict[str, Any] = {"codec": "overfitted", "iterations": 250}  # of the point that has a learned start
+    small = tessera.encode(pixels, size=1000, **options)
+    large = tessera.encode(pixels, size=1700, **options)
+    assert len(small) <= 1000 < 1400 < len(large) <= 1700
     assert psnr(large, pixels) > psnr(small, pixels)
     assert 30.0 <= psnr(tessera.encode(pixels, psnr=30.0, **options), pixels) < 32.0
 
@@ -70,7 +70,7 @@ def test_sizes_and_psnrs_are_met() -> None:
 def test_networks_are_rounded_where_it_pays() -> None:
     """The search ends with a smaller loss than it begins with, in fewer bits, and integers mean what they stand for."""
     fit = PictureFit(picture(24, 32), 0, 6, rate_weight(2000))
-    Run(fit, 60, Aim(), lambda part, seen: None).run()
+    FitRun(fit, 60, Aim(), lambda part, seen: None).run()
     networks = NetworkRounding(fit, family().tables)
     before, spent = networks.loss(), sum(networks.spent.values())
     assert networks.search() < before
@@ -140,7 +140,7 @@ def test_the_learned_start_is_worth_more_than_a_cold_one() -> None:
     losses = []
     for begin in (start, None):
         fit = PictureFit(pixels, 1, LEVELS, 1e-3)
-        Run(fit, 120, Aim(), lambda part, seen: None, begin).run()
+        FitRun(fit, 120, Aim(), lambda part, seen: None, begin).run()
         losses.append(fit.score().loss)
     assert losses[0] < 0.8 * losses[1]
 
