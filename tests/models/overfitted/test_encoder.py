@@ -51,7 +51,8 @@ def test_a_file_holds_what_the_fit_found() -> None:
     networks.search()
     before = fit.score(networks.parameters())
     measured = measure(networks.picture(), family().tables, family().kernels)
-    assert measured.bits - measured.number_bits == pytest.approx(before.bits, rel=0.08)  # tables are coarser, and end at 1/4096
+    # tables are coarser than the model, and end at 1/4096
+    assert measured.bits - measured.number_bits == pytest.approx(before.bits, rel=0.08)
     painted = paint(networks.picture(), family().kernels)
     error = np.square(painted - pixels.astype(float)).mean() / 255**2
     assert error == pytest.approx(before.error, rel=0.03)
