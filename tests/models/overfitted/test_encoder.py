@@ -29,7 +29,8 @@ def picture(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
     y, x = np.mgrid[:height, :width]
     texture = np.random.default_rng(0).integers(0, 16, (height, width))
     planes = [2 * x + y + texture, 128 + texture, np.where(x > width // 2, 200, 20)]
-    return np.stack(planes, -1).clip(0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.stack(planes, -1).clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 def family() -> OverfittedFamily:
