@@ -155,6 +155,56 @@ class Level:
     ) -> None: ...
     def add_hints(self, hints: NDArray[np.int32]) -> None: ...
 
+class DyadicLevel:
+    def __init__(self, parent: NDArray[np.int32], low: NDArray[np.int32]) -> None: ...
+    def add(
+        self,
+        view: tuple[NDArray[np.int32], NDArray[np.int32]],
+        near: NDArray[np.int32],
+        heads: tuple[NDArray[np.int32], NDArray[np.int32]],
+        context: NDArray[np.int32] | None,
+    ) -> None: ...
+
+class DyadicPlan:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        channels: int,
+        levels: Sequence[
+            tuple[
+                DyadicLevel,
+                NDArray[np.int32],
+                Sequence[tuple[NDArray[np.int32], NDArray[np.int32]]],
+                NDArray[np.int64],
+                NDArray[np.float32],
+                int,
+            ]
+        ],
+        low_rungs: NDArray[np.uint8],
+        low_step: int,
+        first_sign: int,
+    ) -> None: ...
+    def read(
+        self,
+        port: Any,
+        keep: bool,
+        costs: NDArray[np.int32] | None = None,
+        sign_costs: NDArray[np.int32] | None = None,
+        threads: int = 1,
+        path: str | None = None,
+    ) -> tuple[list[NDArray[np.int32]], NDArray[np.int32], NDArray[np.int32], list[NDArray[np.int32]]]: ...
+    def code(
+        self,
+        port: Any,
+        details: Sequence[NDArray[np.int32]],
+        low: NDArray[np.int32],
+        margins: NDArray[np.float32],
+        keep: bool,
+        threads: int = 1,
+        path: str | None = None,
+    ) -> tuple[list[NDArray[np.int32]], NDArray[np.int32], NDArray[np.int32], list[NDArray[np.int32]]]: ...
+
 class FramePlan:
     def __init__(
         self,

@@ -212,3 +212,26 @@ class Kernels:
     ) -> tuple[list[_kernels.Walk], Integers]:
         """The same of a frame that is coded."""
         return plan.code(coder, scaled, low, margins, hints, keep, threads(), self.path)
+
+    def read_dyadic(
+        self, plan: _kernels.DyadicPlan, coder: Any, keep: bool, costs: tuple[Integers, Integers] | None
+    ) -> tuple[list[Integers], Integers, Integers, list[Integers]]:
+        """Details where they are kept, low band (3, ., .), lifted planes (3, height, width), and what cells took.
+
+        Details and what was spent by `costs`, of magnitudes and of signs, come from coarse to fine; see
+        dyadic_frame.hpp.  Without a coder all symbols are zero.
+        """
+        magnitudes, signs = costs or (None, None)
+        return plan.read(coder, keep, magnitudes, signs, threads(), self.path)
+
+    def code_dyadic(
+        self,
+        plan: _kernels.DyadicPlan,
+        coder: Any,
+        details: Sequence[Integers],
+        low: Integers,
+        margins: NDArray[np.float32],
+        keep: bool,
+    ) -> tuple[list[Integers], Integers, Integers, list[Integers]]:
+        """The same of lifted details, from coarse to fine, that are rounded and put."""
+        return plan.code(coder, details, low, margins, keep, threads(), self.path)

@@ -7,14 +7,6 @@
 #include "prior.hpp"
 
 namespace tessera {
-namespace {
-
-template <typename T>
-py::array as_array(std::vector<T>&& values) {
-    auto* held = new std::vector<T>(std::move(values));
-    const py::capsule owner(held, [](void* p) { delete static_cast<std::vector<T>*>(p); });
-    return Array<T>({static_cast<py::ssize_t>(held->size())}, held->data(), owner);
-}
 
 Weights weights_of(const Array<int32_t>& array, const char* name) {
     if (array.ndim() != 4 || array.shape(2) != array.shape(3)) {
@@ -22,6 +14,15 @@ Weights weights_of(const Array<int32_t>& array, const char* name) {
     }
     return {array.data(), static_cast<size_t>(array.shape(0)), static_cast<size_t>(array.shape(1)),
             static_cast<size_t>(array.shape(2))};
+}
+
+namespace {
+
+template <typename T>
+py::array as_array(std::vector<T>&& values) {
+    auto* held = new std::vector<T>(std::move(values));
+    const py::capsule owner(held, [](void* p) { delete static_cast<std::vector<T>*>(p); });
+    return Array<T>({static_cast<py::ssize_t>(held->size())}, held->data(), owner);
 }
 
 void add_slice(Level& self, const Array<int32_t>& first, const Array<int32_t>& near, const Array<int32_t>& second,
@@ -148,6 +149,7 @@ PYBIND11_MODULE(_kernels, module) {
         .def_property_readonly("values", &walk_values)
         .def_property_readonly("rungs", &walk_rungs);
     bind_constants(module);
+    bind_dyadic(module);
     bind_exact(module);
     bind_field(module);
     bind_frame(module);

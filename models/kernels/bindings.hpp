@@ -57,11 +57,15 @@ Array<T> kept_array(const std::vector<size_t>& shape) {
     return Array<T>(shape, held->get(), owner);
 }
 
+struct Weights;
+Weights weights_of(const Array<int32_t>& array, const char* name);
+
 // What `native` of a coder lent.
 const SymbolPort* port_of(const py::object& capsule);
 
 // The parts of the module in files of their own.
 void bind_constants(py::module_& module);
+void bind_dyadic(py::module_& module);
 void bind_exact(py::module_& module);
 void bind_field(py::module_& module);
 void bind_frame(py::module_& module);

@@ -22,7 +22,8 @@ void bind_constants(py::module_& module) {
                     "LARGEST"_a = kLargest, "COST_UNIT"_a = kCostUnit, "COST_REACH"_a = kCostReach);
     py::dict prior("NEAR_REACH"_a = kNearReach, "ACTIVATION_SHIFT"_a = kHiddenShift, "ANSWER_SHIFT"_a = kAnswerShift,
                    "ACTIVATION_MAX"_a = kLargestActivation, "FEATURE_MAX"_a = kLargestFeature,
-                   "ACCUMULATOR_LIMIT"_a = kLargestSum, "FEATURE_FROM"_a = row(kFeatureFrom));
+                   "ACCUMULATOR_LIMIT"_a = kLargestSum, "FEATURE_FROM"_a = row(kFeatureFrom),
+                   "VIEW_SHIFT"_a = kViewShift, "SIGN_TABLES"_a = kSignTables);
     py::dict transform("CELL"_a = kCell, "BANDS"_a = kBands, "FRACTION_BITS"_a = kFractionBits,
                        "LIFTING"_a = row(kLifting), "UNITS"_a = 1 << kUnitBits, "MATRIX_BITS"_a = kMatrixBits,
                        "AXES"_a = py::make_tuple(kGray, kOne, kTwo), "SAMPLE_LIMIT"_a = kSampleLimit,

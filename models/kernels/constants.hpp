@@ -32,6 +32,10 @@ constexpr int kAnswerShift = 10;
 constexpr int32_t kLargestActivation = 255;
 constexpr int32_t kLargestFeature = 64;
 
+// The prior of dyadic pyramids beside it.
+constexpr int kViewShift = 8;
+constexpr int kSignTables = 32;
+
 // What keeps every sum within an int32, checked where numbers come in: a convolution's sum of |weight| * largest input
 // and every |bias| stay below it, and a level adds up few of them.
 constexpr int32_t kLargestSum = 1 << 20;

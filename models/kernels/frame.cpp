@@ -29,16 +29,15 @@ public:
 
     void get() {
         name_tables();
-        get(indices, symbols);
-        rest.resize(rest_indices.size());
-        if (!rest.empty()) get(rest_indices, rest);
+        get_symbols(*port_, indices, symbols);
+        get_symbols(*port_, rest_indices, rest);
     }
 
     void put() {
         if (port_ == nullptr) return;
         name_tables();
-        put(indices, symbols);
-        if (!rest.empty()) put(rest_indices, rest);
+        put_symbols(*port_, indices, symbols);
+        put_symbols(*port_, rest_indices, rest);
     }
 
 private:
@@ -46,16 +45,6 @@ private:
     void name_tables() {
         if (first_table_ == 0) return;
         for (uint8_t& index : indices) index = static_cast<uint8_t>(index + first_table_);
-    }
-
-    void get(const std::vector<uint8_t>& from, std::vector<int32_t>& to) const {
-        Refused refused;
-        if (!port_->get(port_->coder, from.data(), from.size(), to.data(), refused.failure)) throw refused;
-    }
-
-    void put(const std::vector<uint8_t>& tables, const std::vector<int32_t>& values) const {
-        Refused refused;
-        if (!port_->put(port_->coder, values.data(), tables.data(), tables.size(), refused.failure)) throw refused;
     }
 
     const SymbolPort* port_;

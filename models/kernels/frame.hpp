@@ -6,15 +6,10 @@
 #include <memory>
 #include <vector>
 
-#include "port.hpp"
+#include "coder.hpp"
 #include "prior.hpp"
 
 namespace tessera {
-
-// Thrown when a coder fails; holds its error.
-struct Refused {
-    PortFailure failure;
-};
 
 // One level: what is walked, and the integers that are added at one quality.
 struct LevelPlan {

@@ -40,9 +40,8 @@ struct Kernels {
     // (4 * conv.outputs, kTile). Groups of x that are not `used` count as zero; null: all are.
     void (*add_product)(const Conv& conv, const uint32_t* x, const uint8_t* used, int32_t* sums);
 
-    // Four rows of sums to activations, one word per cell: divided by 2^kHiddenShift, rounded half up, clipped to
-    // 0..255.
-    void (*activate)(const int32_t* sums, uint32_t* out);
+    // Four rows of sums to activations, one word per cell: divided by 2^shift, rounded half up, clipped to 0..255.
+    void (*activate)(const int32_t* sums, int shift, uint32_t* out);
 
     // Four rows of kTile bytes to words.
     void (*interleave)(const uint8_t* rows, uint32_t* out);
@@ -62,6 +61,9 @@ struct Kernels {
 
     // 8 * log2(1 + |q|) from a table of 256.
     void (*features)(const int32_t* q, const int32_t* table, uint8_t* out);
+
+    // kLargestFeature plus the feature with the sign of q, from features without it.
+    void (*signed_features)(const int32_t* q, const uint8_t* features, uint8_t* out);
 
     // sums[i] += cost_of(costs, rungs[i], values[i]), i < n; see constants.hpp.
     void (*add_costs)(const int32_t* values, const uint8_t* rungs, size_t n, const int32_t* costs, int32_t* sums);

@@ -11,7 +11,8 @@ namespace {
 // Floor of half, for -2..3.
 int half(int x) { return (x + 4) / 2 - 2; }
 
-// Throws unless inputs of 0..limit keep every output of the convolution within kLargestSum.
+}  // namespace
+
 void check_sums(const Weights& weights, int32_t limit) {
     const size_t inputs = weights.inputs * weights.side * weights.side;
     for (size_t o = 0; o < weights.outputs; ++o) {
@@ -20,6 +21,8 @@ void check_sums(const Weights& weights, int32_t limit) {
         if (room < 0) throw std::invalid_argument("the weights of a convolution are too large");
     }
 }
+
+namespace {
 
 Conv pack_all(const Weights& weights, int32_t limit) {
     check_sums(weights, limit);

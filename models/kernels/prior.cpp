@@ -25,7 +25,7 @@ void Walk::near_groups(const Slice& slice, size_t tile, Scratch& scratch) const 
             }
         }
         scratch.used[group] = used;  // sums of zero become activations of zero
-        if (used != 0) kernels_.activate(scratch.near, scratch.groups.get() + group * kTile);
+        if (used != 0) kernels_.activate(scratch.near, kHiddenShift, scratch.groups.get() + group * kTile);
     }
 }
 

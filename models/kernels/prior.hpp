@@ -21,6 +21,9 @@ struct Weights {
     size_t outputs, inputs, side;
 };
 
+// Throws std::invalid_argument unless inputs of magnitudes up to `limit` keep every output within kLargestSum.
+void check_sums(const Weights& weights, int32_t limit);
+
 // Packs inputs `from` .. `to` of the weights as a 1 x 1 convolution of (to - from) * side^2 bytes, channel by channel.
 Conv pack(const Weights& weights, size_t from, size_t to);
 

@@ -133,7 +133,9 @@ void Walk::begin(const int32_t* bias, const int32_t* coarser, const int32_t* hin
 void Walk::activate(int parity, size_t tile) {
     const int32_t* sums = totals(parity, tile);
     uint32_t* words = hidden(parity, tile);
-    for (size_t o = 0; o < level_->hidden; o += 4) kernels_.activate(sums + o * kTile, words + o / 4 * kTile);
+    for (size_t o = 0; o < level_->hidden; o += 4) {
+        kernels_.activate(sums + o * kTile, kHiddenShift, words + o / 4 * kTile);
+    }
 }
 
 // The inputs of a convolution over `reach` x `reach` neighbours, as words; false where all of them are zero.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...entropy import Tables, fit_table, quantize_pmf
 from .ladder import FIRST_SCALE, MAX_SHIFT, PER_OCTAVE, TABLE_NAMES, TABLE_REACH, TABLES
+from .signs import SIGN_TABLE_NAMES
 
 Row = tuple[npt.NDArray[np.uint16], int]  # frequencies and the first value
 
@@ -74,6 +75,20 @@ def ladder_rows(pmf: Tensor) -> list[Row]:
     return [fit_table(*_both_signs(row)) for row in pmf.double().numpy()]
 
 
+def magnitude_tables(pmf: Tensor, signs: Tensor) -> dict[str, Tensor]:
+    """A ladder of |v|, the uniform tables, and the tables of signs (SIGN_TABLES, 2): counts of v > 0 and v < 0."""
+    uniform = [(quantize_pmf(np.full(1 << k, 1.0), 0.0), 0) for k in range(1, MAX_SHIFT + 1)]
+    binary = [(quantize_pmf(row, 0.0), 0) for row in signs.double().numpy()]
+    magnitudes = [fit_table(_one_sign(row), 0) for row in pmf.double().numpy()]
+    tables, names = table_tensors([*magnitudes, *uniform]), zip(TABLE_NAMES, SIGN_TABLE_NAMES, strict=True)
+    return tables | {name: table_tensors(binary)[as_ladder] for as_ladder, name in names}
+
+
+def _one_sign(row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Probabilities of |v| = 0.. with escapes spread as in `_both_signs`."""
+    return np.concatenate([row[:-1], _beyond(row)])
+
+
 def table_tensors(rows: list[Row]) -> dict[str, Tensor]:
     """Tables by their names in a weights file."""
     tables = Tables.stack(rows)
@@ -98,7 +113,10 @@ def _both_signs(row: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], 
 
     Escapes are spread thinly over values past TABLE_REACH, so that a table drops these before any nearer one.
     """
-    beyond = 1 + int(row[-1] / max(row[-2], 2.0**-20))
-    tail = np.full(beyond, row[-1] / beyond / 2)
-    half = np.concatenate([row[1:-1] / 2, tail])
+    half = np.concatenate([row[1:-1], _beyond(row)]) / 2
     return np.concatenate([half[::-1], row[:1], half]), -len(half)
+
+
+def _beyond(row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    count = 1 + int(row[-1] / max(row[-2], 2.0**-20))
+    return np.full(count, row[-1] / count)

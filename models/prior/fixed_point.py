@@ -76,6 +76,10 @@ class FixedConv2d(nn.Module):
         """Sum of |integer weight| feeding each output: the accumulator's bound for unit inputs."""
         return self.integers().detach().abs().sum((1, 2, 3))
 
+    def shrink(self, scale: Tensor) -> None:
+        """Multiply the weights of every output that `mass` tells by `scale`."""
+        self.weight.mul_(scale[:, None, None, None])
+
 
 class QualityTable(nn.Module):
     """A vector of integers of 1 / 2**bits for each quality, interpolated between anchors in exact arithmetic."""
@@ -120,4 +124,4 @@ def project(convs: Sequence[tuple[FixedConv2d, int]], bias: QualityTable | None 
     scale = (room / bound(convs).clamp(min=1.0)).clamp(max=1.0)
     if bool((scale < 1).any()):
         for conv, _ in convs:
-            conv.weight.mul_(scale[:, None, None, None])
+            conv.shrink(scale)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ..base.task import arrays_of, tensors_of
 from ..networks.quantising import peaks, quantised, restored
 from ..networks.synthesis import SynthesisNetwork
-from ..prior.bands import BandPrior
 from ..prior.fixed_point import FixedConv2d, QualityTable
 from ..wavelet.words import WORD_BITS
 
@@ -73,7 +72,7 @@ def restore_network(network: SynthesisNetwork | None, tensors: Tensors, answer_b
 # -- priors ------------------------------------------------------------------------------------------------------------
 
 
-def prior_tensors(prior: BandPrior) -> Tensors:
+def prior_tensors(prior: nn.Module) -> Tensors:
     """The integers of a prior, frozen or not, each tensor in the smallest type that holds it."""
     found = {}
     for owner, module in prior.named_modules():

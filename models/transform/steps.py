@@ -55,22 +55,41 @@ class FrameSteps:
     size: float  # gray levels
 
 
+class Powers:
+    """2 ** (-13 q / 12800) of fine qualities q, 0..MAX_FINE, from a weights file: steps.coarse and steps.fine."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.coarse, self.fine = arrays["steps.coarse"], arrays["steps.fine"]
+
+    def scaled(self, bases: NDArray[Any], quality: int) -> Integers:
+        """Steps from those of quality 0, (n,)."""
+        power, shift = self._parts(quality)
+        return np.array([max(1, int(base) * power >> shift) for base in bases], np.int64)
+
+    def of(self, quality: int) -> float:
+        power, shift = self._parts(quality)
+        return power / 2.0**shift
+
+    def _parts(self, quality: int) -> tuple[int, int]:
+        """A power as an integer and its fraction bits."""
+        octaves, rest = divmod(13 * min(max(quality, 0), MAX_FINE), OCTAVE)
+        return int(self.coarse[rest // FINE]) * int(self.fine[rest % FINE]) >> TABLE_BITS, TABLE_BITS + octaves
+
+
 class Steps:
     """The integers of a weights file at work: steps.LEVEL and steps.every, at fine quality 0."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self.bases = [arrays[f"steps.{level}"] for level in range(PYRAMID + 2)]
         self.every = arrays["steps.every"]
-        self.coarse, self.fine = arrays["steps.coarse"], arrays["steps.fine"]
+        self.powers = Powers(arrays)
         self.at = lru_cache(maxsize=128)(self._at)
 
     def _at(self, quality: int) -> FrameSteps:
         """Fine quality, 0..MAX_FINE."""
-        octaves, rest = divmod(13 * min(max(quality, 0), MAX_FINE), OCTAVE)
-        power = int(self.coarse[rest // FINE]) * int(self.fine[rest % FINE]) >> TABLE_BITS
 
         def scaled(bases: NDArray[Any]) -> Integers:
-            return np.array([max(1, int(base) * power >> TABLE_BITS + octaves) for base in bases], np.int64)
+            return self.powers.scaled(bases, quality)
 
         def reciprocals(steps: Integers, gain: int) -> Integers:
             return np.array([(gain << HINT_BITS + STEP_BITS) // int(step) for step in steps], np.int64)
@@ -85,5 +104,5 @@ class Steps:
             scaled(self.every),
             reciprocals(levels[0].steps, WORD_GAIN),
             reciprocals(low * np.arange(1, 11, dtype=np.int64), WORD_GAIN)[[0, *range(9)]],
-            LARGEST_STEP * power / 2.0 ** (TABLE_BITS + octaves),
+            LARGEST_STEP * self.powers.of(quality),
         )

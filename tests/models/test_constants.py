@@ -10,7 +10,7 @@ from tessera.models import _kernels
 from tessera.models.motion import field
 from tessera.models.overfitted import shape, tables
 from tessera.models.prior import bands as prior
-from tessera.models.prior import exchange, fixed_point, ladder
+from tessera.models.prior import dyadic_bands, exchange, fixed_point, ladder, signs
 from tessera.models.reference import motion
 from tessera.models.spatiotemporal import group, prediction
 from tessera.models.transform import bands, levels, lifted, steps
@@ -43,6 +43,8 @@ def test_prior() -> None:
         "ACTIVATION_MAX": fixed_point.ACTIVATION_MAX,
         "FEATURE_MAX": prior.FEATURE_MAX,
         "ACCUMULATOR_LIMIT": fixed_point.ACCUMULATOR_LIMIT,
+        "VIEW_SHIFT": dyadic_bands.VIEW_SHIFT,
+        "SIGN_TABLES": signs.SIGN_TABLES,
         "FEATURE_FROM": tuple(1 + int((reached < level).sum()) for level in reachable),
     }
 

@@ -65,11 +65,11 @@ def is_rounded_power(found: int, numerator: int, denominator: int) -> bool:
 
 
 def test_powers_of_two_are_rounded_exactly(steps: Steps) -> None:
-    assert OCTAVE == COARSE * FINE and len(steps.coarse) == COARSE and len(steps.fine) == FINE
-    for k, entry in enumerate(steps.coarse.tolist()):
+    assert OCTAVE == COARSE * FINE and len(steps.powers.coarse) == COARSE and len(steps.powers.fine) == FINE
+    for k, entry in enumerate(steps.powers.coarse.tolist()):
         assert is_rounded_power(entry, k, COARSE)
     for k in (*range(0, FINE, 9), FINE - 1):
-        assert is_rounded_power(int(steps.fine[k]), k, OCTAVE)
+        assert is_rounded_power(int(steps.powers.fine[k]), k, OCTAVE)
 
 
 @pytest.mark.parametrize("quality", [0, 1, 984, 985, 3200, 4567, MAX_FINE - 1, MAX_FINE])

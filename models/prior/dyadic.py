@@ -1,0 +1,202 @@
+"""Codes and reads a dyadic pyramid with its prior: in one call of the kernels, or by `dyadic_walk` for other ports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...entropy import Tables
+from .. import _kernels
+from ..base.configure import changed
+from ..base.cost import convolutions
+from ..base.family import GroupSpec, NativePort, SymbolPort
+from ..base.kernels import Kernels
+from ..base.quality import at_quality
+from ..transform.bands import CELL, LEVELS, pyramid_sizes
+from ..transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicSteps
+from .dyadic_walk import Arrays, DyadicFrame, DyadicWalk, get, in_pass, owner_of, put, put_pass, rounded
+from .exchange import LARGEST, share
+from .ladder import PER_OCTAVE, RUNGS, SHIFTS, SPENT_UNIT, spent_units, values_cost
+from .native import margins
+from .signs import SIGN_TABLES, magnitude_costs, sign_costs
+
+Integers = NDArray[np.int32]
+
+
+class DyadicCoder:
+    """The integers of a weights file, packed for the kernels.  Stateless between calls.
+
+    arrays: the prior's part of the file; steps: of its levels; tables: the ladder of magnitudes first, and the tables
+    of signs from `first_sign` on.
+    """
+
+    def __init__(
+        self,
+        arrays: Arrays,
+        steps: DyadicSteps,
+        tables: Tables,
+        first_sign: int,
+        rate_weight: float,
+        kernels: Kernels,
+    ) -> None:
+        self.arrays, self.steps, self.first_sign, self.kernels = arrays, steps, first_sign, kernels
+        self.costs = magnitude_costs(tables)
+        self.margins = margins(self.costs, rate_weight)
+        self.prices = lru_cache(maxsize=4)(lambda count: (values_cost(count), sign_costs(count, first_sign)))
+        self.packed = lru_cache(maxsize=8)(self._pack)
+        self.plan = lru_cache(maxsize=32)(self._plan)
+
+    def weighing(self, rate_weight: float) -> DyadicCoder:
+        """The same with another price of a bit in rounding."""
+        return changed(self, margins=margins(self.costs, rate_weight))
+
+    # -- symbols -----------------------------------------------------------------------------------------------------
+
+    def code(self, planes: Integers, spec: GroupSpec, port: SymbolPort, keep: bool = False) -> DyadicFrame:
+        """Round the pyramid of lifted planes (3, height, width) along the walk and put it; what a decoder reads.
+
+        keep: the details too.
+        """
+        details, low = self.kernels.pyramid(planes, DEPTH)
+        steps = self.steps.at(spec.quality)
+        scaled = np.floor(low[: spec.channels] * steps.low_inverse + np.float32(0.5))
+        coarse = np.clip(scaled, -LARGEST, LARGEST).astype(np.int32)
+        if isinstance(port, NativePort):
+            plan = self.plan_of(spec)
+            with port.native() as coder:
+                return _frame(self.kernels.code_dyadic(plan, coder, details[::-1], coarse, self.margins, keep))
+        walk = self.walk(spec)
+        put(port, coarse.ravel(), *walk.low_tables(spec.channels, coarse.shape[1:]))
+
+        def visit(
+            level: int, band: slice, parity: int, rungs: NDArray[np.uint8], signs: NDArray[np.uint8]
+        ) -> Integers:
+            inverse = steps.levels[level - 1].inverse[band, None]
+            lifted = in_pass(details[level - 1][band], parity).astype(np.float32)
+            values = rounded(lifted * inverse, rungs, self.margins)
+            put(port, values.ravel(), rungs.ravel(), signs.ravel())
+            return values
+
+        return walk.run(spec.height, spec.width, spec.channels, coarse, visit)
+
+    def read(self, spec: GroupSpec, port: SymbolPort, count: Tables | None = None, keep: bool = False) -> DyadicFrame:
+        """Get one frame.  count: the coder's tables, to count bits by."""
+        costs = None if count is None else self.prices(count)
+        if isinstance(port, NativePort):
+            with port.native() as coder:
+                return _frame(self.kernels.read_dyadic(self.plan_of(spec), coder, keep, costs))
+        walk, size = self.walk(spec), pyramid_sizes(spec.height, spec.width, DEPTH)[-1]
+        low = get(port, *walk.low_tables(spec.channels, size)).reshape(spec.channels, *size)
+
+        def visit(
+            level: int, band: slice, parity: int, rungs: NDArray[np.uint8], signs: NDArray[np.uint8]
+        ) -> Integers:
+            values = get(port, rungs.ravel(), signs.ravel()).reshape(rungs.shape)
+            if costs is not None:
+                spent = spent_units(costs[0], np.abs(values), rungs)
+                spent += costs[1][signs - np.uint8(self.first_sign), (values < 0).astype(np.intp)] * (values != 0)
+                h, w = pyramid_sizes(spec.height, spec.width, DEPTH)[level]
+                cells = np.zeros((len(spent), h, w), np.int32)
+                put_pass(cells, parity, spent)
+                kept[level - 1] = kept.get(level - 1, 0) + cells.sum(0, dtype=np.int32)
+            return values
+
+        kept: dict[int, Any] = {}
+        frame = walk.run(spec.height, spec.width, spec.channels, low, visit)
+        frame.spent = [kept[level] for level in sorted(kept)]
+        return frame
+
+    def bits(self, frame: DyadicFrame, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
+        """Bits of every cell (h, w) of CELL x CELL pixels, of a frame whose bits were counted."""
+        costs, _ = self.prices(tables)
+        rungs, _ = self.walk(spec).low_tables(spec.channels, frame.low.shape[1:])
+        coded = frame.low[: spec.channels]
+        low = spent_units(costs, np.abs(coded), rungs.reshape(coded.shape)) + SPENT_UNIT * (coded != 0)
+        size = -(-spec.height // CELL), -(-spec.width // CELL)
+        planes = [(level, spent) for level, spent in enumerate(frame.spent, 1)]
+        return on_cells([*planes, (DEPTH, low.sum(0, dtype=np.int32))], size)
+
+    def expected_bits(self, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
+        """Bits that an empty frame's tables let expect for each cell (h, w)."""
+        means = tables.mean_bits()[np.arange(RUNGS) - PER_OCTAVE * SHIFTS] + SHIFTS
+        units = np.rint(means * SPENT_UNIT).astype(np.int32)
+        costs = np.ascontiguousarray(units[:, None].repeat(self.prices(tables)[0].shape[1], 1))
+        empty = self.kernels.read_dyadic(self.plan_of(spec), None, False, (costs, np.zeros((SIGN_TABLES, 2), np.int32)))
+        rungs, _ = self.walk(spec).low_tables(spec.channels, empty[1].shape[1:])
+        low = units[rungs].reshape(spec.channels, *empty[1].shape[1:]).sum(0, dtype=np.int32)
+        size = -(-spec.height // CELL), -(-spec.width // CELL)
+        return on_cells([*enumerate(empty[3][::-1], 1), (DEPTH, low)], size)
+
+    def walk(self, spec: GroupSpec) -> DyadicWalk:
+        """The numpy twin."""
+        return DyadicWalk(self.arrays, self.steps.at(spec.quality), spec.quality, self.first_sign, self.kernels)
+
+    @property
+    def multiplications(self) -> int:
+        """A cell of CELL x CELL pixels, at most: coarser levels have a quarter of the cells each."""
+        of = [convolutions({n: a for n, a in self.arrays.items() if n.startswith(owner_of(k)[0])}) for k in (1, 2, 3)]
+        return sum(CELL * CELL * count >> 2 * level for level, count in enumerate(of, 1)) + of[-1]
+
+    # -- integers for the kernels --------------------------------------------------------------------------------------
+
+    def plan_of(self, spec: GroupSpec) -> _kernels.DyadicPlan:
+        """The whole walk as data, for one call of the kernels."""
+        return self.plan(replace(spec, frames=1, allowance=None))
+
+    def _plan(self, spec: GroupSpec) -> _kernels.DyadicPlan:
+        steps, levels = self.steps.at(spec.quality), []
+        slices = len(SLICES) if spec.channels == 3 else GRAY_SLICES
+        for level in range(DEPTH, 0, -1):
+            owner, depth = owner_of(level)
+            names = [(f"{owner}.slices.{k}", parity) for k in range(slices) for parity in (0, 1)]
+            passes = [
+                (self._at(f"{name}.views.{parity}", spec), self._at(f"{name}.biases.{parity}", spec))
+                for name, parity in names
+            ]
+            of = steps.levels[level - 1]
+            bias = self._at(f"{owner}.biases.{depth}", spec)
+            levels.append((self.packed(owner), bias, passes, of.steps, of.inverse, of.reciprocal))
+        rungs, _ = self.walk(spec).low_tables(spec.channels, (1, 1))
+        return _kernels.DyadicPlan(
+            spec.height, spec.width, spec.channels, levels, rungs, int(steps.low[0]), self.first_sign
+        )
+
+    def _at(self, name: str, spec: GroupSpec) -> Integers:
+        return at_quality(self.arrays[f"{name}.weight"].astype(np.int64), spec.quality).astype(np.int32)
+
+    def _pack(self, owner: str) -> _kernels.DyadicLevel:
+        def of(layer: str) -> Integers:
+            return np.ascontiguousarray(self.arrays[f"{owner}.{layer}.weight"].astype(np.int32))
+
+        level = _kernels.DyadicLevel(of("parent"), of("low"))
+        for k in range(len(SLICES)):
+            name = f"slices.{k}"
+            view, heads = ((of(f"{name}.{layer}.0"), of(f"{name}.{layer}.1")) for layer in ("view", "heads"))
+            level.add(view, of(f"{name}.near"), heads, of(f"{name}.context") if k + 1 < len(SLICES) else None)
+        return level
+
+
+def _frame(found: tuple[list[Integers], Integers, Integers, list[Integers]]) -> DyadicFrame:
+    details, low, planes, spent = found
+    return DyadicFrame(details[::-1], low, planes, spent[::-1])
+
+
+def on_cells(planes: Sequence[tuple[int, Integers]], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Sum over levels of what was spent, in 1 / SPENT_UNIT bits, on each cell of `size`.
+
+    Fine levels are added up within a cell, coarse ones shared by the cells below them.
+    """
+    total = np.zeros(size, np.float32)
+    for level, spent in planes:
+        side = CELL >> level
+        if side > 1:
+            within = np.zeros((size[0] * side, size[1] * side), np.int32)
+            within[: spent.shape[0], : spent.shape[1]] = spent
+            spent = within.reshape(size[0], side, size[1], side).sum((1, 3), dtype=np.int32)
+        total += share(spent, max(level - LEVELS, 0), size, SPENT_UNIT)
+    return total

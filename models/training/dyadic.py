@@ -1,0 +1,227 @@
+"""The dyadic pyramid with its prior in training: transform in floats, rounding along the walk, loss, export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..base.quality import MAX_FINE
+from ..prior.bands import hard, interpolated_bits, parity_mask
+from ..prior.dyadic_bands import OWN, DyadicPrior, DyadicSlice
+from ..prior.fitted import magnitude_tables
+from ..prior.fixed_point import ACCUMULATOR_LIMIT
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE
+from ..prior.rounding import LadderFit, round_cheaply
+from ..prior.signs import LOGITS_PER_ANSWER, SIGN_TABLES
+from ..transform import packet as wp
+from ..transform.bands import LARGEST_STEP, LOW_GAIN, RATE_WEIGHT, pyramid_sizes
+from ..transform.dyadic import DEPTH
+from ..transform.gains import colour_matrix, step_size
+from ..transform.lifted import UNITS
+from ..transform.steps import HINT_GAIN, STEP_BITS
+from .exporting import Tensors, part_of, prefixed, prior_tensors
+
+SIGN_PRIOR = 4.0  # pseudo-counts of each sign on every table
+
+
+def dyadic_gains() -> tuple[Tensor, Tensor]:
+    """Norm of the pixel pattern that a unit coefficient makes: float64 (DEPTH, 3) of details, (1,) of the low band.
+
+    Patterns are separable, so these are products of norms along one axis.
+    """
+    rows = []
+    for level in range(1, DEPTH + 1):
+        side = 12 if level < 5 else 6 << DEPTH - level
+        low, high = (_pattern_norm(side, level, is_high) for is_high in (False, True))
+        rows.append([high * low, low * high, high * high])
+    return torch.tensor(rows, dtype=torch.float64), torch.tensor([_pattern_norm(6, DEPTH, False) ** 2]).double()
+
+
+def _pattern_norm(side: int, level: int, high: bool) -> float:
+    """Along one axis, of the coefficient in the middle of `side` of them."""
+    unit = torch.zeros(side, dtype=torch.float64)
+    unit[side // 2] = 1.0
+    x = wp.merge(torch.zeros_like(unit), unit, 0) if high else wp.merge(unit, torch.zeros_like(unit), 0)
+    for _ in range(level - 1):
+        x = wp.merge(x, torch.zeros_like(x), 0)
+    return float(x.norm())
+
+
+def step_bases() -> Tensor:
+    """Lifted-domain steps at fine quality 0, see `transform.dyadic.DyadicSteps`: int64 (DEPTH + 1, 3)."""
+    details, low = dyadic_gains()
+    powers = LOW_GAIN ** (2 * torch.arange(DEPTH + 1, dtype=torch.float64))[:, None] / UNITS
+    bands = torch.tensor([1.0, 1.0, LOW_GAIN**-2], dtype=torch.float64)
+    factors = torch.cat([details * bands * powers[:DEPTH], (low * powers[DEPTH]).expand(1, 3)])
+    steps: Tensor = (LARGEST_STEP / factors * 2**STEP_BITS).round().to(torch.int64)
+    return steps
+
+
+class SignFit(nn.Module):
+    """What signs fell on every table, (SIGN_TABLES, 2): v > 0, v < 0."""
+
+    counts: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("counts", torch.zeros(SIGN_TABLES, 2, dtype=torch.float64), persistent=False)
+
+    @torch.no_grad()
+    def count(self, values: Tensor, logits: Tensor) -> None:
+        """Take the signs of values other than 0."""
+        at = values != 0
+        tables = torch.floor(logits[at] * LOGITS_PER_ANSWER).long() + SIGN_TABLES // 2
+        column = (values[at] < 0).long()
+        flat = tables.clamp(0, SIGN_TABLES - 1) * 2 + column
+        self.counts += torch.bincount(flat, minlength=2 * SIGN_TABLES).view(-1, 2)
+
+    def fitted(self) -> Tensor:
+        """Counts that no table lacks: where few signs fell, what its logits say."""
+        middles = (torch.arange(SIGN_TABLES) - SIGN_TABLES / 2 + 0.5) / LOGITS_PER_ANSWER
+        positive = torch.sigmoid(middles.double())
+        return self.counts + SIGN_PRIOR * torch.stack([positive, 1 - positive], 1)
+
+
+class DyadicModel(nn.Module):
+    """Transform and prior."""
+
+    axes: Tensor
+    gains: Tensor
+    low_gain: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        gains, low_gain = dyadic_gains()
+        self.register_buffer("axes", colour_matrix(), persistent=False)
+        self.register_buffer("gains", gains.float().repeat(1, 3).view(DEPTH, 1, 9, 1, 1), persistent=False)
+        self.register_buffer("low_gain", low_gain.float(), persistent=False)
+        self.prior, self.ladder, self.signs = DyadicPrior(), LadderFit(), SignFit()
+
+    def analyse(self, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Pixels (B, 3, H, W) in 0..255 -> details, finest first, and low band, at unit synthesis gain."""
+        details, low = wp.pyramid(torch.einsum("ij,bjhw->bihw", self.axes, pixels - 128.0), DEPTH)
+        return [d * g for d, g in zip(details, self.gains, strict=True)], low * self.low_gain
+
+    def to_pixels(self, planes: Tensor) -> Tensor:
+        return torch.einsum("ij,bihw->bjhw", self.axes, planes) + 128.0
+
+    def quantise(
+        self, details: list[Tensor], low: Tensor, quality: Tensor, size: tuple[int, int], weight: float = RATE_WEIGHT
+    ) -> tuple[Tensor, Tensor]:
+        """Round along the prior's walk: planes (B, 3, *size) and bits (B,)."""
+        costs, sizes = self.ladder.costs, pyramid_sizes(*size, DEPTH)
+        step = step_size(quality)[:, None, None, None]
+        scaled = [d / step for d in details]
+        rounded = torch.floor(low / step + 0.5)
+        rungs = self.prior.low_rungs(quality, rounded.shape[2:])
+        spent = [interpolated_bits(costs, rungs, rounded.abs()).sum((1, 2, 3))]
+        plane = rounded * step / self.low_gain
+
+        def differences(level: int, above: Tensor | None) -> Tensor:
+            nonlocal plane
+            if above is not None:
+                plane = self.merged(plane, above * step, level + 1, sizes[level])
+            near = F.avg_pool2d(F.pad(plane, (1, 1, 1, 1), mode="replicate"), 3, 1)
+            return torch.trunc((plane - near) * (self.gains[level - 1, 0, 0] * HINT_GAIN / step))
+
+        def code(level: int, part: DyadicSlice, parity: int, rung: Tensor, logit: Tensor) -> Tensor:
+            y = scaled[level - 1][:, part.start : part.start + part.count]
+            mask = parity_mask(y.shape[2], y.shape[3], y.device) == (parity == 0)
+            with torch.no_grad():
+                q = round_cheaply(y, hard(rung), costs, weight) * mask
+            bits = interpolated_bits(costs, rung, q.abs()) * mask  # with a bit for each sign
+            signs = (F.softplus(-q.sign() * logit) / torch.log(torch.tensor(2.0)) - 1) * (q != 0)
+            spent.append((bits + signs).sum((1, 2, 3)))
+            kept = mask.expand_as(q)
+            self.ladder.count(q[kept], rung[kept])
+            self.signs.count(q, logit)
+            return q
+
+        (finest, *_) = self.prior.walk(quality, differences, code)
+        return self.merged(plane, finest * step, 1, sizes[0]), torch.stack(spent).sum(0)
+
+    @torch.no_grad()
+    def merged(self, low: Tensor, details: Tensor, level: int, size: tuple[int, int]) -> Tensor:
+        """The plane that a level's low plane and details make, (B, 3, *size)."""
+        bands = torch.cat([low.unsqueeze(2), (details / self.gains[level - 1]).unflatten(1, (3, 3))], 2)
+        return wp.synthesise(bands)[:, :, : size[0], : size[1]]
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def initialise(self, images: list[Tensor]) -> None:
+        """Set the rungs that the prior answers without context from the mean magnitudes of `images` (3, H, W) uint8."""
+        means: list[list[Tensor]] = []
+        for image in images:
+            details, low = self.analyse(image[None].float())
+            means.append([plane.abs().mean((0, 2, 3)) for plane in (*details, low)])
+        *totals, low = (torch.stack(planes).mean(0) for planes in zip(*means, strict=True))
+        anchors = torch.arange(self.prior.low.ANCHORS) * self.prior.low.SPACING
+        steps = step_size(anchors)[:, None]
+
+        def rungs(scale: Tensor) -> Tensor:
+            return (scale[None] / steps / FIRST_SCALE).log2().clamp(min=0.0) * PER_OCTAVE
+
+        self.prior.low.weight.copy_(rungs(low))
+        for number in range(OWN + 1):
+            owner, _ = self.prior.owner(number + 1)
+            scale = totals[number] if number < OWN else torch.stack(totals[OWN:]).mean(0)
+            for part in owner.parts():
+                for bias in part.biases.parameters():
+                    bias[:, : part.count] = rungs(scale[part.start : part.start + part.count]) - 4.0
+
+    def loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Pixels (B, 3, H, W) float in 0..255 -> loss, whose gradient weighs every rate alike, and scalars to log."""
+        quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
+        with torch.no_grad():
+            details, low = self.analyse(pixels)
+        _, bits = self.quantise(details, low, quality, (pixels.shape[2], pixels.shape[3]))
+        rate = bits / pixels[0, 0].numel()
+        loss = (rate / (rate.detach() + 0.03)).mean()
+        return loss, {"bpp": rate.mean().item(), "log_rate": rate.log().mean().item()}
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameters by optimiser."""
+        convs = [p for p in self.prior.parameters() if p.ndim == 4]
+        tables = [p for p in self.prior.parameters() if p.ndim == 2]
+        return [
+            {"params": convs, "optimiser": "adam", "lr": 4e-3},
+            {"params": tables, "optimiser": "adam", "lr": 3e-2},
+        ]
+
+    # -- export ------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def fit_tables(self, pictures: list[Tensor]) -> int:
+        """Freeze the prior and fit its tables on whole `pictures` (3, H, W), twice, since rounding follows the tables.
+
+        Returns the proven bound of the prior's accumulators, ValueError where it is passed.
+        """
+        self.prior.freeze()
+        bound = self.prior.largest_accumulator()
+        if bound >= ACCUMULATOR_LIMIT:
+            raise ValueError(f"an accumulator of the prior can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
+        for _ in range(2):
+            self.ladder.counts.zero_()
+            self.signs.counts.zero_()
+            for i, picture in enumerate(pictures):
+                for quality in range(200 + 137 * i % 400, MAX_FINE, 800):
+                    details, low = self.analyse(picture[None].float())
+                    size = (picture.shape[1], picture.shape[2])
+                    self.quantise(details, low, torch.tensor([quality]), size)
+            self.ladder.refit()
+        return int(bound)
+
+    def restore_state(self, state: Tensors) -> None:
+        """Take over real weights of prior and ladder, the prior's names without an owner."""
+        ladder = part_of(state, "ladder")
+        self.ladder.load_state_dict(ladder)
+        self.prior.load_state_dict({name: state[name] for name in state if not name.startswith("ladder.")})
+
+    def tensors(self) -> Tensors:
+        """The weights file's part: the prior's integers and steps as "dyadic", and its tables."""
+        prior = prior_tensors(self.prior) | {"steps": step_bases()}
+        return prefixed("dyadic", prior) | magnitude_tables(self.ladder.pmf, self.signs.fitted())

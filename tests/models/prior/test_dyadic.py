@@ -1,0 +1,239 @@
+"""The walk over a dyadic pyramid: the kernels, their numpy twin and the model in training agree on every integer."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tessera.entropy import Tables
+from tessera.entropy.coder import CorruptStream, Decoder, Encoder
+from tessera.models.base.family import GroupSpec
+from tessera.models.base.kernels import Kernels
+from tessera.models.prior.bands import hard
+from tessera.models.prior.dyadic import DyadicCoder
+from tessera.models.prior.dyadic_bands import DyadicPrior, DyadicSlice
+from tessera.models.prior.dyadic_walk import in_pass, put_pass
+from tessera.models.prior.fitted import initial_pmf, magnitude_tables
+from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT, QualityTable
+from tessera.models.prior.ladder import TABLE_NAMES, TABLES
+from tessera.models.prior.signs import SIGN_TABLE_NAMES, SIGN_TABLES
+from tessera.models.training.dyadic import SignFit, dyadic_gains, step_bases
+from tessera.models.training.exporting import prior_tensors
+from tessera.models.training.steps import step_tensors
+from tessera.models.transform import packet
+from tessera.models.transform.bands import LOW_GAIN
+from tessera.models.transform.dyadic import DEPTH, DyadicSteps
+from tessera.models.transform.steps import HINT_BITS, STEP_BITS
+from tests.support import kernel_paths
+
+FIRST_SIGN = 78
+SIZES = [(1, 1), (2, 3), (3, 1), (33, 47), (70, 131)]
+
+
+class Port:
+    """A coder without its native side: the twin's path."""
+
+    def __init__(self, coder: Any) -> None:
+        self.coder = coder
+
+    def put(self, symbols: NDArray[np.int32], indices: NDArray[np.uint8]) -> None:
+        self.coder.put(symbols, indices)
+
+    def get(self, indices: NDArray[np.uint8]) -> NDArray[np.int32]:
+        found: NDArray[np.int32] = self.coder.get(indices)
+        return found
+
+
+class NativePort(Port):
+    def native(self) -> Any:
+        return contextlib.nullcontext(self.coder.native())
+
+
+@cache
+def prior() -> DyadicPrior:
+    """Random weights; rungs from the first to wide ones, logits of every table."""
+    torch.manual_seed(7)
+    found = DyadicPrior()
+    with torch.no_grad():
+        for module in found.modules():
+            if isinstance(module, QualityTable):
+                module.weight.normal_(0.0, 2.0)
+        for module in found.modules():
+            if isinstance(module, DyadicSlice):
+                for bias in module.biases.parameters():
+                    bias[:, : module.count].uniform_(-10.0, 90.0)
+                    bias[:, module.count :].normal_(0.0, 8.0)
+        found.low.weight.uniform_(60.0, 100.0)
+    found.project()
+    found.freeze()
+    assert found.largest_accumulator() < ACCUMULATOR_LIMIT
+    return found
+
+
+@cache
+def tables() -> Tables:
+    arrays = magnitude_tables(initial_pmf(), SignFit().fitted())
+    rows = []
+    for names in (TABLE_NAMES, SIGN_TABLE_NAMES):
+        frequencies, lows, sizes = (arrays[name].numpy() for name in names)
+        rows += [(row[:n].astype(np.uint16), int(low)) for row, low, n in zip(frequencies, lows, sizes, strict=True)]
+    assert len(rows) == FIRST_SIGN + SIGN_TABLES
+    return Tables.stack(rows)
+
+
+@cache
+def steps() -> DyadicSteps:
+    return DyadicSteps(step_bases().numpy(), {name: tensor.numpy() for name, tensor in step_tensors().items()})
+
+
+def coder(path: str | None = None) -> DyadicCoder:
+    arrays = {name: tensor.numpy() for name, tensor in prior_tensors(prior()).items()}
+    return DyadicCoder(arrays, steps(), tables(), FIRST_SIGN, 0.14, Kernels(path))
+
+
+def planes(height: int, width: int, channels: int) -> NDArray[np.int32]:
+    random = np.random.default_rng(height * width)
+    found = np.zeros((3, height, width), np.int32)
+    smooth = np.cumsum(random.normal(0, 60, (channels, height, width)), 2)
+    found[:channels] = np.clip(smooth + random.normal(0, 200, smooth.shape), -4000, 4000)
+    return found
+
+
+def encoded(chosen: DyadicCoder, spec: GroupSpec, port: type[Port]) -> tuple[bytes, Any]:
+    encoder = Encoder(tables())
+    frame = chosen.code(planes(spec.height, spec.width, spec.channels), spec, port(encoder), keep=True)
+    return encoder.finish(), frame
+
+
+def same(one: Any, other: Any) -> bool:
+    pairs = [*zip(one.details, other.details, strict=True), (one.low, other.low), (one.planes, other.planes)]
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_kernels_and_twin_agree(size: tuple[int, int], channels: int) -> None:
+    """The same bytes, the same frame, on every path and with threads, and a decoder reads them back."""
+    spec = GroupSpec(1, *size, channels, 3700)
+    data, frame = encoded(coder(), spec, Port)
+    assert np.abs(frame.details[0]).max() > 0 or max(size) < 4
+    decoder = Decoder(tables(), data)
+    read = coder().read(spec, Port(decoder), tables())
+    assert same(frame, read)
+    decoder.finish()
+    bits = coder().bits(read, spec, tables())
+    assert abs(bits.sum() / 8 - len(data)) < 8 and bits.shape == (-(-size[0] // 8), -(-size[1] // 8))
+    for path in kernel_paths.available_paths():
+        for threads in (1, 3):
+            with kernel_paths.threads(threads):
+                assert encoded(coder(path), spec, NativePort)[0] == data
+                decoder = Decoder(tables(), data)
+                again = coder(path).read(spec, NativePort(decoder), tables(), keep=True)
+                decoder.finish()
+                assert same(frame, again) and np.array_equal(bits, coder().bits(again, spec, tables()))
+
+
+def test_the_model_in_training_names_the_same_tables() -> None:
+    spec, quality = GroupSpec(1, 37, 50, 3, 2900), torch.tensor([2900])
+    chosen, kernels = coder(), Kernels()
+    _, frame = encoded(chosen, spec, NativePort)
+    walk = chosen.walk(spec)
+    seen: list[Any] = []
+    expected: list[Any] = []
+
+    def visit(level: int, band: slice, parity: int, rungs: NDArray[Any], signs: NDArray[Any]) -> NDArray[np.int32]:
+        seen.append((level, band.start, parity, rungs, signs))
+        return in_pass(frame.details[level - 1][band], parity)
+
+    walk.run(37, 50, 3, frame.low, visit)
+    at = steps().at(2900)
+    plane = kernels.restore(frame.low, at.low, None)
+
+    def differences(level: int, above: Tensor | None) -> Tensor:
+        nonlocal plane
+        if above is not None:
+            known = kernels.restore(above[0].numpy().astype(np.int32), at.levels[level].steps, None)
+            h, w = frame.details[level - 1].shape[1:]
+            plane = kernels.unpyramid([known], plane, h, w)
+        return torch.from_numpy(walk.described(plane, level))[None].float()
+
+    def code(level: int, part: DyadicSlice, parity: int, rung: Tensor, logit: Tensor) -> Tensor:
+        signs = (torch.floor(logit * 4) + SIGN_TABLES // 2).clamp(0, SIGN_TABLES - 1) + FIRST_SIGN
+        named = (in_pass(t[0].numpy().astype(np.uint8), parity) for t in (hard(rung), signs))
+        expected.append((level, part.start, parity, *named))
+        known = frame.details[level - 1][part.start : part.start + part.count]
+        values = np.zeros_like(known)
+        put_pass(values, parity, in_pass(known, parity))
+        return torch.from_numpy(values)[None].float()
+
+    prior().walk(quality, differences, code)
+    assert len(seen) == len(expected) == DEPTH * 10
+    for one, other in zip(seen, expected, strict=True):
+        assert one[:3] == other[:3]
+        assert np.array_equal(one[3], other[3]) and np.array_equal(one[4], other[4])
+    rungs, signs = (np.concatenate([part[k].ravel() for part in seen]) for k in (3, 4))
+    assert rungs.min() < 8 and rungs.max() >= TABLES  # narrow and wide ones
+    assert len(np.unique(signs)) > SIGN_TABLES // 2
+
+
+def test_forged_streams() -> None:
+    """Kernels and twin read the same from any bytes, or both refuse them."""
+    spec, random = GroupSpec(1, 21, 34, 3, 5200), np.random.default_rng(3)
+    data, _ = encoded(coder(), spec, NativePort)
+    for trial in range(6):
+        forged = bytearray(data)
+        for at in random.integers(4, len(data), 1 + 20 * trial):
+            forged[at] = random.integers(256)
+        found: list[Any] = []
+        for port in (NativePort, Port):
+            try:
+                found.append(coder().read(spec, port(Decoder(tables(), bytes(forged))), keep=True))
+            except CorruptStream:
+                found.append(None)
+        one, other = found
+        assert one is None and other is None or same(one, other)
+
+
+def test_expected_bits_are_those_of_an_empty_frame() -> None:
+    """Of a frame of zeros, whose tables are the same ones, what its symbols cost on average."""
+    spec = GroupSpec(1, 19, 26, 3, 1000)
+    found = coder().expected_bits(spec, tables())
+    assert found.shape == (3, 4) and np.isfinite(found).all() and found.min() > 0
+
+
+def test_steps_describe_the_low_plane() -> None:
+    """What `DyadicSteps` has in integers, from the definition in real numbers."""
+    at = steps().at(4321)
+    for level in at.levels:
+        real = 4 / 9 * LOW_GAIN**2 * 2**STEP_BITS / level.steps[0]
+        assert level.reciprocal / 2**HINT_BITS == pytest.approx(real, rel=1e-3)
+        assert (level.inverse * level.steps / 2**STEP_BITS).tolist() == pytest.approx([1.0] * 9)
+
+
+def test_gains_are_norms_of_patterns() -> None:
+    """Products of norms along one axis, against the pattern of two axes."""
+    gains, _ = dyadic_gains()
+    for level in (1, 2, 3):
+        sizes = [12 << k for k in range(level - 1, -1, -1)]
+        side = 12 << level
+        for band in range(3):
+            details = [torch.zeros(1, 3, n, n) for n in sizes]
+            details[-1][0, band, 6, 6] = 1.0
+            pattern = packet.unpyramid(details, torch.zeros(1, 1, 12, 12), side, side)
+            assert float(pattern.norm()) == pytest.approx(float(gains[level - 1, band]), rel=1e-5)
+
+
+def test_tables_of_signs_follow_logits() -> None:
+    """Where signs fell, their share; where none did, what the logit of the table says."""
+    fit = SignFit()
+    fit.count(torch.tensor([1.0, 2.0, -3.0, 0.0]).repeat(1000), torch.full((4000,), 0.1))
+    fitted = fit.fitted()
+    assert float(fitted[16, 0] / fitted[16].sum()) == pytest.approx(2 / 3, abs=0.01)
+    assert float(fitted[20, 0] / fitted[20].sum()) == pytest.approx(1 / (1 + np.exp(-4.5 / 4)), abs=1e-6)
