@@ -55,7 +55,8 @@ inline bool runs(Path path) {
     switch (path) {
         case Path::scalar: return true;
 #if TESSERA_X86
-        case Path::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
+        case Path::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                                __builtin_cpu_supports("popcnt");
         case Path::avx512:
             return runs(Path::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&

@@ -1,4 +1,5 @@
-// The loops of a fit, avx512.
+// The loops of a fit with vectors of sixteen floats (AVX-512 F, BW, DQ, VL).
+#include <cmath>
 #include <cstring>
 
 #include "fit_loops.hpp"
@@ -21,31 +22,8 @@ constexpr size_t kWidth = 16;
 typedef float Vec __attribute__((vector_size(64)));
 typedef int32_t IntVec __attribute__((vector_size(64)));
 
-#include "vectors.inc"
-#include "products.inc"
-#include "context.inc"
-#include "pyramid.inc"
-#include "synthesis.inc"
-#include "latents.inc"
-
-FitLoops table() {
-    FitLoops loops{};
-    loops.path = Path::avx512;
-    TESSERA_SET(loops, quantise);
-    TESSERA_SET(loops, context);
-    TESSERA_SET(loops, combine);
-    TESSERA_SET(loops, combine_back);
-    TESSERA_SET(loops, enlarge);
-    TESSERA_SET(loops, pool);
-    TESSERA_SET(loops, upsample);
-    TESSERA_SET(loops, upsample_back);
-    TESSERA_SET(loops, filter);
-    TESSERA_SET(loops, filter_back);
-    TESSERA_SET(loops, synthesise);
-    TESSERA_SET(loops, synthesise_back);
-    TESSERA_SET(loops, adam);
-    return loops;
-}
+constexpr Path kPath = Path::avx512;
+#include "table.inc"
 
 }  // namespace
 }  // namespace avx512

@@ -1,4 +1,5 @@
-// The loops of a fit, scalar.
+// The loops of a fit for every processor: vectors of four floats where the compiler has them.
+#include <cmath>
 #include <cstring>
 
 #include "fit_loops.hpp"
@@ -20,31 +21,8 @@ using Vec = float;
 using IntVec = int32_t;
 #endif
 
-#include "vectors.inc"
-#include "products.inc"
-#include "context.inc"
-#include "pyramid.inc"
-#include "synthesis.inc"
-#include "latents.inc"
-
-FitLoops table() {
-    FitLoops loops{};
-    loops.path = Path::scalar;
-    TESSERA_SET(loops, quantise);
-    TESSERA_SET(loops, context);
-    TESSERA_SET(loops, combine);
-    TESSERA_SET(loops, combine_back);
-    TESSERA_SET(loops, enlarge);
-    TESSERA_SET(loops, pool);
-    TESSERA_SET(loops, upsample);
-    TESSERA_SET(loops, upsample_back);
-    TESSERA_SET(loops, filter);
-    TESSERA_SET(loops, filter_back);
-    TESSERA_SET(loops, synthesise);
-    TESSERA_SET(loops, synthesise_back);
-    TESSERA_SET(loops, adam);
-    return loops;
-}
+constexpr Path kPath = Path::scalar;
+#include "table.inc"
 
 }  // namespace
 }  // namespace scalar
