@@ -22,6 +22,8 @@ from ..base.kernels import Kernels
 from ..base.ports import Zeros
 from ..base.quality import at_quality
 from ..transform.bands import CELL, GRAY_SLICES, PYRAMID, pyramid_sizes
+from ..transform.levels import Levels, LevelTransform
+from ..transform.steps import FrameSteps
 from . import exchange
 from .ladder import PER_OCTAVE, RUNGS, SHIFTS, SPENT_UNIT, TABLE_REACH, spent_units, values_cost
 from .ports import Shifted
@@ -39,7 +41,8 @@ class CodedFrame:
 
     low: int32 (3, ., .).  A frame that was not read to its end has the first packet bands only.  rungs: None where they
     were not kept.  bits: float32 (h, w), what every cell took, with coarse coefficients in equal parts on the cells
-    below them; None where they were not counted.
+    below them; None where they were not counted.  planes: int16 (3, 8h, 8w) of a frame that was coded as a dyadic
+    pyramid (`prior.dyadic`): it has no symbols of packets, and `restored` makes its latents of these.
     """
 
     packet: Integers
@@ -47,12 +50,19 @@ class CodedFrame:
     pyramid: list[_kernels.Walk]
     low: Integers
     bits: NDArray[np.float32] | None = None
+    planes: NDArray[np.int16] | None = None
 
     @property
     def kept_rungs(self) -> Rungs:
         """The rungs; the frame was read with them."""
         assert self.rungs is not None
         return self.rungs
+
+    def restored(self, transform: LevelTransform, steps: FrameSteps, prediction: list[Integers] | None) -> Levels:
+        """Lifted latents: symbols times steps and the prediction."""
+        if self.planes is not None:
+            return transform.analyse(self.planes)
+        return transform.restore(self.levels(), steps, prediction)
 
     def levels(self) -> list[Integers]:
         """Every level of the walk, packet first."""

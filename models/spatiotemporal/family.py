@@ -20,8 +20,10 @@ from ..motion.coder import MotionCoder
 from ..motion.field import TABLE_NAMES as MOTION_TABLE_NAMES
 from ..prior.ladder import TABLE_NAMES, costs_of
 from ..prior.native import NativePrior
+from ..prior.signs import SIGN_TABLE_NAMES
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of
 from ..transform.levels import ORDER, Levels
+from ..wavelet.dyadic_still import DyadicStill
 from ..wavelet.still import MOVED_RATE_WEIGHT, StillCoder, part_of
 from .encoder import SearchOptions, put_group
 from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
@@ -54,11 +56,16 @@ class SpatiotemporalFamily:
 
     def __init__(self, arrays: Arrays, metadata: dict[str, str], kernels: Kernels | None = None) -> None:
         self.arrays, kernels = arrays, kernels or Kernels()
-        self.tables = Tables.stack([*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, MOTION_TABLE_NAMES)])
+        rows = [*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, MOTION_TABLE_NAMES)]
+        dyadic = SIGN_TABLE_NAMES[0] in arrays  # frames on their own are pyramids
+        self.tables = Tables.stack([*rows, *(rows_of(arrays, SIGN_TABLE_NAMES) if dyadic else [])])
         self.channels = 3 + len(ORDER)
         self.search, self.expects = SearchOptions(), False
         steps = {name: array for name, array in arrays.items() if name.startswith("steps.")}
-        still = StillCoder({**part_of(arrays, "still"), **steps}, self.tables, kernels)
+        alone = {**part_of(arrays, "still"), **steps}
+        still: StillCoder | DyadicStill = (
+            DyadicStill(alone, self.tables, len(rows), kernels) if dyadic else StillCoder(alone, self.tables, kernels)
+        )
         self.still = still.weighing(still.usual_rate_weight(self.search.effort))
         self.decoders = self.still.decoders
         costs = costs_of(self.tables, FIRST_TABLE)
@@ -142,7 +149,7 @@ class SpatiotemporalFamily:
             assert read.coded.bits is not None
             bits[number] = read.coded.bits + np.float32(read.side_bits / (h * w))
             if expected is not None:
-                most = slices_of(3 + len(read.coded.packet))  # slices that were read
+                most = slices_of(3 + len(read.coded.packet))  # slices that were read; all, of a pyramid
                 expected[number] = read.prior.expected_bits(at_spec, self.tables, read.hints, most)
             kinds[number] = int(read.kind != INTRA)
         return Latents(

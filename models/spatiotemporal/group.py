@@ -24,6 +24,7 @@ from ..prior.native import CodedFrame, NativePrior
 from ..prior.ports import get_number
 from ..transform.levels import Levels, LevelTransform
 from ..transform.steps import FrameSteps, Steps
+from ..wavelet.dyadic_intra import DyadicIntra
 from .order import Place, coding_order, last_uses
 from .prediction import Decoded, Prediction, no_surprise, predict, surprise
 from .velocity import Motion, guess
@@ -38,7 +39,7 @@ BLOCKS = (8, 16)
 class Prior:
     """Everything that chooses tables, with the integers that latents are restored by.  Stateless."""
 
-    intra: NativePrior
+    intra: NativePrior | DyadicIntra
     unidirectional: NativePrior
     bidirectional: NativePrior
     motion: MotionCoder
@@ -54,7 +55,7 @@ class FrameRead:
     kind: int
     quality: int
     coded: CodedFrame
-    prior: NativePrior
+    prior: NativePrior | DyadicIntra
     restored: Callable[[], Levels]  # its latents, made when they are first asked for
     steps: FrameSteps
     planes: Planes | None  # where a later frame needs them
@@ -150,7 +151,8 @@ def read_group(
         modes: Modes | None = None
         hints, enough = None, most if place is group.places[-1] else None
         if kind == INTRA:
-            owner, predicted = prior.intra, None
+            owner: NativePrior | DyadicIntra = prior.intra
+            predicted = None
             coded = owner.read(at_spec, port, None, enough, meter, meter is None)
         else:
             rows, cols = grid_of(spec, block)
@@ -160,7 +162,7 @@ def read_group(
             hints = prior.transform.hints([predicted.latents, predicted.doubt], steps)
             coded = owner.read(at_spec, port, hints, enough, meter, meter is None)
         known = None if predicted is None else predicted.latents
-        restored = cache(partial(prior.transform.restore, coded.levels(), steps, known))
+        restored = cache(partial(coded.restored, prior.transform, steps, known))
         planes = group.add(at, restored, known, fields)
         spent = side.spent if isinstance(side, Metered) else 0.0
         yield FrameRead(

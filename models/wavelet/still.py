@@ -125,6 +125,12 @@ class StillCoder:
         moves = network(words, spec.quality).reshape(h * w, bands)[order].T.astype(np.float32)
         return np.clip(moves * np.float32(2.0**-WORD_BITS), -MOVE_REACH, MOVE_REACH)
 
+    def put(self, pixels: Pixels, spec: GroupSpec, port: SymbolPort, effort: str) -> CodedFrame:
+        """Put uint8 `pixels` (H, W, channels), and return what a decoder reads."""
+        coded = self.prior.code(*self.bands_to_round(pixels, spec, effort), spec, port)
+        assert coded is not None
+        return coded
+
     # -- decoding ----------------------------------------------------------------------------------------------------
 
     def read(self, spec: GroupSpec, port: SymbolPort) -> CodedFrame:

@@ -1,0 +1,66 @@
+"""Frames on their own as a dyadic pyramid, with the interface of `NativePrior`, for weights that hold such a prior.
+
+pixels -> planes -> pyramid -> rounded along the prior's walk -> planes -> packet bands
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...entropy import Tables
+from ..base.configure import changed
+from ..base.family import GroupSpec, SymbolPort
+from ..base.kernels import Integers, Planes
+from ..prior.dyadic import DyadicCoder
+from ..prior.native import CodedFrame
+from ..transform.bands import CELL
+from ..transform.levels import ORDER
+from ..transform.lifted import SAMPLE_LIMIT
+
+
+class DyadicIntra:
+    """Stateless between calls."""
+
+    def __init__(self, coder: DyadicCoder) -> None:
+        self.coder = coder
+
+    @property
+    def multiplications(self) -> int:
+        return self.coder.multiplications
+
+    def weighing(self, rate_weight: float) -> DyadicIntra:
+        return changed(self, coder=self.coder.weighing(rate_weight))
+
+    def code(self, planes: Planes, spec: GroupSpec, port: SymbolPort) -> CodedFrame:
+        """Put padded planes (3, 8h, 8w), and return what a decoder reads."""
+        lifted = planes[:, : spec.height, : spec.width].astype(np.int32, order="C")
+        return coded_frame(self.coder.code(lifted, spec, port).planes, None)
+
+    def read(
+        self,
+        spec: GroupSpec,
+        port: SymbolPort,
+        hints: None = None,
+        most: int | None = None,
+        count: Tables | None = None,
+        rungs: bool = True,
+    ) -> CodedFrame:
+        """Get one frame.  It is read to its end whatever is wanted: all packet bands come from one pyramid."""
+        frame = self.coder.read(spec, port, count)
+        return coded_frame(frame.planes, None if count is None else self.coder.bits(frame, spec, count))
+
+    def expected_bits(
+        self, spec: GroupSpec, tables: Tables, hints: object, most: int | None = None
+    ) -> NDArray[np.float32]:
+        """See `NativePrior.expected_bits`; of the whole frame."""
+        return self.coder.expected_bits(spec, tables)
+
+
+def coded_frame(lifted: Integers, bits: NDArray[np.float32] | None) -> CodedFrame:
+    """A frame whose planes (3, height, width) are padded to whole cells by their last row and column."""
+    bottom, right = -lifted.shape[1] % CELL, -lifted.shape[2] % CELL
+    planes = np.clip(lifted, -SAMPLE_LIMIT, SAMPLE_LIMIT).astype(np.int16)
+    planes = np.ascontiguousarray(np.pad(planes, ((0, 0), (0, bottom), (0, right)), mode="edge"))
+    nothing = np.empty((len(ORDER), 0, 0), np.int32)
+    return CodedFrame(nothing, None, [], np.empty((3, 0, 0), np.int32), bits, planes)
