@@ -223,8 +223,12 @@ def test_leftovers_of_killed_runs_are_removed(tmp_path: Path) -> None:
 @posix
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_signals_clean_up(number: str, tmp_path: Path) -> None:
+    def usual() -> None:
+        """nohup, for one, ignores SIGHUP for all that it starts."""
+        signal.signal(getattr(signal, number), signal.SIG_DFL)
+
     words = [sys.executable, "-m", "tessera.tools", "encode", "-", str(tmp_path / "x.tsr"), "--codec", "wavelet"]
-    child = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=usual)
     assert child.stdin is not None and child.stderr is not None
     child.stdin.write(b"YUV4MPEG2 W16 H16 F25:1 C444\n")  # and then nothing: it waits for a frame
     child.stdin.flush()
@@ -234,8 +238,9 @@ def test_signals_clean_up(number: str, tmp_path: Path) -> None:
         time.sleep(0.05)
     assert os.listdir(tmp_path)
     child.send_signal(getattr(signal, number))
+    status = child.wait(timeout=60)
     error = child.stderr.read()
-    assert child.wait() == 128 + getattr(signal, number), error
+    assert status == 128 + getattr(signal, number), error
     assert not os.listdir(tmp_path) and error.count(b"\n") == 1 and error.startswith(b"tessera: ")
 
 
