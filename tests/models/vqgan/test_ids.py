@@ -87,7 +87,7 @@ def test_row_16_packed_bytes_have_the_fixed_length(data: bytes) -> None:
         whole = clip.tokens(kind="bytes")
         assert file_of_bytes(whole) == data and int(whole.max()) == 257
         sizes = [len(clip.payload(number)) for number in range(3)]
-        assert sum(sizes) < len(data) < sum(sizes) + 130
+        assert sum(sizes) < len(data) < sum(sizes) + 175  # chunks, index, a copy of HEAD
         for wrong in (whole[1:], whole[:-1], whole * 2):
             with pytest.raises(ParameterError, match="ids of a file"):
                 file_of_bytes(wrong)
@@ -360,11 +360,13 @@ def test_other_codecs_repeat_the_last_frame(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_lost_frames_are_bounded_by_what_the_file_holds() -> None:
-    limits = Limits(expansion=100)
+    limits = Limits(expansion=100, lost=1 << 21)
     limits.check_lost(1 << 20, 8, 8, 0)
     limits.check_lost((1 << 20) + 1, 8, 8, 1)
     with pytest.raises(LimitError, match="are lost"):
         limits.check_lost((1 << 20) + 2, 8, 8, 1)
+    with pytest.raises(LimitError, match="limit of frames to fill in is 65536"):
+        Limits().check_lost((1 << 16) + 1, 8, 8, 1 << 20)
 
 
 def test_times_of_lost_frames_lie_between_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
