@@ -18,8 +18,8 @@ from .targets import encode_target, file_psnr
 
 
 def encode_chosen(source: Source, sink: BinaryIO, settings: EncoderSettings) -> Encoded:
-    """Encode to `sink` as the options say; with effort best, by the codec that does it better."""
-    if settings.options.effort != "best":
+    """Encode to `sink` as the options say; with effort best and no codec named, by the one that does it better."""
+    if settings.options.effort != "best" or settings.options.codec == defaults.FITTED:
         return encode_target(source, sink, settings)
     fitted = io.BytesIO()
     try:

@@ -168,6 +168,9 @@ def test_effort_best_takes_the_better_codec() -> None:
     best = tessera.encode(pixels, effort="best", iterations=60, point="small")
     assert len(best) <= len(fitted)
     assert psnr(best, pixels) >= psnr(fitted, pixels)
+    named = tessera.encode(pixels, effort="best", **FAST)
+    with tessera.open(best) as one, tessera.open(named) as other:
+        assert (one.info.codec, other.info.codec) == ("spatiotemporal", "overfitted")
     with pytest.raises(tessera.ParameterError, match="effort best is for pictures"):
         tessera.encode(np.stack([pixels, pixels]), effort="best", iterations=2)
     with pytest.raises(tessera.ParameterError, match="effort best is of codec overfitted"):
