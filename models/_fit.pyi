@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ class Fit:
         self,
         pixels: NDArray[np.uint8],
         levels: int,
-        spatial: int,
+        places: Sequence[tuple[int, int]],
         features: int,
         hidden: int,
         windows: int,
@@ -31,7 +33,7 @@ class Fit:
         deviation: float,
         rate_weight: float,
         gradients: bool,
-    ) -> tuple[float, float, list[float], NDArray[np.float32]]: ...
+    ) -> tuple[float, float, NDArray[np.float32]]: ...
     def step_latents(
         self, rate: float, beta1: float, beta2: float, correct1: float, correct2: float, epsilon: float
     ) -> None: ...

@@ -20,6 +20,7 @@ from .running import STEER_MOST, STEER_POWER, Aim, FitRun, has_collapsed, levels
 from .shape import FittedPicture
 from .start import Starts, nearest_start
 
+MOST_PIXELS, MOST_SIDE = 1 << 24, 1 << 15  # of a fit, which takes about 200 bytes per pixel
 RESTARTS = 2
 REPORT_EVERY = 0.5  # seconds
 NETWORK_BITS = (3600.0, 7800.0, 14000.0)  # of an operating point, about: what an aim leaves to the networks at first
@@ -64,9 +65,12 @@ def encode_picture(job: PictureJob) -> FittedPicture:
     """Fit a picture.
 
     Raises:
-        FitFailed: every start ends near a flat colour.
+        FitFailed: the picture is too large to fit, or every start ends near a flat colour.
         KeyboardInterrupt: as it comes; with `options.early` the fit ends there instead.
     """
+    height, width = job.pixels.shape[:2]
+    if height * width > MOST_PIXELS or max(height, width) > MOST_SIDE:
+        raise FitFailed(f"{width}x{height} pixels are too many to fit: encode the picture with another codec")
     for restart in range(RESTARTS + 1):
         options = replace(job.options, seed=job.options.seed + restart)
         fit = _fit(replace(job, options=options, starts=job.starts if restart == 0 else {}))

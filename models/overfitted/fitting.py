@@ -18,17 +18,14 @@ from numpy.typing import NDArray
 
 from .. import _fit
 from ..base.quality import MAX_FINE
-from .shape import POINTS, grid_shapes, tensor_shapes
+from .shape import PLACES, POINTS, grid_shapes, tensor_shapes
 from .soap import EPSILON, Soap
-from .start import cold_start
-
-Floats = NDArray[np.float32]
+from .start import Floats, cold_start
 
 MIDDLE_WEIGHT, MIDDLE_QUALITY = 1e-3, 0.48  # the rate weight at this part of the range of qualities
 OCTAVES = 13.0  # of rate weights over the range: twice those of the other families' steps
 RATE = 1e-2  # of learning, networks and latents (those in sixteenths of a step)
 LAST_RATE = 1e-5
-CANDIDATES, SURVIVORS = 5, 2  # starts that race, and how many go into the second heat
 LARGEST_NORM = 0.1  # of the networks' gradient
 ROUNDED_RATE, SHORT_RATE = 1e-4, 6e-3
 
@@ -121,7 +118,7 @@ class PictureFit:
         chosen = POINTS[point]
         self.point, self.levels, self.weight = point, levels, weight
         self.shape = (height, width, channels)
-        sizes = (chosen.spatial, chosen.features, chosen.width, chosen.windows)
+        sizes = (PLACES[: chosen.spatial], chosen.features, chosen.width, chosen.windows)
         self.fit = _fit.Fit(np.ascontiguousarray(pixels), levels, *sizes, seed, path)
         self.tensors = tensor_shapes(point, levels, channels)
         self.random = np.random.default_rng(seed)
@@ -150,7 +147,7 @@ class PictureFit:
     def score(self, parameters: Floats | None = None) -> Score:
         """Of rounded latents, with other networks where they are given."""
         networks = self.state.parameters if parameters is None else parameters
-        error, bits, _, _ = self.fit.measure(networks, 0.0, 0.0, self.weight, False)
+        error, bits, _ = self.fit.measure(networks, 0.0, 0.0, self.weight, False)
         return Score(error + self.weight * bits / self.pixels, error, bits)
 
     def run(self, phase: Phase, first: int = 0) -> Iterator[Score]:
@@ -159,17 +156,11 @@ class PictureFit:
         self.fit.forget_steps()
         for step in range(first, phase.steps):
             part = step / phase.steps
-            rate = (
-                LAST_RATE + (phase.rate - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * part))
-                if phase.decays
-                else phase.rate
-            )
+            rate = phase.rate_at(part)
             temperature, deviation = (a + (b - a) * part for a, b in (phase.temperature, phase.deviation))
-            error, bits, _, gradient = self.fit.measure(
-                self.state.parameters, temperature, deviation, self.weight, True
-            )
+            error, bits, gradient = self.fit.measure(self.state.parameters, temperature, deviation, self.weight, True)
             norm = float(np.sqrt(np.square(gradient, dtype=np.float64).sum()))
-            if math.isfinite(norm):
+            if math.isfinite(norm):  # a step that overflowed is left out
                 if norm > LARGEST_NORM:
                     gradient *= np.float32(LARGEST_NORM / norm)
                 optimiser.step(self.state.parameters, gradient, rate)

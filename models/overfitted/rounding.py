@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import Tables
-from .fitting import Floats, PictureFit
-from .shape import CUBIC, LARGEST, LARGEST_WEIGHT, FittedPicture, Integers, IntegerTensor, TensorShape
-from .tables import SCALES
+from ..base.fitted import FitFailed
+from .coding import networks_of
+from .fitting import PictureFit
+from .shape import LARGEST, LARGEST_WEIGHT, FittedPicture, Integers, IntegerTensor, TensorShape
+from .start import Floats
+from .wire import tensor_bits
 
 UNIT = 255 / 16  # pixels of a fit lie in 0..1, those of the coded synthesis in units of 16 gray levels
 SCALED = ("synthesis.1.weight", "synthesis.1.bias", "synthesis.2.bias", "synthesis.3.bias", "synthesis.4.bias")
 FIRST_BITS = {False: 8, True: 10}  # of weights and of biases, where the search starts
-SUM_LIMIT = 2**31 - 2**18
-CONTEXT_LIMIT, PLANE_LIMIT = 2**15 - 1, 2**17 - 1  # of activations
+NAME_BITS = 8.0  # about what fraction bits and table of a tensor take
 
 
 def unit_of(shape: TensorShape) -> float:
@@ -53,34 +55,31 @@ class NetworkRounding:
             part = fit.state.parameters[at : at + shape.size]
             self.exact[shape.name] = part.reshape(shape.shape).astype(np.float64)
             at += shape.size
-        self.chosen = {s.name: rounded(s, self.exact[s.name], self._first_bits(s)) for s in fit.tensors}
+        self.chosen = self._first()
         self.spent = {s.name: self._bits(s, self.chosen[s.name]) for s in fit.tensors}
 
-    def _first_bits(self, shape: TensorShape) -> int:
-        """Where the search starts: as fine as the sums allow."""
-        bits = FIRST_BITS[shape.is_bias]
-        while bits > shape.least_bits and not self._fits(shape, rounded(shape, self.exact[shape.name], bits)):
-            bits -= 1
-        return bits
+    def _first(self) -> dict[str, IntegerTensor]:
+        """Where the search starts: as fine as the sums allow.  FitFailed where no integers do."""
+        for less in range(max(FIRST_BITS.values()) + 1):
+            found = {}
+            for shape in self.fit.tensors:
+                bits = max(shape.least_bits, FIRST_BITS[shape.is_bias] - less)
+                found[shape.name] = rounded(shape, self.exact[shape.name], bits)
+            if self._codable(found):
+                return found
+        raise FitFailed("the networks of this fit are too large to be coded: encode the picture with another codec")
 
-    def _fits(self, shape: TensorShape, tensor: IntegerTensor) -> bool:
-        """Whether no sum can overflow, with half of the room left to a bias."""
-        if shape.is_bias:
-            return bool(np.abs(tensor.values).max(initial=0) < LARGEST_WEIGHT)
-        limit = CONTEXT_LIMIT if shape.name.startswith("context") else PLANE_LIMIT
-        rows = np.abs(tensor.values.astype(np.int64)).reshape(len(tensor.values), -1)
-        if shape.name.startswith("upsampling"):
-            rows = 2 * rows
-        return bool((rows.sum(1) * limit).max(initial=0) < SUM_LIMIT // 2)
+    def _codable(self, tensors: dict[str, IntegerTensor]) -> bool:
+        """Whether a decoder takes these networks: no sum of theirs may overflow."""
+        try:
+            networks_of(FittedPicture(*self.fit.shape, self.fit.point, self.fit.levels, tensors, []))
+        except ValueError:
+            return False
+        return True
 
     def _bits(self, shape: TensorShape, tensor: IntegerTensor) -> float:
-        """Of the tensor in the stream, about: the cheapest table for its integers, and what names it."""
-        values = tensor.values
-        if shape.name == "upsampling.smooth":
-            values = values - np.floor(np.array(CUBIC) * 2.0 ** (tensor.bits - 12) + 0.5).astype(np.int32)
-        symbols = np.broadcast_to(values.ravel(), (SCALES, values.size))
-        tables = np.broadcast_to(np.arange(SCALES)[:, None], symbols.shape).astype(np.uint8)
-        return float(self.tables.bits(symbols, tables).sum(1, dtype=np.float64).min(initial=np.inf)) + 8.0
+        """Of the tensor in the stream, about."""
+        return tensor_bits(shape, tensor, self.tables) + NAME_BITS
 
     def parameters(self) -> Floats:
         """Of the fit, as the integers have them."""
@@ -107,7 +106,7 @@ class NetworkRounding:
             return None
         before = self.chosen[shape.name], self.spent[shape.name]
         tensor = rounded(shape, self.exact[shape.name], bits)
-        if not self._fits(shape, tensor):
+        if not self._codable(self.chosen | {shape.name: tensor}):
             return None
         self.chosen[shape.name], self.spent[shape.name] = tensor, self._bits(shape, tensor)
         found = self.loss()

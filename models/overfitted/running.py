@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.fitted import Store
-from .fitting import Floats, PictureFit, Score, State, heat, heat_steps, main_phase, rounded_phase
+from .fitting import PictureFit, Score, State, heat, heat_steps, main_phase, rounded_phase
+from .start import Floats
 
 CANDIDATES, SURVIVORS = 5, 2  # starts that race, and how many go into the second heat
 ROUNDED_PART, MOST_ROUNDED = 0.1, 500  # of the iterations, for networks on rounded latents

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]  # in float32 the turning bases lose steep directions, and fits run away
+Doubles = NDArray[np.float64]  # in float32 the turning bases lose steep directions, and fits run away
 
 BETAS = (0.95, 0.95)
 DECAY = 0.01  # of weights, per step at rate 1
@@ -25,16 +25,16 @@ EPSILON = 1e-8
 class _Matrix:
     place: slice
     shape: tuple[int, int]
-    left: Floats  # running means of G G' and G' G, and their eigenvectors
-    right: Floats
-    left_basis: Floats
-    right_basis: Floats
+    left: Doubles  # running means of G G' and G' G, and their eigenvectors
+    right: Doubles
+    left_basis: Doubles
+    right_basis: Doubles
 
-    def rotated(self, x: Floats) -> Floats:
-        turned: Floats = self.left_basis.T @ x[self.place].reshape(self.shape) @ self.right_basis
+    def rotated(self, x: Doubles) -> Doubles:
+        turned: Doubles = self.left_basis.T @ x[self.place].reshape(self.shape) @ self.right_basis
         return turned
 
-    def see(self, gradient: Floats, weight: float) -> None:
+    def see(self, gradient: Doubles, weight: float) -> None:
         g = gradient[self.place].reshape(self.shape)
         self.left += weight * (g @ g.T - self.left)
         self.right += weight * (g.T @ g - self.right)
@@ -90,13 +90,13 @@ class Soap:
         self.steps += 1
 
 
-def _eigenvectors(symmetric: Floats) -> Floats:
+def _eigenvectors(symmetric: Doubles) -> Doubles:
     """Largest first."""
-    vectors: Floats = np.linalg.eigh(symmetric)[1][:, ::-1].astype(np.float64)
+    vectors: Doubles = np.linalg.eigh(symmetric)[1][:, ::-1].astype(np.float64)
     return vectors
 
 
-def _turn(matrix: _Matrix, second: Floats) -> None:
+def _turn(matrix: _Matrix, second: Doubles) -> None:
     """One step of power iteration for each basis; `second` follows the order of their vectors."""
     for axis in (0, 1):
         symmetric, basis = (matrix.left, matrix.left_basis) if axis == 0 else (matrix.right, matrix.right_basis)

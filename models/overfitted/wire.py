@@ -107,6 +107,12 @@ def _within(value: int, low: int, high: int, name: str) -> int:
     return value
 
 
+def tensor_bits(shape: TensorShape, tensor: IntegerTensor, tables: Tables) -> float:
+    """Bits of a tensor's integers by the cheapest table."""
+    values = (tensor.values - _usual(shape, tensor.bits)).astype(np.int32).ravel()
+    return float(_by_table(values, tables).min())
+
+
 def _usual(shape: TensorShape, bits: int) -> NDArray[np.int64]:
     """What the integers of a tensor are coded as differences to."""
     if shape.name != SMOOTH:
@@ -117,9 +123,14 @@ def _usual(shape: TensorShape, bits: int) -> NDArray[np.int64]:
 
 def _cheapest(values: Integers, before: int, tables: Tables) -> int:
     """The table 0..SCALES-1 that codes `values` and its own difference to the one before in the fewest bits."""
-    every = np.arange(SCALES)
+    differences = (np.arange(SCALES) - before).astype(np.int32)
+    named = tables.bits(differences, np.full(SCALES, SCALE_TABLE, np.uint8))
+    return int((_by_table(values, tables) + named).argmin())
+
+
+def _by_table(values: Integers, tables: Tables) -> NDArray[np.float64]:
+    """Bits of `values` by each of the tables 0..SCALES-1."""
     symbols = np.broadcast_to(values, (SCALES, values.size))
-    indices = np.broadcast_to(every[:, None], symbols.shape).astype(np.uint8)
-    bits = tables.bits(symbols, indices).sum(1, dtype=np.float64)
-    named = tables.bits((every - before).astype(np.int32), np.full(SCALES, SCALE_TABLE, np.uint8))
-    return int((bits + named).argmin())
+    indices = np.broadcast_to(np.arange(SCALES)[:, None], symbols.shape).astype(np.uint8)
+    bits: NDArray[np.float64] = tables.bits(symbols, indices).sum(1, dtype=np.float64)
+    return bits

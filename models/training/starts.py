@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..overfitted.fitting import Floats, Phase, PictureFit, State
-from ..overfitted.start import LEVELS
+from ..overfitted.fitting import Phase, PictureFit, State
+from ..overfitted.start import LEVELS, Floats
 
 STEPS, FIRST_RATE, RATE = 200, 1e-2, 4e-3  # of each fit; the first begins cold and learns faster
 SIDE = 176  # of a crop: a fit takes a second or two

@@ -15,11 +15,12 @@ namespace py = pybind11;
 template <typename T>
 using Array = py::array_t<T, py::array::c_style>;
 
-std::unique_ptr<Fit> make(const Array<uint8_t>& pixels, size_t levels, size_t spatial, size_t features, size_t hidden,
-                          size_t windows, uint64_t seed, const PathName& path) {
+std::unique_ptr<Fit> make(const Array<uint8_t>& pixels, size_t levels, const std::vector<std::pair<int, int>>& places,
+                          size_t features, size_t hidden, size_t windows, uint64_t seed, const PathName& path) {
     if (pixels.ndim() != 3) throw std::invalid_argument("pixels must be (height, width, channels)");
-    const Shape shape{static_cast<size_t>(pixels.shape(0)), static_cast<size_t>(pixels.shape(1)),
-                      static_cast<size_t>(pixels.shape(2)), levels, spatial, features, hidden, windows};
+    Shape shape{static_cast<size_t>(pixels.shape(0)), static_cast<size_t>(pixels.shape(1)),
+                static_cast<size_t>(pixels.shape(2)), levels, {}, features, hidden, windows};
+    for (const auto& [dy, dx] : places) shape.places.push_back({dy, dx});
     return std::make_unique<Fit>(pixels.data(), shape, seed, find(fit_dispatch(), path));
 }
 
@@ -29,7 +30,7 @@ const float* parameters_of(const Fit& self, const Array<float>& parameters) {
     return parameters.data();
 }
 
-// (mean squared error, bits, bits of each grid, gradients or None)
+// (mean squared error, bits, gradients, which are empty where nobody asks for them)
 py::tuple pass(Fit& self, const Array<float>& parameters, float temperature, float deviation, float rate_weight,
                bool gradients) {
     const float* values = parameters_of(self, parameters);
@@ -40,8 +41,7 @@ py::tuple pass(Fit& self, const Array<float>& parameters, float temperature, flo
         const py::gil_scoped_release unlocked;
         answer = self.pass(values, {temperature, deviation}, rate_weight, to);
     }
-    return py::make_tuple(answer.error, answer.bits, answer.grid_bits,
-                          gradients ? py::object(found) : py::object(py::none()));
+    return py::make_tuple(answer.error, answer.bits, found);
 }
 
 size_t grid_of(const Fit& self, size_t grid) {
@@ -66,7 +66,7 @@ PYBIND11_MODULE(_fit, module) {
     module.doc() = "Fits a picture's latents and networks; twin: tests/models/overfitted/twin.py.";
     bind_dispatch(module, fit_dispatch());
     py::class_<Fit>(module, "Fit")
-        .def(py::init(&make), py::arg("pixels").noconvert(), py::arg("levels"), py::arg("spatial"),
+        .def(py::init(&make), py::arg("pixels").noconvert(), py::arg("levels"), py::arg("places"),
              py::arg("features"), py::arg("hidden"), py::arg("windows"), py::arg("seed") = 0,
              py::arg("path") = py::none())
         .def_property_readonly("parameters", &Fit::parameters)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 
@@ -9,12 +10,12 @@ namespace tessera {
 namespace fit {
 namespace {
 
-// Nearest first: (rows up, columns to the right).
-constexpr int kOffsets[][2] = {{0, -1},  {-1, 0}, {-1, -1}, {-1, 1}, {0, -2},  {-2, 0}, {-3, 0},
-                               {0, -3}, {-1, -2}, {-2, 1},  {-2, -1}, {-1, 2}, {-2, -2}, {-1, -3}};
-constexpr size_t kMostSpatial = sizeof kOffsets / sizeof *kOffsets;
 constexpr size_t kNoise = size_t{1} << 18;
 constexpr double kLn2 = 0.69314718055994531;
+
+bool within_margins(const Place& place) {
+    return std::abs(place.dy) <= static_cast<int>(kMarginRows) && std::abs(place.dx) <= static_cast<int>(kMargin);
+}
 
 uint64_t next(uint64_t& state) {  // splitmix64
     uint64_t z = (state += 0x9e3779b97f4a7c15u);
@@ -37,8 +38,9 @@ Fit::Fit(const uint8_t* pixels, const Shape& shape, uint64_t seed, const FitLoop
     : shape_(shape), loops_(&loops), state_(seed) {
     const bool fits = shape.height >= 1 && shape.width >= 1 && shape.width <= kLongest && shape.height <= kLongest &&
                       (shape.channels == 1 || shape.channels == 3) && shape.levels >= 1 && shape.levels <= kMostPlanes &&
-                      shape.spatial >= 1 && shape.spatial <= kMostSpatial && shape.features <= kMostFeatures &&
-                      shape.spatial + shape.features <= kMostInputs && shape.hidden >= 1 && shape.hidden <= kMostHidden;
+                      std::all_of(shape.places.begin(), shape.places.end(), within_margins) &&
+                      shape.features <= kMostFeatures && shape.inputs() <= kMostInputs && shape.hidden >= 1 &&
+                      shape.hidden <= kMostHidden && (shape.windows == 1 || shape.windows == 2);
     if (!fits) throw std::invalid_argument("the loops of a fit do not take this shape");
     pixels_.assign(pixels, pixels + shape.height * shape.width * shape.channels);
     make_grids();
@@ -49,130 +51,6 @@ Fit::Fit(const uint8_t* pixels, const Shape& shape, uint64_t seed, const FitLoop
         const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform(state_))), turn = 6.283185307179586 * uniform(state_);
         noise_[i] = static_cast<float>(radius * std::cos(turn));
         noise_[i + 1] = static_cast<float>(radius * std::sin(turn));
-    }
-}
-
-// -- memory --------------------------------------------------------------------------------------------------------------
-
-Plane Fit::make_plane(size_t height, size_t width) {
-    const size_t stride = 2 * kMargin + (width + kBlock - 1) / kBlock * kBlock;
-    const size_t rows = height + 2 * kMarginRows;
-    memory_.emplace_back(new float[rows * stride + kBlock]());
-    return {memory_.back().get() + kMarginRows * stride + kMargin, height, width, stride};
-}
-
-void Fit::make_grids() {
-    for (size_t level = shape_.levels; level-- > 0;) {
-        for (const bool hyper : {true, false}) {
-            if (hyper && level < kFirstHyper) continue;
-            Grid grid{};
-            grid.level = level;
-            grid.hyper = hyper;
-            const size_t height = side(shape_.height, level), width = side(shape_.width, level);
-            grid.values = make_plane(height, width);
-            grid.gradient = make_plane(height, width);
-            grid.latents.assign(height * width, 0.0f);
-            grid.slopes.assign(height * width, 0.0f);
-            grid.first.assign(height * width, 0.0f);
-            grid.second.assign(height * width, 0.0f);
-            for (size_t i = 0; i < shape_.spatial; ++i) {
-                grid.offsets.push_back(kOffsets[i][0] * static_cast<ptrdiff_t>(grid.values.stride) + kOffsets[i][1]);
-            }
-            grids_.push_back(std::move(grid));
-        }
-    }
-}
-
-size_t Fit::latent_grid(size_t level) const {
-    for (size_t i = 0; i < grids_.size(); ++i) {
-        if (grids_[i].level == level && !grids_[i].hyper) return i;
-    }
-    throw std::logic_error("every level has a grid");
-}
-
-size_t Fit::add(const std::string& name, std::vector<size_t> shape) {
-    const size_t at = parameters_;
-    size_t count = 1;
-    for (size_t n : shape) count *= n;
-    tensors_.push_back({name, at, std::move(shape)});
-    parameters_ += count;
-    return at;
-}
-
-size_t Fit::find(const std::string& name) const {
-    for (const Tensor& tensor : tensors_) {
-        if (tensor.name == name) return tensor.at;
-    }
-    throw std::logic_error("no tensor " + name);
-}
-
-// Rows are from coarse to fine.
-size_t Fit::tap_row(const std::string& name, size_t level) const { return find(name) + (shape_.levels - 2 - level) * 4; }
-
-void Fit::lay_out() {
-    const size_t n = shape_.spatial + shape_.features, c = shape_.channels, last = shape_.levels - 1;
-    const auto layer = [this](const std::string& name, std::vector<size_t> shape) {
-        const size_t outputs = shape[0];
-        add(name + ".weight", std::move(shape));
-        add(name + ".bias", {outputs});
-    };
-    layer("context.1", {n, n});
-    layer("context.2", {n, n});
-    layer("context.3", {2, n});
-    add("context.beside.weight", {2, n});
-    features_.resize(std::min(kFeatureLevels, last));
-    for (size_t level = features_.size(); level-- > 0;) {
-        Features& features = features_[level];
-        for (size_t i = grids_.size(); i-- > 0;) {
-            if (grids_[i].level > level) features.sources.push_back(i);
-        }
-        const std::string name = "features." + std::to_string(level);
-        layer(name, {shape_.features, features.sources.size()});
-        features.at_weights = find(name + ".weight");
-        features.at_bias = find(name + ".bias");
-    }
-    if (last > 0) {
-        add("upsampling.smooth", {last, 4});
-        add("upsampling.own", {last, 4});
-    }
-    layer("synthesis.1", {shape_.hidden, shape_.levels});
-    layer("synthesis.2", {c, shape_.hidden});
-    if (shape_.windows > 1) layer("synthesis.3", {c, c, 3, 3});
-    layer("synthesis.4", {c, c, 3, 3});
-    add("synthesis.beside.weight", {c, shape_.levels});
-    sums_.assign(parameters_ * kWidest, 0.0f);
-    w1_.resize(n * n);
-    w2_.resize(n * n);
-}
-
-void Fit::make_planes() {
-    const size_t last = shape_.levels - 1;
-    for (size_t level = 0; level <= last; ++level) {
-        const size_t height = side(shape_.height, level), width = side(shape_.width, level);
-        std::vector<Plane> values, gradients;
-        for (size_t i = 0; i < shape_.levels - level; ++i) {
-            const Grid& own = grids_[latent_grid(level)];
-            values.push_back(level == last ? own.values : make_plane(height, width));
-            gradients.push_back(level == last ? own.gradient : make_plane(height, width));
-        }
-        planes_.push_back(std::move(values));
-        plane_gradients_.push_back(std::move(gradients));
-        middles_.push_back(make_plane(height, width));
-        spares_.push_back(make_plane(height, width));
-    }
-    for (size_t level = 0; level < features_.size(); ++level) {
-        Features& features = features_[level];
-        for (size_t i = 0; i < shape_.features && level < last; ++i) {
-            const size_t height = side(shape_.height, level + 1), width = side(shape_.width, level + 1);
-            features.values.push_back(make_plane(height, width));
-            features.gradients.push_back(make_plane(height, width));
-        }
-        for (size_t wider = level + 1; wider <= last; ++wider) {
-            features.wider.push_back(make_plane(side(shape_.height, wider), side(shape_.width, wider)));
-        }
-    }
-    for (std::vector<Plane>* planes : {&t1_, &t2_, &out_, &spare_}) {
-        for (size_t c = 0; c < shape_.channels; ++c) planes->push_back(make_plane(shape_.height, shape_.width));
     }
 }
 
@@ -244,8 +122,9 @@ void Fit::features_back(size_t level, const float* parameters, float* gradients)
     }
 }
 
-void Fit::rate(const float* parameters, float rate_weight, bool gradients, Answer& answer) {
-    const size_t n = shape_.spatial + shape_.features;
+double Fit::rate(const float* parameters, float rate_weight, bool gradients) {
+    const size_t n = shape_.inputs();
+    double nats = 0.0;
     std::copy_n(parameters + find("context.1.weight"), n * n, w1_.begin());
     std::copy_n(parameters + find("context.2.weight"), n * n, w2_.begin());
     for (size_t i = 0; i < n; ++i) {
@@ -266,7 +145,7 @@ void Fit::rate(const float* parameters, float rate_weight, bool gradients, Answe
         job.gradient = grid.gradient;
         job.features = looks ? features_[grid.level].values.data() : nullptr;
         job.feature_gradients = looks ? features_[grid.level].gradients.data() : nullptr;
-        job.spatial = shape_.spatial;
+        job.spatial = shape_.places.size();
         job.feature_count = shape_.features;
         job.offsets = grid.offsets.data();
         job.w1 = w1_.data();
@@ -280,10 +159,9 @@ void Fit::rate(const float* parameters, float rate_weight, bool gradients, Answe
         job.at_b3 = find("context.3.bias");
         job.at_u = find("context.beside.weight");
         job.gain = static_cast<float>(rate_weight / kLn2 / pixels);
-        const double bits = loops_->context(job, 0, grid.values.height, gradients) / kLn2;
-        answer.grid_bits.push_back(bits);
-        answer.bits += bits;
+        nats += loops_->context(job, 0, grid.values.height, gradients);
     }
+    return nats / kLn2;
 }
 
 void Fit::make_pyramid(const float* parameters) {
@@ -359,7 +237,7 @@ Answer Fit::pass(const float* parameters, const Rounding& rounding, float rate_w
         loops_->synthesise_back(job);  // sets gradients of planes, one of them a grid where there is one level
         pyramid_back(parameters, gradients);
     }
-    rate(parameters, rate_weight, gradients != nullptr, answer);
+    answer.bits = rate(parameters, rate_weight, gradients != nullptr);
     if (!gradients) return answer;
 
     for (size_t level = 0; level < features_.size(); ++level) features_back(level, parameters, gradients);

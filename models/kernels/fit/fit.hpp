@@ -20,11 +20,19 @@ constexpr float kGain = 16.0f;
 constexpr size_t kFirstHyper = 4;     // level from which grids come in pairs
 constexpr size_t kFeatureLevels = 3;  // finest levels, whose contexts look at coarser grids
 
+// Rows and columns from a cell to one that its context looks at.
+struct Place {
+    int dy, dx;
+};
+
 struct Shape {
     size_t height, width, channels;
     size_t levels;
-    size_t spatial, features, hidden;
+    std::vector<Place> places;  // of the grid's own values that a context looks at
+    size_t features, hidden;
     size_t windows;  // layers of 3 x 3: 1 or 2
+
+    size_t inputs() const { return places.size() + features; }
 };
 
 struct Tensor {
@@ -41,7 +49,6 @@ struct Rounding {
 struct Answer {
     double error;  // mean squared, pixels in 0..1
     double bits;
-    std::vector<double> grid_bits;
 };
 
 class Fit {
@@ -99,7 +106,7 @@ private:
     void quantise(const Rounding& rounding);
     void make_features(size_t level, const float* parameters);
     void features_back(size_t level, const float* parameters, float* gradients);
-    void rate(const float* parameters, float rate_weight, bool gradients, Answer& answer);
+    double rate(const float* parameters, float rate_weight, bool gradients);
     void make_pyramid(const float* parameters);
     void pyramid_back(const float* parameters, float* gradients);
     SynthesisJob synthesis(const float* parameters);

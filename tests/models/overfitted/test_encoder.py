@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 import tessera
 from tessera.codec.coding import weights
+from tessera.models.base.family import GroupSpec
+from tessera.models.base.fitted import FitFailed
 from tessera.models.overfitted import encoder, running
 from tessera.models.overfitted.coding import measure, paint
 from tessera.models.overfitted.family import OverfittedFamily
@@ -159,6 +161,21 @@ def test_a_collapsed_fit_is_seen_and_never_written(monkeypatch: pytest.MonkeyPat
     data = tessera.encode(picture(16, 16), effort="best", iterations=2)
     with tessera.open(data) as clip:
         assert clip.info.codec == "spatiotemporal"
+
+
+def test_what_cannot_be_fitted_is_told_before_memory_is_taken() -> None:
+    for sides in ((1, (1 << 15) + 1), (1 << 13, (1 << 11) + 1)):
+        pixels = np.broadcast_to(np.zeros(3, np.uint8), (*sides, 3))
+        with pytest.raises(FitFailed, match="too many to fit"):
+            family().fit(pixels, GroupSpec(1, *sides, 3, 3200))
+
+
+def test_networks_that_no_decoder_takes_are_not_written() -> None:
+    fit = PictureFit(picture(), 1, 6, 1e-3)
+    fit.start()
+    fit.state.parameters[:] = 1e4
+    with pytest.raises(FitFailed, match="too large to be coded"):
+        NetworkRounding(fit, family().tables)
 
 
 def test_effort_best_takes_the_better_codec() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tessera.models import _fit
 from tessera.models.overfitted.fitting import PictureFit, heat, main_phase, rate_weight
-from tessera.models.overfitted.shape import POINTS, grid_shapes, tensor_shapes
+from tessera.models.overfitted.shape import PLACES, POINTS, grid_shapes, tensor_shapes
 from tessera.models.overfitted.soap import Soap
 
 from .twin import Twin
@@ -29,7 +29,7 @@ SHAPES = [
 def fit_of(point: int, shape: tuple[int, int, int], levels: int, path: str | None) -> _fit.Fit:
     pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     chosen = POINTS[point]
-    return _fit.Fit(pixels, levels, chosen.spatial, chosen.features, chosen.width, chosen.windows, 1, path)
+    return _fit.Fit(pixels, levels, PLACES[: chosen.spatial], chosen.features, chosen.width, chosen.windows, 1, path)
 
 
 @pytest.mark.parametrize("path", _fit.cpu_paths())
@@ -46,7 +46,7 @@ def test_loss_and_gradients_are_those_of_the_twin(
     for i in range(len(fit.grids)):
         grid = fit.latents(i)
         grid[...] = random.normal(size=grid.shape) * 0.15
-    error, bits, _, gradient = fit.measure(parameters, TEMPERATURE, 0.0, WEIGHT, True)
+    error, bits, gradient = fit.measure(parameters, TEMPERATURE, 0.0, WEIGHT, True)
 
     weights = {
         name: torch.tensor(parameters[at : at + math.prod(shape)].reshape(shape).astype(np.float64), requires_grad=True)
@@ -80,7 +80,7 @@ def test_tensors_and_grids_are_those_that_are_coded() -> None:
 
 def test_rounded_latents_are_whole_and_noise_is_the_seeds() -> None:
     """With temperature 0 noise does not count; with it, two seeds differ and one seed is reproducible."""
-    one, same, other = (_fit.Fit(np.zeros((9, 9, 1), np.uint8), 2, 6, 2, 8, 1, seed) for seed in (1, 1, 2))
+    one, same, other = (_fit.Fit(np.zeros((9, 9, 1), np.uint8), 2, PLACES[:6], 2, 8, 1, seed) for seed in (1, 1, 2))
     parameters = np.full(one.parameters, 0.05, np.float32)
     for fit in (one, same, other):
         fit.latents(0)[...] = 0.1

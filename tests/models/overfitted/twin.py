@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-OFFSETS = [
-    *[(0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-3, 0)],
-    *[(0, -3), (-1, -2), (-2, 1), (-2, -1), (-1, 2), (-2, -2), (-1, -3)],
-]
+from tessera.models.overfitted.shape import PLACES
+
 GAIN = 16.0
 
 
@@ -43,7 +41,7 @@ class Twin:
             y = values[i]
             h, width = y.shape
             padded = F.pad(y, (4, 4, 4, 4))
-            inputs = [padded[4 + dy : 4 + dy + h, 4 + dx : 4 + dx + width] for dy, dx in OFFSETS[: self.spatial]]
+            inputs = [padded[4 + dy : 4 + dy + h, 4 + dx : 4 + dx + width] for dy, dx in PLACES[: self.spatial]]
             count = w["context.1.weight"].shape[0] - self.spatial
             if not hyper and level < 3 and level + 1 < self.levels:
                 sources = [k for k in range(i - 1, -1, -1) if self.grids[k][0] > level]

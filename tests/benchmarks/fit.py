@@ -1,0 +1,77 @@
+"""What a step of a fit takes, and what a learned start is worth: the tables of docs/overfitted.md.
+
+    python -m tests.benchmarks.fit                     steps on 768x512, one thread, every point and path
+    python -m tests.benchmarks.fit images-1.tar        also losses on a crop of each of three held-out pictures
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessera.codec.coding import weights
+from tessera.data import packs
+from tessera.models import _fit
+from tessera.models.overfitted.family import OverfittedFamily
+from tessera.models.overfitted.fitting import PictureFit, main_phase
+from tessera.models.overfitted.running import Aim, FitRun
+from tessera.models.overfitted.shape import POINTS, OperatingPoint
+from tessera.models.overfitted.start import CHANNELS, LEVELS, nearest_start
+
+from .clock import fastest
+
+WEIGHT, ITERATIONS, CROP = 1e-3, 800, (192, 256)
+
+
+def one_step(pixels: NDArray[np.uint8], point: int, path: str | None = None) -> Callable[[], None]:
+    """A step of networks and latents, with the loops of one path."""
+    fit = PictureFit(pixels, point, LEVELS, WEIGHT, path=path)
+    fit.start()
+
+    def work() -> None:
+        for _ in fit.run(main_phase(2)):  # the first of a phase finds the bases, so two of them
+            pass
+
+    return work
+
+
+def products(point: OperatingPoint) -> float:
+    """Multiplications of the networks per pixel and step, forward and back: 4/3 cells per pixel in all grids."""
+    n = point.inputs
+    context = 3 * 4 / 3 * (2 * n * n + 4 * n)
+    synthesis = point.width * LEVELS + point.width * CHANNELS + 9 * CHANNELS**2 * point.windows + CHANNELS * LEVELS
+    return context + 3 * synthesis + point.width * LEVELS  # its first layer runs once more on the way back
+
+
+def steps() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (512, 768, 3), dtype=np.uint8)
+    for number, point in enumerate(POINTS):
+        for path in _fit.cpu_paths():
+            seconds = fastest(one_step(pixels, number, path), 4) / 2
+            speed = 2 * products(point) * pixels[..., 0].size / seconds / 1e9
+            print(f"{point.name:8}{path:8}{1e3 * seconds:6.0f} ms{speed:6.0f} GFLOP/s in the networks")
+
+
+def starts(pack: str) -> None:
+    family = weights.load("overfitted")[0]
+    assert isinstance(family, OverfittedFamily)
+    held = [picture for picture in packs.hold_out(packs.load([pack]))[1] if picture.dim() == 3]
+    for number, point in enumerate(POINTS):
+        start = nearest_start(family.starts, number, LEVELS, CHANNELS, WEIGHT)
+        for i, picture in enumerate(held[:3]):
+            pixels = picture[:, : CROP[0], : CROP[1]].permute(1, 2, 0).numpy()
+            for name, begin in (("learned", start), ("cold", None)):
+                if name == "learned" and start is None:
+                    continue
+                fit = PictureFit(pixels, number, LEVELS, WEIGHT)
+                FitRun(fit, ITERATIONS, Aim(), lambda part, seen: None, begin).run()
+                print(f"{point.name:8}picture {i}  {name:8} loss {1e3 * fit.score().loss:.3f}e-3", flush=True)
+
+
+if __name__ == "__main__":
+    steps()
+    for given in sys.argv[1:]:
+        starts(given)
