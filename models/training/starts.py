@@ -19,6 +19,11 @@ SIDE = 176  # of a crop: a fit takes a second or two
 FARTHEST, NEAREST = 0.55, 0.05  # parts of the way that the start moves, in the beginning and at the end
 
 
+def phase(steps: int, rate: float) -> Phase:
+    """A whole fit that is short: rounding hardens, and the rate falls to its end."""
+    return Phase(steps, rate, True, (0.35, 0.12), (0.22, 0.15), (0.9, 0.99), 5)
+
+
 def learn_start(
     pictures: Sequence[NDArray[np.uint8]],
     point: int,
@@ -39,8 +44,7 @@ def learn_start(
         fit.start()
         if start is not None:
             fit.put(State(start, fit.get().latents))
-        rate = FIRST_RATE if start is None else RATE
-        for _ in fit.run(Phase(STEPS, rate, True, (0.35, 0.12), (0.22, 0.15), (0.9, 0.99), 5)):
+        for _ in fit.run(phase(STEPS, FIRST_RATE if start is None else RATE)):
             pass
         found = fit.state.parameters
         if not np.isfinite(found).all():

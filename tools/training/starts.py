@@ -20,6 +20,7 @@ from tessera.data import packs
 from tessera.models.overfitted.shape import POINTS
 from tessera.models.overfitted.start import Floats, read_starts
 from tessera.models.training.starts import learn_start
+from tessera.tools.training.provenance import commit
 from tessera.tools.training.settings import TrainingSettings
 
 CODEC, KIND = "overfitted", "start"
@@ -45,7 +46,14 @@ def train(settings: TrainingSettings) -> Path:
         found |= tensors_of(point, rows)
     target = settings.out / weights.companion_file(CODEC, KIND).name
     settings.out.mkdir(parents=True, exist_ok=True)
-    notes = {"minutes": f"{settings.minutes:g}", "seed": str(settings.seed), "of": weights.identify(arrays).hex()}
+    notes = {
+        "of": weights.identify(arrays).hex(),
+        "minutes": f"{settings.minutes:g}",
+        "points": ", ".join(POINTS[point].name for point in points),
+        "seed": str(settings.seed),
+        "data": ", ".join(Path(pack).name for pack in settings.data),
+        "commit": commit(),
+    }
     weights.write(target, found, notes)
     return target
 

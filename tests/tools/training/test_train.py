@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
@@ -32,21 +29,6 @@ from tessera.tools.training.settings import TrainingSettings
 from tessera.tools.training.trainer import Trainer
 
 from ...support.small_wavelet import small_arrays
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("webdataset")
-    path = tmp_path_factory.mktemp("pack") / "images.tar"
-    with tarfile.open(path, "w") as tar:
-        for i in range(6):
-            blob = io.BytesIO()
-            Image.fromarray(procedural.picture(96 + 8 * i, 128, seed=i)).save(blob, "PNG")
-            info = tarfile.TarInfo(f"{i:04d}_made.png")
-            info.size = blob.tell()
-            blob.seek(0)
-            tar.addfile(info, blob)
-    return path
 
 
 def words(pack: Path, out: Path, *more: str) -> list[str]:
