@@ -64,7 +64,8 @@ class EncodeOptions:
         psnr: Target in dB: the lowest mean RGB PSNR of the frames.
         effort: Speed of the encoder; decoding is not affected.  "slow" makes smaller files than "medium".  "best" makes
             the smallest files of pictures: it fits networks to the picture (codec overfitted), which takes minutes.
-            Other machines may make another file of the same picture with both.  "slow" needs the extra `torch`.
+            With "slow" and "best" another machine may make another file of the same picture.  "slow" needs the extra
+            `torch`.
         gop: Frames per group.  More compress better, fewer make random access finer.  None: the family's choice.
         fps: Frames per second of a source that does not know its rate (arrays, folders); also as text, "30000/1001".
         frames: (start, stop) of the frames to encode.  None: all.
