@@ -5,11 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ..details import Chapter, Details
-from ..errors import FormatError
+from ..errors import FormatError, ParameterError
 from .fields import FieldReader, FieldWriter
+from .header import MAX_RATIO
 
 XMP, IPTC, TEXT, RESOLUTION, CHAPTER = 1, 2, 3, 4, 5
-MAX_RATIO = 1 << 31
+MAX_ENTRIES = 1 << 16  # zero bytes deflate to almost nothing: 64 KB could otherwise hold 32 million entries
 _MILLISECONDS = 1000
 
 
@@ -20,6 +21,8 @@ def pack_details(details: Details) -> bytes:
     if details.resolution is not None:
         entries.append((RESOLUTION, _resolution(details.resolution)))
     entries += [(CHAPTER, _chapter(chapter)) for chapter in details.chapters]
+    if len(entries) > MAX_ENTRIES:
+        raise ParameterError(f"info has {len(entries)} entries, of at most {MAX_ENTRIES}; drop metadata")
     out = FieldWriter("info")
     for kind, block in entries:
         out.uint("kind", kind, 1)
@@ -48,15 +51,18 @@ def unpack_details(data: bytes) -> Details:
     """Read entries; those of a later kind are skipped."""
     fields = FieldReader(data, "info")
     found: dict[int, list[bytes]] = {}
+    count = 0
     while fields.at < len(data):
+        count += 1
+        if count > MAX_ENTRIES:
+            raise FormatError(f"info: has more than {MAX_ENTRIES} entries")
         kind, length = fields.uint("kind", 0, 1), fields.uint("length", 0)
         found.setdefault(kind, []).append(fields.raw(f"entry {kind}", b"", length))
-    resolution = _read_resolution(found[RESOLUTION][0]) if RESOLUTION in found else None
     return Details(
         xmp=found[XMP][0] if XMP in found else None,
         iptc=found[IPTC][0] if IPTC in found else None,
         texts=tuple(_read_text(block) for block in found.get(TEXT, [])),
-        resolution=resolution,
+        resolution=_read_resolution(found[RESOLUTION][0]) if RESOLUTION in found else None,
         chapters=tuple(_read_chapter(block) for block in found.get(CHAPTER, [])),
     )
 

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 import tessera
 from tessera.codec.details import Chapter, Details
-from tessera.codec.errors import FormatError
+from tessera.codec.errors import FormatError, ParameterError
 from tessera.codec.files import decode_file, encode_file, info_file
 from tessera.codec.format.details import pack_details, unpack_details
 from tessera.codec.media import MediaInfo, Source, from_array, open_source, write_media
@@ -60,6 +60,16 @@ def test_entries_pack_and_unpack() -> None:
     for wrong in (b"\x03\x02\xff\xfe", b"\x04\x04\x01\x01\x00\x01", b"\x04\x05\x01\x01\x01\x01\x01"):
         with pytest.raises(FormatError, match="info"):
             unpack_details(wrong)
+
+
+def test_the_number_of_entries_is_bounded() -> None:
+    """Empty entries deflate to almost nothing, and each would become an object."""
+    most = bytes([3, 0]) * (1 << 16)
+    assert len(unpack_details(most).texts) == 1 << 16
+    with pytest.raises(FormatError, match="more than 65536 entries"):
+        unpack_details(most + bytes([9, 0]))
+    with pytest.raises(ParameterError, match="65537 entries"):
+        pack_details(Details(texts=(("", ""),) * 65537))
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "webm"])
