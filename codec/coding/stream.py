@@ -34,6 +34,7 @@ from .groups import (
     code_group,
     group_digest,
     group_length,
+    group_times,
     join_frames,
     lacking_decoder,
     open_group,
@@ -287,7 +288,7 @@ def to_frames(groups: Iterator[Group], shift: int = 0) -> Iterator[Frame]:
 def frame_tick(reader: FileReader, frame: int) -> int:
     """When a frame of the file shows, in ticks; its group is read."""
     group = reader.group(reader.numbers(frame, frame + 1)[0]).head
-    return group.times[frame - group.first] if group.times else reader.header.uniform(frame)
+    return group_times(reader.header, group)[frame - group.first]
 
 
 def media_info(header: Header, metadata: Metadata, part: bool = False) -> MediaInfo:

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ..atomic import output
+from ..coding.groups import group_times
 from ..errors import CodecError, FormatError, naming
 from ..format.chunks import KNOWN, SIGNATURE, ByteReader, Chunk, chunk_bytes
-from ..format.container import Metadata, unpack_metadata
+from ..format.container import Metadata, missing_tail, unpack_metadata
 from ..format.correct import corrected
 from ..format.header import GroupHead, Header
 from ..format.positioned import PositionedFile
@@ -25,6 +26,8 @@ from .source import as_file, label, or_stdin
 from .verify import verify
 
 _HEAD_BITS = 8 * 6  # of a chunk, that are tried one by one: its type and the first bytes of its length
+_TRY = 1 << 15  # bytes whose checksum takes as long as a try takes beside its own
+_LEAST, _PASSES = 1 << 30, 64  # bytes that tries may check in all: so many, and the file so many times
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,16 @@ def repair(data: FileSource, target: str, *, force: bool = False, limits: Limits
 
 
 class FileBytes:
-    """A whole file, in which bits can be set right."""
+    """A whole file, in which bits can be set right.
+
+    Tries are bounded: a file of false lengths would otherwise be checked once for each of its bytes.
+    """
 
     def __init__(self, data: bytes, limits: Limits) -> None:
         limits.check_chunk("of the whole file", len(data))
         self.file, self.limits = io.BytesIO(data), limits
         self.data, self._places = self.file.getbuffer(), PositionedFile(self.file)
+        self._left = _LEAST + _PASSES * len(data)
 
     def correct(self) -> Iterator[str]:
         """Set right one bit in each chunk that has one wrong, as far as chunks follow each other; a line for each."""
@@ -121,8 +128,11 @@ class FileBytes:
     def _better(self, at: int, chunk: Chunk | None) -> tuple[Chunk | None, str]:
         """The chunk with a bit set right, and a line; the chunk as it is, or None, where that does not help."""
         for bit in range(min(_HEAD_BITS, 8 * (len(self.data) - at))):
+            if self._left < 0:
+                break
             self.data[at + bit // 8] ^= 1 << bit % 8
             other = self._chunk(at)
+            self._left -= _TRY + (0 if other is None else other.size)
             if other is not None and other.sound and other.kind in KNOWN:
                 return other, f"chunk {other.kind} at byte {at}: a flipped bit of its head is set right"
             self.data[at + bit // 8] ^= 1 << bit % 8
@@ -155,15 +165,15 @@ class _Found:
         shown: int | None = None
         for number in whole:
             data = self.reader.group(number)
-            given = data.head.times or [before.uniform(data.head.first + k) for k in range(data.head.frames)]
-            given = self._later(given, shown, data.head)
+            given = self._later(group_times(before, data.head), shown, data.head)
             shown = given[-1]
             uniform = head.still or given == [head.uniform(writer.frames + k) for k in range(data.head.frames)]
             group = replace(data.head, first=writer.frames, times=None if uniform else given)
             alpha = bytes(data.alpha) if data.alpha is not None else None
             writer.group(group, bytes(data.symbols), alpha, data.digest)
         writer.finish()
-        self._note_tail()
+        if self.reader.truncated:
+            self.lost += missing_tail(before, self.reader.frames)
         return sink.getvalue()
 
     def _later(self, times: list[int], shown: int | None, group: GroupHead) -> list[int]:
@@ -179,7 +189,7 @@ class _Found:
             self.reader.group(number)
         except FormatError as error:
             frames = f"frames {entry.first}..{entry.first + entry.frames - 1} are lost"
-            self.lost.append(str(error) if "are lost" in str(error) else f"{frames}: {error}")
+            self.lost.append(str(error) if entry.offset is None else f"{frames}: {error}")
             return False
         return True
 
@@ -202,6 +212,3 @@ class _Found:
             except FormatError as error:
                 self.lost.append(str(error))
         return unpack_metadata(sound)
-
-    def _note_tail(self) -> None:
-        self.lost += [line for line in self.reader.problems if "are missing" in line]

@@ -5,18 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..coding.groups import group_times
 from ..format.seekable import FileReader
 
 
 def times_of(reader: FileReader, start: int, stop: int) -> NDArray[np.float64]:
     """Seconds at which frames start..stop-1 show, (stop - start,).  Their groups are read, nothing is decoded."""
-    head = reader.header
     ticks: list[int] = []
     for number in reader.numbers(start, stop):
         group = reader.group(number).head
-        given = group.times or [head.uniform(group.first + k) for k in range(group.frames)]
-        ticks += given[max(0, start - group.first) : stop - group.first]
-    return np.array([float(tick * head.time_base) for tick in ticks])
+        ticks += group_times(reader.header, group)[max(0, start - group.first) : stop - group.first]
+    return np.array([float(tick * reader.header.time_base) for tick in ticks])
 
 
 def place_of(reader: FileReader, time: float) -> tuple[int, float]:

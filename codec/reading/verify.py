@@ -75,8 +75,7 @@ def verify(
             except FormatError as error:
                 return VerifyReport(False, 0, 0, [], 0, 0, [str(error)], False, time.perf_counter() - began)
             problems = _verify_groups(reader, options, found)
-            known = list(problems)
-            problems += [line for line in _strict(file, limits) if not any(one.startswith(line) for one in known)]
+            problems += [line for line in _strict(file, limits) if not any(one.startswith(line) for one in problems)]
         finally:
             if ours:
                 file.close()

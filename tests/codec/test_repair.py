@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import tessera
-from tessera.codec.format.chunks import COPY, Chunk, chunk_bytes
+from tessera.codec.format.chunks import COPY, SIGNATURE, Chunk, chunk_bytes
 from tessera.codec.format.correct import corrected
 from tessera.codec.format.pipe import PipeReader
 from tessera.codec.format.seekable import FileReader
+from tessera.codec.limits import DEFAULT_LIMITS
+from tessera.codec.reading import repair
 from tessera.tools.cli import main
 
 from ..golden.make_golden import encode, join, parts_of, pixels, uneven
@@ -165,6 +167,23 @@ def test_every_flipped_bit_is_set_right(kind: str, tmp_path: Path) -> None:
 
 
 # -- rebuilding --------------------------------------------------------------------------------------------------------
+
+
+def test_tries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of many damaged chunks would be tried 48 times, and read far beyond its end where a flip makes it long."""
+    monkeypatch.setattr(repair, "_LEAST", 1 << 20)
+    tried, whole = [], repair.FileBytes._chunk
+
+    def counting(self: repair.FileBytes, at: int) -> Chunk | None:
+        tried.append(at)
+        return whole(self, at)
+
+    monkeypatch.setattr(repair.FileBytes, "_chunk", counting)
+    false = b"note" + bytes([0, 0x80, 0x80, 1, 0])  # empty; with one bit of its length flipped, of 16 KB
+    raw = repair.FileBytes(SIGNATURE + 4000 * false, DEFAULT_LIMITS)
+    assert list(raw.correct()) == []
+    assert set(tried) == set(range(8, len(raw.data), 9))
+    assert 4000 < len(tried) < 4200
 
 
 def test_a_lost_group_is_left_out_and_named(tmp_path: Path) -> None:
