@@ -80,20 +80,22 @@ def output_folder(target: str | os.PathLike[str], force: bool) -> Iterator[str]:
 
 def check_target(target: str | os.PathLike[str], force: bool) -> None:
     """ParameterError when the target exists and `force` is not set, or when its folder does not."""
-    path = Path(target)
-    if not os.fspath(target):
-        raise ParameterError("the name of the output is empty; name a file")
+    path = _named(target)
     if not force and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
         raise ParameterError(f"{path} exists; give --force to overwrite it")
     if not path.parent.is_dir():
         raise ParameterError(f"{path.parent}: no such folder")
 
 
+def _named(target: str | os.PathLike[str]) -> Path:
+    if not os.fspath(target):
+        raise ParameterError("the name of the output is empty; name a file")
+    return Path(target)
+
+
 def _resolved(target: str | os.PathLike[str]) -> Path:
     """The file that a link names is replaced, the link stays."""
-    path = Path(target) if os.fspath(target) else None
-    if path is None:
-        raise ParameterError("the name of the output is empty; name a file")
+    path = _named(target)
     return path.resolve() if path.is_symlink() else path
 
 

@@ -76,9 +76,7 @@ class CheckedFile(io.RawIOBase):
             raise self._error
         try:
             yield
-        except BrokenPipeError:
-            raise
-        except io.UnsupportedOperation:
+        except (BrokenPipeError, io.UnsupportedOperation):
             raise
         except OSError as error:
             self._error = OSError(error.errno, error.strerror or str(error), self.name)

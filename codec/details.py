@@ -22,7 +22,7 @@ class Details:
     xmp         an XMP packet
     iptc        IPTC records, as JPEG has them
     texts       (key, value): titles, comments, the time of creation ..., by the names that FFmpeg or PNG give them
-    resolution  pixels an inch, across and down
+    resolution  pixels per inch, across and down
     chapters    of a clip
     """
 

@@ -10,24 +10,24 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from typing import Any, TextIO, TypeVar
 
 from tessera.codec.errors import ParameterError
 from tessera.codec.limits import DEFAULT_LIMITS
 from tessera.codec.options import DecodeOptions, EncodeOptions, Progress, parse_rate, parse_size
-from tessera.codec.ranges import FrameRange, parse_range
+from tessera.codec.ranges import parse_range
 
 OptionValue = int | float | bool | str
 Chosen = TypeVar("Chosen", EncodeOptions, DecodeOptions)
+Parsed = TypeVar("Parsed")
 
 _LIMITS = {
-    "pixels": "pixels a frame",
-    "group": "pixels a group",
-    "frames": "frames a file",
-    "chunk": "bytes a chunk",
-    "free": "pixels a group whatever its bytes",
-    "expansion": "pixels a byte beyond these",
+    "pixels": "pixels per frame",
+    "group": "pixels per group",
+    "frames": "frames per file",
+    "chunk": "bytes per chunk",
+    "free": "pixels per group whatever its bytes",
+    "expansion": "pixels per byte beyond these",
     "array": "pixels decoded into one array",
     "lost": "lost frames to fill in",
     "memory": "bytes of memory to decode a group",
@@ -35,28 +35,21 @@ _LIMITS = {
 }
 
 
-def size(text: str) -> int:
-    """Bytes from `200KB` (200,000), `1.5MiB` (1,572,864), `512`."""
-    try:
-        return parse_size(text)
-    except ParameterError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def argument(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
+    """An argument type from a parser of the codec's."""
+
+    def parsed(text: str) -> Parsed:
+        try:
+            return parse(text)
+        except ParameterError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
 
 
-def frame_range(text: str) -> FrameRange:
-    """(A, B) from `A:B`: frames A up to but not including B; either end may be left out."""
-    try:
-        return parse_range(text)
-    except ParameterError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def rate(text: str) -> Fraction:
-    """Frames per second from `25`, `29.97` or `30000/1001`."""
-    try:
-        return parse_rate(text)
-    except ParameterError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+size = argument(parse_size)
+frame_range = argument(parse_range)
+rate = argument(parse_rate)
 
 
 def key_value(text: str) -> tuple[str, OptionValue]:

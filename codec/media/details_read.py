@@ -10,21 +10,21 @@ from PIL import Image
 
 from ..details import Chapter, Details
 
-_XMP_KEY = "XML:com.adobe.xmp"
-_IPTC = 0x0404  # of the resources of a JPEG
-_TIFF_IPTC = 33723
+XMP_KEY = "XML:com.adobe.xmp"  # of a text of a PNG
+IPTC = 0x0404  # of the resources of a JPEG
+TIFF_IPTC = 33723  # a tag
 _OF_THE_CONTAINER = {  # written anew by whoever writes the container
     "encoder", "major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration",
     "tessera_times",
 }  # fmt: skip
-_SHOWN = (1, 10000)  # pixels an inch that are no placeholder
+_SHOWN = (1, 10000)  # pixels per inch that are no placeholder
 
 
 def of_picture(image: Image.Image) -> Details:
     """What Pillow found, once the picture is loaded."""
     info = image.info
     xmp = info.get("xmp")
-    texts = [(key, str(value)) for key, value in getattr(image, "text", {}).items() if key != _XMP_KEY]
+    texts = [(key, str(value)) for key, value in getattr(image, "text", {}).items() if key != XMP_KEY]
     comment = info.get("comment")
     if comment:
         texts.append(("Comment", comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)))
@@ -38,10 +38,10 @@ def of_picture(image: Image.Image) -> Details:
 
 def _iptc(image: Image.Image) -> bytes | None:
     resources = image.info.get("photoshop")
-    block = resources.get(_IPTC) if isinstance(resources, dict) else None
+    block = resources.get(IPTC) if isinstance(resources, dict) else None
     if block is None and image.format == "TIFF":
         tags: Any = getattr(image, "tag_v2", {})
-        block = tags.get(_TIFF_IPTC)
+        block = tags.get(TIFF_IPTC)
         block = block[0] if isinstance(block, tuple) and block else block
     return block if isinstance(block, bytes) and block else None
 

@@ -10,8 +10,9 @@ from av.container import OutputContainer
 from PIL import Image, PngImagePlugin
 
 from ..details import Details
+from .details_read import IPTC, TIFF_IPTC, XMP_KEY
 
-_TIFF_XMP, _TIFF_IPTC = 700, 33723
+_TIFF_XMP = 700
 _SEGMENT = 65500  # bytes of a JPEG segment
 _HOLDS = {  # suffix: what it holds of Details
     "png": {"xmp", "texts", "resolution"},
@@ -85,7 +86,7 @@ def is_sound_exif(exif: bytes) -> bool:
 
 def _tiff_tags(details: Details, exif: bytes | None) -> Image.Exif | None:
     """All tags together, since Pillow takes one set of them; damaged Exif is left out."""
-    blocks = {tag: block for tag, block in ((_TIFF_XMP, details.xmp), (_TIFF_IPTC, details.iptc)) if block}
+    blocks = {tag: block for tag, block in ((_TIFF_XMP, details.xmp), (TIFF_IPTC, details.iptc)) if block}
     tags = Image.Exif()
     if exif and is_sound_exif(exif):
         tags.load(exif)
@@ -101,13 +102,13 @@ def _png(details: Details, points: tuple[int, int] | None) -> PngImagePlugin.Png
     for key, value in details.texts:
         info.add_itxt(key[:79], value)
     if details.xmp:
-        info.add_itxt("XML:com.adobe.xmp", details.xmp.decode("utf-8", "replace"))
+        info.add_itxt(XMP_KEY, details.xmp.decode("utf-8", "replace"))
     return info
 
 
 def _photoshop(iptc: bytes) -> bytes:
     """An APP13 segment with one resource."""
-    resource = b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
+    resource = b"8BIM" + struct.pack(">HHI", IPTC, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
     body = b"Photoshop 3.0\0" + resource
     return b"\xff\xed" + struct.pack(">H", 2 + len(body)) + body
 

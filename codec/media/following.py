@@ -57,8 +57,8 @@ def _jpeg(handle: BinaryIO, start: int) -> tuple[int, bytes]:
             return 0, size
         if head[1] == 0xD9:
             return place + 2, size
-        if head[1] == 0xFF:  # a fill byte
-            place += 1
+        if head[1] == 0xFF:  # fill bytes
+            place = _scan_end(handle, place)
             continue
         if head[1] in _SIZES:
             size = head[5:9]
@@ -68,7 +68,7 @@ def _jpeg(handle: BinaryIO, start: int) -> tuple[int, bytes]:
 
 
 def _scan_end(handle: BinaryIO, place: int) -> int:
-    """The next marker after coded data, or the end of the file."""
+    """The next marker after coded data or fill bytes, or the end of the file."""
     handle.seek(place)
     block = b""
     while more := handle.read(_BLOCK):

@@ -25,9 +25,9 @@ _OPAQUE = 128  # opacity from which a pixel is shown
 
 
 def write_gif(file: BinaryIO, media: MediaInfo, frames: Iterator[Frame], warnings: list[str] | None = None) -> None:
-    """Write an animation, or one picture.  256 colours a frame, opacity 0 or 1, at most 50 frames a second."""
+    """Write an animation, or one picture.  256 colours per frame, opacity 0 or 1, at most 50 frames per second."""
     if max(media.width, media.height) > _SIDE:
-        raise ParameterError(f".gif holds at most {_SIDE} pixels a side; write .png")
+        raise ParameterError(f".gif holds at most {_SIDE} pixels per side; write .png")
     writer = _GifWriter(file, media)
     for frame in frames:
         writer.add(frame)
@@ -64,7 +64,7 @@ class _GifWriter:
         self._flush(round(self._end))
         self._file.write(b"\x3b")
         if self._left_out:
-            self.warnings.append(f".gif shows at most 50 frames a second: {self._left_out} frames are left out")
+            self.warnings.append(f".gif shows at most 50 frames per second: {self._left_out} frames are left out")
 
     def _picture(self, frame: Frame) -> tuple[Image.Image, Image.Image | None]:
         pixels = frame.pixels[..., 0] if self._media.channels == 1 else frame.pixels

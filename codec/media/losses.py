@@ -7,7 +7,7 @@ from .types import Colour, MediaInfo
 from .video_write import VIDEO_SUFFIXES
 
 _FRAMES = ("", "png", "apng")  # a folder is one of PNG
-_WITHOUT_METADATA = ("bmp", "tga", "ppm", "pgm", "pnm", "gif", "y4m", "npy", *VIDEO_SUFFIXES)
+WITHOUT_METADATA = ("bmp", "tga", "ppm", "pgm", "pnm", "gif", "y4m", "npy", *VIDEO_SUFFIXES)  # no profile, no Exif
 _SHAPED = ("mp4", "m4v", "mov", "mkv", "y4m")  # hold pixels that are not square
 _COMMON_PRIMARIES = (1, 2, 5, 6, 7)  # near enough to sRGB; what is not said is taken for it
 _CURVES = {8: "linear light", 16: "the PQ curve", 18: "the HLG curve"}
@@ -22,7 +22,7 @@ def losses(kind: str, media: MediaInfo) -> list[str]:
     if media.audio and not video:
         lines.append(f"{name} holds no sound: it is left out")
     blocks = (("colour profile", media.icc), ("Exif", media.exif))
-    found = [what for what, block in blocks if block and kind in _WITHOUT_METADATA]
+    found = [what for what, block in blocks if block and kind in WITHOUT_METADATA]
     if media.exif and kind in ("tif", "tiff") and not is_sound_exif(media.exif):
         found.append("damaged Exif")
     found += not_held(kind, media.details)

@@ -15,7 +15,7 @@ from ..spool import open_spool
 from .apng import write_apng
 from .details_write import for_picture
 from .gif import write_gif
-from .losses import is_unusual
+from .losses import WITHOUT_METADATA, is_unusual
 from .types import Frame, MediaInfo
 
 # Suffix: Pillow's format and the settings.  Lossless where the format can be; JPEG and AVIF at high quality, 4:4:4.
@@ -39,7 +39,6 @@ _SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 _OPAQUE = ("jpg", "jpeg", "bmp", "ppm", "pgm", "pnm")  # formats that cannot hold alpha
 _ANIMATED = ("apng", "webp", "gif", "avif")
 _FORGETFUL = ("jp2",)  # the encoder tries for ever to write to a file that fails
-_WITHOUT_METADATA = ("bmp", "tga", "ppm", "pgm", "pnm", "gif")  # neither EXIF nor a colour profile
 
 PICTURE_SUFFIXES = tuple(_SETTINGS)
 
@@ -140,7 +139,7 @@ def _save(image: Image.Image, file: BinaryIO, suffix: str, media: MediaInfo, opt
     name, settings = _SETTINGS[suffix]
     metadata: dict[str, Any] = {}
     points = (media.colour.primaries, media.colour.transfer) if is_unusual(media.colour) and not media.icc else None
-    if suffix not in _WITHOUT_METADATA:
+    if suffix not in WITHOUT_METADATA:
         metadata = {"icc_profile": media.icc, **for_picture(suffix, media.details, media.exif, points)}
     if suffix == "pgm" and media.channels == 3:
         raise ParameterError(".pgm holds gray only; write .ppm or .png")

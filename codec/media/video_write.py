@@ -51,7 +51,7 @@ def write_video(
                 if audio is not None:
                     audio.close()
     except OverflowError as error:
-        clock = f"ticks of {media.time_base} s and {media.rate} frames a second"
+        clock = f"ticks of {media.time_base} s and {media.rate} frames per second"
         raise ParameterError(f".{suffix} cannot hold {clock}; write a folder, .npy or .y4m") from error
     except (av.error.FFmpegError, ValueError) as error:
         if isinstance(error, (ParameterError, OSError)):

@@ -41,13 +41,13 @@ def write_media(
     kind = suffix.lower().lstrip(".")
     if target == "-":
         kind = kind.strip("-") or ("y4m" if media.kind == "video" else "png")
-    checked = _checked(iter(frames), media)
+    frames = _checked(iter(frames), media)
     if warnings is not None:
         warnings += losses(kind, media)
     if kind == "":
         if not isinstance(target, str):
             raise ParameterError("a folder cannot be written into a file object; name a format")
-        write_folder(target, media, checked)
+        write_folder(target, media, frames)
         return
     if kind not in WRITTEN_SUFFIXES:
         raise ParameterError(f".{kind} is not written; choose one of {', '.join(WRITTEN_SUFFIXES)}, or a folder")
@@ -55,13 +55,13 @@ def write_media(
         raise ParameterError(f"crf and lossless are for {', '.join(VIDEO_SUFFIXES)}; .{kind} takes neither")
     with _target(target, seeks=kind != "y4m") as file:
         if kind in VIDEO_SUFFIXES:
-            write_video(file, kind, media, checked, crf, lossless)
+            write_video(file, kind, media, frames, crf, lossless)
         elif kind == "y4m":
-            write_y4m(file, media, checked)
+            write_y4m(file, media, frames)
         elif kind == "npy":
-            write_npy(file, media, checked)
+            write_npy(file, media, frames)
         else:
-            write_pictures(file, kind, media, checked, warnings)
+            write_pictures(file, kind, media, frames, warnings)
 
 
 def _checked(frames: Iterator[Frame], media: MediaInfo) -> Iterator[Frame]:

@@ -83,7 +83,7 @@ def _aspect(text: str) -> Fraction:
 
 
 def _rate(text: str, name: str) -> Fraction:
-    """Frames a second; 0:0 stands for unknown."""
+    """Frames per second; 0:0 stands for unknown."""
     if text in ("", "0:0"):
         return DEFAULT_RATE
     numerator, _, denominator = text.partition(":")

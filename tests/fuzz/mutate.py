@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
+from tessera.codec.errors import FormatError
 from tessera.codec.format.chunks import SIGNATURE, chunk_bytes
 from tessera.codec.format.fields import pack_uint, unpack_uint
 from tessera.codec.format.header import Index, write_index
@@ -67,9 +68,7 @@ def _frames(payload: bytes) -> int:
     try:
         for _ in range(3):
             count, at = unpack_uint(payload, at, "a seed")
-    except ValueError:
-        return 1
-    except Exception:  # a FormatError; the fields were damaged on purpose
+    except FormatError:  # the fields were damaged on purpose
         return 1
     return count
 

@@ -319,7 +319,7 @@ def test_gif_plays_at_the_right_speed(fps: Fraction) -> None:
     shown = durations(image)
     assert abs(sum(shown) - 30000 / fps) <= (10 if fps < 50 else 20) and min(shown) >= 20
     assert len(shown) == 30 or (fps > 50 and warnings == [
-        f".gif shows at most 50 frames a second: {30 - len(shown)} frames are left out"
+        f".gif shows at most 50 frames per second: {30 - len(shown)} frames are left out"
     ])  # fmt: skip
 
 
