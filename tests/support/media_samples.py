@@ -16,6 +16,7 @@ from av.audio.stream import AudioStream
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+from PIL import Image
 
 from tessera.codec.media import Frame
 
@@ -109,6 +110,14 @@ def _write_tone(output: Any, sound: AudioStream, seconds: float) -> None:
         frame.rate, frame.pts = rate, 1024 * index
         output.mux(sound.encode(frame))
     output.mux(sound.encode(None))
+
+
+def stored(image: Image.Image, kind: str, **options: Any) -> io.BytesIO:
+    """A picture in a format of Pillow's, from its beginning."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    file.seek(0)
+    return file
 
 
 def make_png(
