@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,22 @@ pytestmark = pytest.mark.slow  # the compiler is
 
 PLAIN = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-DTESSERA_FUZZ_MAIN"]
 CHECKED = [*PLAIN, "-g1", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
+
+
+RANDOM = [  # target, random inputs, seed
+    ("fuzz_kernels", 24, 3),  # pictures and walks, hostile symbols among them: the same bits on any number of threads
+    ("fuzz_frame", 24, 5),  # frames, coded and read: hostile symbols, a coder that refuses, plans that do not fit
+    ("fuzz_exact", 24, 5),  # colours, packet, pyramid, quantisation: tame and hostile numbers
+    ("fuzz_motion", 24, 5),  # pictures and fields, vectors far outside: compensation, search and decision
+    ("fuzz_field", 100, 5),  # grids of vectors with and without guesses, one field and two, a coder that refuses
+    ("fuzz_network", 60, 5),  # networks with tame and wild weights and scales
+    ("fuzz_overfitted", 40, 5),  # fitted pictures: hostile symbols, a coder that refuses, tensors that do not fit
+]
+SMALLEST = [  # target, kinds of input
+    *(("fuzz_kernels", 32), ("fuzz_frame", 32), ("fuzz_exact", 16), ("fuzz_motion", 16), ("fuzz_field", 16)),
+    *(("fuzz_network", 32), ("fuzz_overfitted", 16)),
+]
+RESTS = (b"", b"\xff", b"\xff\xff", b"\xff\xff\xff", b"\xff\x7f\x00\x80")
 
 
 def sources(folder: str) -> list[Path]:
@@ -29,11 +46,11 @@ def build(program: Path, target: str, folder: str, *flags: str, parts: list[Path
     return program
 
 
-def short_inputs(folder: Path, kinds: int, rests: Callable[[int], Iterable[bytes]]) -> list[Path]:
-    """Files that name each kind of the smallest sides, and go on with each of `rests(kind)`."""
+def short_inputs(folder: Path, kinds: int) -> list[Path]:
+    """Files that name each kind of the smallest sides, and hold nothing or little more."""
     files = []
     for kind in range(kinds):
-        for number, rest in enumerate(rests(kind)):
+        for number, rest in enumerate(RESTS):
             files.append(folder / f"{kind:02x}-{number}")
             files[-1].write_bytes(bytes([kind, kind, 0, 0]) + rest)
     return files
@@ -68,45 +85,15 @@ def scalar_parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def fuzz_kernels(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
-    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_kernels"
-    return build(program, "fuzz_kernels", "models/kernels", *CHECKED, parts=kernel_parts)
+def fuzz(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Callable[[str], Path]:
+    """Builds a target of the kernels, once."""
+    folder = tmp_path_factory.mktemp("sanitizers")
 
+    @functools.cache
+    def built(target: str) -> Path:
+        return build(folder / target, target, "models/kernels", *CHECKED, parts=kernel_parts)
 
-@pytest.fixture(scope="module")
-def fuzz_frame(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
-    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_frame"
-    return build(program, "fuzz_frame", "models/kernels", *CHECKED, parts=kernel_parts)
-
-
-@pytest.fixture(scope="module")
-def fuzz_exact(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
-    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_exact"
-    return build(program, "fuzz_exact", "models/kernels", *CHECKED, parts=kernel_parts)
-
-
-@pytest.fixture(scope="module")
-def fuzz_motion(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
-    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_motion"
-    return build(program, "fuzz_motion", "models/kernels", *CHECKED, parts=kernel_parts)
-
-
-@pytest.fixture(scope="module")
-def fuzz_field(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
-    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_field"
-    return build(program, "fuzz_field", "models/kernels", *CHECKED, parts=kernel_parts)
-
-
-@pytest.fixture(scope="module")
-def fuzz_network(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
-    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_network"
-    return build(program, "fuzz_network", "models/kernels", *CHECKED, parts=kernel_parts)
-
-
-@pytest.fixture(scope="module")
-def fuzz_overfitted(tmp_path_factory: pytest.TempPathFactory, kernel_parts: list[Path]) -> Path:
-    program = tmp_path_factory.mktemp("sanitizers") / "fuzz_overfitted"
-    return build(program, "fuzz_overfitted", "models/kernels", *CHECKED, parts=kernel_parts)
+    return built
 
 
 def run(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -137,83 +124,16 @@ def test_without_vector_paths(tmp_path: Path) -> None:
     assert run(program, "--random", "200", "2").stdout == "ok\n"
 
 
-def test_kernels_on_every_path(fuzz_kernels: Path) -> None:
-    """24 random pictures and walks, hostile symbols among them: the same bits on every path and number of threads."""
-    result = run(fuzz_kernels, "--random", "24", "3")
+@pytest.mark.parametrize(("target", "count", "seed"), RANDOM)
+def test_random_inputs_on_every_path(fuzz: Callable[[str], Path], target: str, count: int, seed: int) -> None:
+    result = run(fuzz(target), "--random", str(count), str(seed))
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
-@pytest.mark.parametrize("length", [0, 1, 2, 3])
-def test_kernels_on_one_cell(fuzz_kernels: Path, tmp_path: Path, length: int) -> None:
-    """The smallest sides, with no bytes or few to make symbols of."""
-    result = run(fuzz_kernels, *short_inputs(tmp_path, 32, lambda kind: [b"\xff" * length]))
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_whole_frames_on_every_path(fuzz_frame: Path) -> None:
-    """24 random frames: coded and read, hostile symbols, a coder that refuses, plans that do not fit."""
-    result = run(fuzz_frame, "--random", "24", "5")
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_whole_frames_of_one_cell(fuzz_frame: Path, tmp_path: Path) -> None:
-    result = run(fuzz_frame, *short_inputs(tmp_path, 32, lambda kind: [b"\xff" * (kind // 8)]))
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_exact_transform_on_every_path(fuzz_exact: Path) -> None:
-    """24 random inputs of each kind: colours, packet, pyramid, quantisation, tame and hostile numbers."""
-    result = run(fuzz_exact, "--random", "24", "5")
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_exact_transform_on_one_cell(fuzz_exact: Path, tmp_path: Path) -> None:
-    result = run(fuzz_exact, *short_inputs(tmp_path, 16, lambda kind: [b"\xff" * (kind // 4)]))
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_motion_on_every_path(fuzz_motion: Path) -> None:
-    """24 random pictures and fields, vectors far outside among them: compensation, search and decision."""
-    result = run(fuzz_motion, "--random", "24", "5")
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_motion_on_one_block(fuzz_motion: Path, tmp_path: Path) -> None:
-    """The smallest sides, with no bytes or few to make vectors of."""
-    result = run(fuzz_motion, *short_inputs(tmp_path, 16, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_motion_fields_of_any_symbols(fuzz_field: Path) -> None:
-    """100 random grids, each with and without guesses, one field and two, and a coder that refuses."""
-    result = run(fuzz_field, "--random", "100", "5")
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_motion_fields_of_one_block(fuzz_field: Path, tmp_path: Path) -> None:
-    result = run(fuzz_field, *short_inputs(tmp_path, 16, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_networks_on_every_path(fuzz_network: Path) -> None:
-    """60 random networks, each with tame and wild weights and scales."""
-    result = run(fuzz_network, "--random", "60", "5")
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_networks_on_one_cell(fuzz_network: Path, tmp_path: Path) -> None:
-    result = run(fuzz_network, *short_inputs(tmp_path, 32, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_fitted_pictures_on_every_path(fuzz_overfitted: Path) -> None:
-    """40 random pictures: put and read, hostile symbols, a coder that refuses, tensors that do not fit."""
-    result = run(fuzz_overfitted, "--random", "40", "5")
-    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
-
-
-def test_fitted_pictures_of_one_pixel(fuzz_overfitted: Path, tmp_path: Path) -> None:
-    result = run(fuzz_overfitted, *short_inputs(tmp_path, 16, lambda kind: (b"", b"\xff", b"\xff\x7f\x00\x80")))
+@pytest.mark.parametrize(("target", "kinds"), SMALLEST)
+def test_the_smallest_sides(fuzz: Callable[[str], Path], tmp_path: Path, target: str, kinds: int) -> None:
+    """One cell, block or pixel, with no bytes or few to make symbols of."""
+    result = run(fuzz(target), *short_inputs(tmp_path, kinds))
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 

@@ -92,6 +92,10 @@ class Streams:
     folder: Path
     shapes: Mapping[str, Shape]
 
+    @property
+    def pins(self) -> Pins:
+        return read(self.folder)[1]
+
     def load(self) -> Family:
         """The codec with the shipped weights; the streams were made with these."""
         family, weights_id = weights.load(self.codec)
@@ -103,17 +107,16 @@ class Streams:
 
     def check(self, family: Family, name: str, found: list[str]) -> None:
         """The integers `found` and the pixels of every decoder are those pinned."""
-        pins = read(self.folder)[1]
-        assert found == pins[name, INTEGERS]
+        assert found == self.pins[name, INTEGERS]
         for decoder in family.decoders:
-            assert pixels(family, *self.stream(name), decoder) == pins[name, decoder], decoder
+            assert pixels(family, *self.stream(name), decoder) == self.pins[name, decoder], decoder
 
     def check_second_decoder(self, arrays: Mapping[str, NDArray[np.generic]], name: str, decoder: str) -> None:
         symbols, spec = self.stream(name)
         frames = decode(self.codec, arrays, spec, symbols, decoder)
-        assert frame_digests(frames) == read(self.folder)[1][name, decoder]
+        assert frame_digests(frames) == self.pins[name, decoder]
 
     def check_list(self, decoders: Collection[str]) -> None:
         """Files, samples and pins have the same names."""
         assert {path.stem for path in self.folder.glob("*.tsr")} == set(self.shapes)
-        assert set(read(self.folder)[1]) == {(name, what) for name in self.shapes for what in (INTEGERS, *decoders)}
+        assert set(self.pins) == {(name, what) for name in self.shapes for what in (INTEGERS, *decoders)}

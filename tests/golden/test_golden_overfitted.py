@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import tessera
-from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort
 from tessera.models.overfitted.family import OverfittedFamily
 from tessera.models.reference import overfitted as reference
@@ -15,19 +14,14 @@ from ..support.kernel_paths import available_paths, threads
 from . import pinned
 from .make_golden_overfitted import FOLDER, SAMPLES, integers
 
-WEIGHTS, PINS = pinned.read(FOLDER)
+STREAMS = pinned.Streams("overfitted", FOLDER, {name: sample[0] for name, sample in SAMPLES.items()})
 
 
 @pytest.fixture(scope="module")
 def family() -> OverfittedFamily:
-    loaded, weights_id = weights.load("overfitted")
-    assert weights_id.hex() == WEIGHTS, "new tables: python -m tests.golden.make_golden_overfitted"
+    loaded = STREAMS.load()
     assert isinstance(loaded, OverfittedFamily)
     return loaded
-
-
-def stream(name: str) -> bytes:
-    return (FOLDER / f"{name}.tsr").read_bytes()
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -36,26 +30,24 @@ def stream(name: str) -> bytes:
 def test_integers_and_pixels_are_the_same_everywhere(
     family: OverfittedFamily, name: str, path: str, count: int
 ) -> None:
-    symbols, spec = pinned.symbols_of(stream(name), SAMPLES[name][0])
     other = family.using(path)
     with threads(count):
-        assert integers(other, symbols, spec) == PINS[name, pinned.INTEGERS]
-        assert pinned.pixels(other, symbols, spec, "standard") == PINS[name, "standard"]
+        STREAMS.check(other, name, integers(other, *STREAMS.stream(name)))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_files_decode_to_these_pixels(name: str) -> None:
-    shape = SAMPLES[name][0]
-    assert pinned.frame_digests(np.reshape(tessera.decode(stream(name)), shape)) == PINS[name, "standard"]
+    frames = np.reshape(tessera.decode(FOLDER / f"{name}.tsr"), STREAMS.shapes[name])
+    assert pinned.frame_digests(frames) == STREAMS.pins[name, "standard"]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_reference_decoder_makes_the_same_pixels(name: str, family: OverfittedFamily) -> None:
-    symbols, spec = pinned.symbols_of(stream(name), SAMPLES[name][0])
+    symbols, spec = STREAMS.stream(name)
     port = DecoderPort(family.tables, symbols)
-    assert pinned.frame_digests(reference.decode(spec, port)) == PINS[name, "standard"]
+    assert pinned.frame_digests(reference.decode(spec, port)) == STREAMS.pins[name, "standard"]
     port.finish()
 
 
-def test_every_file_is_listed() -> None:
-    assert {path.stem for path in FOLDER.glob("*.tsr")} == set(SAMPLES) == {name for name, _ in PINS}
+def test_every_file_is_listed(family: OverfittedFamily) -> None:
+    STREAMS.check_list(family.decoders)
