@@ -19,13 +19,14 @@ from PIL import Image
 
 from .coding.best import encode_chosen
 from .coding.conceal import length_of
+from .coding.groups import with_alpha
 from .coding.stream import decode_groups, settings_for
 from .errors import FormatError, ParameterError
 from .format.seekable import FileReader
 from .limits import DEFAULT_LIMITS, Limits
 from .options import DecodeOptions, DecoderName, EncodeOptions, FileSource, FrameSource, from_keywords, takes
 from .ranges import clipped
-from .reading.clip import Clip, with_alpha
+from .reading.clip import Clip
 from .reading.source import as_file
 
 if TYPE_CHECKING:

@@ -72,6 +72,13 @@ PortMaker = Callable[[Tables], SinkPort]  # EncoderPort for bytes, BitMeter for 
 SourceMaker = Callable[[Tables, "bytes | memoryview"], SourcePort]  # DecoderPort, PrefixPort
 
 
+def with_alpha(group: Group) -> Pixels:
+    """(T, H, W, C) with alpha as the last channel where there is one."""
+    if group.alpha is None:
+        return group.pixels
+    return np.concatenate([group.pixels, group.alpha[..., None]], axis=3)
+
+
 def group_length(gop: int | None, family: Family, header: Header, limits: Limits) -> int:
     """Frames a group: `gop`, or the family's own choice as far as the limits allow."""
     if gop is not None and not header.still:

@@ -132,8 +132,12 @@ def _recoded(data: Input, stream: AudioStream, stack: ExitStack, warnings: list[
     if not is_pcm(stream):
         warnings.append(f"{data.name}: audio stream {stream.index} ({context.name}) is kept as {codec.upper()}")
     target = made.streams.audio[0]
-    target.metadata.update({key: stream.metadata[key] for key in _KEPT_TAGS if key in stream.metadata})
+    target.metadata.update(_kept_tags(stream))
     return [(target, _by_stream(made, [target])[target.index])]
+
+
+def _kept_tags(stream: AudioStream) -> dict[str, str]:
+    return {key: stream.metadata[key] for key in _KEPT_TAGS if key in stream.metadata}
 
 
 def _fits(stream: AudioStream, container: str) -> bool:
@@ -154,8 +158,7 @@ def _write_matroska(tracks: list[Track], origin: Fraction) -> bytes:
         for stream, packets in tracks:
             target = output.add_stream_from_template(stream)
             times = _shift(packets, origin)
-            tags = {key: stream.metadata[key] for key in _KEPT_TAGS if key in stream.metadata}
-            target.metadata.update({**tags, TIMES_TAG: times.format()})
+            target.metadata.update({**_kept_tags(stream), TIMES_TAG: times.format()})
             for packet in packets:
                 packet.stream = target
         merged = [packet for _, packets in tracks for packet in packets]
@@ -231,7 +234,7 @@ class AudioWriter:
         if not _fits(source, container):
             raise ParameterError(f".{suffix} cannot hold {codec} audio; write .mkv, or encode with --no-metadata")
         target = self._output.add_stream_from_template(source)
-        target.metadata.update({key: stream.metadata[key] for key in _KEPT_TAGS if key in stream.metadata})
+        target.metadata.update(_kept_tags(stream))
         for packet in packets:
             yield packet, target
 

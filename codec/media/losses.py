@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from .details_write import is_sound_exif, not_held
-from .types import Colour, MediaInfo
+from .types import MediaInfo
 from .video_write import VIDEO_SUFFIXES
 
 _FRAMES = ("", "png", "apng")  # a folder is one of PNG
 WITHOUT_METADATA = ("bmp", "tga", "ppm", "pgm", "pnm", "gif", "y4m", "npy", *VIDEO_SUFFIXES)  # no profile, no Exif
 _SHAPED = ("mp4", "m4v", "mov", "mkv", "y4m")  # hold pixels that are not square
-_COMMON_PRIMARIES = (1, 2, 5, 6, 7)  # near enough to sRGB; what is not said is taken for it
-_CURVES = {8: "linear light", 16: "the PQ curve", 18: "the HLG curve"}
 _MATRICES = {0: "RGB", 1: "BT.709", 4: "FCC", 7: "SMPTE 240M", 9: "BT.2020"}
 
 
@@ -34,17 +32,6 @@ def losses(kind: str, media: MediaInfo) -> list[str]:
     if kind == "y4m" and media.colour.matrix in _MATRICES and media.colour.matrix and media.channels == 3:
         matrix = _MATRICES[media.colour.matrix]
         lines.append(f"{name} holds no colour matrix: its samples are {matrix}, which its reader must be told")
-    if not video and kind not in _FRAMES and not media.icc and is_unusual(media.colour):
-        lines.append(f"{name} holds no colour description: {describe(media.colour)} will look wrong; write .png")
+    if not video and kind not in _FRAMES and not media.icc and media.colour.unusual:
+        lines.append(f"{name} holds no colour description: {media.colour.unusual} will look wrong; write .png")
     return lines
-
-
-def is_unusual(colour: Colour) -> bool:
-    """Whether pixels look wrong where they are taken for sRGB."""
-    return colour.primaries not in _COMMON_PRIMARIES or colour.transfer in _CURVES
-
-
-def describe(colour: Colour) -> str:
-    """What is unusual about it, in words."""
-    parts = [] if colour.primaries in _COMMON_PRIMARIES else [f"primaries {colour.primaries}"]
-    return " and ".join(parts + ([_CURVES[colour.transfer]] if colour.transfer in _CURVES else []))

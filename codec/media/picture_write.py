@@ -15,7 +15,7 @@ from ..spool import open_spool
 from .apng import write_apng
 from .details_write import for_picture
 from .gif import write_gif
-from .losses import WITHOUT_METADATA, is_unusual
+from .losses import WITHOUT_METADATA
 from .types import Frame, MediaInfo
 
 # Suffix: Pillow's format and the settings.  Lossless where the format can be; JPEG and AVIF at high quality, 4:4:4.
@@ -138,7 +138,7 @@ def _image(frame: Frame, media: MediaInfo) -> Image.Image:
 def _save(image: Image.Image, file: BinaryIO, suffix: str, media: MediaInfo, options: dict[str, Any]) -> None:
     name, settings = _SETTINGS[suffix]
     metadata: dict[str, Any] = {}
-    points = (media.colour.primaries, media.colour.transfer) if is_unusual(media.colour) and not media.icc else None
+    points = (media.colour.primaries, media.colour.transfer) if media.colour.unusual and not media.icc else None
     if suffix not in WITHOUT_METADATA:
         metadata = {"icc_profile": media.icc, **for_picture(suffix, media.details, media.exif, points)}
     if suffix == "pgm" and media.channels == 3:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from .losses import is_unusual
 from .types import Colour
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -37,7 +36,7 @@ def code_points(handle: BinaryIO, kind: str | None) -> Colour | None:
     if found is None or max(found) > 255:
         return None
     colour = Colour(int(found[0]), int(found[1]), 0, True)
-    return colour if is_unusual(colour) else None
+    return colour if colour.unusual else None
 
 
 def _chunk(handle: BinaryIO, wanted: bytes) -> bytes | None:

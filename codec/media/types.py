@@ -18,6 +18,9 @@ DEFAULT_RATE = Fraction(25)  # frames per second where the input names none
 
 Pixels = NDArray[np.uint8]
 
+_COMMON_PRIMARIES = (1, 2, 5, 6, 7)  # near enough to sRGB; what is not said is taken for it
+_CURVES = {8: "linear light", 16: "the PQ curve", 18: "the HLG curve"}
+
 
 @dataclass
 class Frame:
@@ -40,6 +43,12 @@ class Colour:
     transfer: int = 2
     matrix: int = 2
     full_range: bool = False
+
+    @property
+    def unusual(self) -> str:
+        """Why pixels look wrong where they are taken for sRGB, in words; empty where they do not."""
+        parts = [] if self.primaries in _COMMON_PRIMARIES else [f"primaries {self.primaries}"]
+        return " and ".join(parts + ([_CURVES[self.transfer]] if self.transfer in _CURVES else []))
 
 
 SRGB = Colour(primaries=1, transfer=13, matrix=0, full_range=True)  # every picture has it; an ICC profile overrides it

@@ -17,25 +17,22 @@ from ..coding.groups import (
     lacking_decoder,
     open_group,
     paint_group,
-    read_first,
-    read_latents,
+    with_alpha,
 )
 from ..coding.stream import cut, load_family, tell
 from ..errors import FormatError, ParameterError, need_torch
-from ..format.container import GroupData
 from ..format.seekable import FileReader
 from ..limits import DEFAULT_LIMITS, Limits
 from ..options import DecodeOptions, DecoderName, FileSource
 from ..ranges import within
 from .info import Info, describe
-from .side_by_side import in_order
 from .source import as_file, picklable
 from .timing import place_of, times_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...models.base.family import Family, Latents
+    from ...models.base.family import Family
     from ...models.tokens import TokenSet
     from ...models.tokens.grid import TokenGrid
     from ...models.tokens.ids import IdTokens
@@ -252,23 +249,9 @@ class Clip:
             ParameterError: The file does not have these frames, or the latents do not have these channels.
             FormatError: A group is damaged.
         """
-        from ...models.base.family import ExpectsBits
-        from .latents import as_grid, place_latents
+        from .latents import read_grid
 
-        start, stop = within(start, stop, len(self))
-        head, family, numbers = self.reader.header, self.family, self.reader.numbers(start, stop)
-        if bits_prior and isinstance(family, ExpectsBits):
-            family = family.expecting()
-
-        def read(data: GroupData) -> Latents:
-            if channels is None:
-                latents = read_latents(family, head, data, self.limits)
-            else:
-                latents = read_first(family, head, data, self.limits, channels)
-            return place_latents(latents, head, data.head, start, stop)
-
-        parts = list(in_order(read, map(self.reader.group, numbers), len(numbers)))
-        return as_grid(parts)
+        return read_grid(self, *within(start, stop, len(self)), channels=channels, bits_prior=bits_prior)
 
     @overload
     def tokens(
@@ -412,10 +395,3 @@ class Clip:
 
 def _reopened(source: FileSource, decoder: DecoderName | None, device: str, limits: Limits) -> Clip:
     return Clip(source, decoder=decoder, device=device, limits=limits)
-
-
-def with_alpha(group: Group) -> Pixels:
-    """(T, H, W, C) with alpha as the last channel where there is one."""
-    if group.alpha is None:
-        return group.pixels
-    return np.concatenate([group.pixels, group.alpha[..., None]], axis=3)

@@ -8,13 +8,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.base.family import Latents
-from ..coding.groups import group_times
+from ...models.base.family import ExpectsBits, Latents
+from ..coding.groups import group_times, read_first, read_latents
 from ..errors import need_torch
+from ..format.container import GroupData
 from ..format.header import GroupHead, Header
+from .side_by_side import in_order
 
 if TYPE_CHECKING:
     from ...models.tokens.grid import TokenGrid
+    from .clip import Clip
+
+
+def read_grid(clip: Clip, start: int, stop: int, *, channels: int | None, bits_prior: bool) -> TokenGrid:
+    """See `Clip.latents`."""
+    head, family, numbers = clip.reader.header, clip.family, clip.reader.numbers(start, stop)
+    if bits_prior and isinstance(family, ExpectsBits):
+        family = family.expecting()
+
+    def read(data: GroupData) -> Latents:
+        if channels is None:
+            latents = read_latents(family, head, data, clip.limits)
+        else:
+            latents = read_first(family, head, data, clip.limits, channels)
+        return place_latents(latents, head, data.head, start, stop)
+
+    return as_grid(list(in_order(read, map(clip.reader.group, numbers), len(numbers))))
 
 
 def place_latents(latents: Latents, head: Header, group: GroupHead, start: int, stop: int) -> Latents:
