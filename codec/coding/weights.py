@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic import output
 from ..errors import FormatError, ParameterError, UnsupportedError, need_torch
 from ..options import check_codec
 
@@ -118,13 +119,8 @@ def write(path: Path, tensors: dict[str, Array], metadata: dict[str, str]) -> by
 
     name = identify(tensors)
     plain = {key: np.ascontiguousarray(tensor).reshape(tensor.shape) for key, tensor in tensors.items()}
-    data = save(plain, {**metadata, ID: name.hex()})
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with output(path, force=True) as file:
+        file.write(save(plain, {**metadata, ID: name.hex()}))
     return name
 
 
