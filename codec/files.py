@@ -213,7 +213,9 @@ def decode_file(
         if first is None:
             raise _nothing(reader, chosen.frames)
         metadata = _metadata(reader, chosen.lenient, warnings)
-        part = start > 0 or (stop is not None and not (isinstance(reader, FileReader) and stop >= reader.frames))
+        if isinstance(reader, FileReader) and stop is not None and stop >= reader.frames:
+            stop = None
+        part = start > 0 or stop is not None
         if part and metadata.audio is not None:
             metadata.audio = _sound_of_part(reader, metadata.audio, first.times[0] if start else None, stop)
         shift = first.times[0] if start else 0
@@ -226,15 +228,13 @@ def decode_file(
     return DecodeReport(count.frames, head.width, head.height, time.perf_counter() - began, codec, size, warnings)
 
 
-def _sound_of_part(
-    reader: FileReader | PipeReader, audio: bytes, start: int | None, stop: int | None
-) -> bytes | None:
+def _sound_of_part(reader: FileReader | PipeReader, audio: bytes, start: int | None, stop: int | None) -> bytes | None:
     """The sound from tick `start`, which becomes time 0, to the frame `stop`; None for the beginning and the end."""
     from .media import cut_audio
 
     head = reader.header
     end: int | None = None
-    if stop is not None and not (isinstance(reader, FileReader) and stop >= reader.frames):
+    if stop is not None:
         end = frame_tick(reader, stop) if isinstance(reader, FileReader) else head.uniform(stop)
     begin = None if start is None else start * head.time_base
     return cut_audio(audio, begin, None if end is None else end * head.time_base)

@@ -70,9 +70,9 @@ def _jpeg(handle: BinaryIO, start: int) -> tuple[int, bytes]:
 def _scan_end(handle: BinaryIO, place: int) -> int:
     """The next marker after coded data or fill bytes, or the end of the file."""
     handle.seek(place)
-    block = b""
-    while more := handle.read(_BLOCK):
-        block += more
+    block, size = b"", 1 << 8  # small at first: a file may have many short scans
+    while more := handle.read(size):
+        block, size = block + more, min(2 * size, _BLOCK)
         found = _MARKER.search(block)
         if found:
             return place + found.start()
