@@ -22,7 +22,7 @@ DOUBLING = 12.5  # the rate doubles with every so many units of quality
 
 @dataclass(frozen=True)
 class FitStatus:
-    """How far the fit of a network is; family `nerv` calls the option `watch` with it.
+    """How far a fit is; families `nerv` and `overfitted` call the option `watch` with it.
 
     Attributes:
         part: Share of the fitting of this group that is done, 0..1.
