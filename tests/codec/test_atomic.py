@@ -84,6 +84,29 @@ def test_a_full_disk_while_encoding_and_in_a_folder(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["in.npy", "x.tsr"]
 
 
+@posix
+def test_bytes_reach_the_disk_before_they_get_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def noted(name: str) -> None:
+        real: Any = getattr(os, name)
+
+        def call(*given: Any) -> Any:
+            done.append(name)
+            return real(*given)
+
+        monkeypatch.setattr(os, name, call)
+
+    noted("fsync")
+    noted("replace")
+    with output(tmp_path / "x", force=False) as file:
+        file.write(b"1")
+    with output_folder(tmp_path / "frames", force=False) as folder:
+        source = from_array(picture(9, 12))
+        write_media(folder, "", source.media, source.frames())
+    assert done == 2 * ["fsync", "replace", "fsync"]  # the bytes, the name, the folder that holds it
+
+
 class Short(io.RawIOBase):
     """Takes three bytes a write, and nothing beyond `room`."""
 

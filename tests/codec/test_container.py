@@ -12,7 +12,7 @@ import pytest
 from tessera.codec.errors import FormatError, LimitError, ParameterError, UnsupportedError
 from tessera.codec.format import chunks, fields
 from tessera.codec.format.alpha import pack_alpha, unpack_alpha
-from tessera.codec.format.container import Metadata
+from tessera.codec.format.container import Metadata, Showing, read_showing
 from tessera.codec.format.header import GroupHead, Header, read_group, read_header, write_group, write_header
 from tessera.codec.format.pipe import PipeReader
 from tessera.codec.format.seekable import FileReader
@@ -284,3 +284,10 @@ def test_alpha_refuses() -> None:
             unpack_alpha(data, 1, 2, 3)
     with pytest.raises(FormatError):
         unpack_alpha(good, 1, 2, 2)
+
+
+def test_a_shape_of_pixels_has_one_spelling() -> None:
+    assert read_showing(bytes([32, 27, 4, 0])) == Showing(Fraction(32, 27), 4, 0)
+    for wrong in ([2, 4, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0], [1, 1, 0, 0, 0]):
+        with pytest.raises(FormatError, match="show"):
+            read_showing(bytes(wrong))
