@@ -1,8 +1,8 @@
 """Where a fit starts: tensors of the networks before the first step, by the names of `shape.tensor_shapes`.
 
 A learned start is what many fits have in common (Nichol et al., "Reptile", 2018; `training/starts.py`): from it a fit
-of 800 steps ends with a loss that is a few per cent lower.  There is one for each operating point and each of a few rate
-weights, for RGB pictures with as many levels as most have.
+of 800 steps ends with a loss that is a few per cent lower.  There is one for each operating point and each of a few
+rate weights, for RGB pictures with as many levels as most have.
 """
 
 from __future__ import annotations
