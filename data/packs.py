@@ -66,19 +66,29 @@ def hold_out(
 
 
 def crops(pictures: Sequence[Tensor], batch: int, side: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless random crops, float (batch, 3, side, side) in 0..255, mirrored, turned, a quarter of them enlarged."""
+    """Endless random crops, float (batch, 3, side, side) in 0..255, mirrored and turned.
+
+    A quarter of them are enlarged by up to 1.5, and half, which have sharp edges then, made smaller by up to 2.5.
+    """
 
     def number(limit: int) -> int:
         return int(torch.randint(limit, (1,), generator=generator))
 
+    def taken() -> int:
+        """Pixels per side that a crop is made from."""
+        kind = number(4)
+        if kind == 0:
+            return side * (10 + number(6)) // 15
+        return side if kind == 1 else side * (16 + number(25)) // 16
+
     def one() -> Tensor:
         picture = pictures[number(len(pictures))]
-        size = side if number(4) else side * (10 + number(6)) // 15
-        size = min(size, *picture.shape[1:])
+        size = min(taken(), *picture.shape[1:])
         y, x = number(picture.shape[1] - size + 1), number(picture.shape[2] - size + 1)
         crop = picture[:, y : y + size, x : x + size].float()
         if size != side:
-            crop = F.interpolate(crop[None], (side, side), mode="bicubic", align_corners=False)[0].clamp(0, 255)
+            resized = F.interpolate(crop[None], (side, side), mode="bicubic", align_corners=False, antialias=True)
+            crop = resized[0].clamp(0, 255)
         crop = crop.flip(2) if number(2) else crop
         return crop.transpose(1, 2) if number(4) == 0 else crop
 

@@ -51,6 +51,10 @@ def task(name: str, **options: Any) -> TrainingTask:
         from .training.spatiotemporal import SpatiotemporalTask
 
         return SpatiotemporalTask(**options)
+    if name == "dyadic":
+        from .training.dyadic_stills import DyadicStillTask
+
+        return DyadicStillTask(**options)
     if name == "vqgan":
         from .training.vqgan import VqganTask
 

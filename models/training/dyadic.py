@@ -67,7 +67,7 @@ class SignFit(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("counts", torch.zeros(SIGN_TABLES, 2, dtype=torch.float64), persistent=False)
+        self.register_buffer("counts", torch.zeros(SIGN_TABLES, 2, dtype=torch.float64))
 
     @torch.no_grad()
     def count(self, values: Tensor, logits: Tensor) -> None:

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.family import GroupSpec, SymbolPort
-from ..base.kernels import Field, Integers, Modes, Planes
+from ..base.kernels import Field, Integers, Kernels, Modes, Planes
 from ..base.ports import Nowhere
 from ..motion.coder import MotionCoder
+from ..networks.synthesis import SynthesisNetwork
 from ..spatiotemporal.encoder import FrameEncoder, PredictedFrame, SearchOptions
 from ..spatiotemporal.group import INTRA, FrameRead, GroupState, Prior, frame_quality
 from ..spatiotemporal.painting import FramePainter, GroupPainter
+from ..transform import packet as wp
+from ..transform.gains import step_size
 from ..transform.levels import EVERY, ORDER
 from ..transform.steps import STEP_BITS, FrameSteps
 from ..wavelet.still import StillCoder
@@ -107,7 +110,7 @@ class ClipRecording:
         painter.keep(frame, moved, moved)
         packet, low = painter.painter.bands(frame, moved)
         words = torch.from_numpy(painter.painter.describe(frame, packet, low)).permute(2, 0, 1)
-        lacking = lacking_bands(frame.steps, packet, low, original, painter.painter)
+        lacking = lacking_bands(frame.steps, ORDER, packet, low, original, painter.painter.kernels).half()
         h, w = words.shape[1:]
         if self.cells is not None:
             rows, columns = min(self.cells, h), min(self.cells, w)
@@ -118,15 +121,34 @@ class ClipRecording:
 
 
 def lacking_bands(
-    steps: FrameSteps, packet: Integers, low: Integers, original: Planes, painter: FramePainter
+    steps: FrameSteps, order: Integers, packet: Integers, low: Integers, original: Planes, kernels: Kernels
 ) -> Tensor:
-    """float16 (192, h, w): packet bands of the original less decoded ones (`FramePainter.bands`), in steps."""
-    bands, plane = painter.kernels.analyse(original, EVERY)
+    """float32 (192, h, w): packet bands of the original less decoded ones, in steps.
+
+    packet, low: of the decoded frame, the packet bands that `order` names.
+    """
+    bands, plane = kernels.analyse(original, EVERY)
     lifted = np.empty((len(steps.every), *bands.shape[1:]), np.int32)
     lifted[EVERY], lifted[::64] = bands, plane - low
-    lifted[ORDER] -= packet
+    lifted[order] -= packet
     inverse = (2.0**STEP_BITS / steps.every).astype(np.float32)
-    return torch.from_numpy(lifted * inverse[:, None, None]).half()
+    return torch.from_numpy(lifted.astype(np.float32) * inverse[:, None, None])
+
+
+def painted_error(
+    network: SynthesisNetwork | None, words: Tensor, lacking: Tensor, quality: Tensor, gains: Tensor
+) -> Tensor:
+    """Squared error of a pixel (B,) after a network's correction, or before; not clipped to 0..255.
+
+    gains: norms of the pixel patterns that unit coefficients of the packet bands make, (192,).
+    """
+    rest = -lacking
+    if network is not None:
+        rest = rest + network.corrections(words, quality, bf16=True)
+    scale = step_size(quality)[:, None, None, None] / gains.view(1, -1, 1, 1)
+    # the colour axes are orthonormal: their error is that of red, green and blue
+    error: Tensor = wp.unpacket((rest * scale).unflatten(1, (3, 64))).square().mean((1, 2, 3))
+    return error
 
 
 class Recorder(FrameEncoder):

@@ -29,9 +29,8 @@ from ..spatiotemporal.group import Prior
 from ..spatiotemporal.model import BANDS, SpatiotemporalModel
 from ..spatiotemporal.painting import PLACE, FramePainter
 from ..spatiotemporal.wire import FIRST_TABLE, PRIORS
-from ..transform import packet as wp
 from ..transform.bands import RATE_WEIGHT
-from ..transform.gains import step_size, synthesis_gains
+from ..transform.gains import synthesis_gains
 from ..wavelet.still import StillCoder
 from ..wavelet.words import CORRECTION_BITS, LOWS
 from .clip_batches import ClipBatch, DecoderBatch, PriorBatch, collate, collate_paintings, drawn_from
@@ -48,7 +47,7 @@ from .exporting import (
     restore_parameters,
 )
 from .motion_tables import Recorded, fit
-from .recording import ClipRecording, Example, NoMotion, record
+from .recording import ClipRecording, Example, NoMotion, painted_error, record
 from .wavelet import REFIT_EVERY, still_part
 
 RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps between recordings, and between those for the network alone
@@ -75,7 +74,7 @@ class SpatiotemporalTask(TrainingTask):
         if self.model.inter is not None:
             self.model.inter.requires_grad_(self.decoders)
         self.register_buffer("trained", torch.zeros((), dtype=torch.bool))  # far enough to code with
-        self.register_buffer("gains", synthesis_gains()[0].view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("gains", synthesis_gains()[0], persistent=False)
         self.rounding = bool(quantise)
         self.still: Tensors = {}  # what frames on their own need, as `still_part` has it
         self.kept: Tensors = {}  # adopted for export, in place of the priors
@@ -205,14 +204,8 @@ class SpatiotemporalTask(TrainingTask):
         return loss + (value - loss).detach(), {"gain": decibels(plain, error).mean().item()}
 
     def error(self, network: SynthesisNetwork | None, batch: DecoderBatch) -> Tensor:
-        """Squared error of a pixel (B,) after a network's correction, or before; not clipped to 0..255."""
-        rest = -batch.lacking
-        if network is not None:
-            rest = rest + network.corrections(batch.words, batch.quality, bf16=True)
-        scale = step_size(batch.quality)[:, None, None, None] / self.gains
-        # the colour axes are orthonormal: their error is that of red, green and blue
-        error: Tensor = wp.unpacket((rest * scale).unflatten(1, (3, 64))).square().mean((1, 2, 3))
-        return error
+        """See `painted_error`."""
+        return painted_error(network, batch.words, batch.lacking, batch.quality, self.gains)
 
     def groups(self) -> list[dict[str, Any]]:
         """Parameters by optimiser: network matrices by Muon, the priors' convolutions and all vectors by Adam."""
