@@ -28,7 +28,7 @@ ROOMS = {
         "training",
         "registry",
     ),
-    "models/tokens": ("grid prompt", "types", "cosine raster", "methods", "modules reduce", "__init__"),
+    "models/tokens": ("grid prompt rows", "types", "cosine raster", "methods", "modules reduce", "__init__"),
     "codec": (
         "defaults errors spool",
         "checked details limits ranges",

@@ -18,7 +18,7 @@ from .methods.scores import SCORES as SCORES
 from .reduce import asks_for as asks_for
 from .reduce import parse_budget as parse_budget
 from .reduce import reduce as reduce
+from .rows import join as join
 from .types import LayerSchedule as LayerSchedule
 from .types import TokenSet as TokenSet
-from .types import join as join
 from .types import start as start

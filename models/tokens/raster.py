@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .types import Shape, TokenSet, regroup
+from .rows import regroup
+from .types import Shape, TokenSet
 
 
 def fit_raster(count: int, height: int, width: int) -> tuple[int, int]:

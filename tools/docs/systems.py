@@ -107,7 +107,7 @@ ROWS = """
 68. WaLLoC | few dimensions and few bits | works | the wavelet family's latents are the tokens; better than pixels of as
     many values where these are few (`tessera evaluate latents`) | test_row_68_walloc_tokens_are_the_latents,
     test_row_68_latents_beside_pixels_of_as_many_values
-69. SliME | global view, patches by the question | works | `query` on tiles, `TokenSet.join` | test_row_69_slime
+69. SliME | global view, patches by the question | works | `query` on tiles, `rows.join` | test_row_69_slime
 70. VIOLET | masked discrete tokens | works | `data.MaskedIds` of family vqgan | test_row_70_violet
 71. VideoLLM-MoD | tokens skip layers | works | `schedule.layer_masks` | test_row_71_mixture_of_depths
 72. Free Video-LLM | frames and a box by the question | works | `freevideo`, `crop` | test_row_72_free_video

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..raster import fit_raster
-from ..types import TokenSet, evenly, take, top_rows
+from ..rows import evenly, take, top_rows
+from ..types import TokenSet
 from .budget import Adaptive, Bits, Budget, count_of, proportional, spread
 from .scores import Context, frame_scores, unit
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..types import TokenSet, evenly, regroup, take, top_rows
+from ..rows import evenly, regroup, take, top_rows
+from ..types import TokenSet
 from .budget import Adaptive, Budget
 from .cluster import best_match, density_peaks, kmeans
 from .frames import by_frame, tokens_wanted

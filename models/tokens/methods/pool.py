@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..grid import TokenGrid
 from ..raster import fit_raster, pool_raster, whole, windows
-from ..types import Shape, TokenSet, evenly, join, regroup, take
+from ..rows import evenly, join, regroup, take
+from ..types import Shape, TokenSet
 from .budget import Budget, proportional, spread
 from .frames import frame_counts, tokens_wanted
 from .scores import Context, frame_scores, row_scores, unit

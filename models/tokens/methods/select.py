@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..raster import fit_raster
-from ..types import TokenSet, evenly, take, top_rows
+from ..rows import evenly, take, top_rows
+from ..types import TokenSet
 from .budget import Adaptive, Bits, Budget, proportional
 from .cluster import kcenter_rows
 from .frames import by_frame, tokens_wanted

@@ -16,7 +16,8 @@ from torch import Tensor
 from ..cosine import Basis, dct
 from ..grid import TokenGrid
 from ..raster import whole, windows
-from ..types import Shape, TokenSet, regroup, start
+from ..rows import regroup
+from ..types import Shape, TokenSet, start
 from .budget import Budget
 from .frames import frame_counts, tokens_wanted
 from .pool import brick_labels
