@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base.family import GroupSpec
-from . import lifting, motion, words
+from . import dyadic, lifting, motion, words
 from .bands import CODED
 from .field import Field, Modes, MotionReader, array_of
 from .steps import QualitySteps
-from .still import Levels, inverse, low_bands, paint, paint_still, restore, transform
+from .still import Levels, every_band, inverse, low_bands, paint, paint_pyramid, paint_still, restore, transform
 from .symbols import Arrays, Symbols
 from .walk import Walk, Walked
 
@@ -84,10 +84,15 @@ class GroupFrames:
         return walk.read(*self.cells, hints)
 
     def alone(self, number: int, quality: int) -> Planes:
-        walked = self.walk("still.prior", 0, quality)
-        latents = restore(walked, QualitySteps(self.arrays, quality), None)
+        owner = f"still.{self.decoder}"
+        if "signs.sizes" in self.arrays:
+            planes = dyadic.read(self.arrays, replace(self.spec, quality=quality), self.symbols)
+            latents, painted = transform(planes), paint_pyramid(self.arrays, owner, quality, planes)
+        else:
+            walked = self.walk("still.prior", 0, quality)
+            latents = restore(walked, QualitySteps(self.arrays, quality), None)
+            painted = paint_still(self.arrays, owner, quality, walked)
         exact = inverse(latents)
-        painted = paint_still(self.arrays, f"still.{self.decoder}", quality, walked)
         addition = painted.astype(np.int32) - exact
         nothing = [np.zeros_like(level) for level in latents]
         self.frames[number] = KeptFrame(exact, nothing, {}, limited(addition))
@@ -122,7 +127,7 @@ class GroupFrames:
         packet, low = latents[0] + added, low_bands(latents) + added_low
         read = words.of_frame(walked.levels[0], walked.rungs, low, steps)
         read = np.concatenate([read, words.of_predicted(packet, number, references, steps)], 2)
-        return paint(self.arrays, "inter", quality, read, packet, low)
+        return paint(self.arrays, "inter", quality, read, every_band(packet, low))
 
     def moved(self, planes: list[Planes], fields: list[Field], modes: Modes | None) -> Planes:
         """What the blocks take from the planes of one or two frames."""

@@ -16,7 +16,8 @@ from .still import paint_still
 from .symbols import Arrays, Symbols
 from .walk import Walk
 
-OWNERS = {"wavelet": ("tables",), "spatiotemporal": ("tables", "motion")}  # what names of CDF tables begin with
+# what names of CDF tables begin with; not every weights file has tables of signs
+OWNERS = {"wavelet": ("tables",), "spatiotemporal": ("tables", "motion", "signs")}
 
 
 def decode(codec: str, arrays: Arrays, spec: GroupSpec, data: bytes, decoder: str) -> NDArray[np.uint8]:
@@ -24,7 +25,7 @@ def decode(codec: str, arrays: Arrays, spec: GroupSpec, data: bytes, decoder: st
 
     ValueError or CorruptStream for bytes that are no such group.
     """
-    symbols = Symbols(arrays, OWNERS[codec], data)
+    symbols = Symbols(arrays, [owner for owner in OWNERS[codec] if f"{owner}.sizes" in arrays], data)
     decoded = {"wavelet": decode_stills, "spatiotemporal": decode_clip}[codec]
     frames = decoded(arrays, spec, symbols, decoder)
     symbols.finish()

@@ -30,12 +30,12 @@ class QualitySteps:
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], quality: int) -> None:
-        octaves, rest = divmod(13 * quality, 12800)
-        factor = int(arrays["steps.coarse"][rest // 128]) * int(arrays["steps.fine"][rest % 128]) >> 20
+        self.octaves, rest = divmod(13 * quality, 12800)
+        self.factor = int(arrays["steps.coarse"][rest // 128]) * int(arrays["steps.fine"][rest % 128]) >> 20
+        self.levels = [self.of(arrays[f"steps.{level}"].tolist()) for level in range(6)]
+        self.every = self.of(arrays["steps.every"].tolist())
+        self.low = int(self.of([145364845])[0])
 
-        def of(bases: list[int]) -> Integers:
-            return np.array([max(1, base * factor >> 20 + octaves) for base in bases], np.int64)
-
-        self.levels = [of(arrays[f"steps.{level}"].tolist()) for level in range(6)]
-        self.every = of(arrays["steps.every"].tolist())
-        self.low = int(of([145364845])[0])
+    def of(self, bases: list[int]) -> Integers:
+        """Steps at this quality from those at quality 0."""
+        return np.array([max(1, base * self.factor >> 20 + self.octaves) for base in bases], np.int64)

@@ -1,4 +1,4 @@
-"""Frames on their own: symbols to latents, latents and corrections to planes (FORMAT.md sections 14 and 18)."""
+"""Frames on their own: symbols to latents, latents and corrections to planes (FORMAT.md sections 14, 18 and 24)."""
 
 from __future__ import annotations
 
@@ -45,14 +45,19 @@ def inverse(latents: Levels) -> Planes:
     return lifting.exact_synthesise(latents[0], low_bands(latents), CODED)
 
 
-def paint(arrays: Arrays, owner: str, quality: int, read: Integers, packet: Integers, low: Integers) -> Planes:
-    """Planes of packet bands (125, h, w) and low bands (3, h, w) with what network `owner` answers to words `read`."""
+def every_band(packet: Integers, low: Integers) -> Integers:
+    """All 192 packet bands of those that are coded (125, h, w) and the low ones (3, h, w)."""
+    bands = np.zeros((len(EVERY), *packet.shape[1:]), np.int64)
+    bands[CODED], bands[LOWS] = packet, low
+    return bands
+
+
+def paint(arrays: Arrays, owner: str, quality: int, read: Integers, bands: Integers) -> Planes:
+    """Planes of packet bands (192, h, w) with what network `owner` answers to words `read`."""
     part = {name[len(owner) + 1 :]: array for name, array in arrays.items() if name.startswith(f"{owner}.")}
     multipliers = between(part["multipliers"], quality).astype(np.int32)
     offsets = between(part["offsets"], quality)
     answer = integer_network.run(network_of(part), read, multipliers, offsets)
-    bands = np.zeros((len(EVERY), *packet.shape[1:]), np.int64)
-    bands[CODED], bands[LOWS] = packet, low
     bands = words.corrected(bands, answer, QualitySteps(arrays, quality))
     return lifting.exact_synthesise(bands, bands[LOWS], EVERY)
 
@@ -65,4 +70,12 @@ def paint_still(arrays: Arrays, owner: str, quality: int, walked: Walked) -> Pla
         return inverse(latents)
     low = low_bands(latents)
     read = words.of_frame(walked.levels[0], walked.rungs, low, steps)
-    return paint(arrays, owner, quality, read, latents[0], low)
+    return paint(arrays, owner, quality, read, every_band(latents[0], low))
+
+
+def paint_pyramid(arrays: Arrays, owner: str, quality: int, planes: Planes) -> Planes:
+    """A frame that was coded as a dyadic pyramid; without a network of that name as it is."""
+    if f"{owner}.plan" not in arrays:
+        return planes
+    bands = lifting.exact_analyse(planes, EVERY)[0].astype(np.int64)
+    return paint(arrays, owner, quality, words.of_bands(bands, QualitySteps(arrays, quality)), bands)

@@ -1,4 +1,4 @@
-"""Symbols of a group from the coder's bytes (FORMAT.md sections 14 and 20)."""
+"""Symbols of a group from the coder's bytes (FORMAT.md sections 14, 20 and 24)."""
 
 from __future__ import annotations
 
@@ -43,16 +43,25 @@ class Symbols:
         return value
 
     def values(self, rungs: Integers, first: int) -> Integers:
-        """Values of any shape, one rung each: one call, and another one for the low bits of wide rungs.
+        """Values of any shape, one rung each; first: table of rung 0."""
+        return self.parts(rungs, first).clip(-LARGEST, LARGEST)
 
-        first: table of rung 0.
-        """
+    def values_by_sign(self, rungs: Integers, signs: Integers) -> Integers:
+        """Values of any shape, whose magnitudes and signs are coded apart; signs: the table of each sign."""
+        values = self.parts(rungs, 0).clip(0, LARGEST)
+        coded = values != 0
+        negative = [symbol & 1 for symbol in self.get(signs[coded].tolist())]
+        values[coded] *= 1 - 2 * np.array(negative, np.int64)
+        return values
+
+    def parts(self, rungs: Integers, first: int) -> Integers:
+        """One call, and another one for the low bits of wide rungs; put together, not clipped."""
         flat = rungs.ravel().tolist()
         shifts = [max(0, rung - 64 >> 3) for rung in flat]
         high = self.get([first + rung - 8 * s for rung, s in zip(flat, shifts, strict=True)])
         low = iter(self.get([UNIFORM + s for s in shifts if s]))
         found = [signed(h << s | next(low)) if s else h for h, s in zip(high, shifts, strict=True)]
-        return np.clip(np.array(found, np.int64), -LARGEST, LARGEST).reshape(rungs.shape)
+        return np.array(found, np.int64).reshape(rungs.shape)
 
     def finish(self) -> None:
         self.decoder.finish()

@@ -100,11 +100,7 @@ class Walk:
         return values, rungs
 
     def convolve(self, name: str, x: Integers) -> Integers:
-        """A convolution with zeros around x (inputs, h, w)."""
-        weights = self.weights(name)
-        parts = [np.tensordot(weights[:, :, dy, dx], part, 1) for dy, dx, part in windows(x, weights.shape[2])]
-        total: Integers = np.sum(parts, 0, np.int64)
-        return total
+        return convolved(self.weights(name), x)
 
     def near(self, name: str, x: Integers) -> Integers:
         """A convolution of every channel by itself."""
@@ -112,6 +108,13 @@ class Walk:
         parts = [weights[:, 0, dy, dx, None, None] * part for dy, dx, part in windows(x, weights.shape[2])]
         total: Integers = np.sum(parts, 0, np.int64)
         return total
+
+
+def convolved(weights: Integers, x: Integers) -> Integers:
+    """A convolution with zeros around x (inputs, h, w)."""
+    parts = [np.tensordot(weights[:, :, dy, dx], part, 1) for dy, dx, part in windows(x, weights.shape[2])]
+    total: Integers = np.sum(parts, 0, np.int64)
+    return total
 
 
 def windows(x: Integers, side: int) -> list[tuple[int, int, Integers]]:

@@ -1,4 +1,4 @@
-"""What networks read of a frame, and what becomes of their answers (FORMAT.md sections 14 and 15)."""
+"""What networks read of a frame, and what becomes of their answers (FORMAT.md sections 14, 15 and 24)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,24 @@ FINE = np.array([logarithm(n / 16) for n in range(16384)], np.int64)  # logarith
 def of_frame(values: Integers, rungs: Integers, low: Integers, steps: QualitySteps) -> Integers:
     """The 256 words of each cell (h, w, 256): of symbols and rungs (125, h, w), and of low packet bands (3, h, w)."""
     symbols = np.sign(values) * WHOLE[np.minimum(np.abs(values), 1023)]
+    found: Integers = np.concatenate([symbols, 64 * rungs, of_low(low, steps)]).transpose(1, 2, 0)
+    return found
+
+
+def of_bands(bands: Integers, steps: QualitySteps) -> Integers:
+    """The 195 words of each cell (h, w, 195) of a frame that was coded as a dyadic pyramid: bands (192, h, w)."""
+    others = [band for band in range(len(bands)) if band % 64]
+    words = in_steps(bands[others], steps.every[others, None, None])
+    found: Integers = np.concatenate([words, of_low(bands[::64], steps)]).transpose(1, 2, 0)
+    return found
+
+
+def of_low(low: Integers, steps: QualitySteps) -> Integers:
+    """The six words of low packet bands (3, h, w), channels first."""
     count, total = around(np.ones_like(low[:1])), around(low)
     high = in_steps(count * low - total, count * steps.low)
     raw = (18910 * low + 32768 >> 16).clip(-32768, 32767)
-    found: Integers = np.concatenate([symbols, 64 * rungs, high, raw]).transpose(1, 2, 0)
-    return found
+    return np.concatenate([high, raw])
 
 
 def of_predicted(packet: Integers, frame: int, references: tuple[int, ...], steps: QualitySteps) -> Integers:
