@@ -41,7 +41,7 @@ class DyadicLevelSteps:
 
 @dataclass(frozen=True)
 class DyadicFrameSteps:
-    """levels: from fine to coarse; low: the step of the low band, as those of a level."""
+    """levels: from fine to coarse; low: the step of the low band, as those of a level, three times."""
 
     levels: list[DyadicLevelSteps]
     low: Integers
@@ -49,7 +49,10 @@ class DyadicFrameSteps:
 
 
 class DyadicSteps:
-    """Steps of a weights file: `bases` (DEPTH + 1, 3) at fine quality 0, of each level and of the low band."""
+    """Steps of a weights file: `bases` (DEPTH + 1, 3) at fine quality 0, of each level.
+
+    The last row's first number is the base of the low band.
+    """
 
     def __init__(self, bases: NDArray[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         self.bases, self.powers = bases, Powers(arrays)
@@ -61,7 +64,7 @@ class DyadicSteps:
             steps = np.tile(self.powers.scaled(bases, quality), 3)
             reciprocal = (DIFFERENCE << HINT_BITS + STEP_BITS - DIFFERENCE_BITS) // int(steps[0])
             levels.append(DyadicLevelSteps(steps, _inverse(steps), reciprocal))
-        low = self.powers.scaled(self.bases[DEPTH], quality)
+        low = self.powers.scaled(self.bases[DEPTH, :1], quality).repeat(3)
         return DyadicFrameSteps(levels, low, _inverse(low)[0])
 
 

@@ -21,7 +21,9 @@ from .pinned import INTEGERS, psnr, symbols_of
 
 FOLDER = Path(__file__).resolve().parent / "spatiotemporal"
 
-SAMPLES: dict[str, tuple[tuple[int, int, int, int], int, dict[str, Any]]] = {  # frames, sides, channels; quality
+Samples = dict[str, tuple[tuple[int, int, int, int], int, dict[str, Any]]]  # frames, sides, channels; quality; options
+
+SAMPLES: Samples = {
     "picture": ((1, 96, 136, 3), 50, {}),
     "halves": ((9, 72, 104, 3), 30, {}),
     "forward": ((4, 80, 72, 3), 60, {"depth": 0, "block": 8}),
@@ -46,11 +48,12 @@ def integers(family: SpatiotemporalFamily, symbols: bytes, spec: GroupSpec) -> l
     return pinned.integers(family, symbols, spec, read)
 
 
-def main() -> None:
+def make(folder: Path, samples: Samples) -> None:
+    """Write the streams of the weights that encode now."""
     family, weights_id = weights.load("spatiotemporal")
     assert isinstance(family, SpatiotemporalFamily)
     streams, pins = {}, {}
-    for name, (shape, quality, options) in SAMPLES.items():
+    for name, (shape, quality, options) in samples.items():
         original = sample(*shape)
         streams[name] = tessera.encode(original, codec="spatiotemporal", quality=quality, **options)
         symbols, spec = symbols_of(streams[name], shape)
@@ -58,8 +61,8 @@ def main() -> None:
         for decoder in family.decoders:
             pins[name, decoder] = pinned.pixels(family, symbols, spec, decoder)
         print(f"{name}: {psnr(tessera.decode(streams[name]).reshape(original.shape), original):.2f} dB")
-    pinned.write(FOLDER, weights_id, streams, pins)
+    pinned.write(folder, weights_id, streams, pins)
 
 
 if __name__ == "__main__":
-    main()
+    make(FOLDER, SAMPLES)

@@ -28,13 +28,14 @@ from tessera.models.vqgan.family import VqganFamily
 from tessera.models.wavelet.family import WaveletFamily
 
 from ..golden import (
+    make_golden_dyadic,
     make_golden_overfitted,
     make_golden_spatiotemporal,
     make_golden_vqgan,
     make_golden_wavelet,
     pinned,
 )
-from . import encodings
+from . import encodings, small_dyadic
 from .kernel_paths import available_paths, threads
 
 TYPES = {"F32": "<f4", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "I64": "<i8", "F64": "<f8", "F16": "<f2"}
@@ -62,10 +63,11 @@ def compared(what: str, name: str, found: list[str], expected: list[str]) -> Out
 
 
 def latent_streams(path: str) -> Iterator[Outcome]:
-    """Golden streams of `wavelet` and `spatiotemporal`."""
-    for maker in (make_golden_wavelet, make_golden_spatiotemporal):
+    """Golden streams of `wavelet` and `spatiotemporal`, of this with small weights too."""
+    small = small_dyadic.family(), weights.identify(small_dyadic.arrays())
+    for maker in (make_golden_wavelet, make_golden_spatiotemporal, make_golden_dyadic):
         name = maker.FOLDER.name
-        family, weights_id = weights.load(name)
+        family, weights_id = small if maker is make_golden_dyadic else weights.load(name)
         assert isinstance(family, WaveletFamily | SpatiotemporalFamily)
         expected_id, pins = pinned.read(maker.FOLDER)
         yield compared("weights", name, [weights_id.hex()], [expected_id])

@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
-import torch
 
-from tessera.codec.coding.weights import load
 from tessera.data import procedural
 from tessera.entropy.coder import Decoder, Encoder
 from tessera.models.base.family import GroupSpec
-from tessera.models.base.task import arrays_of
-from tessera.models.prior.ladder import TABLE_NAMES, TABLES
-from tessera.models.prior.signs import SIGN_TABLE_NAMES
-from tessera.models.spatiotemporal.family import SpatiotemporalFamily
-from tessera.models.training.dyadic import DyadicModel
 from tessera.models.wavelet.dyadic_still import DyadicStill
 
+from ...support.small_dyadic import family
 from ..prior.test_dyadic import NativePort, Port
-
-
-@cache
-def family() -> SpatiotemporalFamily:
-    """The shipped weights with an untrained prior of pyramids, without networks of frames on their own."""
-    arrays = load("spatiotemporal")[0].arrays  # type: ignore[attr-defined]
-    kept = {name: array for name, array in arrays.items() if not name.startswith("still.")}
-    torch.manual_seed(5)
-    model = DyadicModel()
-    model.initialise([torch.from_numpy(procedural.picture(64, 64, seed=1)).permute(2, 0, 1)])
-    made = arrays_of(model.tensors())
-    kept |= {f"still.{name}": array for name, array in made.items() if name.startswith("dyadic.")}
-    kept |= {name: made[name] for name in SIGN_TABLE_NAMES}
-    for name in TABLE_NAMES:  # the ladder of |v| in place of that of v
-        whole, part = kept[name], made[name][:TABLES]
-        if whole.ndim == 2:
-            missing = part.shape[1] - whole.shape[1]
-            whole = np.pad(whole, ((0, 0), (0, max(missing, 0))))
-            part = np.pad(part, ((0, 0), (0, max(-missing, 0))))
-        whole = np.concatenate([part, whole[TABLES:]])
-        kept[name] = whole
-    return SpatiotemporalFamily(kept, {})
 
 
 @pytest.mark.parametrize("size", [(1, 1), (21, 34)], ids=str)
