@@ -11,7 +11,7 @@ from torch import Tensor
 from tessera.models.tokens import METHODS, RECIPES, TokenGrid, TokenSet, list_methods, reduce
 
 ENTRIES = {entry["name"]: entry for entry in list_methods()}
-NAMES = [*METHODS, *RECIPES]
+NAMES = [*METHODS, *(name for name, recipe in RECIPES.items() if len(recipe.steps) > 1)]  # one step is its method
 TOKEN_NAMES = [name for name in NAMES if ENTRIES[name]["unit"] == "tokens"]
 
 

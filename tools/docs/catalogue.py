@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from . import systems
 
-WORKS, PART, NOT_YET = "works", "part", "not yet"
+REAL, SIMPLIFIED, DATA, PART, NOT_YET = "real", "simplified", "data", "part", "not yet"
+STATES = (REAL, SIMPLIFIED, DATA, PART, NOT_YET)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ def systems_of(rows: Sequence[int]) -> list[str]:
     """Names of the systems of those rows."""
     return [SYSTEMS[row].system for row in rows]
 
+
+MEANING = {
+    REAL: "the paper's idea as a whole, on latents",
+    SIMPLIFIED: "the idea without a part of the paper, which the row names",
+    DATA: "a plan, a mask or tokens that a language model has to follow; tested in a small decoder with random weights",
+    PART: "some of it, for the reason in the row",
+    NOT_YET: "nothing yet",
+}
 
 HEAD = """# Latents as tokens
 
@@ -104,7 +113,7 @@ need.
 
 def document() -> str:
     """docs/tokens.md: the registry, the rows, the claims, what was measured."""
-    counts = {state: sum(row.state == state for row in SYSTEMS.values()) for state in (WORKS, PART, NOT_YET)}
+    counts = {state: sum(row.state == state for row in SYSTEMS.values()) for state in STATES}
     rows = [(str(n), r.system, r.idea, r.state, r.how, _tests(r.tests)) for n, r in SYSTEMS.items()]
     claims = [(str(n + 1), what, state, _tests([test])) for n, (what, state, test) in enumerate(CLAIMS)]
     parts = [
@@ -114,10 +123,11 @@ def document() -> str:
             ("name", "primitive", "decided by", "axis", "needs", "budget in", "what it keeps", "serves"), _methods()
         ),
         "\n## Published systems\n",
-        f"{len(SYSTEMS)} rows; row 77 is the paper of row 13 again. {counts[WORKS]} work, {counts[PART]} work in part,"
-        f" {counts[NOT_YET]} do not work yet.",
-        "The tests are in `tests`. Methods that work inside a language model are tested in a small decoder with random",
-        "weights.\n",
+        f"{len(SYSTEMS)} rows; row 77 is the paper of row 13 again.\n",
+        *_table(("state", "rows", "meaning"), [(s, str(counts[s]), MEANING[s]) for s in STATES]),
+        "",
+        "The tests are in `tests`. Each row's test compares with a plain reading of the paper, an exact value or",
+        "a random choice. `tests/models/tokens/mutants.py` takes the ideas out one by one, and the test must fail.\n",
         *_table(("row", "system", "idea", "state", "how, or why not", "tests"), rows),
         "\n## What the bits of the entropy model add\n",
         *_table(("", "what", "state", "test"), claims),

@@ -1,126 +1,159 @@
 """The rows of the catalogue as text: number. system | idea | state | how, or why not | tests.  Indented lines go on."""
 
 ROWS = """
-1. PPLLaVA | query-weighted pooling | works | `qpool` | test_row_1_ppllava
-2. PVC | frames carry what earlier ones did not | works | `transform.progressive` | test_row_2_pvc
-3. KFFocus | keyframes, tokens per frame by rate | works | `frames`, `cuts` | test_row_3_kffocus
-4. D-CoDe | diverse frames, long vectors, merging | works | `dcode`, `greedy` | test_row_4_dcode
-5. LLMC+ | all methods at one budget | works | `list_methods()`; accuracy and times by `tessera evaluate tokens` |
-    test_row_5_llmc, test_row_5_every_method_at_equal_budgets
-6. Extreme compression with VQGANs | clustered codebooks, lost indices restored | works | family vqgan: nested
+1. PPLLaVA | query-weighted pooling | simplified | `qpool`; relevance is the cosine to a vector that the caller gives,
+    not CLIP's | test_row_1_ppllava
+2. PVC | frames carry what earlier ones did not | simplified | `transform.progressive`; layers are runs of cosine
+    frequencies, without a network that adapts to them | test_row_2_pvc
+3. KFFocus | keyframes, tokens per frame by rate | simplified | `frames`, `cuts`; bits stand for the trained choice of
+    frames | test_row_3_kffocus
+4. D-CoDe | diverse frames, long vectors, merging | simplified | `dcode`, `greedy`; questions are not split into parts
+    | test_row_4_dcode, test_row_4_diverse_frames, test_row_4_greedy
+5. LLMC+ | all methods at one budget | real | `list_methods()`; accuracy and times by `tessera evaluate tokens` |
+    test_row_5_llmc, test_row_5_evs, test_row_5_runs, test_row_5_fastvid_and_prunevid, test_row_5_visionzip,
+    test_row_5_every_method_at_equal_budgets
+6. Extreme compression with VQGANs | clustered codebooks, lost indices restored | real | family vqgan: nested
     codebooks, `Clip.restore` | test_row_6_extreme_rates_from_nested_codebooks,
     test_grow_finds_known_clusters_and_each_depth_is_better,
     test_lost_indices_are_restored_better_than_by_the_most_frequent, test_erasures_of_cells_and_of_stages
-7. Slow-Fast for video MLLMs | slow tokens cross-attended | works | `TokenSet.memory` |
-    test_row_7_slow_fast_architecture
-8. CrossLMM | pooled tokens look back | works | `resample.Resampler` | test_row_8_crosslmm
+7. Slow-Fast for video MLLMs | slow tokens cross-attended | data | `TokenSet.memory`; attention to them is the model's
+    | test_row_7_slow_fast_architecture
+8. CrossLMM | pooled tokens look back | simplified | `resample.Resampler`; one module before the model, not one
+    between its layers | test_row_8_crosslmm
 9. Scaling Laws in Patchification | smaller patches help | part | `tessera evaluate latents --side`, strides of 8 and
     more; finer ones need a family of smaller stride | test_row_9_cells_become_as_many_tokens_as_are_asked_for
-10. LangDC | richer clips get more tokens | works | `slices.allocate` | test_row_10_langdc_floor,
-    test_claim_5_bits_compare_across_files
-11. B-VLLM | query, repeats, merge to a count | works | `bvllm` | test_row_11_bvllm
-12. LLaVolta | budget annealed in training | works | `schedule.budget_plan` and `pool` | test_row_12_llavolta
-13. VoCo-LLaMA | vision squeezed into a few tokens | works | `schedule.voco_mask` | test_row_13_voco
-14. Fourier-VLM | low cosine frequencies | works | `dct`, `dct3`, `dctgrid` | test_row_14_fourier
-15. NIRVANA | patch-wise networks, group by group | works | family nerv, option segment |
+10. LangDC | richer clips get more tokens | simplified | `slices.allocate`; coded bits stand for the small caption
+    model | test_row_10_langdc_floor, test_claim_5_bits_compare_across_files
+11. B-VLLM | query, repeats, merge to a count | simplified | `bvllm`; the cosine to a given vector stands for trained
+    selectors | test_row_11_bvllm, test_row_11_repeats_are_measured_from_the_last_frame_kept
+12. LLaVolta | budget annealed in training | real | `schedule.budget_plan` and `pool` | test_row_12_llavolta,
+    test_row_12_pool_is_the_mean_of_windows
+13. VoCo-LLaMA | vision squeezed into a few tokens | data | `schedule.voco_mask` | test_row_13_voco
+14. Fourier-VLM | low cosine frequencies | real | `dct`, `dct3`, `dctgrid` | test_row_14_fourier
+15. NIRVANA | patch-wise networks, group by group | real | family nerv, option segment |
     test_warm_start_reaches_more_in_few_steps
-16. JPEG-LM | a language model of file bytes | works | `Clip.tokens` of kind packed: indices of family vqgan at fixed
-    length, of which a small model needs 4.2 bits per byte where their histogram says 7.2; of kind bytes: the file,
-    whose range-coded payload leaves it nothing (9.1 bits, histogram 7.8) | test_row_16_bytes_are_ids,
-    test_row_16_packed_bytes_have_the_fixed_length, test_row_16_a_model_learns_packed_ids_and_nothing_of_the_payload
-17. VisionThink | a quarter first, more on demand | works | `tessera.preview` and its `upgrade` |
-    test_row_17_visionthink
-18. TS-LLaVA | thumbnail and samples | works | `thumbnail` | test_row_18_tsllava
-19. FLASH | draft on compressed tokens | works | `TokenSet.draft` | test_row_19_flash_and_row_54_vispec
-20. V2PE | small position steps | works | `position_ids("v2pe")` | test_row_20_v2pe
-21. NeRV++ | separable blocks and skip | works | family nerv, option arch | test_every_architecture_learns
-22. Vision Remember | tokens re-read their region | works | `Resampler(local=True)` | test_row_22_vision_remember
-23. LLaVA-Mini | one token per frame, text fused before | works | `Resampler`, `prefuse`, `StreamReader` |
-    test_row_23_llava_mini
-24. Quicksviewer | cubes of uneven density | works | `timeline.partition_bits`; the Gumbel version is left to
-    training | test_row_24_quicksviewer
-25. When Tokens Talk Too Much | taxonomy of reduction | works | `Method.mechanism` | test_row_25_survey
-26. FEATHER | coverage and two stages | works | `feather`, `select(cell=)`, `select.stages` | test_row_26_feather,
+16. JPEG-LM | a language model of file bytes | simplified | `Clip.tokens` of kind packed: indices of family vqgan at
+    fixed length, of which a small model needs 4.2 bits per byte where their histogram says 7.2; of kind bytes: the
+    file, whose range-coded payload leaves it nothing (9.1 bits, histogram 7.8) |
+    test_row_16_bytes_are_ids, test_row_16_packed_bytes_have_the_fixed_length,
+    test_row_16_a_model_learns_packed_ids_and_nothing_of_the_payload
+17. VisionThink | a quarter first, more on demand | simplified | `tessera.preview` and its `upgrade`; the caller says
+    when more is needed, no model is trained to | test_row_17_visionthink
+18. TS-LLaVA | thumbnail and samples | real | `thumbnail` | test_row_18_tsllava, test_row_18_linspace
+19. FLASH | draft on compressed tokens | data | `TokenSet.draft`; the loop of guesses and checks is the model's |
+    test_row_19_flash_and_row_54_vispec
+20. V2PE | small position steps | real | `position_ids("v2pe")` | test_row_20_v2pe
+21. NeRV++ | separable blocks and skip | real | family nerv, option arch | test_every_architecture_learns
+22. Vision Remember | tokens re-read their region | simplified | `Resampler(local=True)`; one module before the model,
+    at one level of features | test_row_22_vision_remember
+23. LLaVA-Mini | one token per frame, text fused before | simplified | `Resampler`, `prefuse`, `StreamReader`; one
+    attention where the paper has several layers | test_row_23_llava_mini
+24. Quicksviewer | cubes of uneven density | simplified | `timeline.partition_bits`; equal sums of bits; the Gumbel
+    version is left to training | test_row_24_quicksviewer
+25. When Tokens Talk Too Much | taxonomy of reduction | real | `Method.mechanism` | test_row_25_survey
+26. FEATHER | coverage and two stages | data | `feather`, `select(cell=)`, `select.stages`; the layers that drop are
+    the model's | test_row_26_feather, test_row_26_every_square_keeps_its_best, test_row_26_both_stages,
     test_row_26_stages_run_in_the_model
-27. VideoStreaming | clip by clip with memory | works | `timeline.StreamReader` | test_row_27_videostreaming
-28. VQToken | codebook and index map | works | `vq` | test_row_28_vqtoken,
+27. VideoStreaming | clip by clip with memory | simplified | `timeline.StreamReader`; memory keeps the clips of most
+    variance, without a language model that passes it on | test_row_27_videostreaming
+28. VQToken | codebook and index map | simplified | `vq`; k-means of each clip, without trained attention |
+    test_row_28_vqtoken, test_row_28_unused_labels_get_the_farthest_rows,
     test_row_28_codebook_and_map_come_back_from_a_file
-29. S2LIC | slice and checkerboard context | works | six slices by a checkerboard in the wavelet prior, without
+29. S2LIC | slice and checkerboard context | simplified | six slices by a checkerboard in the wavelet prior, without
     attention between slices | test_row_29_s2lic
-30. Machine Perceptual Quality | tasks under compression | works | `tessera evaluate machine` |
-    test_rows_for_machines
-31. LEOPARD | one budget over many pictures | works | `slices.allocate(by="area")` | test_row_31_leopard
-32. MouSi | fused encoders, shared positions | works | `pool.fuse`, `position_ids("shared")` |
-    test_row_32_mousi_fuse
-33. STEM | entropy model over time | works | family spatiotemporal; motion carries most of it |
-    test_later_frames_of_a_still_clip_cost_little, test_estimated_bits_are_the_bytes,
+30. Machine Perceptual Quality | tasks under compression | real | `tessera evaluate machine` | test_rows_for_machines
+31. LEOPARD | one budget over many pictures | real | `slices.allocate(by="area")` | test_row_31_leopard
+32. MouSi | fused encoders, shared positions | simplified | `pool.fuse`, `position_ids("shared")`; channels are joined
+    without a trained network that fuses them | test_row_32_mousi_fuse, test_row_32_mousi_positions
+33. STEM | entropy model over time | simplified | family spatiotemporal; motion carries most of it, which the paper
+    does without | test_later_frames_of_a_still_clip_cost_little, test_estimated_bits_are_the_bytes,
     test_integers_are_the_same_on_every_path_and_thread_count
-34. ZipVL | important tokens, low-bit cache | works | `TokenSet.top_mass`, `schedule.cache_bits` | test_row_34_zipvl
-35. McQuic | cascaded codebooks with a prior | works | family vqgan: five stages at 1/32, 1/16 and 1/8; the prior sees
-    neighbours in two passes | test_row_35_mcquic, test_the_reference_decoder_agrees
-36. VTC-CLS | attention summed over layers | works | `attn` | test_row_36_vtc_cls
+34. ZipVL | important tokens, low-bit cache | data | `TokenSet.top_mass`, `schedule.cache_bits`; the cache is the
+    model's | test_row_34_zipvl
+35. McQuic | cascaded codebooks with a prior | simplified | family vqgan: five stages at 1/32, 1/16 and 1/8; the prior
+    sees neighbours in two passes | test_row_35_mcquic, test_the_reference_decoder_agrees
+36. VTC-CLS | attention summed over layers | real | `attn` | test_row_36_vtc_cls
 37. SegPIC | masks in training only | not yet | no family has a region-adaptive transform
-38. T* | search by zooming in | works | `reading.tokens.search` | test_row_38_t_star, test_row_38_search_looks_at_few
-39. S5 | a learned mask | works | `select.gumbel_mask`, `select(score=tensor)` | test_row_39_s5
-40. FALCON | registers | works | `resample.Registers` | test_row_40_falcon
-41. DyMU | merging by content, virtual unmerging | works | `tome` with `Adaptive`, `merge.calibrate`,
-    `TokenSet.assign` | test_row_41_dymu_counts, test_row_41_virtual_unmerging_is_exact_with_rotary_positions
-42. HICom | local and global tokens under instruction | works | `Resampler(local=True, extra=M)` |
+38. T* | search by zooming in | simplified | `reading.tokens.search`; the nearest latent stands for an object detector
+    | test_row_38_t_star, test_row_38_search_looks_at_few
+39. S5 | a learned mask | simplified | `select.gumbel_mask`, `select(score=tensor)`; the network that gives the logits
+    is the caller's | test_row_39_s5, test_row_39_tokens_stay_in_the_order_of_time
+40. FALCON | registers | simplified | `resample.Registers`; one module after the encoder, not within its layers |
+    test_row_40_falcon
+41. DyMU | merging by content, virtual unmerging | data | `tome` with `Adaptive`, `merge.calibrate`,
+    `TokenSet.assign`; merging is real; attention over unmerged tokens is the model's | test_row_41_dymu_counts,
+    test_row_41_tome, test_row_41_virtual_unmerging_is_exact_with_rotary_positions
+42. HICom | local and global tokens under instruction | simplified | `Resampler(local=True, extra=M)`; one layer |
     test_row_42_hicom_and_row_46_tdc
-43. VDI | dynamics in retrieval | works | `search.segment_index`, `search.find` | test_row_43_vdi
-44. LLaVA-UHD | slices of native resolution | works | `slices.slice_plan`, `slice_markers` | test_row_44_llava_uhd
-45. F2C | key clips, resolution against length | works | `clips` | test_row_45_f2c
-46. TDC | segments: first frame and a few tokens | works | `timeline.segments`, `Resampler(extra=q)` |
+43. VDI | dynamics in retrieval | simplified | `search.segment_index`, `search.find`; changes of latents, without the
+    text's side | test_row_43_vdi
+44. LLaVA-UHD | slices of native resolution | real | `slices.slice_plan`, `slice_markers` | test_row_44_llava_uhd
+45. F2C | key clips, resolution against length | simplified | `clips`; the richest runs by bits, without a query |
+    test_row_45_f2c
+46. TDC | segments: first frame and a few tokens | simplified | `timeline.segments`, `Resampler(extra=q)`; one layer |
     test_row_46_tdc, test_row_42_hicom_and_row_46_tdc
 47. Cross-modal Video VAE | one model for pictures and clips | part | family spatiotemporal; no text condition |
     test_prediction_pays, test_latents_mean_the_same_in_every_frame
-48. Kwai Keye-VL 1.5 | slow and fast frames | works | `slowfast` | test_row_48_keye
-49. VideoGPT+ | picture and motion tokens | works | `dual` | test_row_49_videogpt
-50. ToDRE | k-center, then none after a layer | works | `kcenter`, `schedule.drop_after` | test_row_50_todre,
-    test_row_50_all_tokens_go_after_a_layer
-51. VisFocus | prompt in the patch merging | works | `resample.PatchMerge` | test_row_51_visfocus
-52. Phenaki (C-ViViT) | causal discrete tokens | works | `Clip.ids`, `Clip.from_ids` and `tessera.encode_ids` of family
+48. Kwai Keye-VL 1.5 | slow and fast frames | real | `slowfast` | test_row_48_keye,
+    test_row_48_frames_are_compared_with_the_last_slow_one
+49. VideoGPT+ | picture and motion tokens | simplified | `dual`; changes of latents stand for the video encoder |
+    test_row_49_videogpt
+50. ToDRE | k-center, then none after a layer | data | `kcenter`, `schedule.drop_after`; k-center is real; the layer
+    that drops is the model's | test_row_50_todre, test_row_50_all_tokens_go_after_a_layer
+51. VisFocus | prompt in the patch merging | simplified | `resample.PatchMerge`; one merging step |
+    test_row_51_visfocus
+52. Phenaki (C-ViViT) | causal discrete tokens | real | `Clip.ids`, `Clip.from_ids` and `tessera.encode_ids` of family
     vqgan | test_row_52_phenaki, test_every_form_of_ids_gives_the_frames, test_ids_become_the_same_file
-53. SAM-I2V | filtered memory | works | `memory.MemoryBank`, `memory.propagate` | test_row_53_sam_i2v
-54. ViSpec | draft tokens keep their positions | works | `TokenSet.draft`, `TokenSet.global_vec` |
+53. SAM-I2V | filtered memory | simplified | `memory.MemoryBank`, `memory.propagate`; nearest latents vote on masks,
+    no mask decoder is trained | test_row_53_sam_i2v
+54. ViSpec | draft tokens keep their positions | data | `TokenSet.draft`, `TokenSet.global_vec` |
     test_row_19_flash_and_row_54_vispec
-55. JointFormer | memory of constant size | works | `memory.MemoryToken` | test_row_55_jointformer
-56. Entropic Student | features compressed for a task | works | `tessera train wavelet --objective task`: gains of bands
-    by rate and distillation | test_train_task_and_code_with_it, test_only_gains_get_a_gradient
-57. Frozen in Time | pictures are clips of one frame | works | `tessera evaluate retrieval`: a dual encoder over
-    latents, one set of weights for any number of frames; `search.embed` |
+55. JointFormer | memory of constant size | simplified | `memory.MemoryToken`; two vectors, without trained attention
+    | test_row_55_jointformer
+56. Entropic Student | features compressed for a task | real | `tessera train wavelet --objective task`: gains of
+    bands by rate and distillation | test_train_task_and_code_with_it, test_only_gains_get_a_gradient
+57. Frozen in Time | pictures are clips of one frame | simplified | `tessera evaluate retrieval`: a dual encoder over
+    latents, one set of weights for any number of frames; `search.embed`; without attention over time |
     test_row_57_frozen_in_time, test_row_66_vifi_clip_and_row_57_frozen_in_time
-58. Recoverable Compression | bring back what the question needs | works | `recover` | test_row_58_recoverable
-59. DPN | pooling deeper in the model, by input | works | `schedule.pool_plan` | test_row_59_dpn
+58. Recoverable Compression | bring back what the question needs | simplified | `recover`; the longest vectors are the
+    visual choice, not their local outliers | test_row_58_recoverable
+59. DPN | pooling deeper in the model, by input | data | `schedule.pool_plan`; the layers that pool are the model's |
+    test_row_59_dpn
 60. OFB | pruned encoders | not yet | no tool prunes a family's encoder
-61. Sparse-vDiT | fixed attention patterns | works | `schedule.attention_pattern` | test_row_61_sparse_vdit
-62. Boosting NeRV | conditional decoder | works | family nerv, option arch; its gain: docs/nerv.md |
+61. Sparse-vDiT | fixed attention patterns | data | `schedule.attention_pattern` | test_row_61_sparse_vdit
+62. Boosting NeRV | conditional decoder | real | family nerv, option arch; its gain: docs/nerv.md |
     test_every_architecture_learns, test_estimated_bits_are_the_files
-63. LexiCLIP | retrieval by text alone | works | `reading.tokens.description`, the EXIF text of a picture; clips carry
-    none | test_row_63_lexiclip
-64. HNeRV | embeddings of frames | works | family nerv: embeddings are its latents |
-    test_latents, test_frames_alone_are_those_of_the_group, test_between_frames
-65. TempMe | clips merge, level by level | works | `tempme` | test_row_65_tempme
-66. ViFi-CLIP | mean over frames | works | `search.embed`, `pool` | test_row_66_vifi_clip_and_row_57_frozen_in_time,
+63. LexiCLIP | retrieval by text alone | simplified | `reading.tokens.description`, the EXIF text of a picture; clips
+    carry none | test_row_63_lexiclip
+64. HNeRV | embeddings of frames | real | family nerv: embeddings are its latents | test_latents,
+    test_frames_alone_are_those_of_the_group, test_between_frames
+65. TempMe | clips merge, level by level | simplified | `tempme`; cells pair up by place, not by likeness |
+    test_row_65_tempme
+66. ViFi-CLIP | mean over frames | real | `search.embed`, `pool` | test_row_66_vifi_clip_and_row_57_frozen_in_time,
     test_row_66_any_frame_without_the_others
-67. LookupViT | lookup tokens both ways | works | `resample.Lookup` | test_row_67_lookupvit
-68. WaLLoC | few dimensions and few bits | works | the wavelet family's latents are the tokens; better than pixels of as
-    many values where these are few (`tessera evaluate latents`) | test_row_68_walloc_tokens_are_the_latents,
+67. LookupViT | lookup tokens both ways | simplified | `resample.Lookup`; one layer | test_row_67_lookupvit
+68. WaLLoC | few dimensions and few bits | real | the wavelet family's latents are the tokens; better than pixels of
+    as many values where these are few (`tessera evaluate latents`) | test_row_68_walloc_tokens_are_the_latents,
     test_row_68_latents_beside_pixels_of_as_many_values
-69. SliME | global view, patches by the question | works | `query` on tiles, `rows.join` | test_row_69_slime
-70. VIOLET | masked discrete tokens | works | `data.MaskedIds` of family vqgan | test_row_70_violet
-71. VideoLLM-MoD | tokens skip layers | works | `schedule.layer_masks` | test_row_71_mixture_of_depths
-72. Free Video-LLM | frames and a box by the question | works | `freevideo`, `crop` | test_row_72_free_video
-73. Visual Context Window Extension | scaled positions, first frame whole | works | `position_ids("scaled")`,
+69. SliME | global view, patches by the question | simplified | `query` on tiles, `rows.join`; without its mixture of
+    adapters | test_row_69_slime
+70. VIOLET | masked discrete tokens | simplified | `data.MaskedIds` of family vqgan; batches for a model of the
+    caller's | test_row_70_violet
+71. VideoLLM-MoD | tokens skip layers | data | `schedule.layer_masks`; the layers that skip are the model's |
+    test_row_71_mixture_of_depths
+72. Free Video-LLM | frames and a box by the question | real | `freevideo`, `crop` | test_row_72_free_video
+73. Visual Context Window Extension | scaled positions, first frame whole | real | `position_ids("scaled")`,
     `firstfull` | test_row_73_visual_context_window
-74. VTS | never drop what is salient | works | `select(floor=)` | test_row_74_vts_floor,
-    test_row_74_reduction_costs_little_beside_reading
-75. AdaptVision | slices up to a cap | works | `slices.slice_plan` | test_row_75_adaptvision
-76. LongVA | no limit of frames | works | `timeline.StreamReader` | test_row_76_longva
-77. VoCo-LLaMA over time | clips see earlier voco tokens | works | `schedule.voco_clips_mask` |
+74. VTS | never drop what is salient | simplified | `select(floor=)`; the score is the caller's, no network is trained
+    for it | test_row_74_vts_floor, test_row_74_reduction_costs_little_beside_reading
+75. AdaptVision | slices up to a cap | real | `slices.slice_plan` | test_row_75_adaptvision
+76. LongVA | no limit of frames | simplified | `timeline.StreamReader`; without the training on long text |
+    test_row_76_longva
+77. VoCo-LLaMA over time | clips see earlier voco tokens | data | `schedule.voco_clips_mask` |
     test_row_77_voco_over_clips
-78. SeTok | density-peak clusters | works | `dpc` with `Adaptive` | test_row_78_setok
-79. LLaVA-PruMerge | attention outliers, neighbours merged | works | `prumerge`, `select.outlier_ratio` |
+78. SeTok | density-peak clusters | simplified | `dpc` with `Adaptive`; without a network that trains the units |
+    test_row_78_setok
+79. LLaVA-PruMerge | attention outliers, neighbours merged | real | `prumerge`, `select.outlier_ratio` |
     test_row_79_prumerge
 """
 

@@ -99,10 +99,10 @@ def calibrate(grids: list[TokenSet], mean_count: float, steps: int = 20) -> floa
     return (low + high) / 2
 
 
-def vq(tokens: TokenSet, budget: Budget, context: Context, steps: int = 8) -> TokenSet:
+def vq(tokens: TokenSet, budget: Budget, context: Context, iterations: int = 8) -> TokenSet:
     """K-means over the whole clip: the tokens are a codebook, `assign` is the index map (VQToken)."""
     count = tokens_wanted(budget, tokens, context)
-    return regroup(tokens, kmeans(tokens.x, count, steps))
+    return regroup(tokens, kmeans(tokens.x, count, iterations))
 
 
 def dpc(tokens: TokenSet, budget: Budget, context: Context, neighbours: int = 5) -> TokenSet:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 from torch import Tensor
 
@@ -11,7 +14,8 @@ from tessera.models.tokens.modules.search import embed, find, search, segment_in
 from tessera.models.tokens.modules.slices import allocate, slice_markers, slice_plan
 from tessera.models.tokens.modules.timeline import StreamReader, cut, partition_bits, segments
 
-from ...support.token_samples import cut_grid, grid_of, random_grid, rank_correlation
+from ...support.token_references import best, cosine, rows_of
+from ...support.token_samples import cut_grid, grid_of, random_grid
 
 
 def test_row_24_quicksviewer() -> None:
@@ -24,6 +28,9 @@ def test_row_24_quicksviewer() -> None:
     even = torch.rand(1000, generator=torch.Generator().manual_seed(0)) + 0.5
     sums = [float(even[a:b].sum()) for a, b in partition_bits(even, 10)]
     assert max(sums) < 1.05 * min(sums)
+    total = spent.double().cumsum(0)
+    for k, (_, stop) in enumerate(runs[:-1], 1):
+        assert total[stop - 2] < total[-1] * k / 4 <= total[stop - 1], "the frame that reaches a quarter is the last"
     cubes = [reduce(cut(grid, a, b), "pool", 6) for a, b in runs]
     assert sum(map(len, cubes)) == 4 * 6
 
@@ -36,6 +43,7 @@ def test_row_24_every_cube_has_a_frame() -> None:
 def test_row_46_tdc() -> None:
     """Segments begin at the planted cuts; each gives the tokens of its first frame and a few for the rest."""
     parts = list(segments(cut_grid(), 4))
+    assert [float(part.times[0]) * 25 for part in parts] == [0, 6, 13, 19]
     assert [len(part.x) for part in parts] == [6, 7, 6, 5]
     lengths = [len(part.x) for part in segments(cut_grid(), 4, by="bits")]
     assert sum(lengths) == 24 and all(abs(a - b) <= 1 for a, b in zip(lengths, (6, 7, 6, 5), strict=True))
@@ -50,8 +58,11 @@ def _shared(total: int, frames: int) -> list[int]:
 
 def test_row_31_leopard() -> None:
     pictures = [random_grid(1, h, w, 4) for h, w in ((8, 8), (16, 16), (4, 32), (2, 2))]
+    pictures[0].bits = torch.full((1, 8, 8), 1000.0)  # how rich a picture is does not matter
     found = allocate(pictures, 200, by="area", floor=3)
+    shares = [188 * cells / 452 for cells in (64, 256, 128, 4)]
     assert sum(found) == 200 and min(found) >= 3
+    assert all(abs(n - 3 - share) < 3 for n, share in zip(found, shares, strict=True))
     assert found[1] > found[2] > found[0] > found[3]
     wide = reduce(pictures[2], "dctgrid", found[2]).lattice
     assert wide is not None and abs(wide[2] - 8 * wide[1]) <= 8
@@ -65,6 +76,11 @@ def test_row_44_llava_uhd() -> None:
         for one in plan:
             seen[one.top : one.bottom, one.left : one.right] += 1
         assert bool((seen == 1).all()) and len(plan) <= 9
+        badness = abs(math.log(width * (plan[-1].row + 1) / (height * (plan[-1].column + 1))))
+        ideal = min(9, math.ceil(height * width / 336**2))
+        shapes = [(n // c, c) for n in (ideal - 1, ideal, ideal + 1) for c in range(1, 10) if 0 < n < 10 and n % c == 0]
+        shapes = [(r, c) for r, c in shapes if r <= height and c <= width and (ideal > 1 or r * c == 1)]
+        assert badness == pytest.approx(min(abs(math.log(width * r / (height * c))) for r, c in shapes), abs=1e-9)
     assert {(one.row, one.column) for one in slice_plan(672, 1008)} == {(r, c) for r in range(2) for c in range(3)}
     assert slice_markers(slice_plan(672, 1008)) == [0, ",", 1, ",", 2, "\n", 3, ",", 4, ",", 5, "\n"]
 
@@ -82,30 +98,35 @@ def pooled(grid: TokenGrid) -> Tensor:
 
 
 def test_row_27_videostreaming() -> None:
-    grid = random_grid(64, 4, 4, 8)
-    whole, pieces = StreamReader(pooled, memory=4), StreamReader(pooled, memory=4)
+    grid = random_grid(40, 4, 4, 8)
+    whole, pieces = StreamReader(pooled, memory=3), StreamReader(pooled, memory=3)
     at_once = whole.push(grid)
-    later = [tokens for k in range(0, 64, 8) for tokens in pieces.push(cut(grid, k, k + 8))]
+    later = [tokens for k in range(0, 40, 8) for tokens in pieces.push(cut(grid, k, k + 8))]
     assert all(torch.equal(a, b) for a, b in zip(at_once, later, strict=True))
-    assert len(whole.memory.keys) == 4 and whole.memory.keys == pieces.memory.keys
+    assert len(whole.memory.keys) == 3 and whole.memory.keys == pieces.memory.keys
+    spread = [float(torch.cat(at_once[k : k + 8]).var(0).sum()) for k in range(0, 40, 8)]
+    assert whole.memory.keys == best(spread, 3), "the clips of most variance"
+    query = torch.randn(8, generator=torch.Generator().manual_seed(1))
+    near = [max(cosine(row, query.double().numpy()) for row in rows_of(value)) for value in whole.memory.values]
+    assert whole.memory.select(query, 2) == [whole.memory.keys[k] for k in best(near, 2)]
     for clip in whole.memory.keys[:2]:
         planted = whole.memory.values[whole.memory.keys.index(clip)][3]
         assert clip in whole.memory.select(planted, 1), "two questions, nothing is encoded again"
 
 
 def test_row_76_longva() -> None:
-    """10,000 frames in pieces give the tokens of one run; a needle is found at every depth."""
+    """2,000 frames in pieces give the tokens of one run; a needle is found at every depth."""
     reader = StreamReader(lambda grid: grid.x.mean((1, 2)), memory=2)
-    x = torch.randn(10_000, 2, 2, 8, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(2000, 2, 2, 8, generator=torch.Generator().manual_seed(0))
     needle = 9 * torch.ones(8)
-    for depth in (0, 2500, 5000, 9999):
+    for depth in (0, 500, 1000, 1999):
         x[depth] = needle
-    rows = [row for k in range(0, 10_000, 1250) for row in reader.push(grid_of(x[k : k + 1250]))]
+    rows = [row for k in range(0, 2000, 250) for row in reader.push(grid_of(x[k : k + 250]))]
     found = torch.cat(rows)
-    assert found.shape == (10_000, 8) and len(reader.memory.keys) == 2
+    assert found.shape == (2000, 8) and len(reader.memory.keys) == 2
     assert torch.equal(found, x.mean((1, 2)))
     near = torch.nn.functional.cosine_similarity(found, needle[None]).topk(4).indices
-    assert sorted(near.tolist()) == [0, 2500, 5000, 9999]
+    assert sorted(near.tolist()) == [0, 500, 1000, 1999]
 
 
 def moving_square() -> tuple[Tensor, Tensor]:
@@ -130,7 +151,7 @@ def test_row_53_sam_i2v() -> None:
     assert bank.keys == [1, 2, 4], "the most relevant; of equal ones the earlier"
     x, masks = moving_square()
     found = propagate(x, masks[0])
-    assert overlap(found[-1], masks[-1]) >= 0.8
+    assert min(overlap(a, b) for a, b in zip(found, masks, strict=True)) >= 0.8
     tokens = reduce(grid_of(x), "bits", 1.0)
     t, y, c = 7, 4, 5
     row = int(tokens.assign.view(16, 12, 12)[t, y, c])
@@ -140,10 +161,14 @@ def test_row_53_sam_i2v() -> None:
 def test_row_55_jointformer() -> None:
     x, masks = moving_square()
     memory = MemoryToken.of(x[0], masks[0])
-    found = [memory.update(frame) for frame in x[1:]]
+    before = memory.object.clone()
+    found = [memory.update(x[1])]
+    assert torch.allclose(memory.object, 0.9 * before + 0.1 * x[1][found[0]].mean(0), atol=1e-6)
+    found += [memory.update(frame) for frame in x[2:]]
     assert overlap(found[-1], masks[-1]) >= 0.8
-    for _ in range(1000):
+    for _ in range(100):
         memory.update(x[3])
+    assert torch.allclose(memory.object, x[3][memory.update(x[3])].mean(0), atol=1e-3), "it follows what it sees"
     assert memory.object.shape == memory.background.shape == (8,)
 
 
@@ -189,4 +214,5 @@ def test_row_10_langdc_floor() -> None:
     rich = [grid_of(random_grid(4, 4, 4, 4).x, torch.full((4, 4, 4), float(k))) for k in range(1, 8)]
     found = allocate([still, *rich], 150, floor=4)
     assert sum(found) == 150 and found[0] == 4
-    assert rank_correlation(range(8), found) >= 0.99
+    share = [(150 - 32) * k / 28.001 for k in range(8)]
+    assert all(abs(n - 4 - part) < 1 for n, part in zip(found, share, strict=True))

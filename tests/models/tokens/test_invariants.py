@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tessera.models.tokens import METHODS, SCORES, Bits, TokenGrid, reduce
+from tessera.models.tokens import METHODS, RECIPES, SCORES, Bits, TokenGrid, reduce
 from tessera.models.tokens.methods.scores import Context, score
 from tessera.models.tokens.modules.timeline import cut
 from tessera.models.tokens.reduce import parse
@@ -192,6 +192,13 @@ def test_10_no_matrix_of_all_pairs(name: str) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20, "more than 1 GB"
 
 
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in NAMES])
+def test_a_recipe_of_one_step_is_its_method(name: str) -> None:
+    grid, ((method, options),) = random_grid(3, 4, 5), RECIPES[name].steps
+    assert options == {} and torch.equal(run(name, grid, 9).assign, run(method, grid, 9).assign)
+    assert set(RECIPES[name].rows) <= {*METHODS[method].rows, 5}, "serves what the method serves"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_same_inputs_same_tokens(name: str) -> None:
     grid = random_grid()
@@ -230,6 +237,21 @@ def test_bits_budget_holds_what_it_says() -> None:
         held = grid.bits.flatten()[tokens.index]
         assert wanted - 21 < float(held.sum()) <= wanted
     assert len(reduce(grid, "bits", Bits(1e9, 50))) == 50 and len(reduce(grid, "bits", Bits(0.1, 50))) == 1
+
+
+def test_dropped_cells_can_be_filled() -> None:
+    """From the nearest kept cell of the frame, or from the same cell of the frame before."""
+    grid = random_grid(3, 4, 5, 2)
+    tokens = reduce(grid, "select", 9, score=torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(2)))
+    kept, x = (tokens.assign >= 0).view(3, 4, 5), grid.x
+    for t, y, c in (~kept).nonzero().tolist():
+        found = tokens.unmerge(fill="nearest")[t, y, c]
+        away = {(a, b): abs(a - y) + abs(b - c) for a, b in kept[t].nonzero().tolist()}
+        nearest = [x[t, a, b] for (a, b), distance in away.items() if distance == min(away.values())]
+        assert any(torch.equal(found, one) for one in nearest)
+        before = [k for k in range(t + 1) if kept[k, y, c]]
+        wanted = x[before[-1], y, c] if before else torch.zeros(2)
+        assert torch.equal(tokens.unmerge(fill="prev_frame")[t, y, c], wanted)
 
 
 def test_ties_go_to_the_lower_cell() -> None:

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from tessera.models.tokens import LayerSchedule, reduce, start
-from tessera.models.tokens.methods.budget import proportional
-from tessera.models.tokens.modules.resample import CrossAttention, Lookup, PatchMerge, Registers, Resampler, prefuse
 from tessera.models.tokens.modules.schedule import (
     attention_pattern,
     budget_plan,
@@ -27,6 +25,7 @@ from tessera.models.tokens.modules.schedule import (
 from tessera.models.tokens.types import TokenSet
 
 from ...support.tiny_lm import Cache, Plan, TinyLM
+from ...support.token_references import best
 from ...support.token_samples import grid_of, random_grid, run
 
 DIM = 48
@@ -112,14 +111,6 @@ def test_row_7_slow_fast_architecture() -> None:
     assert not torch.equal(lm(x, pos, Plan(memory=fast.memory.double())), plain)
 
 
-def test_row_8_crosslmm() -> None:
-    tokens = scene(2, 8, 8)
-    pooled = reduce(random_grid(2, 8, 8, DIM), "pool", (2, 4, 4))
-    found = Resampler(DIM)(tokens, (2, 4, 4))
-    assert len(found) == 32 and torch.equal(found.x, pooled.x), "a fresh resampler pools"
-    assert found.memory is not None and len(found.memory) == 128
-
-
 def test_row_12_llavolta() -> None:
     stages = ((0, 0.1), (100, 0.5), (200, 1.0))
     shares = [budget_plan(stages, step) for step in (0, 99, 100, 199, 200, 900)]
@@ -163,9 +154,12 @@ def test_row_77_voco_over_clips() -> None:
 def test_row_19_flash_and_row_54_vispec() -> None:
     """Speculative decoding with a draft on fewer tokens gives exactly the target's greedy output."""
     lm = TinyLM()
-    target = scene(2, 4, 4)
+    weight = torch.rand(32, generator=torch.Generator().manual_seed(3))
+    target = replace(scene(2, 4, 4), weight=weight)
     draft = target.draft(8)
-    assert set(draft.index.tolist()) <= set(target.index.tolist()) and draft.global_vec.shape == (DIM,)
+    assert draft.index.tolist() == best(weight.tolist(), 8)
+    assert torch.equal(draft.x, target.x[draft.index]) and torch.equal(draft.pos, target.pos[draft.index])
+    assert torch.allclose(reduce(random_grid(2, 4, 4, DIM), "tome", 8).global_vec, target.x.mean(0), atol=1e-5)
     x, pos, _ = prompt(lm, target)
     small, where, _ = prompt(lm, draft)
     wanted = lm.greedy(x, pos, 12)
@@ -174,11 +168,11 @@ def test_row_19_flash_and_row_54_vispec() -> None:
     while len(found) < 12:
         guess = lm.greedy(*continued(lm, small, where, found, float(pos.max())), 3)
         check, there = continued(lm, x, pos, found + guess, float(pos.max()))
-        best = lm(check, there)[-len(guess) - 1 :].argmax(-1).tolist()
-        right = next((i for i in range(len(guess)) if guess[i] != best[i]), len(guess))
+        likeliest = lm(check, there)[-len(guess) - 1 :].argmax(-1).tolist()
+        right = next((i for i in range(len(guess)) if guess[i] != likeliest[i]), len(guess))
         accepted += right
-        found += [*guess[:right], best[right]]
-    assert found[:12] == wanted and 0 <= accepted
+        found += [*guess[:right], likeliest[right]]
+    assert found[:12] == wanted and accepted <= 12
 
 
 def continued(lm: TinyLM, x: Tensor, pos: Tensor, ids: list[int], last: float) -> tuple[Tensor, Tensor]:
@@ -189,73 +183,12 @@ def continued(lm: TinyLM, x: Tensor, pos: Tensor, ids: list[int], last: float) -
     return torch.cat([x, lm.embed(torch.tensor(ids))]), torch.cat([pos, following.expand(len(pos), -1)], 1)
 
 
-def test_row_22_vision_remember() -> None:
-    module = Resampler(DIM, local=True)
-    grid = random_grid(1, 8, 8, DIM)
-    plain = reduce(grid, "pool", (1, 4, 4))
-    assert torch.equal(module(start(grid), (1, 4, 4)).x, plain.x)
-    torch.nn.init.normal_(module.look.out.weight, generator=torch.Generator().manual_seed(0))
-    before = module(start(grid), (1, 4, 4))
-    grid.x[0, 6:, 6:] += 1
-    after = module(start(grid), (1, 4, 4))
-    changed = (before.x != after.x).any(1).nonzero().flatten().tolist()
-    assert changed == [15], "only the token of that region"
-    assert before.assign.view(8, 8)[7, 7] == 15
-
-
-def test_row_23_llava_mini() -> None:
-    module = Resampler(DIM)
-    tokens = scene(50, 4, 4)
-    assert len(module(tokens, (50, 1, 1))) == 50
-    assert torch.equal(module(tokens, (50, 4, 4)).x, tokens.x), "as many queries as cells give back the grid"
-    text = torch.randn(3, DIM)
-    assert torch.equal(prefuse(CrossAttention(DIM), text, tokens), text)
-
-
-def test_row_42_hicom_and_row_46_tdc() -> None:
-    tokens = scene(4, 8, 8)
-    module = Resampler(DIM, local=True, extra=5)
-    found = module(tokens, (2, 2, 2), text=torch.randn(3, DIM))
-    assert len(found) == 2 * 2 * 2 + 5 and found.query_dependent
-    assert torch.equal(found.x[:8], reduce(random_grid(4, 8, 8, DIM), "pool", (2, 2, 2)).x)
-    assert found.level.tolist() == [0] * 8 + [1] * 5 and found.index[8:].tolist() == [-1] * 5
-    assert found.pos[0].tolist() == [0.5, 1.5, 1.5]
-
-
-def test_row_40_falcon() -> None:
-    module = Registers(16, 6)
-    tiles = [torch.randn(n, 16) for n in (9, 25, 12)]
-    found = module(tiles)
-    assert found.shape == (3, 6, 16)
-    changed = module([torch.randn(9, 16), *tiles[1:]])
-    assert not torch.allclose(changed[2], found[2]), "registers of other tiles hear of it"
-    turned = module([tiles[2], tiles[0], tiles[1]])
-    assert torch.allclose(turned, found[[2, 0, 1]], atol=1e-5)
-
-
-def test_row_51_visfocus() -> None:
-    module = PatchMerge(16)
-    x = random_grid(2, 8, 8, 16).x
-    plain = module(x)
-    assert plain.shape == (2, 4, 4, 16)
-    assert torch.allclose(plain, x.view(2, 4, 2, 4, 2, 16).mean((2, 4)), atol=1e-6)
-    assert torch.allclose(module(x, torch.randn(3, 16)), plain, atol=1e-6), "a fresh prompt changes nothing"
-    torch.nn.init.normal_(module.prompt.out.weight)
-    assert not torch.allclose(module(x, torch.randn(3, 16)), plain)
-    assert torch.equal(module(x), plain)
-
-
-def test_row_67_lookupvit() -> None:
-    module = Lookup(16)
-    x = torch.randn(64, 16)
-    for side in (2, 5, 7):
-        few, full = module(x, side)
-        assert few.shape == (side * side, 16) and full.shape == x.shape
-
-
 def test_row_26_stages_run_in_the_model() -> None:
     lm = TinyLM()
-    tokens = pyramid(scene(), {1: 0.5, 2: 0.25})
+    weight = torch.rand(32, generator=torch.Generator().manual_seed(4))
+    tokens = pyramid(replace(scene(), weight=weight), {1: 0.5, 2: 0.25})
+    assert tokens.schedule is not None
+    assert [tokens.schedule.keep[layer].tolist() for layer in (1, 2)] == [best(weight.tolist(), n) for n in (16, 8)]
     x, pos, vision = prompt(lm, tokens)
     lm(x, pos, Plan(vision=vision, schedule=tokens.schedule))
     assert lm.alive == [37, 21, 13]
@@ -278,12 +211,18 @@ def test_row_34_zipvl() -> None:
     attention = torch.softmax(4 * torch.randn(72, generator=generator), 0)
     tokens = replace(tokens, weight=attention)
     rows = tokens.top_mass(0.9)
-    assert float(attention[rows].sum()) >= 0.9
-    assert float(attention[rows].sum() - attention[rows].min()) < 0.9, "the fewest"
     values = torch.randn(72, 16, generator=generator)
+    order = sorted(range(72), key=lambda n: -float(attention[n]))
+    fewest = next(n for n in range(1, 73) if float(attention[order[:n]].double().sum()) >= 0.9)
+    assert rows.tolist() == sorted(order[:fewest])
     bits = cache_bits(attention, 0.9)
+    assert bits.tolist() == [8 if n in order[:fewest] else 2 for n in range(72)]
     even = torch.full_like(bits, int(bits.float().mean()))
     wanted = attention @ values
+    coarse = quantise(values[:4], torch.full((4,), 2))
+    assert all(len(row.unique()) <= 4 for row in coarse)
+    step = (values[:4].amax(1) - values[:4].amin(1)) / 3
+    assert bool(((coarse - values[:4]).abs() <= step[:, None] / 2 + 1e-5).all())
     errors = [float((attention @ quantise(values, b) - wanted).norm()) for b in (bits, even)]
     assert set(bits.tolist()) == {2, 8} and errors[0] < errors[1]
 
@@ -308,12 +247,21 @@ def test_row_61_sparse_vdit() -> None:
     assert bits is not None
     stripes = bits.flatten() >= bits.flatten().topk(4).values[-1]
     q, k, v = torch.randn(3, 4, 18, 8).unbind(0)
-    for kind, pairs in (("diagonal", 98), ("multi", 196), ("stripe", 86)):
+    cells = [(t, y, x) for t in range(2) for y in range(3) for x in range(3)]
+    near = [[abs(a[1] - b[1]) <= 1 and abs(a[2] - b[2]) <= 1 for b in cells] for a in cells]
+    wanted = {
+        "diagonal": [
+            [n and a[0] == b[0] for n, b in zip(row, cells, strict=True)] for row, a in zip(near, cells, strict=True)
+        ],
+        "multi": near,
+        "stripe": [[a == b or bool(stripes[k]) for k, b in enumerate(cells)] for a in cells],
+    }
+    for kind, allowed in wanted.items():
         mask = attention_pattern(shape, kind, stripes, reach=1)
         found = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         dense = (q @ k.transpose(1, 2) / 8**0.5).masked_fill(~mask, -torch.inf).softmax(-1) @ v
         assert torch.allclose(found, dense, atol=1e-5)
-        assert int(mask.sum()) == pairs
+        assert mask.tolist() == allowed
 
 
 def test_row_71_mixture_of_depths() -> None:
@@ -327,8 +275,10 @@ def test_row_71_mixture_of_depths() -> None:
     masks = layer_masks(tokens.weight, (1.0, 1.0, 1.0))
     text = torch.ones(3, 2, dtype=torch.bool), torch.ones(3, 3, dtype=torch.bool)
     assert torch.equal(lm(x, pos, Plan(active=torch.cat([text[0], masks, text[1]], 1))), plain)
-    masks = layer_masks(torch.rand(32), (1.0, 0.25, 0.25))
-    assert masks.sum(1).tolist() == [32, 8, 8]
+    weight = torch.rand(32, generator=torch.Generator().manual_seed(5))
+    masks = layer_masks(weight, (1.0, 0.25, 0.5))
+    assert [row.nonzero().flatten().tolist() for row in masks] == [best(weight.tolist(), n) for n in (32, 8, 16)]
+    masks = layer_masks(weight, (1.0, 0.25, 0.25))
     active = torch.cat([text[0], masks, text[1]], 1)
     lm.products = 0
     found = lm(x, pos, Plan(active=active))
@@ -345,7 +295,3 @@ def test_row_20_v2pe() -> None:
     with pytest.raises(ValueError, match="bfloat16"):
         tokens.position_ids("v2pe", stride=1 / 16, dtype=torch.bfloat16)
     assert len(ids.bfloat16().unique()) == 36, "what the refusal is for"
-
-
-def test_proportional_text_counts_as_one_shared_budget() -> None:
-    assert sum(proportional(64, [3.0, 1.0, 2.0], 1)) == 64
