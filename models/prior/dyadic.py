@@ -26,6 +26,7 @@ from .native import margins
 from .signs import SIGN_TABLES, magnitude_costs, sign_costs
 
 Integers = NDArray[np.int32]
+Pyramid = tuple[list[Integers], Integers]
 
 
 class DyadicCoder:
@@ -62,7 +63,11 @@ class DyadicCoder:
 
         keep: the details too.
         """
-        details, low = self.kernels.pyramid(planes, DEPTH)
+        return self.code_pyramid(self.kernels.pyramid(planes, DEPTH), spec, port, keep)
+
+    def code_pyramid(self, pyramid: Pyramid, spec: GroupSpec, port: SymbolPort, keep: bool = False) -> DyadicFrame:
+        """The same of lifted details (9, ., .), finest first, and the low band (3, ., .)."""
+        details, low = pyramid
         steps = self.steps.at(spec.quality)
         scaled = np.floor(low[: spec.channels] * steps.low_inverse + np.float32(0.5))
         coarse = np.clip(scaled, -LARGEST, LARGEST).astype(np.int32)

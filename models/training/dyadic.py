@@ -19,35 +19,12 @@ from ..prior.signs import LOGITS_PER_ANSWER, SIGN_TABLES
 from ..transform import packet as wp
 from ..transform.bands import LARGEST_STEP, LOW_GAIN, RATE_WEIGHT, pyramid_sizes
 from ..transform.dyadic import DEPTH
-from ..transform.gains import colour_matrix, step_size
+from ..transform.gains import colour_matrix, dyadic_gains, step_size
 from ..transform.lifted import UNITS
 from ..transform.steps import HINT_GAIN, STEP_BITS
 from .exporting import Tensors, part_of, prefixed, prior_tensors
 
 SIGN_PRIOR = 4.0  # pseudo-counts of each sign on every table
-
-
-def dyadic_gains() -> tuple[Tensor, Tensor]:
-    """Norm of the pixel pattern that a unit coefficient makes: float64 (DEPTH, 3) of details, (1,) of the low band.
-
-    Patterns are separable, so these are products of norms along one axis.
-    """
-    rows = []
-    for level in range(1, DEPTH + 1):
-        side = 12 if level < 5 else 6 << DEPTH - level
-        low, high = (_pattern_norm(side, level, is_high) for is_high in (False, True))
-        rows.append([high * low, low * high, high * high])
-    return torch.tensor(rows, dtype=torch.float64), torch.tensor([_pattern_norm(6, DEPTH, False) ** 2]).double()
-
-
-def _pattern_norm(side: int, level: int, high: bool) -> float:
-    """Along one axis, of the coefficient in the middle of `side` of them."""
-    unit = torch.zeros(side, dtype=torch.float64)
-    unit[side // 2] = 1.0
-    x = wp.merge(torch.zeros_like(unit), unit, 0) if high else wp.merge(unit, torch.zeros_like(unit), 0)
-    for _ in range(level - 1):
-        x = wp.merge(x, torch.zeros_like(x), 0)
-    return float(x.norm())
 
 
 def step_bases() -> Tensor:

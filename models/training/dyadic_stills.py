@@ -7,11 +7,13 @@ Both losses are relative to their present size, see `wavelet`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
@@ -22,10 +24,11 @@ from ..base.ports import Nowhere
 from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask, arrays_of
 from ..networks.synthesis import SynthesisNetwork, round_weights
-from ..prior.fitted import magnitude_counts
+from ..prior.fitted import magnitude_counts, table_tensors
 from ..prior.ladder import TABLE_NAMES
 from ..prior.signs import SIGN_TABLE_NAMES
 from ..spatiotemporal.family import rows_of
+from ..spatiotemporal.wire import FIRST_TABLE
 from ..transform import packet as wp
 from ..transform.gains import step_size, synthesis_gains
 from ..transform.levels import EVERY
@@ -46,7 +49,7 @@ from .exporting import (
 )
 from .recording import lacking_bands, painted_error
 from .steps import step_tensors
-from .wavelet import CALIBRATED, CROP, REFIT_EVERY, SPACING
+from .wavelet import CALIBRATED, CROP, REFIT_EVERY, SPACING, still_part
 
 CODER_EVERY = 500
 INPUTS, OUTPUTS = len(EVERY) + LOWS, len(EVERY) + 3  # what networks read, see `DyadicStill.describe`, and answer
@@ -92,6 +95,7 @@ class DyadicStillTask(TrainingTask):
         for network in self.networks().values():
             network.requires_grad_(self.decoders)
         self.made: tuple[DyadicStill, Tables] | None = None
+        self.kept: Tensors = {}  # adopted for export
 
     def networks(self) -> dict[str, SynthesisNetwork]:
         return {"standard": self.standard, "fast": self.fast}
@@ -109,9 +113,7 @@ class DyadicStillTask(TrainingTask):
         """The prior as the kernels code with it, and its tables; without networks."""
         if self.made is None:
             arrays = arrays_of(self.model.tensors() | step_tensors())
-            ladder, signs = rows_of(arrays, TABLE_NAMES), rows_of(arrays, SIGN_TABLE_NAMES)
-            tables = Tables.stack([*ladder, *signs])
-            self.made = DyadicStill(arrays, tables, len(ladder), Kernels()), tables
+            self.made = dyadic_coder(arrays, Kernels()), tables_of(arrays)
         return self.made
 
     def coded(self, pixels: Pixels, quality: int, port: SymbolPort) -> tuple[Tensor, Tensor]:
@@ -185,7 +187,7 @@ class DyadicStillTask(TrainingTask):
     def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
         """Tensors and options of the weights file; a prior that was trained is frozen, its tables fitted on pictures.
 
-        ValueError where the bound of an accumulator does not hold.
+        After `adopt` it is one of family `spatiotemporal`.  ValueError where the bound of an accumulator does not hold.
         """
         pictures, notes = pictures_of(samples), {}
         if self.priors:
@@ -196,7 +198,24 @@ class DyadicStillTask(TrainingTask):
         words = self.calibration(held_out)
         for name, network in self.networks().items():
             tensors |= prefixed(name, network_tensors(network, words, CORRECTION_BITS))
-        return tensors, notes
+        return self.with_predicted(tensors) if self.kept else tensors, notes
+
+    def with_predicted(self, tensors: Tensors) -> Tensors:
+        """Weights of family `spatiotemporal`: what this task made, and what predicted frames had before."""
+        ladder, rest = (rows_of(arrays_of(part), TABLE_NAMES) for part in (tensors, self.kept))
+        shared = (*TABLE_NAMES, *SIGN_TABLE_NAMES)
+        own = {name: t for name, t in tensors.items() if name not in shared and not name.startswith("steps.")}
+        signs = {name: tensors[name] for name in SIGN_TABLE_NAMES}
+        return self.kept | table_tensors([*ladder, *rest[FIRST_TABLE:]]) | signs | prefixed("still", own)
+
+    def adopt(self, tensors: Tensors) -> None:
+        """Take what predicted frames need from a file of family `spatiotemporal`; then `export` writes such a file.
+
+        ValueError for another.
+        """
+        if not part_of(tensors, "priors"):
+            raise ValueError("there are no priors of predicted frames: adopt weights of family spatiotemporal")
+        self.kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("still.")}
 
     def calibration(self, pictures: list[Tensor]) -> list[CalibrationSample]:
         """What the networks read of pictures (3, H, W) at qualities of all kinds."""
@@ -212,18 +231,32 @@ class DyadicStillTask(TrainingTask):
 
     @torch.no_grad()
     def restore(self, tensors: Tensors) -> None:
-        """Go on from exported weights of this task, or from a packet's networks of frames on their own."""
-        prior = part_of(tensors, "dyadic")
-        if prior:
-            del prior["steps"]
-            restore_parameters(self.model.prior, prior)
-            self.model.ladder.counts.copy_(magnitude_counts(tensors))
-            self.model.ladder.refit()
-            signs = torch.stack([tensors[SIGN_TABLE_NAMES[0]][:, k] for k in (0, 1)], 1)
-            self.model.signs.counts.copy_(signs.double())
+        """Go on from exported weights, of this task or of family `spatiotemporal` with pyramids.
+
+        ValueError for others.
+        """
+        still, _ = still_part(tensors)
+        prior = part_of(still, "dyadic")
+        if not prior:
+            raise ValueError("there is no prior of pyramids in these weights")
+        del prior["steps"]
+        restore_parameters(self.model.prior, prior)
+        self.model.ladder.counts.copy_(magnitude_counts(still))
+        self.model.ladder.refit()
+        self.model.signs.counts.copy_(still[SIGN_TABLE_NAMES[0]][:, :2].double())
         for name, network in self.networks().items():
-            restore_network(network, part_of(tensors, name), CORRECTION_BITS)
+            restore_network(network, part_of(still, name), CORRECTION_BITS)
         self.made = None
+
+
+def dyadic_coder(arrays: Mapping[str, NDArray[Any]], kernels: Kernels) -> DyadicStill:
+    """Frames on their own by weights that `DyadicStillTask` made."""
+    return DyadicStill(arrays, tables_of(arrays), len(arrays[TABLE_NAMES[0]]), kernels)
+
+
+def tables_of(arrays: Mapping[str, NDArray[Any]]) -> Tables:
+    """The tables of those weights: of magnitudes, then of signs."""
+    return Tables.stack([*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, SIGN_TABLE_NAMES)])
 
 
 def _decibels(before: Tensor, after: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from ..transform import packet as wp
 from ..transform.gains import step_size
 from ..transform.levels import EVERY, ORDER
 from ..transform.steps import STEP_BITS, FrameSteps
+from ..wavelet.dyadic_still import DyadicStill
 from ..wavelet.still import StillCoder
 from .motion_tables import Recorded
 
@@ -201,7 +202,7 @@ def _dead_zone(scaled: NDArray[np.float32]) -> NDArray[np.int32]:
 
 
 def record(
-    prior: Prior, still: StillCoder, clips: Sequence[Tensor], trained: bool, recording: ClipRecording
+    prior: Prior, still: StillCoder | DyadicStill, clips: Sequence[Tensor], trained: bool, recording: ClipRecording
 ) -> ClipRecording:
     """Fill `recording` from uint8 clips (T, H, W, 3), each coded once at a random quality, depth and block size."""
     number = recording.number

@@ -9,11 +9,12 @@ paints, both relative to their present size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
@@ -24,6 +25,7 @@ from ..prior.fitted import ladder_rows, magnitude_counts, table_tensors
 from ..prior.fixed_point import ACCUMULATOR_LIMIT
 from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES
 from ..prior.native import NativePrior
+from ..prior.signs import SIGN_TABLE_NAMES
 from ..spatiotemporal.family import rows_of
 from ..spatiotemporal.group import Prior
 from ..spatiotemporal.model import BANDS, SpatiotemporalModel
@@ -31,9 +33,11 @@ from ..spatiotemporal.painting import PLACE, FramePainter
 from ..spatiotemporal.wire import FIRST_TABLE, PRIORS
 from ..transform.bands import RATE_WEIGHT
 from ..transform.gains import synthesis_gains
+from ..wavelet.dyadic_still import DyadicStill
 from ..wavelet.still import StillCoder
 from ..wavelet.words import CORRECTION_BITS, LOWS
 from .clip_batches import ClipBatch, DecoderBatch, PriorBatch, collate, collate_paintings, drawn_from
+from .dyadic_stills import dyadic_coder
 from .exporting import (
     ROUNDED_FROM,
     Tensors,
@@ -94,7 +98,7 @@ class SpatiotemporalTask(TrainingTask):
 
     # -- examples ----------------------------------------------------------------------------------------------------
 
-    def coder(self) -> tuple[Prior, StillCoder]:
+    def coder(self) -> tuple[Prior, StillCoder | DyadicStill]:
         """The priors as they are now, for coding in closed loop; motion costs nothing and goes nowhere.
 
         ValueError where there are no weights yet for frames on their own.
@@ -104,7 +108,7 @@ class SpatiotemporalTask(TrainingTask):
                 "frames on their own need weights: start with --init from a file of wavelet or spatiotemporal"
             )
         arrays, kernels = arrays_of(self.still), Kernels()
-        still = StillCoder(arrays, Tables.stack(rows_of(arrays, TABLE_NAMES)), kernels)
+        still = dyadic_coder(arrays, kernels) if SIGN_TABLE_NAMES[0] in arrays else packet_coder(arrays, kernels)
         costs = self.model.ladder.costs.cpu().numpy()
         one, two = (
             NativePrior(arrays_of(prior_tensors(self.model.prior(name))), costs, RATE_WEIGHT, kernels)
@@ -283,10 +287,11 @@ class SpatiotemporalTask(TrainingTask):
 
     def still_tensors(self) -> Tensors:
         """What frames on their own need, by names of this family, with the tables of predicted frames behind theirs."""
-        own = {name: t for name, t in self.still.items() if not name.startswith(("tables.", "steps."))}
+        own = {name: t for name, t in self.still.items() if not name.startswith(("tables.", "signs.", "steps."))}
         rows = rows_of(arrays_of(self.still), TABLE_NAMES)[:FIRST_TABLE]
         tables = table_tensors([*rows, *ladder_rows(self.model.ladder.pmf)])
-        return tables | prefixed("steps", part_of(self.still, "steps")) | prefixed("still", own)
+        shared = {name: t for name, t in self.still.items() if name.startswith(("signs.", "steps."))}
+        return tables | shared | prefixed("still", own)
 
     def recorded(self, clips: list[Tensor]) -> tuple[list[Example], list[Recorded]]:
         """Predicted frames of clips, unless priors are adopted, and their motion, as the priors code them."""
@@ -338,6 +343,11 @@ class SpatiotemporalTask(TrainingTask):
             self.model.ladder.counts.copy_(magnitude_counts(tensors, FIRST_TABLE))
             self.model.ladder.refit()
             self.trained.fill_(True)
+
+
+def packet_coder(arrays: Mapping[str, NDArray[Any]], kernels: Kernels) -> StillCoder:
+    """Frames on their own by weights that `WaveletTask` made."""
+    return StillCoder(arrays, Tables.stack(rows_of(arrays, TABLE_NAMES)), kernels)
 
 
 def start_from(network: SynthesisNetwork, still: SynthesisNetwork) -> None:

@@ -18,6 +18,7 @@ from ..networks.synthesis import round_weights
 from ..prior.fitted import integer_tables, magnitude_counts
 from ..prior.fixed_point import ACCUMULATOR_LIMIT
 from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES
+from ..prior.signs import SIGN_TABLE_NAMES
 from ..transform.gains import step_size
 from ..wavelet.analysis import remainders
 from ..wavelet.model import WaveletModel
@@ -212,23 +213,26 @@ def model_sizes(tensors: Tensors) -> dict[str, int]:
 
 
 def still_part(tensors: Tensors) -> tuple[Tensors, str]:
-    """What frames on their own need of a weights file, by names of family `wavelet`, and what their names begin with.
+    """What frames on their own need of a weights file, by the names of their training, and what its names begin with.
 
     That is "" or "still.".
     """
     still = part_of(tensors, "still")
     if not still:
         return tensors, ""
-    shared = {name: t for name, t in tensors.items() if name in TABLE_NAMES or name.startswith("steps.")}
+    names = (*TABLE_NAMES, *SIGN_TABLE_NAMES)
+    shared = {name: t for name, t in tensors.items() if name in names or name.startswith("steps.")}
     return shared | still, "still."
 
 
 def still_model(tensors: Tensors, **more: int) -> tuple[WaveletModel, str]:
     """The model of frames on their own of a weights file, to train beside, and what its tensors' names begin with.
 
-    more: options of the model in place of the file's.
+    more: options of the model in place of the file's.  ValueError where these frames are pyramids.
     """
     still, owner = still_part(tensors)
+    if part_of(still, "dyadic"):
+        raise ValueError("these weights code frames on their own as pyramids: there is no packet prior to train beside")
     model = WaveletModel(**model_sizes(still) | more)
     restore_wavelet(model, still)
     model.prior.freeze()

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..base.quality import MAX_FINE
 from . import packet as wp
 from .bands import AXES, LARGEST_STEP, LEVELS, LOW_GAIN, OCTAVES, PYRAMID, pyramid_sizes, slice_bands
+from .dyadic import DEPTH
 from .lifted import LOW_FACTOR, UNITS
 
 
@@ -71,6 +72,30 @@ def synthesis_gains() -> tuple[Tensor, Tensor, Tensor]:
         details.append(torch.tensor(gains[1:] * 3))
         lows = gains[0]
     return packet.repeat(3), torch.stack(details).view(PYRAMID, 1, 9, 1, 1), torch.full((1, 3, 1, 1), lows)
+
+
+@cache
+def dyadic_gains() -> tuple[Tensor, Tensor]:
+    """Norm of the pixel pattern that a unit coefficient makes: float64 (DEPTH, 3) of details, (1,) of the low band.
+
+    Patterns are separable, so these are products of norms along one axis.
+    """
+    rows = []
+    for level in range(1, DEPTH + 1):
+        side = 12 if level < 5 else 6 << DEPTH - level
+        low, high = (_pattern_norm(side, level, is_high) for is_high in (False, True))
+        rows.append([high * low, low * high, high * high])
+    return torch.tensor(rows, dtype=torch.float64), torch.tensor([_pattern_norm(6, DEPTH, False) ** 2]).double()
+
+
+def _pattern_norm(side: int, level: int, high: bool) -> float:
+    """Along one axis, of the coefficient in the middle of `side` of them."""
+    unit = torch.zeros(side, dtype=torch.float64)
+    unit[side // 2] = 1.0
+    x = wp.merge(torch.zeros_like(unit), unit, 0) if high else wp.merge(unit, torch.zeros_like(unit), 0)
+    for _ in range(level - 1):
+        x = wp.merge(x, torch.zeros_like(x), 0)
+    return float(x.norm())
 
 
 def factors(bands: Sequence[int] | None = None) -> tuple[Tensor, ...]:

@@ -5,6 +5,8 @@ pixels -> planes -> pyramid -> rounded along the prior's walk -> planes -> packe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +14,13 @@ from ...entropy import Tables
 from ..base.configure import changed
 from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Integers, Planes
-from ..prior.dyadic import DyadicCoder
+from ..prior.dyadic import DyadicCoder, Pyramid
 from ..prior.native import CodedFrame
 from ..transform.bands import CELL
+from ..transform.dyadic import DEPTH
 from ..transform.levels import ORDER
 from ..transform.lifted import SAMPLE_LIMIT
+from ..transform.steps import STEP_BITS
 
 
 class DyadicIntra:
@@ -34,8 +38,25 @@ class DyadicIntra:
 
     def code(self, planes: Planes, spec: GroupSpec, port: SymbolPort) -> CodedFrame:
         """Put padded planes (3, 8h, 8w), and return what a decoder reads."""
+        return self.code_pyramid(self.pyramid(planes, spec), spec, port)
+
+    def pyramid(self, planes: Planes, spec: GroupSpec) -> Pyramid:
+        """Lifted details and low band of padded planes."""
         lifted = planes[:, : spec.height, : spec.width].astype(np.int32, order="C")
-        return coded_frame(self.coder.code(lifted, spec, port).planes, None)
+        return self.coder.kernels.pyramid(lifted, DEPTH)
+
+    def code_pyramid(self, pyramid: Pyramid, spec: GroupSpec, port: SymbolPort) -> CodedFrame:
+        """Put a pyramid, and return what a decoder reads."""
+        return coded_frame(self.coder.code_pyramid(pyramid, spec, port).planes, None)
+
+    def moved(self, pyramid: Pyramid, moves: Sequence[NDArray[np.float32]], quality: int) -> Pyramid:
+        """A pyramid with moves (9, ., .), in steps, of its finest levels."""
+        details, low = pyramid
+        changed = [
+            d + np.rint(move * (level.steps * 2.0**-STEP_BITS)[:, None, None]).astype(np.int32)
+            for d, move, level in zip(details, moves, self.coder.steps.at(quality).levels, strict=False)
+        ]
+        return [*changed, *details[len(moves) :]], low
 
     def read(
         self,

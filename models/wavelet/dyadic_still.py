@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,17 @@ from ..transform.levels import EVERY, Levels, LevelTransform
 from ..transform.lifted import LOW_FACTOR
 from ..transform.steps import HINT_BITS, STEP_BITS, WORD_GAIN, FrameSteps, Steps
 from .dyadic_intra import DyadicIntra
-from .still import NETWORKS, part_of
+from .still import MOVED_RATE_WEIGHT, NETWORKS, needs_torch, part_of
 from .words import COMPANDED_FINE, LOW_WORD, LOWS
+
+if TYPE_CHECKING:
+    from .dyadic_refinement import DyadicRefinement
 
 
 class DyadicStill:
     """What predicted frames and painting need of `StillCoder`, by the arrays "dyadic." of a weights file."""
 
-    def __init__(
-        self, arrays: Mapping[str, NDArray[Any]], tables: Tables, first_sign: int, kernels: Kernels
-    ) -> None:
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], tables: Tables, first_sign: int, kernels: Kernels) -> None:
         self.kernels, self.transform, self.steps = kernels, LevelTransform(kernels), Steps(arrays)
         prior = part_of(arrays, "dyadic")
         steps = DyadicSteps(prior["steps"], arrays)
@@ -39,6 +40,8 @@ class DyadicStill:
         found = {name: part_of(arrays, name) for name in NETWORKS}
         self.painters = {name: Painter(part, kernels.path) for name, part in found.items() if part}
         self.rate_weight = RATE_WEIGHT
+        # made when it is first asked for; instances that weigh otherwise share it
+        self.refinement = lru_cache(maxsize=1)(lambda: _refinement(found["standard"]))
         self.units = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0]).astype(np.float32)  # of packet bands
         self.reciprocals = lru_cache(maxsize=64)(self._reciprocals)
 
@@ -54,8 +57,9 @@ class DyadicStill:
         return (*self.painters, *(("fast",) if "fast" not in self.painters else ()))
 
     def usual_rate_weight(self, effort: str) -> float:
-        """The default price of a bit in rounding; no effort moves coefficients yet."""
-        return RATE_WEIGHT
+        """See `StillCoder.usual_rate_weight`."""
+        needs_torch(effort)
+        return MOVED_RATE_WEIGHT if effort == "slow" else RATE_WEIGHT
 
     def weighing(self, rate_weight: float) -> DyadicStill:
         """The same with another price of a bit in rounding."""
@@ -64,8 +68,15 @@ class DyadicStill:
         return other
 
     def put(self, pixels: Pixels, spec: GroupSpec, port: SymbolPort, effort: str) -> CodedFrame:
-        """Put uint8 `pixels` (H, W, channels), and return what a decoder reads."""
-        return self.prior.code(self.kernels.planes(pixels), spec, port)
+        """Put uint8 `pixels` (H, W, channels), and return what a decoder reads.
+
+        Effort slow moves details by `dyadic_refinement`.
+        """
+        planes = self.kernels.planes(pixels)
+        pyramid = self.prior.pyramid(planes, spec)
+        if effort == "slow":
+            pyramid = self.prior.moved(pyramid, self.refinement().moves(self, planes, pyramid, spec), spec.quality)
+        return self.prior.code_pyramid(pyramid, spec, port)
 
     def planes(self, coded: CodedFrame, quality: int, decoder: str, latents: Levels) -> Planes:
         """The planes of a frame; a decoder without a network shows the pyramid's own."""
@@ -99,3 +110,9 @@ class DyadicStill:
         """See `StillCoder.latents`."""
         packet, low = latents[0], self.transform.low_plane(latents)
         self.kernels.to_cells(low, LOW_FACTOR, packet, self.units[: len(packet)], out)
+
+
+def _refinement(arrays: Mapping[str, NDArray[Any]]) -> DyadicRefinement:
+    from .dyadic_refinement import DyadicRefinement
+
+    return DyadicRefinement(arrays)

@@ -85,7 +85,7 @@ class Refinement:
         result = np.empty(coded.packet.shape, np.float32)
         # the caller may be in inference mode, whose tensors no gradient passes
         with torch.inference_mode(False), torch.enable_grad():
-            for tile in _tiles(*result.shape[1:]):
+            for tile in tiles(*result.shape[1:]):
                 packet = torch.from_numpy(coded.packet[tile.cells].astype(np.float32)).requires_grad_()
                 painted = self.paint(packet, words[tile.cells[1:]], lows[tile.cells], spec.quality, steps.size)
                 shown = planes[tile.pixels(spec)]
@@ -110,7 +110,7 @@ class Refinement:
 
 
 @dataclass(frozen=True)
-class _Tile:
+class Tile:
     """A square of cells, and the cells around it that its gradient depends on."""
 
     inner: Cut
@@ -124,11 +124,11 @@ class _Tile:
         return slice(spec.channels), slice(CELL * rows.start, bottom), slice(CELL * columns.start, right)
 
 
-def _tiles(height: int, width: int) -> Iterator[_Tile]:
+def tiles(height: int, width: int) -> Iterator[Tile]:
     every = slice(None)
     for y in _spans(height):
         for x in _spans(width):
-            yield _Tile(*((every, down, across) for down, across in zip(y, x, strict=True)))
+            yield Tile(*((every, down, across) for down, across in zip(y, x, strict=True)))
 
 
 def _spans(side: int) -> Iterator[tuple[slice, slice, slice]]:

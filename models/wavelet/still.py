@@ -81,8 +81,7 @@ class StillCoder:
 
         ValueError for an effort that this install lacks a package for.
         """
-        if effort == "slow" and importlib.util.find_spec("torch") is None:
-            raise ValueError("effort slow needs PyTorch, which is not installed: pip install 'tessera-codec[torch]'")
+        needs_torch(effort)
         moved = effort == "slow" or (effort == "medium" and self.analysis is not None)
         return MOVED_RATE_WEIGHT if moved else RATE_WEIGHT
 
@@ -197,6 +196,12 @@ class StillCoder:
         """
         packet, low = latents[0], self.transform.low_plane(latents)
         self.kernels.to_cells(low, LOW_FACTOR, packet, self.units[: len(packet)], out)
+
+
+def needs_torch(effort: str) -> None:
+    """ValueError for an effort that this install lacks a package for."""
+    if effort == "slow" and importlib.util.find_spec("torch") is None:
+        raise ValueError("effort slow needs PyTorch, which is not installed: pip install 'tessera-codec[torch]'")
 
 
 def _refinement(arrays: Arrays) -> Refinement:

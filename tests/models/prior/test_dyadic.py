@@ -24,12 +24,13 @@ from tessera.models.prior.fitted import initial_pmf, magnitude_tables
 from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT, QualityTable
 from tessera.models.prior.ladder import TABLE_NAMES, TABLES
 from tessera.models.prior.signs import SIGN_TABLE_NAMES, SIGN_TABLES
-from tessera.models.training.dyadic import SignFit, dyadic_gains, step_bases
+from tessera.models.training.dyadic import SignFit, step_bases
 from tessera.models.training.exporting import prior_tensors
 from tessera.models.training.steps import step_tensors
 from tessera.models.transform import packet
 from tessera.models.transform.bands import LOW_GAIN
 from tessera.models.transform.dyadic import DEPTH, DyadicSteps
+from tessera.models.transform.gains import dyadic_gains
 from tessera.models.transform.steps import HINT_BITS, STEP_BITS
 from tests.support import kernel_paths
 
