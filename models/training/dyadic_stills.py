@@ -7,20 +7,13 @@ Both losses are relative to their present size, see `wavelet`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ...entropy import Tables
-from ...entropy.coder import Encoder
-from ..base.family import GroupSpec, Pixels, SymbolPort
 from ..base.kernels import Kernels
-from ..base.ports import Nowhere
 from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask, arrays_of
 from ..networks.synthesis import SynthesisNetwork, round_weights
@@ -29,16 +22,24 @@ from ..prior.ladder import TABLE_NAMES
 from ..prior.signs import SIGN_TABLE_NAMES
 from ..spatiotemporal.family import rows_of
 from ..spatiotemporal.wire import FIRST_TABLE
-from ..transform import packet as wp
-from ..transform.gains import step_size, synthesis_gains
-from ..transform.levels import EVERY
+from ..transform.gains import synthesis_gains
 from ..wavelet.dyadic_still import DyadicStill
-from ..wavelet.model import WORD_UNIT
-from ..wavelet.words import CORRECTION_BITS, LOWS
+from ..wavelet.words import CORRECTION_BITS
 from .dyadic import DyadicModel
+from .dyadic_coding import (
+    INPUTS,
+    OUTPUTS,
+    Written,
+    calibration,
+    coded,
+    coded_batch,
+    dyadic_coder,
+    painted,
+    pixels_of,
+    tables_of,
+)
 from .exporting import (
     ROUNDED_FROM,
-    CalibrationSample,
     Tensors,
     network_tensors,
     part_of,
@@ -47,22 +48,12 @@ from .exporting import (
     restore_network,
     restore_parameters,
 )
-from .recording import lacking_bands, painted_error
+from .recording import painted_error
 from .steps import step_tensors
-from .wavelet import CALIBRATED, CROP, REFIT_EVERY, SPACING, still_part
+from .wavelet import REFIT_EVERY, still_part
 
 CODER_EVERY = 500
-INPUTS, OUTPUTS = len(EVERY) + LOWS, len(EVERY) + 3  # what networks read, see `DyadicStill.describe`, and answer
-
-
-class Written(Nowhere):
-    """A port to a range encoder."""
-
-    def __init__(self, tables: Tables) -> None:
-        self.encoder = Encoder(tables)
-
-    def native(self) -> AbstractContextManager[Any]:
-        return nullcontext(self.encoder.native())
+EFFORT = "fast"  # of the pictures that networks learn from: rounding alone
 
 
 class DyadicStillTask(TrainingTask):
@@ -116,18 +107,6 @@ class DyadicStillTask(TrainingTask):
             self.made = dyadic_coder(arrays, Kernels()), tables_of(arrays)
         return self.made
 
-    def coded(self, pixels: Pixels, quality: int, port: SymbolPort) -> tuple[Tensor, Tensor]:
-        """A picture (H, W, 3), as decoded: words (INPUTS, h, w), and what the 192 packet bands lack, in steps."""
-        height, width, channels = pixels.shape
-        still, spec = self.coder()[0], GroupSpec(1, height, width, channels, quality)
-        decoded = still.put(pixels, spec, port, "fast").planes
-        assert decoded is not None
-        kernels, steps = still.kernels, still.steps.at(quality)
-        packet, low = kernels.analyse(decoded, EVERY)
-        words = still.describe(packet, low, quality, steps).astype(np.float32) / np.float32(WORD_UNIT)
-        lacking = lacking_bands(steps, EVERY, packet, low, kernels.planes(pixels), kernels)
-        return torch.from_numpy(words).permute(2, 0, 1), lacking
-
     # -- the loss ----------------------------------------------------------------------------------------------------
 
     def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -139,9 +118,7 @@ class DyadicStillTask(TrainingTask):
 
     def decoder_loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator)
-        pictures = pixels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-        pairs = [self.coded(picture, int(q), Nowhere()) for picture, q in zip(pictures, quality, strict=True)]
-        words, lacking = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+        words, lacking = coded_batch(self.coder()[0], pixels, quality, EFFORT)
         plain = painted_error(None, words, lacking, quality, self.gains)
         errors = [painted_error(one, words, lacking, quality, self.gains) for one in self.networks().values()]
         loss = torch.stack([(e / (e.detach() + 0.3)).mean() for e in errors]).sum()
@@ -170,16 +147,11 @@ class DyadicStillTask(TrainingTask):
     @torch.no_grad()
     def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
         """One whole picture (1, 3, H, W): bits per pixel by table costs, and the 8-bit reconstruction of `standard`."""
-        picture = np.ascontiguousarray(pixels[0].round().to(torch.uint8).permute(1, 2, 0).numpy())
         still, tables = self.coder()
-        port = Written(tables)
-        words, lacking = self.coded(picture, quality, port)
-        q = torch.tensor([quality])
-        rest = self.standard.corrections(words[None], q, bf16=True) - lacking
-        scale = step_size(q) / self.gains[:, None, None]
-        planes = wp.unpacket((rest * scale).unflatten(1, (3, 64)))[:, :, : picture.shape[0], : picture.shape[1]]
-        painted = pixels + torch.einsum("ij,bihw->bjhw", self.model.axes, planes)
-        return 8 * len(port.encoder.finish()) / picture[..., 0].size, painted.round().clamp(0, 255)
+        port, at = Written(tables), torch.tensor([quality])
+        words, lacking = coded(still, pixels_of(pixels[0]), quality, port, EFFORT)
+        shown = painted(self.standard, pixels, words[None], lacking[None], at).round().clamp(0, 255)
+        return 8 * len(port.encoder.finish()) / pixels[0, 0].numel(), shown
 
     # -- weights -----------------------------------------------------------------------------------------------------
 
@@ -195,7 +167,7 @@ class DyadicStillTask(TrainingTask):
         self.made = None
         tensors = self.model.tensors() | step_tensors()
         held_out = pictures_of(self.held_out) or pictures
-        words = self.calibration(held_out)
+        words = calibration(self.coder()[0], held_out, EFFORT)
         for name, network in self.networks().items():
             tensors |= prefixed(name, network_tensors(network, words, CORRECTION_BITS))
         return self.with_predicted(tensors) if self.kept else tensors, notes
@@ -217,18 +189,6 @@ class DyadicStillTask(TrainingTask):
             raise ValueError("there are no priors of predicted frames: adopt weights of family spatiotemporal")
         self.kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("still.")}
 
-    def calibration(self, pictures: list[Tensor]) -> list[CalibrationSample]:
-        """What the networks read of pictures (3, H, W) at qualities of all kinds."""
-        samples: list[CalibrationSample] = []
-        qualities = range(0, MAX_FINE + 1, SPACING)
-        pictures = pictures[:CALIBRATED]
-        for k in range(max(len(qualities), 2 * len(pictures)) if pictures else 0):
-            quality = qualities[5 * k % len(qualities)]  # five steps on: a picture has unlike qualities
-            picture = pictures[k % len(pictures)][:, :CROP, :CROP].permute(1, 2, 0)
-            words, _ = self.coded(np.ascontiguousarray(picture.numpy()), quality, Nowhere())
-            samples.append((words[None], torch.tensor([quality])))
-        return samples
-
     @torch.no_grad()
     def restore(self, tensors: Tensors) -> None:
         """Go on from exported weights, of this task or of family `spatiotemporal` with pyramids.
@@ -247,16 +207,6 @@ class DyadicStillTask(TrainingTask):
         for name, network in self.networks().items():
             restore_network(network, part_of(still, name), CORRECTION_BITS)
         self.made = None
-
-
-def dyadic_coder(arrays: Mapping[str, NDArray[Any]], kernels: Kernels) -> DyadicStill:
-    """Frames on their own by weights that `DyadicStillTask` made."""
-    return DyadicStill(arrays, tables_of(arrays), len(arrays[TABLE_NAMES[0]]), kernels)
-
-
-def tables_of(arrays: Mapping[str, NDArray[Any]]) -> Tables:
-    """The tables of those weights: of magnitudes, then of signs."""
-    return Tables.stack([*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, SIGN_TABLE_NAMES)])
 
 
 def _decibels(before: Tensor, after: Tensor) -> Tensor:

@@ -16,11 +16,10 @@ from torch import Tensor
 from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask
 from ..networks.synthesis import round_weights
-from ..wavelet.analysis import quantise
 from ..wavelet.words import CORRECTION_BITS
 from .exporting import ROUNDED_FROM, Tensors, network_tensors, part_of, pictures_of, prefixed, restore_network
 from .similarity import SMALLEST, ms_ssim
-from .wavelet import calibration, still_model
+from .stills import stills_of
 
 ERROR_WEIGHT = 0.2  # weight of the squared error, which keeps colours and flat places
 EXAMINED = (600, 1600, 2600, 3600, 4600)  # fine qualities of validation
@@ -36,14 +35,12 @@ class PerceptualTuning(TrainingTask):
 
     def __init__(self, tensors: Tensors, quantise: int = 1) -> None:
         super().__init__()
-        self.model, self.owner = still_model(tensors)
-        self.model.perceptual = copy.deepcopy(self.model.standard)
-        self.network = self.model.perceptual
-        self.network.requires_grad_(True)
+        self.stills = stills_of(tensors)
+        self.network = copy.deepcopy(self.stills.standard).requires_grad_(True)
         self.rounding = bool(quantise)
 
     def begin_step(self, progress: float) -> None:
-        round_weights(self.model, self.rounding and progress >= ROUNDED_FROM)
+        round_weights(self.network, self.rounding and progress >= ROUNDED_FROM)
 
     def initialise(self, images: list[Tensor]) -> None:
         """Nothing: it starts from weights."""
@@ -52,7 +49,7 @@ class PerceptualTuning(TrainingTask):
         """Pixels (B, 3, H, W) float in 0..255, at least 161 pixels per side."""
         pixels: Tensor = batch
         quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
-        painted = self.painted(pixels, quality, "perceptual")
+        painted = self.stills.painted(self.network, pixels, quality)
         unlike = 1 - ms_ssim(painted, pixels)
         error = (painted - pixels).square().mean((1, 2, 3))
         loss = (unlike / (unlike.detach() + 1e-3)).mean() + ERROR_WEIGHT * (error / (error.detach() + 0.3)).mean()
@@ -60,13 +57,6 @@ class PerceptualTuning(TrainingTask):
             "msssim_db": (-10 * unlike.log10()).mean().item(),
             "psnr": (10 * (255**2 / error).log10()).mean().item(),
         }
-
-    def painted(self, pixels: Tensor, quality: Tensor, decoder: str) -> Tensor:
-        """Pictures as they are decoded, before they are rounded."""
-        with torch.no_grad():
-            integers, rungs, _ = quantise(self.model, self.model.analyse(pixels), quality)
-        found = self.model.paint(integers, rungs, quality, decoder)
-        return found[:, :, : pixels.shape[2], : pixels.shape[3]]
 
     @torch.no_grad()
     def examine(self, samples: list[Tensor]) -> dict[str, float]:
@@ -79,11 +69,11 @@ class PerceptualTuning(TrainingTask):
         scalars: dict[str, float] = {}
         if not pictures:
             return scalars
-        for name, decoder in (("", "perceptual"), ("_standard", "standard")):
+        for name, network in (("", self.network), ("_standard", self.stills.standard)):
             unlike, error = [], []
             for picture in pictures:
                 for at in EXAMINED:
-                    shown = self.painted(picture, torch.tensor([at]), decoder).round().clamp(0, 255)
+                    shown = self.stills.painted(network, picture, torch.tensor([at])).round().clamp(0, 255)
                     unlike.append(1 - ms_ssim(shown, picture))
                     error.append((shown - picture).square().mean())
             scalars[f"msssim_db{name}"] = float((-10 * torch.cat(unlike).log10()).mean())
@@ -102,9 +92,9 @@ class PerceptualTuning(TrainingTask):
 
     def export(self, samples: list[Tensor]) -> tuple[Tensors, dict[str, str]]:
         """The network alone in integers, calibrated on the samples of `calibrate`, or on these."""
-        words = calibration(self.model, pictures_of(self.held_out or samples))
-        return prefixed(f"{self.owner}perceptual", network_tensors(self.network, words, CORRECTION_BITS)), {}
+        words = self.stills.calibration(pictures_of(self.held_out or samples))
+        return prefixed(f"{self.stills.owner}perceptual", network_tensors(self.network, words, CORRECTION_BITS)), {}
 
     def restore(self, tensors: Tensors) -> None:
         """Go on from what `export` gave."""
-        restore_network(self.network, part_of(tensors, f"{self.owner}perceptual"), CORRECTION_BITS)
+        restore_network(self.network, part_of(tensors, f"{self.stills.owner}perceptual"), CORRECTION_BITS)

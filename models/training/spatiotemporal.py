@@ -37,7 +37,7 @@ from ..wavelet.dyadic_still import DyadicStill
 from ..wavelet.still import StillCoder
 from ..wavelet.words import CORRECTION_BITS, LOWS
 from .clip_batches import ClipBatch, DecoderBatch, PriorBatch, collate, collate_paintings, drawn_from
-from .dyadic_stills import dyadic_coder
+from .dyadic_coding import dyadic_coder
 from .exporting import (
     ROUNDED_FROM,
     Tensors,

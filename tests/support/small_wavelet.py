@@ -50,8 +50,8 @@ def _made(loud: float) -> Tensors:
 def train(
     task: AnalysisTraining | PerceptualTuning, batch: torch.Tensor, steps: int
 ) -> tuple[list[dict[str, float]], set[str]]:
-    """What the task logs in so many steps on one batch, at qualities that stay, and the model's tensors that change."""
-    before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+    """What the task logs in so many steps on one batch, at qualities that stay, and its tensors that change."""
+    before = {name: tensor.clone() for name, tensor in task.state_dict().items()}
     optimiser, logged = MuonAdam(task.groups()), []
     for _ in range(steps):
         loss, scalars = task.loss(batch, torch.Generator().manual_seed(3))
@@ -60,5 +60,5 @@ def train(
         optimiser.schedule(8.0)
         optimiser.step()
         logged.append(scalars)
-    after = task.model.state_dict()
+    after = task.state_dict()
     return logged, {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}

@@ -20,14 +20,19 @@ from tessera.models.base.task import arrays_of, tensors_of
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.prior.native import CodedFrame
 from tessera.models.registry import build, task
-from tessera.models.training.dyadic_stills import DyadicStillTask, Written, dyadic_coder, tables_of
+from tessera.models.training.dyadic_coding import Written, dyadic_coder, tables_of
+from tessera.models.training.dyadic_stills import DyadicStillTask
 from tessera.models.training.exporting import Tensors
+from tessera.models.training.perceptual import PerceptualTuning
+from tessera.models.training.similarity import SMALLEST
 from tessera.models.training.spatiotemporal import SpatiotemporalTask
+from tessera.models.training.stills import PyramidStills
 from tessera.models.training.wavelet import still_model
 from tessera.models.transform.levels import EVERY
 from tessera.models.transform.lifted import UNITS
 from tessera.models.wavelet.dyadic_still import DyadicStill
 
+from ...support.small_wavelet import train
 from ..prior.test_dyadic import NativePort
 
 SIZES = {"width": 8, "blocks": 1, "fast_width": 8, "fast_blocks": 1}
@@ -150,6 +155,27 @@ def test_slow_follows_the_decoder(exported: Tensors) -> None:
     (size, error), (slow_size, slow_error) = found
     assert slow_size < 1.01 * size
     assert slow_error < 0.985 * error
+
+
+def test_decoder_perceptual_is_trained_beside_pyramids(exported: Tensors) -> None:
+    """It starts as decoder standard, learns alone, and shows what its integers show."""
+    tuning = PerceptualTuning(exported)
+    assert tuning.stills.owner == "" and isinstance(tuning.stills, PyramidStills)
+    batch = picture(3)[None].float().repeat(1, 1, 4, 3)[:, :, :SMALLEST, :SMALLEST]
+    logged, changed = train(tuning, batch, 3)
+    assert logged[-1]["msssim_db"] > logged[0]["msssim_db"]
+    assert changed and all(name.startswith("network.") for name in changed)
+    tensors, _ = tuning.export([picture()])
+    assert {name.split(".")[0] for name in tensors} == {"perceptual"}
+
+    still, given = dyadic_coder(arrays_of(exported | tensors), Kernels()), picture(2)
+    coded = still.put(given.permute(1, 2, 0).contiguous().numpy(), SPEC, Nowhere(), "medium")
+    found = pixels_of(still, coded, "perceptual")
+    with torch.no_grad():
+        shown = tuning.stills.painted(tuning.network, given[None].float(), torch.tensor([QUALITY]))[0]
+    expected = shown.round().clamp(0, 255).permute(1, 2, 0).numpy()
+    plain = pixels_of(still, coded, "none")
+    assert np.abs(found - expected).mean() < 0.3 * np.abs(plain - expected).mean()
 
 
 def test_a_part_is_trained_alone() -> None:

@@ -1,0 +1,101 @@
+"""Pictures as the kernels code them as pyramids, for networks in training that paint them or move their details."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...entropy import Tables
+from ...entropy.coder import Encoder
+from ..base.family import GroupSpec, Pixels, SymbolPort
+from ..base.kernels import Kernels
+from ..base.ports import Nowhere
+from ..base.quality import MAX_FINE
+from ..networks.synthesis import SynthesisNetwork
+from ..prior.ladder import TABLE_NAMES
+from ..prior.signs import SIGN_TABLE_NAMES
+from ..spatiotemporal.family import rows_of
+from ..transform import packet as wp
+from ..transform.gains import colour_matrix, step_size, synthesis_gains
+from ..transform.levels import EVERY
+from ..wavelet.dyadic_still import DyadicStill
+from ..wavelet.model import WORD_UNIT
+from ..wavelet.words import LOWS
+from .exporting import CalibrationSample
+from .recording import lacking_bands
+from .wavelet import CALIBRATED, CROP, SPACING
+
+INPUTS, OUTPUTS = len(EVERY) + LOWS, len(EVERY) + 3  # what networks read, see `DyadicStill.describe`, and answer
+
+
+class Written(Nowhere):
+    """A port to a range encoder."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.encoder = Encoder(tables)
+
+    def native(self) -> AbstractContextManager[Any]:
+        return nullcontext(self.encoder.native())
+
+
+def dyadic_coder(arrays: Mapping[str, NDArray[Any]], kernels: Kernels) -> DyadicStill:
+    """Frames on their own by weights that `DyadicStillTask` made."""
+    return DyadicStill(arrays, tables_of(arrays), len(arrays[TABLE_NAMES[0]]), kernels)
+
+
+def tables_of(arrays: Mapping[str, NDArray[Any]]) -> Tables:
+    """The tables of those weights: of magnitudes, then of signs."""
+    return Tables.stack([*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, SIGN_TABLE_NAMES)])
+
+
+def coded(still: DyadicStill, pixels: Pixels, quality: int, port: SymbolPort, effort: str) -> tuple[Tensor, Tensor]:
+    """A picture (H, W, 3), as decoded: words (INPUTS, h, w), and what the 192 packet bands lack, in steps."""
+    height, width, channels = pixels.shape
+    spec = GroupSpec(1, height, width, channels, quality)
+    decoded = still.put(pixels, spec, port, effort).planes
+    assert decoded is not None
+    kernels, steps = still.kernels, still.steps.at(quality)
+    packet, low = kernels.analyse(decoded, EVERY)
+    words = still.describe(packet, low, quality, steps).astype(np.float32) / np.float32(WORD_UNIT)
+    lacking = lacking_bands(steps, EVERY, packet, low, kernels.planes(pixels), kernels)
+    return torch.from_numpy(words).permute(2, 0, 1), lacking
+
+
+def coded_batch(still: DyadicStill, pixels: Tensor, quality: Tensor, effort: str) -> tuple[Tensor, Tensor]:
+    """The same of pixels (B, 3, H, W) in 0..255, rounded: (B, INPUTS, h, w) and (B, 192, h, w)."""
+    pairs = [coded(still, pixels_of(one), int(q), Nowhere(), effort) for one, q in zip(pixels, quality, strict=True)]
+    words, lacking = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+    return words, lacking
+
+
+def pixels_of(picture: Tensor) -> Pixels:
+    """(3, H, W) in 0..255 -> uint8 (H, W, 3)."""
+    return np.ascontiguousarray(picture.round().to(torch.uint8).permute(1, 2, 0).numpy())
+
+
+def painted(network: SynthesisNetwork, pixels: Tensor, words: Tensor, lacking: Tensor, quality: Tensor) -> Tensor:
+    """What a network shows of coded pixels (B, 3, H, W): float, not clipped."""
+    rest = network.corrections(words, quality, bf16=True) - lacking
+    scale = step_size(quality)[:, None, None, None] / synthesis_gains()[0].view(1, -1, 1, 1)
+    planes = wp.unpacket((rest * scale).unflatten(1, (3, 64)))[:, :, : pixels.shape[2], : pixels.shape[3]]
+    found: Tensor = pixels + torch.einsum("ij,bihw->bjhw", colour_matrix(), planes)
+    return found
+
+
+def calibration(still: DyadicStill, pictures: list[Tensor], effort: str) -> list[CalibrationSample]:
+    """What the networks read of pictures (3, H, W) at qualities of all kinds."""
+    samples: list[CalibrationSample] = []
+    qualities = range(0, MAX_FINE + 1, SPACING)
+    pictures = pictures[:CALIBRATED]
+    for k in range(max(len(qualities), 2 * len(pictures)) if pictures else 0):
+        quality = qualities[5 * k % len(qualities)]  # five steps on: a picture has unlike qualities
+        picture = pixels_of(pictures[k % len(pictures)][:, :CROP, :CROP])
+        words, _ = coded(still, picture, quality, Nowhere(), effort)
+        samples.append((words[None], torch.tensor([quality])))
+    return samples
