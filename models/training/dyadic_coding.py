@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from ...entropy import Tables
 from ...entropy.coder import Encoder
 from ..base.family import GroupSpec, Pixels, SymbolPort
-from ..base.kernels import Kernels
+from ..base.kernels import Kernels, Planes
 from ..base.ports import Nowhere
 from ..base.quality import MAX_FINE
 from ..networks.synthesis import SynthesisNetwork
@@ -60,6 +60,11 @@ def coded(still: DyadicStill, pixels: Pixels, quality: int, port: SymbolPort, ef
     spec = GroupSpec(1, height, width, channels, quality)
     decoded = still.put(pixels, spec, port, effort).planes
     assert decoded is not None
+    return described(still, decoded, pixels, quality)
+
+
+def described(still: DyadicStill, decoded: Planes, pixels: Pixels, quality: int) -> tuple[Tensor, Tensor]:
+    """The same of a picture whose decoded planes are known."""
     kernels, steps = still.kernels, still.steps.at(quality)
     packet, low = kernels.analyse(decoded, EVERY)
     words = still.describe(packet, low, quality, steps).astype(np.float32) / np.float32(WORD_UNIT)
@@ -89,13 +94,17 @@ def painted(network: SynthesisNetwork, pixels: Tensor, words: Tensor, lacking: T
 
 
 def calibration(still: DyadicStill, pictures: list[Tensor], effort: str) -> list[CalibrationSample]:
-    """What the networks read of pictures (3, H, W) at qualities of all kinds."""
-    samples: list[CalibrationSample] = []
+    """What decoders' networks read of pictures (3, H, W) at qualities of all kinds."""
+    return [
+        (coded(still, pixels_of(picture), quality, Nowhere(), effort)[0][None], torch.tensor([quality]))
+        for picture, quality in calibrated(pictures)
+    ]
+
+
+def calibrated(pictures: list[Tensor]) -> Iterator[tuple[Tensor, int]]:
+    """Parts of pictures (3, H, W) to calibrate a network on, each with a quality."""
     qualities = range(0, MAX_FINE + 1, SPACING)
     pictures = pictures[:CALIBRATED]
     for k in range(max(len(qualities), 2 * len(pictures)) if pictures else 0):
-        quality = qualities[5 * k % len(qualities)]  # five steps on: a picture has unlike qualities
-        picture = pixels_of(pictures[k % len(pictures)][:, :CROP, :CROP])
-        words, _ = coded(still, picture, quality, Nowhere(), effort)
-        samples.append((words[None], torch.tensor([quality])))
-    return samples
+        # five steps on: a picture has unlike qualities
+        yield pictures[k % len(pictures)][:, :CROP, :CROP], qualities[5 * k % len(qualities)]

@@ -16,11 +16,15 @@ from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Integers, Planes
 from ..prior.dyadic import DyadicCoder, Pyramid
 from ..prior.native import CodedFrame
-from ..transform.bands import CELL
+from ..transform.bands import CELL, LEVELS
 from ..transform.dyadic import DEPTH
 from ..transform.levels import ORDER
 from ..transform.lifted import SAMPLE_LIMIT
 from ..transform.steps import STEP_BITS
+
+# levels whose details an encoder moves, those within a cell: with four the gain of effort slow was the same, with all
+# seven a third of it
+MOVED_LEVELS = LEVELS
 
 
 class DyadicIntra:
@@ -49,8 +53,16 @@ class DyadicIntra:
         """Put a pyramid, and return what a decoder reads."""
         return coded_frame(self.coder.code_pyramid(pyramid, spec, port).planes, None)
 
+    def in_steps(self, pyramid: Pyramid, quality: int) -> list[NDArray[np.float32]]:
+        """The finest details, those that move, in steps."""
+        levels = self.coder.steps.at(quality).levels[:MOVED_LEVELS]
+        return [
+            details.astype(np.float32) * level.inverse[:, None, None]
+            for details, level in zip(pyramid[0], levels, strict=False)
+        ]
+
     def moved(self, pyramid: Pyramid, moves: Sequence[NDArray[np.float32]], quality: int) -> Pyramid:
-        """A pyramid with moves (9, ., .), in steps, of its finest levels."""
+        """A pyramid with moves (9, ., .), in steps, of its finest details."""
         details, low = pyramid
         changed = [
             d + np.rint(move * (level.steps * 2.0**-STEP_BITS)[:, None, None]).astype(np.int32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from ...entropy import Tables
 from ..base.family import GroupSpec, Pixels, SymbolPort
 from ..base.kernels import Integers, Kernels, Planes, Words
+from ..base.ports import Nowhere
 from ..engine.painter import Painter
-from ..prior.dyadic import DyadicCoder
+from ..prior.dyadic import DyadicCoder, Pyramid
 from ..prior.native import CodedFrame
-from ..transform.bands import LARGEST_STEP, RATE_WEIGHT
+from ..transform.bands import CELL, LARGEST_STEP, RATE_WEIGHT, pyramid_sizes
 from ..transform.dyadic import DyadicSteps
 from ..transform.levels import EVERY, Levels, LevelTransform
 from ..transform.lifted import LOW_FACTOR
 from ..transform.steps import HINT_BITS, STEP_BITS, WORD_GAIN, FrameSteps, Steps
-from .dyadic_intra import DyadicIntra
-from .still import MOVED_RATE_WEIGHT, NETWORKS, needs_torch, part_of
-from .words import COMPANDED_FINE, LOW_WORD, LOWS
+from .dyadic_intra import MOVED_LEVELS, DyadicIntra, coded_frame
+from .still import FARTHEST, MOVE_REACH, MOVED_RATE_WEIGHT, NETWORKS, SHARPNESS, needs_torch, part_of
+from .words import COMPANDED_FINE, LOW_WORD, LOWS, WORD_BITS
 
 if TYPE_CHECKING:
     from .dyadic_refinement import DyadicRefinement
@@ -37,9 +38,10 @@ class DyadicStill:
         prior = part_of(arrays, "dyadic")
         steps = DyadicSteps(prior["steps"], arrays)
         self.prior = DyadicIntra(DyadicCoder(prior, steps, tables, first_sign, RATE_WEIGHT, kernels))
-        found = {name: part_of(arrays, name) for name in NETWORKS}
+        found = {name: part_of(arrays, name) for name in (*NETWORKS, "analysis")}
         self.painters = {name: Painter(part, kernels.path) for name, part in found.items() if part}
-        self.rate_weight = RATE_WEIGHT
+        self.analysis = self.painters.pop("analysis", None)
+        self.rate_weight, self.trial = RATE_WEIGHT, self.prior
         # made when it is first asked for; instances that weigh otherwise share it
         self.refinement = lru_cache(maxsize=1)(lambda: _refinement(found["standard"]))
         self.units = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0]).astype(np.float32)  # of packet bands
@@ -59,7 +61,8 @@ class DyadicStill:
     def usual_rate_weight(self, effort: str) -> float:
         """See `StillCoder.usual_rate_weight`."""
         needs_torch(effort)
-        return MOVED_RATE_WEIGHT if effort == "slow" else RATE_WEIGHT
+        moved = effort == "slow" or (effort == "medium" and self.analysis is not None)
+        return MOVED_RATE_WEIGHT if moved else RATE_WEIGHT
 
     def weighing(self, rate_weight: float) -> DyadicStill:
         """The same with another price of a bit in rounding."""
@@ -70,13 +73,42 @@ class DyadicStill:
     def put(self, pixels: Pixels, spec: GroupSpec, port: SymbolPort, effort: str) -> CodedFrame:
         """Put uint8 `pixels` (H, W, channels), and return what a decoder reads.
 
-        Effort slow moves details by `dyadic_refinement`.
+        Effort medium moves details by the encoder's network, where there is one, slow by `dyadic_refinement` too.
         """
         planes = self.kernels.planes(pixels)
-        pyramid = self.prior.pyramid(planes, spec)
+        pyramid, moves = self.prior.pyramid(planes, spec), None
+        if effort != "fast" and self.analysis is not None:
+            moves = self.moves(self.analysis, pyramid, spec)
         if effort == "slow":
-            pyramid = self.prior.moved(pyramid, self.refinement().moves(self, planes, pyramid, spec), spec.quality)
+            moves = self.refinement().moves(self, planes, pyramid, spec, moves)
+        if moves is not None:
+            pyramid = self.prior.moved(pyramid, moves, spec.quality)
         return self.prior.code_pyramid(pyramid, spec, port)
+
+    def moves(self, network: Painter, pyramid: Pyramid, spec: GroupSpec) -> list[NDArray[np.float32]]:
+        """Moves of the finest details in steps, (9, ., .) of each level."""
+        words = self.trial_words(pyramid, spec)
+        moves = network(words, spec.quality).astype(np.float32)
+        moves = np.clip(moves * np.float32(2.0**-WORD_BITS), -MOVE_REACH, MOVE_REACH)
+        return from_cells(moves, pyramid_sizes(spec.height, spec.width, MOVED_LEVELS)[1:])
+
+    def trial_words(self, pyramid: Pyramid, spec: GroupSpec) -> Words:
+        """What the encoder's network reads: a trial rounding as decoders read it, and the remainders of that."""
+        trial = self.trial.coder.code_pyramid(pyramid, spec, Nowhere(), keep=True)
+        shown = coded_frame(trial.planes, None).planes
+        assert shown is not None
+        rest = [
+            exact - symbols
+            for exact, symbols in zip(self.prior.in_steps(pyramid, spec.quality), trial.details, strict=False)
+        ]
+        found = to_cells(rest, shown.shape[1] // CELL, shown.shape[2] // CELL).astype(np.float32)
+        found = np.clip(found * np.float32(SHARPNESS), -FARTHEST, FARTHEST) * np.float32(1 << WORD_BITS)
+        remainders = np.floor(found + np.float32(0.5)).astype(np.int16)
+        return np.concatenate([self.words(shown, spec.quality), remainders], 2)
+
+    def words(self, shown: Planes, quality: int) -> Words:
+        """What decoders' networks read of the planes of a pyramid."""
+        return self.describe(*self.kernels.analyse(shown, EVERY), quality, self.steps.at(quality))
 
     def planes(self, coded: CodedFrame, quality: int, decoder: str, latents: Levels) -> Planes:
         """The planes of a frame; a decoder without a network shows the pyramid's own."""
@@ -110,6 +142,33 @@ class DyadicStill:
         """See `StillCoder.latents`."""
         packet, low = latents[0], self.transform.low_plane(latents)
         self.kernels.to_cells(low, LOW_FACTOR, packet, self.units[: len(packet)], out)
+
+
+def to_cells(details: Sequence[NDArray[Any]], height: int, width: int) -> NDArray[Any]:
+    """The finest details (9, ., .), finest first, cell by cell: (height, width, channels), zeros beyond a picture.
+
+    A level's channels are ordered by band, row and column within the cell.
+    """
+    parts = []
+    for level, plane in enumerate(details, 1):
+        side = CELL >> level
+        whole = np.zeros((9, height * side, width * side), plane.dtype)
+        whole[:, : plane.shape[1], : plane.shape[2]] = plane
+        split = whole.reshape(9, height, side, width, side).transpose(1, 3, 0, 2, 4)
+        parts.append(split.reshape(height, width, -1))
+    return np.concatenate(parts, 2)
+
+
+def from_cells(cells: NDArray[Any], sizes: Sequence[tuple[int, int]]) -> list[NDArray[Any]]:
+    """The inverse of `to_cells`, for details of those sizes."""
+    (height, width), first, details = cells.shape[:2], 0, []
+    for level, size in enumerate(sizes, 1):
+        side = CELL >> level
+        part = cells[..., first : first + 9 * side * side].reshape(height, width, 9, side, side)
+        whole = part.transpose(2, 0, 3, 1, 4).reshape(9, height * side, width * side)
+        details.append(np.ascontiguousarray(whole[:, : size[0], : size[1]]))
+        first += 9 * side * side
+    return details
 
 
 def _refinement(arrays: Mapping[str, NDArray[Any]]) -> DyadicRefinement:

@@ -10,11 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from tessera.data import procedural
-from tessera.models.base.task import arrays_of
+from tessera.models.base.task import TrainingTask, arrays_of
 from tessera.models.networks.optim import MuonAdam
-from tessera.models.training.analysis import AnalysisTraining
 from tessera.models.training.exporting import Tensors
-from tessera.models.training.perceptual import PerceptualTuning
 from tessera.models.training.wavelet import WaveletTask
 
 SIZES = {"width": 8, "blocks": 1, "hidden": 8, "fast_width": 8, "fast_blocks": 1}
@@ -47,9 +45,7 @@ def _made(loud: float) -> Tensors:
     return task.export([pictures(1)[0].to(torch.uint8)])[0]
 
 
-def train(
-    task: AnalysisTraining | PerceptualTuning, batch: torch.Tensor, steps: int
-) -> tuple[list[dict[str, float]], set[str]]:
+def train(task: TrainingTask, batch: torch.Tensor, steps: int) -> tuple[list[dict[str, float]], set[str]]:
     """What the task logs in so many steps on one batch, at qualities that stay, and its tensors that change."""
     before = {name: tensor.clone() for name, tensor in task.state_dict().items()}
     optimiser, logged = MuonAdam(task.groups()), []
