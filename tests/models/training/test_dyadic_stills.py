@@ -56,9 +56,9 @@ def trained() -> DyadicStillTask:
     assert isinstance(made, DyadicStillTask)
     made.initialise([picture()])
     optimiser, crop = MuonAdam(made.groups()), picture()[None, :, :32, :32].float().repeat(2, 1, 1, 1)
-    optimiser.schedule(5.0)
+    optimiser.schedule(4.0)
     losses = []
-    for step in range(1, 7):
+    for step in range(1, 9):
         loss, scalars = made.loss(crop, torch.Generator().manual_seed(7))  # the same qualities in every step
         optimiser.zero_grad()
         loss.backward()
