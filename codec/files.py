@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..models.base.quality import shown
 from .atomic import check_target, output, output_folder
@@ -110,16 +110,21 @@ def encode_file(
         UnsupportedError: This install lacks the weights of the codec, or the codec does not run on the device.
         LimitError: The source is larger than the limits allow.
     """
+    chosen = from_keywords(EncodeOptions, options, keywords)
+    _check_distinct(source, target)
+    with output(target, force) as sink:  # before the source: an existing target is refused at once
+        return encode_to(source, sink, chosen)
+
+
+def encode_to(source: str, sink: BinaryIO, options: EncodeOptions) -> EncodeReport:
+    """Encode a media file to a binary file that is open for writing; see `encode_file`."""
     from .media import open_source
 
     began = time.perf_counter()
-    chosen = from_keywords(EncodeOptions, options, keywords)
-    settings = settings_for(chosen)
-    _check_distinct(source, target)
-    with output(target, force) as sink:  # before the source: an existing target is refused at once
-        with open_source(source, fps=chosen.rate, max_pixels=chosen.limits.pixels, replay=chosen.searches) as media:
-            encoded = encode_chosen(media, sink, settings)
-            warnings = [*media.warnings, *encoded.warnings]
+    settings = settings_for(options)
+    with open_source(source, fps=options.rate, max_pixels=options.limits.pixels, replay=options.searches) as media:
+        encoded = encode_chosen(media, sink, settings)
+        warnings = [*media.warnings, *encoded.warnings]
     return _encode_report(encoded, warnings, time.perf_counter() - began)
 
 
@@ -322,4 +327,4 @@ def info_file(source: str, limits: Limits = DEFAULT_LIMITS, *, digests: bool = F
     return info
 
 
-__all__ = ["DecodeReport", "EncodeReport", "decode_file", "encode_file", "info_file"]
+__all__ = ["DecodeReport", "EncodeReport", "decode_file", "encode_file", "encode_to", "info_file"]

@@ -41,8 +41,8 @@ ROOMS = {
     ),
     "tools": (
         "cli options",
-        "__main__ docs peers",
-        "bench measuring",
+        "__main__ docs engines peers",
+        "bench bulk measuring",
         "report training",
         "studies",
         "commands",
@@ -171,7 +171,7 @@ def test_command_lines_are_read_by_commands_alone() -> None:
 
 
 STUDIES = ("images", "video", "machine", "latents", "tokens", "retrieval", "extreme")
-HELPS = [["--help"], ["--version"], ["encode", "--help"], ["train", "--help"], ["evaluate", "--help"]]
+HELPS = [["--help"], ["--version"], *([name, "--help"] for name in ("encode", "train", "evaluate", "bulk"))]
 
 
 @pytest.mark.parametrize("words", [*HELPS, *(["evaluate", study, "--help"] for study in STUDIES)])

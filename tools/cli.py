@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, one line of help)
     "repair": ("repair", "write what is left of a damaged .tsr file as a sound one"),
     "demo": ("demo", "code a picture and a clip, show sizes, quality, times and a side-by-side picture"),
     "tokens": ("tokens", "read a .tsr file as tokens for a model, without making pixels"),
+    "bulk": ("bulk", "encode, decode, verify or read as tokens many files, on one machine or a cluster"),
     "codecs": ("codecs", "list the codec families, their options and weights"),
     "compare": ("compare", "make a page with a slider between pictures or codecs"),
     "evaluate": ("evaluate", "measure rate and quality beside other codecs: BD-rate, plots, a page"),

@@ -141,11 +141,20 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """--frames, --device, --force, --json and the limits."""
-    parser.add_argument("--frames", type=frame_range, metavar="A:B", help="frames A up to but not including B")
-    parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
+    add_selection(parser)
     parser.add_argument("--force", action="store_true", help="overwrite the output if it exists")
     add_json(parser)
     add_limits(parser)
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """--frames and --device."""
+    parser.add_argument("--frames", type=frame_range, metavar="A:B", help="frames A up to but not including B")
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -200,6 +209,24 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Progress | None
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def rate_bar(noun: str) -> Iterator[Callable[[int, int, int], None]]:
+    """A bar on stderr with the rate and the time left: takes what is done, how much there is, how much failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(noun, total=None)
+
+        def watch(done: int, total: int, failed: int) -> None:
+            rate = f", {bar.tasks[0].speed:.1f} per second" if bar.tasks[0].speed else ""
+            trouble = f", {failed:,} failed" if failed else ""
+            bar.update(task, completed=done, total=total, description=f"{noun}{rate}{trouble}")
+
+        yield watch
 
 
 @contextmanager

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from ..atomic import check_target, output
+from ..atomic import output
 from ..errors import ParameterError
 from ..limits import DEFAULT_LIMITS, Limits
 from ..options import FileSource
@@ -59,9 +59,29 @@ def tokens_file(
     channels: of the latents, the first so many (`Clip.latents`); None: all.
     ParameterError when the target exists and not `force`, or the reduction cannot be done.
     """
+    with output(target, force) as file:
+        return tokens_to(
+            source, file, reduce=reduce, budget=budget, frames=frames, device=device, seed=seed, whiten=whiten,
+            channels=channels, limits=limits,
+        )  # fmt: skip
+
+
+def tokens_to(
+    source: FileSource,
+    sink: BinaryIO,
+    *,
+    reduce: str,
+    budget: Any,
+    frames: FrameRange | None,
+    device: str,
+    seed: int,
+    whiten: bool,
+    channels: int | None,
+    limits: Limits,
+) -> TokensReport:
+    """Write the tokens of a file to a binary file that is open for writing; see `tokens_file`."""
     from safetensors.torch import save
 
-    check_target(target, force)
     begun = time.monotonic()
     with Clip(source, device=device, limits=limits) as clip:
         start, stop = clipped(frames, len(clip))
@@ -69,8 +89,7 @@ def tokens_file(
         info = clip.info
         made = {"codec": info.codec, "weights": info.weights, "quality": f"{info.quality:g}", "reduce": reduce}
         made |= {"budget": str(budget), "frames": f"{start}:{stop}", "channels": str(found.x.shape[1])}
-        with output(target, force) as file:
-            file.write(save(found.tensors(), made))
+        sink.write(save(found.tensors(), made))
         return TokensReport(
             tokens=len(found),
             cells=found.assign.numel(),

@@ -13,6 +13,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", metavar="OUT", help="by suffix: png, webp, jpg ..., mp4, mkv, y4m, npy; a folder; or - for stdout"
     )
+    add_options(parser)
+    options.add_common(parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How to decode; shared with `tessera bulk decode`."""
     parser.add_argument("--decoder", metavar="NAME", help="synthesis network (see `tessera codecs`)")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--crf", type=int, metavar="N", help="quality of a video's viewing copy, lower is better")
@@ -25,7 +31,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="fill in the frames that a damaged file has lost: codec vqgan predicts them from the last sound frame, of"
         " other codecs it stands still",
     )
-    options.add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:

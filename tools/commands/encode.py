@@ -14,6 +14,12 @@ from tessera.tools import options
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", help="a picture, a video, a folder of frames, or - for stdin")
     parser.add_argument("target", metavar="OUT.tsr", help="the file to write, or - for stdout")
+    add_options(parser)
+    options.add_common(parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How to encode; shared with `tessera bulk encode`."""
     parser.add_argument(
         "--codec", default=EncodeOptions.codec, metavar="NAME", help="a codec family (see `tessera codecs`)"
     )
@@ -41,13 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-o", dest="own", action="append", default=[], type=options.key_value, metavar="key=value",
         help="an option of the codec family; may be repeated",
     )  # fmt: skip
-    options.add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from tessera.codec.files import encode_file
 
-    chosen = options.chosen(EncodeOptions, args, family_options=_family_options(args))
+    chosen = options.chosen(EncodeOptions, args, family_options=family_options(args))
     with _progress(chosen, args.json) as progress:
         report = encode_file(args.source, args.target, chosen, force=args.force, **progress)
     options.print_warnings(report.warnings)
@@ -77,7 +82,7 @@ def _progress(chosen: EncodeOptions, quiet: bool) -> Iterator[dict[str, Any]]:
             yield {"progress": progress}
 
 
-def _family_options(args: argparse.Namespace) -> dict[str, Any]:
+def family_options(args: argparse.Namespace) -> dict[str, Any]:
     """The -o options; one that has a name of its own on the command line is refused."""
     from tessera.codec.errors import ParameterError
 

@@ -11,6 +11,13 @@ from tessera.tools import options
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", metavar="IN.tsr", help="the file to read")
     parser.add_argument("target", nargs="?", metavar="OUT.safetensors", help="the file to write")
+    add_options(parser)
+    parser.add_argument("--list", action="store_true", help="list every method and recipe")
+    options.add_common(parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How to reduce tokens; shared with `tessera bulk tokens`."""
     parser.add_argument(
         "--reduce", default="bits", metavar="STEPS", help="a method or recipe, or a chain: 'frames(budget=0.5) | tome'"
     )
@@ -22,8 +29,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random methods")
     parser.add_argument("--whiten", action="store_true", help="weigh all channels alike when tokens are compared")
-    parser.add_argument("--list", action="store_true", help="list every method and recipe")
-    options.add_common(parser)
+
+
+def budget_of(args: argparse.Namespace) -> Any:
+    """What --budget says."""
+    from tessera.codec.errors import ParameterError
+    from tessera.models.tokens import parse_budget
+
+    try:
+        return parse_budget(args.budget)
+    except ValueError as error:
+        raise ParameterError(str(error)) from error
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,19 +47,14 @@ def run(args: argparse.Namespace) -> int:
         return _list(args.json)
     from tessera.codec.errors import ParameterError
     from tessera.codec.reading.tokens import tokens_file
-    from tessera.models.tokens import parse_budget
 
     if args.source is None or args.target is None:
         raise ParameterError("give IN.tsr and OUT.safetensors, or --list")
-    try:
-        budget = parse_budget(args.budget)
-    except ValueError as error:
-        raise ParameterError(str(error)) from error
     report = tokens_file(
         args.source,
         args.target,
         reduce=args.reduce,
-        budget=budget,
+        budget=budget_of(args),
         frames=args.frames,
         device=args.device,
         seed=args.seed,

@@ -9,7 +9,7 @@ from tessera.tools import options
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN.tsr", help="the file to read, or - for stdin")
-    parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
+    options.add_device(parser)
     options.add_json(parser)
     options.add_limits(parser)
 
