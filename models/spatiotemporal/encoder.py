@@ -15,8 +15,7 @@ from ..prior.native import CodedFrame
 from ..prior.ports import put_number
 from ..transform.levels import Levels
 from ..transform.steps import HINT_GAIN, STEP_BITS, FrameSteps
-from ..wavelet.dyadic_still import DyadicStill
-from ..wavelet.still import StillCoder
+from ..wavelet.base_still import BaseStill
 from .group import BLOCKS, INTRA, NO_OFFSET, PREDICTED, FrameRead, GroupState, Prior, frame_quality, grid_of
 from .order import Place
 from .prediction import BOTH, Decoded, Prediction, no_surprise
@@ -27,9 +26,6 @@ WORTH = 0.95  # see `span_of`
 # effort of each magnitude in quarters of a step, in 1/1024 bits; no value lies near a half, so that every mathematics
 # library gives the same integers (a test checks it)
 EFFORTS = np.array([math.floor(math.log2(1 + n / HINT_GAIN) * 1024 + 0.5) for n in range(256)], np.int32)
-
-
-Still = StillCoder | DyadicStill
 
 
 @dataclass(frozen=True)
@@ -45,14 +41,14 @@ class SearchOptions:
     radius: int = 64
     motion_weight: float = 9.0  # error in 1/16 gray levels that a bit of motion is worth, in steps
     offsets: tuple[int, ...] = (-3, 0, 2, 3, 4, 5, 5)
-    effort: str = "medium"  # how frames on their own are rounded, see `StillCoder.bands_to_round`
+    effort: str = "medium"  # how frames on their own are rounded, see `BaseStill.put`
 
     def offset(self, place: Place, intra: bool) -> int:
         return NO_OFFSET + self.offsets[0 if intra else place.level + 1]
 
 
 def put_group(
-    prior: Prior, still: Still, search: SearchOptions, frames: Pixels, spec: GroupSpec, port: SymbolPort
+    prior: Prior, still: BaseStill, search: SearchOptions, frames: Pixels, spec: GroupSpec, port: SymbolPort
 ) -> None:
     """Put the symbols of uint8 `frames` (T, H, W, channels)."""
     depth = span_of(prior, still, search, frames, spec) if search.depth is None else search.depth
@@ -63,7 +59,7 @@ def put_group(
         FrameEncoder(group, still, search, frames[place.number], port).put(at)
 
 
-def span_of(prior: Prior, still: Still, search: SearchOptions, frames: Pixels, spec: GroupSpec) -> int:
+def span_of(prior: Prior, still: BaseStill, search: SearchOptions, frames: Pixels, spec: GroupSpec) -> int:
     """The depth for a group: how far apart key frames may stand before predicting them is worth little.
 
     On 33 training clips of 16 frames, depth 4 took 4 % fewer bits than 3 where the key frame's effort was below WORTH
@@ -98,7 +94,7 @@ class FrameEncoder:
     """One frame on its way into the port."""
 
     def __init__(
-        self, group: GroupState, still: Still, search: SearchOptions, pixels: Pixels, port: SymbolPort
+        self, group: GroupState, still: BaseStill, search: SearchOptions, pixels: Pixels, port: SymbolPort
     ) -> None:
         self.group, self.still, self.search, self.pixels, self.port = group, still, search, pixels, port
         self.prior = group.prior

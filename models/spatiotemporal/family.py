@@ -15,6 +15,7 @@ from ..base.configure import changed, number, refuse_unknown
 from ..base.cost import Cost, cost_of_cells
 from ..base.family import GroupSpec, Latents, Pixels, SymbolPort
 from ..base.kernels import Kernels
+from ..engine.network import part_of
 from ..engine.painter import Painter
 from ..motion.coder import MotionCoder
 from ..motion.field import TABLE_NAMES as MOTION_TABLE_NAMES
@@ -23,8 +24,9 @@ from ..prior.native import NativePrior
 from ..prior.signs import SIGN_TABLE_NAMES
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of
 from ..transform.levels import ORDER, Levels
+from ..wavelet.base_still import MOVED_RATE_WEIGHT, BaseStill
 from ..wavelet.dyadic_still import DyadicStill
-from ..wavelet.still import MOVED_RATE_WEIGHT, StillCoder, part_of
+from ..wavelet.still import StillCoder
 from .encoder import SearchOptions, put_group
 from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
 from .painting import FramePainter, GroupPainter
@@ -63,7 +65,7 @@ class SpatiotemporalFamily:
         self.search, self.expects = SearchOptions(), False
         steps = {name: array for name, array in arrays.items() if name.startswith("steps.")}
         alone = {**part_of(arrays, "still"), **steps}
-        still: StillCoder | DyadicStill = (
+        still: BaseStill = (
             DyadicStill(alone, self.tables, len(rows), kernels) if dyadic else StillCoder(alone, self.tables, kernels)
         )
         self.still = still.weighing(still.usual_rate_weight(self.search.effort))

@@ -17,8 +17,7 @@ from ..engine.painter import Painter
 from ..transform.bands import CELL
 from ..transform.levels import ORDER
 from ..transform.lifted import SAMPLE_LIMIT
-from ..wavelet.dyadic_still import DyadicStill
-from ..wavelet.still import StillCoder
+from ..wavelet.base_still import BaseStill
 from ..wavelet.words import COMPANDED_FINE, LOWS, WORD_BITS, describe
 from .group import INTRA, FrameRead
 
@@ -28,7 +27,7 @@ PLACE = 2  # channels that describe the place of a frame
 class FramePainter:
     """Stateless between calls."""
 
-    def __init__(self, still: StillCoder | DyadicStill, network: Painter | None) -> None:
+    def __init__(self, still: BaseStill, network: Painter | None) -> None:
         self.still, self.network = still, network
         self.kernels, self.transform = still.kernels, still.transform
 

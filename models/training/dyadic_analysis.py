@@ -23,11 +23,11 @@ from ..transform.bands import CELL, pyramid_sizes
 from ..transform.gains import step_size
 from ..transform.levels import EVERY
 from ..transform.lifted import UNITS
+from ..wavelet.base_still import MOVE_REACH, MOVED_RATE_WEIGHT
 from ..wavelet.dyadic_intra import MOVED_LEVELS, coded_frame
 from ..wavelet.dyadic_refinement import paint_with
 from ..wavelet.dyadic_still import from_cells, to_cells
 from ..wavelet.model import WORD_UNIT
-from ..wavelet.still import MOVE_REACH, MOVED_RATE_WEIGHT
 from ..wavelet.words import LOWS, WORD_BITS
 from .analysis import FARTHEST, LEAST_NOISE
 from .dyadic_coding import INPUTS, Written, calibrated, described, painted, pixels_of, tables_of

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ..transform.gains import Bands, step_size
+from .base_still import FARTHEST, MOVE_REACH, MOVED_RATE_WEIGHT, SHARPNESS
 from .model import WORD_UNIT, WaveletModel
-from .still import FARTHEST, MOVE_REACH, MOVED_RATE_WEIGHT, SHARPNESS
 
 
 def remainders(packet: Tensor, integers: Tensor) -> Tensor:

@@ -93,7 +93,10 @@ class DyadicIntra:
 def coded_frame(lifted: Integers, bits: NDArray[np.float32] | None) -> CodedFrame:
     """A frame whose planes (3, height, width) are padded to whole cells by their last row and column."""
     bottom, right = -lifted.shape[1] % CELL, -lifted.shape[2] % CELL
-    planes = np.clip(lifted, -SAMPLE_LIMIT, SAMPLE_LIMIT).astype(np.int16)
-    planes = np.ascontiguousarray(np.pad(planes, ((0, 0), (0, bottom), (0, right)), mode="edge"))
+    _, height, width = lifted.shape
+    planes = np.empty((3, height + bottom, width + right), np.int16)
+    np.clip(lifted, -SAMPLE_LIMIT, SAMPLE_LIMIT, out=planes[:, :height, :width], casting="unsafe")
+    planes[:, :height, width:] = planes[:, :height, width - 1 : width]
+    planes[:, height:] = planes[:, height - 1 : height]
     nothing = np.empty((len(ORDER), 0, 0), np.int32)
     return CodedFrame(nothing, None, [], np.empty((3, 0, 0), np.int32), bits, planes)

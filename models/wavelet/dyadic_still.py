@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,64 +13,39 @@ from ...entropy import Tables
 from ..base.family import GroupSpec, Pixels, SymbolPort
 from ..base.kernels import Integers, Kernels, Planes, Words
 from ..base.ports import Nowhere
+from ..engine.network import part_of
 from ..engine.painter import Painter
 from ..prior.dyadic import DyadicCoder, Pyramid
 from ..prior.native import CodedFrame
-from ..transform.bands import CELL, LARGEST_STEP, RATE_WEIGHT, pyramid_sizes
+from ..transform.bands import CELL, RATE_WEIGHT, pyramid_sizes
 from ..transform.dyadic import DyadicSteps
-from ..transform.levels import EVERY, Levels, LevelTransform
-from ..transform.lifted import LOW_FACTOR
-from ..transform.steps import HINT_BITS, STEP_BITS, WORD_GAIN, FrameSteps, Steps
+from ..transform.levels import EVERY, Levels
+from ..transform.steps import HINT_BITS, STEP_BITS, WORD_GAIN, FrameSteps
+from .base_still import FARTHEST, MOVE_REACH, SHARPNESS, TRANSFORM_REACH, WINDOW_REACH, BaseStill
 from .dyadic_intra import MOVED_LEVELS, DyadicIntra, coded_frame
-from .still import FARTHEST, MOVE_REACH, MOVED_RATE_WEIGHT, NETWORKS, SHARPNESS, needs_torch, part_of
 from .words import COMPANDED_FINE, LOW_WORD, LOWS, WORD_BITS
 
 if TYPE_CHECKING:
     from .dyadic_refinement import DyadicRefinement
 
 
-class DyadicStill:
-    """What predicted frames and painting need of `StillCoder`, by the arrays "dyadic." of a weights file."""
+class DyadicStill(BaseStill):
+    """Its prior is the arrays "dyadic." of a weights file."""
+
+    prior: DyadicIntra
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], tables: Tables, first_sign: int, kernels: Kernels) -> None:
-        self.kernels, self.transform, self.steps = kernels, LevelTransform(kernels), Steps(arrays)
+        super().__init__(arrays, kernels)
         prior = part_of(arrays, "dyadic")
         steps = DyadicSteps(prior["steps"], arrays)
         self.prior = DyadicIntra(DyadicCoder(prior, steps, tables, first_sign, RATE_WEIGHT, kernels))
-        found = {name: part_of(arrays, name) for name in (*NETWORKS, "analysis")}
-        self.painters = {name: Painter(part, kernels.path) for name, part in found.items() if part}
-        self.analysis = self.painters.pop("analysis", None)
-        self.rate_weight, self.trial = RATE_WEIGHT, self.prior
+        self.trial = self.prior
         # made when it is first asked for; instances that weigh otherwise share it
-        self.refinement = lru_cache(maxsize=1)(lambda: _refinement(found["standard"]))
-        self.units = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0]).astype(np.float32)  # of packet bands
+        self.refinement = lru_cache(maxsize=1)(lambda: _refinement(part_of(arrays, "standard")))
         self.reciprocals = lru_cache(maxsize=64)(self._reciprocals)
 
-    @property
-    def multiplications(self) -> int:
-        """A cell, of the prior and the largest synthesis network."""
-        painting = max((painter.multiplications for painter in self.painters.values()), default=0)
-        return self.prior.multiplications + painting
-
-    @property
-    def decoders(self) -> tuple[str, ...]:
-        """Without a network of its own, decoder fast shows the pyramid's own planes."""
-        return (*self.painters, *(("fast",) if "fast" not in self.painters else ()))
-
-    def usual_rate_weight(self, effort: str) -> float:
-        """See `StillCoder.usual_rate_weight`."""
-        needs_torch(effort)
-        moved = effort == "slow" or (effort == "medium" and self.analysis is not None)
-        return MOVED_RATE_WEIGHT if moved else RATE_WEIGHT
-
-    def weighing(self, rate_weight: float) -> DyadicStill:
-        """The same with another price of a bit in rounding."""
-        other = copy.copy(self)
-        other.rate_weight, other.prior = rate_weight, self.prior.weighing(rate_weight)
-        return other
-
     def put(self, pixels: Pixels, spec: GroupSpec, port: SymbolPort, effort: str) -> CodedFrame:
-        """Put uint8 `pixels` (H, W, channels), and return what a decoder reads.
+        """See `BaseStill.put`.
 
         Effort medium moves details by the encoder's network, where there is one, slow by `dyadic_refinement` too.
         """
@@ -111,20 +85,32 @@ class DyadicStill:
         return self.describe(*self.kernels.analyse(shown, EVERY), quality, self.steps.at(quality))
 
     def planes(self, coded: CodedFrame, quality: int, decoder: str, latents: Levels) -> Planes:
-        """The planes of a frame; a decoder without a network shows the pyramid's own."""
         assert coded.planes is not None
-        if decoder not in self.painters:
-            return coded.planes
-        steps = self.steps.at(quality)
-        packet, low = self.kernels.analyse(coded.planes, EVERY)
-        correction = self.painters[decoder](self.describe(packet, low, quality, steps), quality)
-        full, low = self.kernels.corrected(packet, EVERY, low, correction, steps.every)
-        return self.kernels.synthesise(full, low, EVERY)
+        return self._strip(coded.planes, quality, decoder, slice(0, coded.planes.shape[1] // CELL))
 
-    def paint(self, coded: CodedFrame, spec: GroupSpec, decoder: str, out: Pixels) -> None:
-        """Paint a frame into `out`, uint8 (H, W, channels), as a whole."""
-        planes = self.planes(coded, spec.quality, decoder, [])
-        out[...] = self.kernels.pixels(planes, spec.height, spec.width, spec.channels)
+    def strips(self, coded: CodedFrame, quality: int, decoder: str) -> Callable[[slice], Planes]:
+        assert coded.planes is not None
+        return partial(self._strip, coded.planes, quality, decoder)
+
+    def _strip(self, planes: Planes, quality: int, decoder: str, rows: slice) -> Planes:
+        """The planes of some rows of cells, each array dropped as soon as it has been used: they are large."""
+        if decoder not in self.painters:
+            return planes[:, CELL * rows.start : CELL * rows.stop]
+        # what the network reads depends on these rows besides
+        beside = TRANSFORM_REACH + WINDOW_REACH
+        first, last = max(0, rows.start - beside), min(planes.shape[1] // CELL, rows.stop + beside)
+        steps = self.steps.at(quality)
+        part = np.ascontiguousarray(planes[:, CELL * first : CELL * last])
+        packet, low = self.kernels.analyse(part, EVERY)
+        del part
+        inner = slice(rows.start - first, rows.stop - first)
+        words = np.ascontiguousarray(self.describe(packet, low, quality, steps)[inner])
+        correction = self.painters[decoder](words, quality)
+        del words
+        packet, low = (np.ascontiguousarray(bands[:, inner]) for bands in (packet, low))
+        every, low = self.kernels.corrected(packet, EVERY, low, correction, steps.every)
+        del packet, correction
+        return self.kernels.synthesise(every, low, EVERY)
 
     def describe(self, packet: Integers, low: Integers, quality: int, steps: FrameSteps) -> Words:
         """What the decoders' networks read: all packet bands in sixteenths of a step, companded, and the low bands."""
@@ -137,11 +123,6 @@ class DyadicStill:
     def _reciprocals(self, quality: int) -> NDArray[np.int64]:
         steps = self.steps.at(quality).every[EVERY].tolist()
         return np.array([(WORD_GAIN << HINT_BITS + STEP_BITS) // step for step in steps], np.int64)
-
-    def latents(self, latents: Levels, out: NDArray[np.float32]) -> None:
-        """See `StillCoder.latents`."""
-        packet, low = latents[0], self.transform.low_plane(latents)
-        self.kernels.to_cells(low, LOW_FACTOR, packet, self.units[: len(packet)], out)
 
 
 def to_cells(details: Sequence[NDArray[Any]], height: int, width: int) -> NDArray[Any]:

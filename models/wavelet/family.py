@@ -16,7 +16,8 @@ from ..base.kernels import Integers, Kernels
 from ..prior.ladder import TABLE_NAMES
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of
 from ..transform.levels import ORDER
-from .still import MOVED_RATE_WEIGHT, Scaled, StillCoder
+from .base_still import MOVED_RATE_WEIGHT
+from .still import Scaled, StillCoder
 from .task_gains import TaskGains
 
 

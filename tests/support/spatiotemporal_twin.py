@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessera.models.base.family import GroupSpec, SymbolPort
+from tessera.models.engine.network import part_of
 from tessera.models.prior.ports import Shifted, get_number
 from tessera.models.reference import lifting as et
 from tessera.models.reference import motion
@@ -19,7 +20,6 @@ from tessera.models.spatiotemporal.velocity import Motion, guess
 from tessera.models.spatiotemporal.wire import FIRST_TABLE, PRIORS
 from tessera.models.transform.bands import PYRAMID
 from tessera.models.transform.levels import ORDER
-from tessera.models.wavelet.still import part_of
 
 from .prior_twin import Decoding, prior_of, walk_frame
 

@@ -17,7 +17,7 @@ from tessera.data import procedural
 from tessera.models.base.family import GroupSpec, Pixels
 from tessera.models.base.kernels import Planes
 from tessera.models.base.quality import ANCHORS
-from tessera.models.engine.network import IntegerNetwork, Layer, Range, arrays_of, fixed, network_of
+from tessera.models.engine.network import IntegerNetwork, Layer, Range, arrays_of, fixed, network_of, part_of
 from tessera.models.reference import integer_network
 from tessera.models.reference import lifting as twin
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
@@ -27,7 +27,6 @@ from tessera.models.spatiotemporal.painting import PLACE, GroupPainter, place_of
 from tessera.models.transform.bands import CELL
 from tessera.models.transform.levels import EVERY, ORDER
 from tessera.models.transform.lifted import SAMPLE_LIMIT
-from tessera.models.wavelet.still import part_of
 from tessera.models.wavelet.words import COMPANDED, COMPANDED_FINE, LOW_WORD, LOWS, RUNG_WORDS, WORD_BITS
 
 from ...support import words_twin

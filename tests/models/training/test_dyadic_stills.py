@@ -30,10 +30,10 @@ from tessera.models.training.spatiotemporal import SpatiotemporalTask
 from tessera.models.training.stills import PyramidStills
 from tessera.models.training.wavelet import still_model
 from tessera.models.transform.lifted import UNITS
+from tessera.models.wavelet.base_still import MOVE_REACH, MOVED_RATE_WEIGHT
 from tessera.models.wavelet.dyadic_refinement import paint_with
 from tessera.models.wavelet.dyadic_still import DyadicStill, from_cells, to_cells
 from tessera.models.wavelet.model import WORD_UNIT
-from tessera.models.wavelet.still import MOVE_REACH, MOVED_RATE_WEIGHT
 from tessera.models.wavelet.words import LOWS
 
 from ...support.small_wavelet import train

@@ -23,8 +23,8 @@ from tessera.models.training.wavelet import still_model
 from tessera.models.transform.bands import GRAY_SLICES, RATE_WEIGHT
 from tessera.models.transform.gains import Bands, step_size
 from tessera.models.wavelet.analysis import moves
+from tessera.models.wavelet.base_still import MOVE_REACH
 from tessera.models.wavelet.family import WaveletFamily
-from tessera.models.wavelet.still import MOVE_REACH
 
 from ...support.small_wavelet import pictures, small_arrays, small_weights, train
 

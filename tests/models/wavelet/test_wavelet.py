@@ -13,14 +13,13 @@ from tessera.codec.coding.ports import BitMeter, DecoderPort, EncoderPort
 from tessera.data import procedural
 from tessera.models.base.family import GroupSpec, Pixels
 from tessera.models.base.quality import MAX_FINE
-from tessera.models.engine.network import network_of
+from tessera.models.engine.network import network_of, part_of
 from tessera.models.reference import integer_network
 from tessera.models.reference import lifting as twin
 from tessera.models.transform.bands import RATE_WEIGHT
 from tessera.models.transform.levels import EVERY, ORDER
 from tessera.models.transform.lifted import LOW_FACTOR
 from tessera.models.wavelet.family import WaveletFamily
-from tessera.models.wavelet.still import part_of
 from tessera.models.wavelet.words import COMPANDED, COMPANDED_FINE, LOW_WORD, RUNG_WORDS
 
 from ...support import words_twin
