@@ -42,8 +42,8 @@ def tiny_model() -> Any:
 
 
 def tokenizer(text: str) -> list[int]:
-    """Ids of a prompt: a placeholder stands where the video belongs.  A real model brings its own tokenizer."""
-    return [START, VIDEO, END, *(3 + ord(letter) % 50 for letter in text)]
+    """Ids of a prompt: letters behind the placeholder of the clip.  A real model brings its own tokenizer."""
+    return [START, VIDEO, END, *(3 + ord(letter) % 50 for letter in text.removeprefix("<|video_pad|>"))]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,15 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tessera.open(args.clip) as clip:
         channels = clip.latents(0, 1).x.shape[3]
     projector = Projector(channels, WIDTH)  # latents to the width of the model; train it with the model
-    processor = tessera.TokenProcessor(
-        tokenizer, model.get_input_embeddings(), projector, VIDEO, reduce="bits", budget=args.budget
-    )
-    found = processor("What moves?", video=args.clip)
-    inputs = {name: found[name] for name in ("inputs_embeds", "position_ids", "attention_mask")}
-    with torch.no_grad():
-        logits = model(**inputs).logits
-    print(f"{len(found['tokens'])} tokens of the clip, a prompt of {logits.shape[1]} positions in all")
-    print(f"next id: {int(logits[0, -1].argmax())}")
+    processor = tessera.TokenProcessor(tokenizer, model, reduce="bits", budget=args.budget)
+    batch = processor("<|video_pad|>What moves?", videos=args.clip)
+    inputs = processor.embed(batch, model, projector)
+    answer = model.generate(**inputs, max_new_tokens=4, do_sample=False)
+    print(f"{len(batch['vision'])} tokens of the clip, a prompt of {batch['input_ids'].shape[1]} positions in all")
+    print(f"ids of the answer: {answer[0].tolist()}")
     return 0
 
 

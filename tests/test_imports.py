@@ -28,7 +28,15 @@ ROOMS = {
         "training",
         "registry",
     ),
-    "models/tokens": ("grid prompt rows", "types", "cosine raster", "methods", "modules reduce", "__init__"),
+    "models/tokens": (
+        "cosine grid nested prompt rows",
+        "saved",
+        "types",
+        "raster",
+        "methods",
+        "modules reduce",
+        "__init__",
+    ),
     "codec": (
         "defaults errors spool",
         "checked details limits ranges",

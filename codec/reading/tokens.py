@@ -1,24 +1,19 @@
-"""Files to tokens: written as safetensors, searched by reading few groups, put into a language model's prompt."""
+"""Files to tokens: written as safetensors, searched by reading few groups."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from ..atomic import output
-from ..errors import ParameterError
 from ..limits import DEFAULT_LIMITS, Limits
 from ..options import FileSource
 from ..ranges import FrameRange, clipped
 from .clip import Clip
-
-if TYPE_CHECKING:
-    from ...models.tokens import TokenSet
 
 _DESCRIPTION = 270  # EXIF tag
 
@@ -54,7 +49,7 @@ def tokens_file(
     force: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> TokensReport:
-    """Write the tokens of a file as safetensors: the tensors of TokenSet.tensors(), and what made them as metadata.
+    """Write the tokens of a file as safetensors, which `TokenSet.load` reads; what made them stands in the metadata.
 
     channels: of the latents, the first so many (`Clip.latents`); None: all.
     ParameterError when the target exists and not `force`, or the reduction cannot be done.
@@ -82,6 +77,8 @@ def tokens_to(
     """Write the tokens of a file to a binary file that is open for writing; see `tokens_file`."""
     from safetensors.torch import save
 
+    from ...models.tokens.saved import tensors_of
+
     begun = time.monotonic()
     with Clip(source, device=device, limits=limits) as clip:
         start, stop = clipped(frames, len(clip))
@@ -89,7 +86,7 @@ def tokens_to(
         info = clip.info
         made = {"codec": info.codec, "weights": info.weights, "quality": f"{info.quality:g}", "reduce": reduce}
         made |= {"budget": str(budget), "frames": f"{start}:{stop}", "channels": str(found.x.shape[1])}
-        sink.write(save(found.tensors(), made))
+        sink.write(save(tensors_of(found), made))
         return TokensReport(
             tokens=len(found),
             cells=found.assign.numel(),
@@ -153,79 +150,3 @@ def description(clip: Clip) -> str:
     exif = Image.Exif()
     exif.load(clip.reader.metadata().exif or b"")
     return str(exif.get(_DESCRIPTION, "")).strip("\0 ")
-
-
-class TokenProcessor:
-    """Make what the forward call of a language model takes straight from a file: `processor(text, video="clip.tsr")`.
-
-    Args:
-        tokenizer: Text -> list of ids; a tokenizer of Hugging Face or any callable.
-        embed: Ids (S,) -> embeddings (S, D), of the model itself.
-        projector: Latents (N, C) -> (N, D), the width of the model.
-        token_id: The placeholder that stands for the video in the ids.
-        reduce: How latents are reduced; see `Clip.tokens`.
-        budget: Number of tokens, or share of the cells.
-        **options: Of `TokenSet.to_transformers`.
-    """
-
-    def __init__(
-        self,
-        tokenizer: Callable[[str], Any],
-        embed: Callable[[Tensor], Tensor],
-        projector: Callable[[Tensor], Tensor],
-        token_id: int,
-        *,
-        reduce: Any = "bits",
-        budget: Any = 256,
-        **options: Any,
-    ) -> None:
-        self.tokenizer, self.embed, self.projector, self.token_id = tokenizer, embed, projector, token_id
-        self.reduce, self.budget, self.options = reduce, budget, options
-
-    def __call__(
-        self, text: str, *, video: FileSource, frames: FrameRange | None = None, **changes: Any
-    ) -> dict[str, Any]:
-        """Make the inputs of the model.
-
-        Args:
-            text: The prompt, with one placeholder or one per token.
-            video: A .tsr file: a path, its bytes or a binary file.
-            frames: (start, stop) of the frames to read.  None: all.
-            **changes: `reduce` and `budget` for this call alone.
-
-        Returns:
-            inputs_embeds (1, L, D), position_ids (3, 1, L), attention_mask (1, L), input_ids (1, L), next_position, and
-            `tokens`, the TokenSet.
-
-        Raises:
-            ParameterError: Prompt and tokens do not fit together, or an argument is out of range.
-        """
-        given = self.tokenizer(text)
-        ids = given["input_ids"] if hasattr(given, "keys") else given
-        tokens = self.tokens(video, frames, **changes)
-        try:
-            found = tokens.to_transformers(
-                torch.as_tensor(ids), self.embed, token_id=self.token_id, projector=self.projector, **self.options
-            )
-        except ValueError as error:
-            raise ParameterError(str(error)) from error
-        return {**found, "tokens": tokens}
-
-    def tokens(self, video: FileSource, frames: FrameRange | None = None, **changes: Any) -> TokenSet:
-        """Read the reduced tokens of a file.
-
-        Args:
-            video: A .tsr file: a path, its bytes or a binary file.
-            frames: (start, stop) of the frames to read.  None: all.
-            **changes: `reduce` and `budget` for this call alone.
-
-        Returns:
-            The tokens.
-
-        Raises:
-            ParameterError: An argument is out of range, or the file has none of the frames.
-        """
-        with Clip(video) as clip:
-            start, stop = clipped(frames, len(clip))
-            found: TokenSet = clip.tokens(start, stop, **{"reduce": self.reduce, "budget": self.budget, **changes})
-            return found

@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from tessera.codec.reading.info import Info as Info
     from tessera.codec.reading.prefix import Preview as Preview
     from tessera.codec.reading.prefix import preview as preview
+    from tessera.codec.reading.processor import TokenProcessor as TokenProcessor
     from tessera.codec.reading.repair import RepairReport as RepairReport
     from tessera.codec.reading.repair import repair as repair
-    from tessera.codec.reading.tokens import TokenProcessor as TokenProcessor
     from tessera.codec.reading.verify import VerifyReport as VerifyReport
     from tessera.codec.reading.verify import verify as verify
     from tessera.models.base.fitted import FitStatus as FitStatus
@@ -73,7 +73,7 @@ _HOMES = {  # public name -> the module that defines it
     "Info": "codec.reading.info",
     "GroupInfo": "codec.reading.info",
     "Preview": "codec.reading.prefix",
-    "TokenProcessor": "codec.reading.tokens",
+    "TokenProcessor": "codec.reading.processor",
     "TokenGrid": "models.tokens.grid",
     "TokenSet": "models.tokens",
     "IdTokens": "models.tokens.ids",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .types import Shape, TokenSet
+if TYPE_CHECKING:
+    from .types import Shape, TokenSet
 
 
 @lru_cache(maxsize=64)

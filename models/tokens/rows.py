@@ -50,6 +50,7 @@ def take(tokens: TokenSet, rows: Tensor, lattice: Shape | None = None) -> TokenS
         share=torch.where(assign >= 0, tokens.share, 0.0),
         level=tokens.level[rows],
         layers=tuple(renumber[layer] for layer in tokens.layers),
+        schedule=None if tokens.schedule is None else tokens.schedule.renumbered(renumber),
         lattice=lattice,
         basis=None,
     )
@@ -102,6 +103,7 @@ def _join_rows(
         lattice=lattice,
         basis=None,
         layers=(),
+        schedule=None,
     )
 
 

@@ -11,17 +11,18 @@ holds after any chain of selecting, merging and pooling.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .cosine import Basis
 from .grid import TokenGrid
+from .nested import equal, map_tensors
 from .rows import fill_dropped, positions_of, take, top_rows
-
-if TYPE_CHECKING:
-    from .cosine import Basis
+from .saved import read, tensors_of
 
 Shape = tuple[int, int, int]
 
@@ -37,8 +38,13 @@ class LayerSchedule:
     keep: dict[int, Tensor] = field(default_factory=dict)
     pool: dict[int, Shape] = field(default_factory=dict)
 
+    def renumbered(self, rows: Tensor) -> LayerSchedule:
+        """The schedule of a set of which some rows are left: `rows` (N + 1,) is the new number of each, or -1."""
+        kept = {layer: rows[old] for layer, old in self.keep.items()}
+        return LayerSchedule(keep={layer: new[new >= 0] for layer, new in kept.items()})
 
-@dataclass
+
+@dataclass(eq=False)
 class TokenSet:
     """Tokens in raster order of their anchors (sets put together by `join`: level by level).
 
@@ -82,6 +88,25 @@ class TokenSet:
 
     def __len__(self) -> int:
         return self.x.shape[0]
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # tensors can be changed in place
+
+    def __getitem__(self, rows: slice | Tensor) -> TokenSet:
+        """Keep rows: a slice of positive step, bool (N,), or int64 (K,) ascending without repeats."""
+        if isinstance(rows, slice):
+            rows = torch.arange(len(self), device=self.x.device)[rows]
+        elif not isinstance(rows, Tensor) or rows.dim() != 1:
+            raise TypeError(f"rows are a slice or a tensor of one axis, not {type(rows).__name__}")
+        elif rows.dtype == torch.bool:
+            if rows.numel() != len(self):
+                raise IndexError(f"{rows.numel()} flags for {len(self)} tokens")
+            rows = rows.nonzero().squeeze(1)
+        if rows.numel() and (int(rows[0]) < 0 or int(rows[-1]) >= len(self) or not bool((rows.diff() > 0).all())):
+            raise IndexError(f"rows ascend from 0 to {len(self) - 1} at most, none twice")
+        return take(self, rows)
 
     def __repr__(self) -> str:
         return f"<TokenSet {len(self)} of {self.assign.numel()} cells, {self.x.shape[1]} channels>"
@@ -157,14 +182,44 @@ class TokenSet:
         """
         return take(self, top_rows(self.weight, count))
 
+    def to(
+        self,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        non_blocking: bool = False,
+    ) -> TokenSet:
+        """Move the set.
+
+        Args:
+            device: Where to.  None: where it is.
+            dtype: Of `x` and `memory`; positions, shares and weights keep theirs.
+            non_blocking: As in `torch.Tensor.to`.
+
+        Returns:
+            A set on the device; tensors that need no change are shared.
+        """
+        device = self.x.device if device is None else device
+        moved = map_tensors(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        memory = None if moved.memory is None else moved.memory.to(dtype or moved.memory.dtype)
+        return replace(moved, x=moved.x.to(dtype or moved.x.dtype), memory=memory)
+
+    def pin_memory(self) -> TokenSet:
+        """Copy the tensors to pinned memory, as a DataLoader with `pin_memory=True` does.
+
+        Returns:
+            The copy.
+        """
+        return map_tensors(self, Tensor.pin_memory)
+
     def position_ids(self, scheme: str = "mrope", **options: Any) -> Tensor:
         """Make position ids, which begin at 0; the caller adds where the vision part begins.
 
         Args:
             scheme: "mrope": t, y, x for 3-D rotary positions; "1d": 0..N-1; "v2pe": steps of `stride`; "shared":
                 `n_pos` different ids, shared by neighbours; "scaled": 0..N-1 times `factor`.
-            **options: `stride`, `n_pos`, `factor`; of mrope `seconds` per step of the grid and `per_second`, ids per
-                second; `dtype`, float32 by default.
+            **options: `stride`, `n_pos`, `factor`; of mrope `scale`, steps of y and x per cell, and `per_second`, steps of
+                t per second (None counts frames); `dtype`, float32 by default.
 
         Returns:
             (3, N) of mrope, else (1, N).
@@ -176,35 +231,56 @@ class TokenSet:
 
         return position_ids(self, scheme, **options)
 
-    def to_transformers(self, ids: Tensor, embed: Callable[[Tensor], Tensor], **options: Any) -> dict[str, Any]:
-        """Put the tokens into a prompt, in place of the run of its video placeholder.
+    def to_transformers(
+        self, ids: Tensor, model: Any, projector: Callable[[Tensor], Tensor] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Put the tokens into a prompt: `model(**found)` and `model.generate(**found)` take the result as it is.
 
         Args:
-            ids: int64 (S,) or (1, S), the prompt, with one placeholder or one per token.
-            embed: Ids -> embeddings, `model.get_input_embeddings()`.
-            **options: `token_id`, the placeholder; `projector`, from `x` to the width of the model; `text_start`,
-                `seconds` and `per_second` for the positions.
+            ids: int64 (S,) or (1, S), the prompt, with the model's placeholders: one in all, one per run, or one per
+                token.
+            model: A model of Hugging Face, or what has its `config` and `get_input_embeddings()`.
+            projector: From `x` to the width of the model.  None: `x` has that width.
+            **options: Of `prompt.huggingface.to_transformers`: `token_id`, `scale`, `per_second`.
 
         Returns:
-            inputs_embeds (1, L, D), position_ids (3, 1, L) int64, attention_mask (1, L), input_ids (1, L) and
-            next_position, the position of the first generated token.
+            inputs_embeds (1, L, D), attention_mask (1, L), position_ids as the model takes them; for models with
+            DeepStack also mm_encoder_outputs.
 
         Raises:
-            ValueError: Prompt and tokens do not fit together.
+            ValueError: Prompt, tokens and model do not fit together, or the model is of no known kind.
         """
         from .prompt.huggingface import to_transformers
 
-        return to_transformers(self, ids, embed, **options)
+        return to_transformers(self, ids, model, projector, **options)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Collect everything that a reader of a saved set needs.
+    def save(self, path: str | Path) -> None:
+        """Write every field as safetensors.
+
+        Args:
+            path: The file; written over.
+        """
+        from safetensors.torch import save_file
+
+        save_file(tensors_of(self), path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TokenSet:
+        """Read what `save` or `tessera tokens` wrote.
+
+        Args:
+            path: The file.
 
         Returns:
-            Tensors on the processor, by name.
+            The set.
+
+        Raises:
+            ValueError: The file holds something else.
         """
-        names = ("x", "pos", "size", "weight", "index", "assign", "level", "times", "frame_splits")
-        found = {name: getattr(self, name).detach().cpu().contiguous() for name in names}
-        return {**found, "shape": torch.tensor(self.shape)}
+        fields = read(path)
+        if "schedule" in fields:
+            fields["schedule"] = LayerSchedule(*fields["schedule"])
+        return cls(**fields)
 
 
 def start(grid: TokenGrid) -> TokenSet:

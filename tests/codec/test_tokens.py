@@ -12,18 +12,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
-from torch import Tensor
 
 import tessera
 from tessera.codec.coding import weights
 from tessera.codec.coding.ports import DecoderPort, EncoderPort
-from tessera.codec.reading.tokens import TokenProcessor, description, group_bits, richest, search
+from tessera.codec.reading.tokens import description, group_bits, richest, search
 from tessera.data import procedural
 from tessera.entropy import Tables
 from tessera.models.base.family import GroupSpec, Symbols, TableIndices
 from tessera.models.base.quality import fine
 from tessera.models.tokens import Bits, reduce
-from tessera.models.tokens.modules.projector import Projector
 from tessera.tools.cli import main
 
 from ..support import toy_family
@@ -169,11 +167,11 @@ def test_command_lists_the_registry(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_row_28_codebook_and_map_come_back_from_a_file(clip_file: Path, tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     with tessera.open(clip_file) as clip:
         tokens = clip.tokens(reduce="vq", budget=32)
-    save_file(tokens.tensors(), tmp_path / "vq.safetensors")
+    tokens.save(tmp_path / "vq.safetensors")
     back = load_file(tmp_path / "vq.safetensors")
     assert torch.equal(back["x"][back["assign"]].view(8, 8, 12, 128), tokens.unmerge())
 
@@ -253,39 +251,6 @@ def test_groups_are_chosen_before_decoding(clip_file: Path) -> None:
         assert sorted(real.topk(2).indices.tolist()) == chosen
         assert all(torch.equal(grid.x, full.x[2 * n : 2 * n + 2]) for grid, n in zip(grids, chosen, strict=True))
         assert float((spent - real).abs().max()) < 200, "chunk heads and the coder's last bytes"
-
-
-def test_processor(clip_file: Path, tmp_path: Path) -> None:
-    """`processor(text, video="clip.tsr")` with a projector that was saved and loaded."""
-    embed = torch.nn.Embedding(300, 32)
-    with tessera.open(clip_file) as clip:
-        tokens = clip.tokens()
-    made = Projector(128, 32)
-    made.fit_scale([tokens])
-    assert float(((tokens.x - made.mean) * made.scale).std()) == pytest.approx(1, abs=0.1)
-    made.save(tmp_path / "projector.safetensors")
-    projector = Projector.load(tmp_path / "projector.safetensors")
-    assert torch.equal(projector(tokens.x), made(tokens.x))
-
-    def words(text: str) -> list[int]:
-        return [299 if word == "<video>" else len(word) for word in text.split()]
-
-    processor = TokenProcessor(words, embed, projector, 299, reduce="tome", budget=20)
-    found = processor("what is in <video> please", video=clip_file)
-    assert found["inputs_embeds"].shape == (1, 24, 32) and found["position_ids"].shape == (3, 1, 24)
-    assert torch.equal(found["inputs_embeds"][0, 3:23], projector(found["tokens"].x))
-    assert processor("<video>", video=clip_file, budget=5)["input_ids"].shape == (1, 5)
-    with pytest.raises(tessera.ParameterError, match="no video placeholder"):
-        processor("what", video=clip_file)
-    with pytest.raises(ValueError, match="holds no projector"):
-        Projector.load(_other(tmp_path, tokens.x))
-
-
-def _other(folder: Path, x: Tensor) -> Path:
-    from safetensors.torch import save_file
-
-    save_file({"x": x.contiguous()}, folder / "other.safetensors")
-    return folder / "other.safetensors"
 
 
 def test_constant_bits_are_said_to_choose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

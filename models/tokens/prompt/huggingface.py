@@ -1,126 +1,164 @@
-"""A TokenSet as the input of a Hugging Face language model of the Qwen2-VL and Qwen2.5-VL type.
+"""Vision tokens as the input of a language model of Hugging Face: one adapter, the kinds of model in `kinds`.
 
-Position ids are computed here and always passed on: without them these models take text positions for every token and
-run on, with wrong logits.  Two things differ between versions of transformers and are options:
+Position ids are computed here and always passed on: without them models with t, y, x positions take text positions for
+every token and run on, with wrong logits.
 
-    text_start   where text goes on after a video that starts at s: "hw" is s + max(h, w) of the raster (5.23), "max" is
-                 the largest id + 1 (4.57)
-    seconds      of one step of the grid; times `per_second` (Qwen2.5-VL: 4) and rounded down it steps the t ids; None
-                 counts frames (Qwen2-VL).  4.57 cuts `seconds` itself to a whole number: pass int(seconds) to match it
-
-Qwen3-VL adds features to early layers, which `inputs_embeds` alone would lose; it is not supported.
+Features of early layers (DeepStack): a projector for such a model makes D * (1 + layers) channels, the token first,
+then what each of the first layers adds.  Where it makes D, nothing is added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from .positions import mrope_ids, next_id
+from .kinds import ModelKind
+from .layout import Prompt, lay_out
 
 if TYPE_CHECKING:
     from ..types import TokenSet
 
-Embed = Callable[[Tensor], Tensor]
+IGNORED = -100  # the label that a loss leaves out
 
 
 def to_transformers(
-    tokens: TokenSet,
+    tokens: TokenSet | list[TokenSet],
     ids: Tensor,
-    embed: Embed,
-    *,
-    token_id: int,
+    model: Any,
     projector: Callable[[Tensor], Tensor] | None = None,
-    text_start: str = "hw",
-    seconds: float | None = None,
-    per_second: float = 1.0,
+    *,
+    token_id: int | None = None,
+    scale: float | Sequence[float] = 1.0,
+    per_second: float | None = None,
 ) -> dict[str, Any]:
-    """The prompt with the tokens in place of the run of `token_id`.
+    """Put one or several sets into one prompt.
 
-    ids        (S,) or (1, S) int64, with one run of `token_id`: a single one, or one per token
-    embed      ids -> embeddings, `model.get_input_embeddings()`
-    projector  tokens.x -> (N, D); None when they have the model's width
+    Args:
+        tokens: The sets, in the order of the prompt.
+        ids: int64 (S,) or (1, S); see `layout.lay_out` for its placeholders.
+        model: A model of Hugging Face, or what has its `config` and `get_input_embeddings()`.
+        projector: (N, C) -> (N, D).  None: the tokens have the width of the model.
+        token_id: The placeholder, in place of the model's.
+        scale: Steps of the model's y and x positions per cell: pixels of a cell / `ModelKind.unit`.
+        per_second: Steps of the t position per second, in place of the model's.
 
-    Returns inputs_embeds (1, L, D), position_ids (3, 1, L) int64, attention_mask (1, L), input_ids (1, L) and
-    next_position, the position of the first generated token.  ValueError when ids and tokens do not fit together.
+    Returns:
+        What `model(**found)` and `model.generate(**found)` take: inputs_embeds (1, L, D), attention_mask (1, L),
+        position_ids (1, L) or (3, 1, L), with DeepStack also mm_encoder_outputs.
+
+    Raises:
+        ValueError: Prompt, tokens and model do not fit together, or the model is of no known kind.
     """
-    ids = ids.reshape(-1)
-    begin, end = _run_of(ids, token_id)
-    if end - begin not in (1, len(tokens)):
-        raise ValueError(f"the prompt has {end - begin} video placeholders for {len(tokens)} tokens; give 1 or all")
-    x = tokens.x if projector is None else projector(tokens.x)
-    text = embed(ids)
-    if x.shape[1] != text.shape[-1]:
-        raise ValueError(f"the tokens have {x.shape[1]} channels, the model {text.shape[-1]}; a projector is needed")
-    inner = mrope_ids(tokens, seconds, per_second)
-    position = _with_text(inner, begin, len(ids) - end, _after(tokens, inner, text_start))
-    full = torch.cat([ids[:begin], ids.new_full((len(tokens),), token_id), ids[end:]])
-    return {
-        "inputs_embeds": torch.cat([text[:begin], x.to(text.dtype), text[end:]])[None],
-        "position_ids": position[:, None],
-        "attention_mask": torch.ones(1, len(full), dtype=torch.int64, device=ids.device),
-        "input_ids": full[None],
-        "next_position": int(position.max()) + 1,
-    }
+    kind = ModelKind.of(model.config, token_id)
+    sets = tokens if isinstance(tokens, list) else [tokens]
+    prompt = lay_out(ids.reshape(-1), sets, kind, scale, per_second)
+    return embed(collate([prompt]), model, projector, kind)
 
 
-def _run_of(ids: Tensor, token_id: int) -> tuple[int, int]:
-    places = (ids == token_id).nonzero().squeeze(1)
-    if places.numel() == 0:
-        raise ValueError(f"the prompt has no video placeholder {token_id}")
-    begin, end = int(places[0]), int(places[-1]) + 1
-    if end - begin != places.numel():
-        raise ValueError("the prompt has more than one run of video placeholders")
-    return begin, end
+def collate(prompts: Sequence[Prompt], labels: Sequence[Tensor] | None = None, side: str = "left") -> dict[str, Any]:
+    """Several prompts as one batch of tensors, padded to the longest.
 
+    Args:
+        prompts: The prompts.
+        labels: int64 (L,) of each, or None.
+        side: Where padding goes, "left" or "right".
 
-def _after(tokens: TokenSet, ids: Tensor, rule: str) -> int:
-    """Ids that the vision part takes up.  "hw" counts the raster of the whole grid, whatever was kept of it, so that
-    reducing the tokens does not move the text."""
-    if rule == "hw":
-        return max(tokens.shape[1], tokens.shape[2])
-    if rule != "max":
-        raise ValueError(f"text starts by rule hw or max, not {rule!r}")
-    return next_id(ids)
-
-
-def _with_text(vision: Tensor, before: int, after: int, taken: int) -> Tensor:
-    """(3, L): text counts up to the video, the video starts there, text goes on `taken` later."""
-    head = torch.arange(before, device=vision.device).expand(3, -1)
-    tail = torch.arange(after, device=vision.device).expand(3, -1) + before + taken
-    return torch.cat([head, vision + before, tail], 1)
-
-
-def collate(batch: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several prompts as one batch, padded on the left; padding has attention 0 and positions of 1."""
-    length = max(item["inputs_embeds"].shape[1] for item in batch)
-
-    def padded(name: str, axis: int, value: float) -> Tensor:
-        parts = []
-        for item in batch:
-            tensor = item[name]
-            shape = list(tensor.shape)
-            shape[axis] = length - shape[axis]
-            parts.append(torch.cat([tensor.new_full(shape, value), tensor], axis))
-        return torch.cat(parts, 1 if name == "position_ids" else 0)
-
-    found: dict[str, Any] = {
-        "inputs_embeds": padded("inputs_embeds", 1, 0),
-        "position_ids": padded("position_ids", 2, 1),
-        "attention_mask": padded("attention_mask", 1, 0),
-    }
-    return {**found, "next_position": torch.tensor([item["next_position"] for item in batch])}
-
-
-def to_vllm(tokens: TokenSet, projector: Callable[[Tensor], Tensor], merge: int = 2) -> dict[str, Tensor]:
-    """What vLLM takes in place of a video's pixels: video_embeds (N, D) and video_grid_thw (1, 3) in patches.
-
-    The server sizes the prompt by the raster and may prune by itself, so only a full raster can be sent.
+    Returns:
+        input_ids (B, L), attention_mask (B, L), position_ids (B, L) or (3, B, L), places (B, L) bool, vision (N, C),
+        the tokens of all prompts, and labels (B, L) where given.
     """
-    if tokens.lattice is None:
-        raise ValueError("vLLM lays out a video by its raster: send a grid or a pooled raster")
-    t, h, w = tokens.lattice
-    return {"video_embeds": projector(tokens.x), "video_grid_thw": torch.tensor([[t, h * merge, w * merge]])}
+    length = max(len(prompt.ids) for prompt in prompts)
+
+    def padded(rows: Sequence[Tensor], value: int) -> Tensor:
+        missing = [length - row.shape[-1] for row in rows]
+        sides = [(n, 0) if side == "left" else (0, n) for n in missing]
+        return torch.stack([torch.nn.functional.pad(r, p, value=value) for r, p in zip(rows, sides, strict=True)], -2)
+
+    positions = padded([prompt.positions for prompt in prompts], 0) if len(prompts[0].positions) == 3 else None
+    found = {
+        "input_ids": padded([prompt.ids for prompt in prompts], 0),
+        "attention_mask": padded([torch.ones_like(prompt.ids) for prompt in prompts], 0),
+        "position_ids": padded([p.positions[0] for p in prompts], 0) if positions is None else positions,
+        "places": padded([prompt.places for prompt in prompts], 0),
+        "vision": torch.cat([prompt.vision for prompt in prompts]),
+    }
+    if labels is not None:
+        found["labels"] = padded(labels, IGNORED)
+    return found
+
+
+def embed(
+    batch: dict[str, Any], model: Any, projector: Callable[[Tensor], Tensor] | None, kind: ModelKind
+) -> dict[str, Any]:
+    """Turn a batch of `collate` into the input of a model; gradients reach the projector.
+
+    Args:
+        batch: From `collate`, on the device of the model.
+        model: See `to_transformers`.
+        projector: See `to_transformers`.
+        kind: Of the model.
+
+    Returns:
+        See `to_transformers`; labels where the batch has them.
+
+    Raises:
+        ValueError: The projector does not make the width of the model.
+    """
+    ids, places = batch["input_ids"], batch["places"]
+    text = model.get_input_embeddings()(ids)
+    rows = batch["vision"] if projector is None else projector(batch["vision"])
+    width = text.shape[-1]
+    rows, added = _split(rows.to(text), width, kind)
+    found: dict[str, Any] = {}
+    if added:
+        found["mm_encoder_outputs"] = _deepstack(model, ids, places, kind, rows, added)
+    else:
+        text = text.masked_scatter(places[..., None], rows)
+    if kind.newline:
+        ends = torch.isin(ids, torch.tensor(kind.placeholders, device=ids.device)) & ~places
+        ends &= batch["attention_mask"].bool()
+        text = torch.where(ends[..., None], _newline(model).to(text), text)
+    found |= {"inputs_embeds": text, "attention_mask": batch["attention_mask"], "position_ids": batch["position_ids"]}
+    return found | ({"labels": batch["labels"]} if "labels" in batch else {})
+
+
+def _split(rows: Tensor, width: int, kind: ModelKind) -> tuple[Tensor, list[Tensor]]:
+    """Tokens (N, D), and what each early layer adds."""
+    if rows.shape[1] == width:
+        return rows, []
+    if kind.deepstack and rows.shape[1] == width * (1 + kind.deepstack):
+        parts = rows.split(width, 1)
+        return parts[0], list(parts[1:])
+    wanted = f"{width} or {width * (1 + kind.deepstack)}" if kind.deepstack else str(width)
+    raise ValueError(f"the tokens have {rows.shape[1]} channels, the model {wanted}; a projector is needed")
+
+
+def _newline(model: Any) -> Tensor:
+    for part in (model, getattr(model, "model", None)):
+        found = getattr(part, "image_newline", None)
+        if isinstance(found, Tensor):
+            return found
+    raise ValueError(f"{type(model).__name__} has no vector image_newline, with which its clips end")
+
+
+def _deepstack(
+    model: Any, ids: Tensor, places: Tensor, kind: ModelKind, rows: Tensor, added: list[Tensor]
+) -> dict[str, Any]:
+    """The tokens as the output of the model's own vision part, which alone brings features to early layers."""
+    if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
+        raise ValueError("features of early layers need transformers 5.19 or later; or give a projector without them")
+    from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+
+    found = {}
+    placed = ids[places]
+    for medium in ("image", "video"):
+        mine = placed == getattr(model.config, f"{medium}_token_id")
+        if bool(mine.any()):
+            found[medium] = BaseModelOutputWithDeepstackFeatures(
+                pooler_output=(rows[mine],), deepstack_features=[(feature[mine],) for feature in added]
+            )
+    return found

@@ -12,7 +12,6 @@ of 4096), so it is refused.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from ..types import TokenSet
 
 
-
 def position_ids(
     tokens: TokenSet,
     scheme: str = "mrope",
@@ -30,18 +28,15 @@ def position_ids(
     stride: float = 1.0,
     n_pos: float = 1,
     factor: float = 1.0,
-    seconds: float | None = None,
-    per_second: float = 1.0,
+    scale: float = 1.0,
+    per_second: float | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Ids by `scheme`; see the module.
-
-    seconds, per_second   mrope: t counts floor(t * seconds * per_second), seconds of one grid step; None counts frames
-    """
+    """Ids by `scheme`; see the module, and `mrope_ids` for `scale` and `per_second`."""
     if dtype in (torch.bfloat16, torch.float16):
         raise ValueError(f"{dtype} cannot hold position ids; use float32 or integers")
     if scheme == "mrope":
-        return mrope_ids(tokens, seconds, per_second).to(dtype)
+        return mrope_ids(tokens, scale, per_second).to(dtype)
     row = torch.arange(len(tokens), device=tokens.x.device)
     if scheme == "1d":
         return row[None].to(dtype)
@@ -55,16 +50,24 @@ def position_ids(
     raise ValueError(f"there is no position scheme {scheme!r}")
 
 
-def mrope_ids(tokens: TokenSet, seconds: float | None = None, per_second: float = 1.0) -> Tensor:
-    """(3, N) int64.  Merged tokens get the rounded mean position; halves round up."""
-    whole = torch.floor(tokens.pos.double() + 0.5)
-    t = whole[:, 0]
-    if seconds is not None:
-        t = torch.floor(t * seconds * per_second + 1e-9)
-    return torch.stack([t, whole[:, 1], whole[:, 2]]).long()
+def mrope_ids(tokens: TokenSet, scale: float = 1.0, per_second: float | None = None) -> Tensor:
+    """(3, N) int64 t, y, x in the units of a model.
+
+    scale         steps of y and x per cell of the grid; a merged token stands at its mean position, halves round up
+    per_second    steps of t per second since the first frame, rounded down; None counts frames
+    """
+    t, y, x = tokens.pos.double().unbind(1)
+    sides = [max(1, round(side * scale)) for side in tokens.shape[1:]]
+    across = [torch.floor((at + 0.5) * scale).clamp(max=side - 1) for at, side in zip((y, x), sides, strict=True)]
+    if per_second is None:
+        along = torch.floor(t + 0.5)
+    else:
+        along = torch.floor(_seconds(tokens.times.to(t), t) * per_second + 1e-6)
+    return torch.stack([along, *across]).long()
 
 
-def next_id(ids: Tensor, rule: str = "max") -> int:
-    """Where text goes on after vision ids that start at 0: "max" is ceil(last) + 1; "hw" looks at y and x alone."""
-    rows = ids[1:] if rule == "hw" and len(ids) == 3 else ids
-    return math.ceil(float(rows.max())) + 1
+def _seconds(times: Tensor, t: Tensor) -> Tensor:
+    """Seconds since the first frame at places t between frames."""
+    before = t.floor().long().clamp(0, len(times) - 1)
+    after = (before + 1).clamp(max=len(times) - 1)
+    return times[before] + (times[after] - times[before]) * (t - before) - times[0]
