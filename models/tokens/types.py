@@ -218,8 +218,8 @@ class TokenSet:
         Args:
             scheme: "mrope": t, y, x for 3-D rotary positions; "1d": 0..N-1; "v2pe": steps of `stride`; "shared":
                 `n_pos` different ids, shared by neighbours; "scaled": 0..N-1 times `factor`.
-            **options: `stride`, `n_pos`, `factor`; of mrope `scale`, steps of y and x per cell, and `per_second`, steps of
-                t per second (None counts frames); `dtype`, float32 by default.
+            **options: `stride`, `n_pos`, `factor`; of mrope `scale`, steps of y and x per cell, and `per_second`, steps
+                of t per second (None counts frames); `dtype`, float32 by default.
 
         Returns:
             (3, N) of mrope, else (1, N).
