@@ -1,13 +1,12 @@
-"""The errors of the package, all under `CodecError`."""
+"""The errors of the package, all under `CodecError`, which every floor knows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-class CodecError(Exception):
-    """Something that the caller can act on: the message names the file, the field and the remedy."""
+from ..models.base.errors import CodecError as CodecError
+from ..models.base.errors import ParameterError as ParameterError
 
 
 class FormatError(CodecError):
@@ -20,10 +19,6 @@ class UnsupportedError(CodecError):
 
 class LimitError(CodecError):
     """The file asks for more than the limits allow."""
-
-
-class ParameterError(CodecError, ValueError):
-    """An argument is out of range, of the wrong type, or contradicts another."""
 
 
 def need_torch(what: str) -> None:

@@ -29,7 +29,7 @@ ROOMS = {
         "registry",
     ),
     "models/tokens": (
-        "cosine grid nested prompt rows",
+        "arguments cosine grid nested prompt rows",
         "saved",
         "types",
         "raster",

@@ -26,6 +26,7 @@ def reduced(
 ) -> tokens.TokenSet:
     """See `Clip.tokens`, kind "latents"."""
     with _refused():
+        budget = tokens.checked_budget(budget)
         expects = tokens.asks_for("bits_prior", reduce, options)
     grid = clip.latents(start, stop, channels=channels, bits_prior=expects)
     with _refused(), float32_on_cpu():

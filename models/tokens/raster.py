@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..base.errors import ParameterError
 from .rows import regroup
 from .types import Shape, TokenSet
 
@@ -19,7 +20,7 @@ def fit_raster(count: int, height: int, width: int) -> tuple[int, int]:
 def whole(tokens: TokenSet) -> Shape:
     """The raster of the tokens.  ValueError when they form none."""
     if tokens.lattice is None:
-        raise ValueError("this method needs whole frames: give it before a step that selects or merges tokens")
+        raise ParameterError("this method needs whole frames: give it before a step that selects or merges tokens")
     return tokens.lattice
 
 

@@ -152,8 +152,6 @@ def fill_dropped(assign: Tensor, fill: str) -> Tensor:
         for t in range(1, len(frames)):
             frames[t] = torch.where(frames[t] >= 0, frames[t], frames[t - 1])
         return torch.stack(frames)
-    if fill != "nearest":
-        raise ValueError(f"fill {fill!r} is not zero, nearest or prev_frame")
     filled = assign.clone()
     for _ in range(assign.shape[1] + assign.shape[2]):
         if bool((filled >= 0).all()):

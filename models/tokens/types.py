@@ -18,6 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..base.errors import ParameterError
+from .arguments import integer, one_of
+from .arguments import share as as_share
 from .cosine import Basis
 from .grid import TokenGrid
 from .nested import equal, map_tensors
@@ -138,9 +141,12 @@ class TokenSet:
             float (T, H, W, C): every cell has the vector of its token.
 
         Raises:
-            ValueError: There is no such `fill`.
+            ParameterError: There is no such `fill`, or `x` has other rows.
         """
         values = self.x if x is None else x
+        if len(values) != len(self):
+            raise ParameterError(f"x has {len(values)} rows for {len(self)} tokens")
+        one_of("fill", fill, ("zero", "nearest", "prev_frame"))
         if self.basis is not None:
             return self.basis.invert(values, self)
         out = values.new_zeros(self.assign.numel(), values.shape[1])
@@ -167,6 +173,7 @@ class TokenSet:
         Returns:
             int64 (K,), their rows, ascending.
         """
+        share = as_share("share", share)
         weight, order = torch.sort(self.weight.double(), descending=True, stable=True)
         count = int((weight.cumsum(0) < share * float(weight.sum()) - 1e-9).sum()) + 1
         return order[:count].sort().values
@@ -180,7 +187,7 @@ class TokenSet:
         Returns:
             The smaller set.
         """
-        return take(self, top_rows(self.weight, count))
+        return take(self, top_rows(self.weight, integer("count", count, 1)))
 
     def to(
         self,
@@ -293,14 +300,14 @@ def start(grid: TokenGrid) -> TokenSet:
         The tokens; where all cells are valid, `x` shares the memory of the grid.
 
     Raises:
-        ValueError: The grid has no valid cell.
+        ParameterError: The grid has no valid cell.
     """
     shape = grid.x.shape[0], grid.x.shape[1], grid.x.shape[2]
     valid = grid.valid.flatten()
     index = valid.nonzero().squeeze(1)
     count = index.numel()
     if count == 0:
-        raise ValueError("the grid has no valid cell")
+        raise ParameterError("the grid has no valid cell")
     device, cells = grid.x.device, grid.x.reshape(-1, grid.x.shape[3])
     assign = torch.where(valid, valid.cumsum(0) - 1, valid.new_full((), -1, dtype=torch.int64))
     return TokenSet(

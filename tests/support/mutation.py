@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, update_wrapper
 from importlib import import_module
 from typing import Any
 
@@ -45,12 +45,15 @@ def mutated(mutant: Mutant) -> Iterator[None]:
         home = getattr(home, word)
     original = getattr(home, words[-1])
     with pytest.MonkeyPatch.context() as patch:
+        made = mutant.becomes(original[entry] if entry else original)
+        if inspect.isfunction(made) and inspect.isfunction(original) and made is not original:
+            update_wrapper(made, original)  # the same options to those who ask for its signature
         if entry:
-            patch.setitem(original, entry, mutant.becomes(original[entry]))
+            patch.setitem(original, entry, made)
         elif inspect.isclass(home):
-            patch.setattr(home, words[-1], _like(inspect.getattr_static(home, words[-1]), mutant.becomes(original)))
+            patch.setattr(home, words[-1], _like(inspect.getattr_static(home, words[-1]), made))
         else:
-            _replace_everywhere(patch, original, mutant.becomes(original))
+            _replace_everywhere(patch, original, made)
         yield
 
 

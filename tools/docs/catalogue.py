@@ -73,7 +73,7 @@ This page is made by `python -m tessera.tools.docs.catalogue`; a test compares i
 | budget | meaning |
 | --- | --- |
 | `64` | so many tokens |
-| `0.25` | a share of the cells |
+| `0.25` or `"25%"` | a share of the cells |
 | `(t, h, w)` | a raster |
 | a list | one number per frame |
 | `Bits(n, most)` | as many tokens as `n` bits pay for |

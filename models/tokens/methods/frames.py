@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
 from ..raster import fit_raster
 from ..rows import evenly, take, top_rows
 from ..types import TokenSet
-from .budget import Adaptive, Bits, Budget, count_of, proportional, spread
+from .budget import Bits, Budget, count_of, proportional, spread
 from .scores import Context, frame_scores, unit
 
 
@@ -28,10 +29,8 @@ def tokens_wanted(budget: Budget, tokens: TokenSet, context: Context) -> int:
 def frame_counts(budget: Budget, tokens: TokenSet, context: Context) -> list[int]:
     """Tokens of each frame: the list that was given, else an even split that no frame's own number caps."""
     there = tokens.frame_splits.tolist()
-    if not isinstance(budget, (int, float, tuple, Bits, Adaptive)):
-        if len(budget) != len(there):
-            raise ValueError(f"the budget names {len(budget)} frames of {len(there)}")
-        return [min(int(n), cells) for n, cells in zip(budget, there, strict=True)]
+    if isinstance(budget, list):
+        return [min(n, cells) for n, cells in zip(budget, there, strict=True)]
     count = tokens_wanted(budget, tokens, context)
     present = [t for t, cells in enumerate(there) if cells]
     even = spread(count, len(present))
@@ -57,7 +56,7 @@ def by_frame(tokens: TokenSet, budget: Budget, context: Context, label_one: Call
             labels[rows] = torch.where(found >= 0, found + offset, found)
             offset += n
     if offset == 0:
-        raise ValueError("the budget leaves no token in any frame")
+        raise ParameterError("the budget leaves no token in any frame")
     return labels
 
 
@@ -100,7 +99,7 @@ def select_frames(
 def frames_wanted(budget: Budget, tokens: TokenSet, context: Context) -> int:
     """A budget in the unit of frames; at least as many as hold the tokens that the last step has to end with."""
     if not isinstance(budget, (int, float)):
-        raise ValueError("frames are counted by a number or a share")
+        raise ParameterError("frames are counted by a number or a share")
     there = tokens.frame_splits
     there = there[there > 0]
     count = count_of(budget, len(there))
@@ -162,10 +161,10 @@ def select_clips(
     from ..raster import pool_raster
 
     if tokens.lattice is None or tokens.lattice[0] != tokens.shape[0]:
-        raise ValueError("clips are chosen from whole frames")
+        raise ParameterError("clips are chosen from whole frames")
     frames, height, width = tokens.lattice
     if clips * length > frames:
-        raise ValueError(f"{clips} runs of {length} frames do not fit into {frames}")
+        raise ParameterError(f"{clips} runs of {length} frames do not fit into {frames}")
     values = score.float() if isinstance(score, Tensor) else frame_scores(tokens, context, score)
     chosen = sorted(t for first in _runs(values, clips, length) for t in range(first, first + length))
     per_frame = max(1, tokens_wanted(budget, tokens, context) // len(chosen))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
 from ..rows import evenly, regroup, take, top_rows
 from ..types import TokenSet
 from .budget import Adaptive, Budget
@@ -128,7 +129,7 @@ def runs(tokens: TokenSet, budget: Budget, context: Context, score: ScoreName = 
     """
     lattice = tokens.lattice
     if lattice is None:
-        raise ValueError("runs need whole frames")
+        raise ParameterError("runs need whole frames")
     count = tokens_wanted(budget, tokens, context)
     heads = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.x.device)
     heads[top_rows(row_scores(tokens, context, score), count)] = True

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import one_of
 from ..grid import TokenGrid
 from ..raster import fit_raster, pool_raster, whole, windows
 from ..rows import evenly, join, regroup, take
@@ -72,7 +74,7 @@ def slow_frames(tokens: TokenSet, context: Context, by: str = "similarity", thre
     bits         another one when the bits since the last slow frame exceed 1 - threshold of that frame's own
     """
     t, height, width = whole(tokens)
-    if by == "bits":
+    if one_of("by", by, ("similarity", "bits")) == "bits":
         spent = frame_scores(tokens, context, "bits")[torch.unique(tokens.frames)].tolist()
         return _by_bits(spent, threshold)
     x = unit(tokens.x).view(t, height * width, -1)
@@ -204,5 +206,5 @@ def fuse(grids: list[TokenGrid]) -> TokenGrid:
     ]
     finest = max(grids, key=lambda grid: grid.x.shape[0] * grid.x.shape[1] * grid.x.shape[2])
     if finest.x.shape[:3] != shape:
-        raise ValueError("no grid is the finest in every direction")
+        raise ParameterError("no grid is the finest in every direction")
     return replace(finest, x=torch.cat(planes, -1), codes=None, levels=None)

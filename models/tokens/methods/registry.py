@@ -50,6 +50,11 @@ class Method:
     exact: bool = True
 
     @property
+    def frames_only(self) -> bool:
+        """Whether its scores are one number per frame."""
+        return self.unit == "frames" or self.name == "clips"
+
+    @property
     def query_dependent(self) -> bool:
         return "query" in self.needs
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...base.errors import ParameterError
 from ..grid import TokenGrid
 from ..types import TokenSet
 
@@ -35,7 +36,7 @@ class Context:
         self.used_query = True
         given = self.query if self.query is not None else self.text
         if given is None:
-            raise ValueError("this method needs a query")
+            raise ParameterError("this method needs a query")
         return given.reshape(-1, given.shape[-1]).float()
 
 
@@ -179,7 +180,7 @@ def score(context: Context, name: str | Tensor) -> Tensor:
 def _factor(context: Context, word: str) -> Tensor:
     name, _, power = word.partition("^")
     if name not in SCORES:
-        raise ValueError(f"there is no score {name!r}; there are {', '.join(SCORES)}")
+        raise ParameterError(f"there is no score {name!r}; there are {', '.join(SCORES)}")
     value = SCORES[name](context)
     return value.clamp_min(0) ** float(power) if power else value
 
@@ -203,5 +204,5 @@ def frame_scores(tokens: TokenSet, context: Context, name: str | Tensor, best: b
 
 def _needed(value: Tensor | None, name: str) -> Tensor:
     if value is None:
-        raise ValueError(f"this method needs {name}, which the grid or the call lacks")
+        raise ParameterError(f"this method needs {name}, which the grid or the call lacks")
     return value.float()

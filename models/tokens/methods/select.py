@@ -8,10 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import integer
 from ..raster import fit_raster
 from ..rows import evenly, take, top_rows
 from ..types import TokenSet
-from .budget import Adaptive, Bits, Budget, proportional
+from .budget import Adaptive, Budget, proportional
 from .cluster import kcenter_rows
 from .frames import by_frame, tokens_wanted
 from .scores import Context, frame_scores, row_scores
@@ -37,16 +39,16 @@ def select(
     each      every frame gets its own even share of the budget
     """
     values = row_scores(tokens, context, score)
-    if each or not isinstance(budget, (int, float, tuple, Bits, Adaptive)):
+    if each or isinstance(budget, list):
         if cell or floor is not None:
-            raise ValueError("`cell` and `floor` need one budget for the whole clip")
+            raise ParameterError("`cell` and `floor` need one budget for the whole clip")
         labels = by_frame(tokens, budget, context, lambda rows, n: _marked(values[rows], n, uniform))
         return take(replace(tokens, weight=importance(values)), (labels >= 0).nonzero().squeeze(1))
     count = tokens_wanted(budget, tokens, context)
     if isinstance(budget, Adaptive):
         count = max(1, min(count, int((values >= budget.threshold).sum())))
     if floor is not None and int((values >= floor).sum()) > count:
-        raise ValueError(f"{int((values >= floor).sum())} tokens score at least {floor}, the budget is {count}")
+        raise ParameterError(f"{int((values >= floor).sum())} tokens score at least {floor}, the budget is {count}")
     must = covering(tokens, values, cell) if cell else values.new_zeros(0, dtype=torch.int64)
     rows = _with_uniform(values, count, uniform, must)
     return take(replace(tokens, weight=importance(values)), rows)
@@ -62,7 +64,7 @@ def _marked(values: Tensor, count: int, uniform: float) -> Tensor:
 def _with_uniform(values: Tensor, count: int, uniform: float, must: Tensor) -> Tensor:
     """`count` rows: `must`, a share at equal steps, the rest by score."""
     if must.numel() > count:
-        raise ValueError(f"covering needs {must.numel()} tokens, the budget is {count}")
+        raise ParameterError(f"covering needs {must.numel()} tokens, the budget is {count}")
     raised = values.clone()
     steps = min(int(uniform * count), count - must.numel())
     if steps > 0:
@@ -110,16 +112,14 @@ def kcenter(tokens: TokenSet, budget: Budget, context: Context, start: ScoreName
     return take(tokens, rows.sort().values)
 
 
-def crop(
-    tokens: TokenSet, budget: Budget, context: Context, score: ScoreName = "query", frames: int | None = None
-) -> TokenSet:
+def crop(tokens: TokenSet, budget: Budget, context: Context, score: ScoreName = "query") -> TokenSet:
     """The h x w box of the clip that holds the most of the score; positions stay absolute (Free Video-LLM).
 
     `budget` is (t, h, w), or a number that the largest box of the grid's aspect is fitted into.
     """
 
     if tokens.lattice is None:
-        raise ValueError("a crop needs whole frames")
+        raise ParameterError("a crop needs whole frames")
     t, height, width = tokens.lattice
     if isinstance(budget, tuple):
         h, w = min(budget[1], height), min(budget[2], width)
@@ -155,9 +155,9 @@ def stages(
     """
     from ..types import LayerSchedule
 
-    counts = [count for _, count in plan]
-    if counts != sorted(counts, reverse=True):
-        raise ValueError(f"the stages keep {counts}, which does not fall")
+    counts = [integer(f"stage {layer}: count", count, 1) for layer, count in plan]
+    if not counts or counts != sorted(counts, reverse=True):
+        raise ParameterError(f"the stages keep {counts}, which does not fall")
     found = select(tokens, counts[0], context, score, **options)  # type: ignore[arg-type]
     keep: dict[int, Tensor] = {}
     rows = torch.arange(len(found), device=found.x.device)
@@ -171,6 +171,9 @@ def stages(
 
 def gumbel_mask(logits: Tensor, count: int, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
     """(..., N) mask of exactly `count` ones drawn by Gumbel noise; gradients pass straight through (S5)."""
+    count = integer("count", count, 1)
+    if count > logits.shape[-1]:
+        raise ParameterError(f"count {count} is more than the {logits.shape[-1]} logits")
     noise = -torch.log(-torch.log(torch.rand(logits.shape, generator=generator).clamp(1e-9, 1 - 1e-7)))
     noisy = (logits + noise.to(logits.device)) / temperature
     chosen = torch.sort(noisy.detach(), dim=-1, descending=True, stable=True).indices[..., :count]

@@ -13,6 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import integer
 from ..cosine import Basis, dct
 from ..grid import TokenGrid
 from ..raster import whole, windows
@@ -30,8 +32,6 @@ def cosine(tokens: TokenSet, budget: Budget, context: Context, domain: str = "co
     A (t, h, w) budget keeps that box of frequencies (t is ignored when `dims` is 2), a number keeps the lowest in
     zigzag order: by the sum of the frequencies relative to the sides, then by place.
     """
-    if dims not in (2, 3) or domain not in ("coeff", "grid"):
-        raise ValueError("dims is 2 or 3, domain coeff or grid")
     full = whole(tokens)
     axes = (1, 2) if dims == 2 else (0, 1, 2)
     spectrum = dct(tokens.x.view(*full, -1), axes)
@@ -80,7 +80,7 @@ def _lowest(full: Shape, counts: list[int]) -> Tensor:
 def _raster_cells(tokens: TokenSet) -> Tensor:
     """The grid's cell at each place of a raster of unmerged tokens."""
     if int(tokens.size.max()) > 1:
-        raise ValueError("a transform needs cells that were not merged before")
+        raise ParameterError("a transform needs cells that were not merged before")
     return tokens.anchor
 
 
@@ -122,10 +122,11 @@ def progressive(grid: TokenGrid, count: int, layers: int) -> tuple[Tensor, Tenso
     Frame t sends the `count` coefficients of layer t mod `layers`, of the difference to what the tokens before it give;
     a layer is a run of the zigzag order.  Nothing depends on later frames.
     """
+    count, layers = integer("count", count, 1), integer("layers", layers, 1)
     full: Shape = (1, grid.x.shape[1], grid.x.shape[2])
     order = zigzag(full).to(grid.x.device)
     if count * layers > order.numel():
-        raise ValueError(f"{layers} layers of {count} coefficients are more than the {order.numel()} cells of a frame")
+        raise ParameterError(f"{layers} layers of {count} coefficients exceed the {order.numel()} cells of a frame")
     known = torch.zeros_like(dct(grid.x[0].double(), (0, 1))).reshape(order.numel(), -1)
     values, places = [], []
     for t, frame in enumerate(grid.x):

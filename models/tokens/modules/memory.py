@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..arguments import integer
 from ..methods.scores import unit
 
 
@@ -18,6 +19,9 @@ class MemoryBank:
     keys: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.size = integer("size", self.size, 1)
 
     def push(self, key: int, value: Tensor, score: float) -> None:
         self.keys.append(key)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...base.errors import ParameterError
 from ..raster import pool_raster, whole, windows
 from ..types import Shape, TokenSet
 
@@ -19,7 +20,7 @@ class CrossAttention(nn.Module):
     def __init__(self, channels: int, heads: int = 4, gated: bool = False) -> None:
         super().__init__()
         if channels % heads:
-            raise ValueError(f"{channels} channels do not divide by {heads} heads")
+            raise ParameterError(f"{channels} channels do not divide by {heads} heads")
         self.heads = heads
         self.norm, self.norm_memory = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.query, self.key, self.value = (nn.Linear(channels, channels, bias=False) for _ in range(3))

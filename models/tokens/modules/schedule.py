@@ -8,27 +8,32 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import integer, share, tensor
 from ..types import LayerSchedule, Shape, TokenSet
 
 
 def drop_after(tokens: TokenSet, layer: int) -> TokenSet:
     """No vision token from `layer` on (ToDRE's second stage)."""
+    layer = integer("layer", layer)
     rows = torch.zeros(0, dtype=torch.int64, device=tokens.x.device)
     return replace(tokens, schedule=LayerSchedule(keep={layer: rows}))
 
 
 def pyramid(tokens: TokenSet, ratios: dict[int, float]) -> TokenSet:
     """Layer -> share of the tokens, by importance, nested (PyramidDrop, FastV)."""
+    ratios = {integer("layer", layer): share(f"ratio of layer {layer}", ratio) for layer, ratio in ratios.items()}
     order = torch.sort(tokens.weight.float(), descending=True, stable=True).indices
-    keep = {layer: order[: max(1, int(share * len(order) + 0.5))].sort().values for layer, share in ratios.items()}
+    keep = {layer: order[: max(1, int(ratio * len(order) + 0.5))].sort().values for layer, ratio in ratios.items()}
     return replace(tokens, schedule=LayerSchedule(keep=keep))
 
 
 def layer_masks(importance: Tensor, ratios: Sequence[float]) -> Tensor:
     """(L, N) bool: the tokens that each layer computes; the others pass it unchanged (VideoLLM-MoD).  1.0 is all."""
-    order = torch.sort(importance.float(), descending=True, stable=True).indices
+    order = torch.sort(tensor("importance", importance), descending=True, stable=True).indices
     masks = torch.zeros(len(ratios), len(order), dtype=torch.bool, device=order.device)
     for layer, ratio in enumerate(ratios):
+        share(f"ratio of layer {layer}", ratio)
         masks[layer, order[: max(1, int(ratio * len(order) + 0.5))]] = True
     return masks
 
@@ -48,9 +53,11 @@ def pool_plan(bits_per_cell: float, rich: float, layers: Sequence[int], shape: S
 
 def budget_plan(stages: Sequence[tuple[int, float]], step: int) -> float:
     """The share of tokens at a training step: stages ((first step, share), ...), the last one 1.0 (LLaVolta)."""
-    if stages[-1][1] != 1.0:
-        raise ValueError("the last stage keeps every token")
-    return [share for first, share in stages if first <= step][-1]
+    if not stages or stages[-1][1] != 1.0:
+        raise ParameterError("the last stage keeps every token")
+    if stages[0][0] > integer("step", step):
+        raise ParameterError(f"step {step} is before the first stage, which begins at {stages[0][0]}")
+    return [part for first, part in stages if first <= step][-1]
 
 
 # -- attention masks; True may attend ----------------------------------------------------------------------------------
@@ -94,12 +101,13 @@ def attention_pattern(shape: Shape, kind: str, stripes: Tensor | None = None, re
         return near
     if kind == "stripe" and stripes is not None:
         return stripes[None, :] | torch.eye(len(t), dtype=torch.bool)
-    raise ValueError(f"there is no attention pattern {kind!r} of this kind")
+    raise ParameterError(f"there is no attention pattern {kind!r} of this kind")
 
 
 def cache_bits(importance: Tensor, mass: float, high: int = 8, low: int = 2) -> Tensor:
     """(N,) bits of each token's key and value: `high` for the fewest that hold `mass` of the importance (ZipVL)."""
-    weight, order = torch.sort(importance.double(), descending=True, stable=True)
+    mass = share("mass", mass)
+    weight, order = torch.sort(tensor("importance", importance).double(), descending=True, stable=True)
     count = int((weight.cumsum(0) < mass * float(weight.sum()) - 1e-9).sum()) + 1
     bits = torch.full_like(order, low)
     bits[order[:count]] = high

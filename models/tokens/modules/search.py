@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..arguments import integer, tensor
 from ..grid import TokenGrid
 
 
@@ -19,7 +20,8 @@ def search(
     prior   (G,) what is known without reading, e.g. coded bits above the neighbours; raises the chance to be looked at
     rounds  each looks where the prior and the scores found so far point; a hit raises its neighbours
     """
-    total = len(prior)
+    picks, rounds = integer("picks", picks, 1), integer("rounds", rounds, 1)
+    total = len(tensor("prior", prior))
     limit = min(total, reads if reads is not None else 4 * picks)
     belief = prior.double().clone()
     found: dict[int, float] = {}

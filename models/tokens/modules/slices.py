@@ -6,18 +6,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...base.errors import ParameterError
+from ..arguments import integer, one_of
 from ..grid import TokenGrid
 from ..methods.budget import proportional
 
 
 def allocate(grids: Sequence[TokenGrid], budget: int, by: str = "bits", floor: int = 1) -> list[int]:
     """`budget` tokens over several grids in proportion to their bits or valid cells, each at least `floor`; exact."""
+    budget, floor = integer("budget", budget, 1), integer("floor", floor)
     cells = [int(grid.valid.sum()) for grid in grids]
-    if by == "area":
+    if one_of("by", by, ("bits", "area")) == "area":
         shares = [float(n) for n in cells]
     else:
         if any(grid.bits is None for grid in grids):
-            raise ValueError("allocating by bits needs grids with bits")
+            raise ParameterError("allocating by bits needs grids with bits")
         shares = [float(grid.bits.double().sum()) for grid in grids if grid.bits is not None]
     return proportional(min(budget, sum(cells)), shares, floor, cells)
 
@@ -40,8 +43,8 @@ def slice_plan(height: int, width: int, side: int = 336, max_slices: int = 9) ->
     The area asks for a number, at most `max_slices`.  Where that is not one, of it and its two neighbours the rows x
     columns whose slices are nearest to square (log of the aspect) are taken, of equal ones the more slices.
     """
-    if height < 1 or width < 1:
-        raise ValueError(f"a picture has at least one pixel, not {width}x{height}")
+    height, width, side = integer("height", height, 1), integer("width", width, 1), integer("side", side, 1)
+    max_slices = integer("max_slices", max_slices, 1)
     ideal = min(max_slices, max(1, math.ceil(height * width / (side * side) - 1e-9)))
     numbers = [n for n in (ideal - 1, ideal, ideal + 1) if n <= max_slices] if ideal > 1 else [1]
     shapes = [(r, n // r) for n in numbers for r in range(1, n + 1) if n % r == 0 and r <= height and n // r <= width]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import integer, one_of, tensor
 from ..grid import TokenGrid
 from ..methods.scores import unit
 from .memory import MemoryBank
@@ -14,10 +16,10 @@ from .memory import MemoryBank
 
 def partition_bits(spent: Tensor, parts: int) -> list[tuple[int, int]]:
     """[start, stop) of `parts` runs of frames of nearly equal sums of `spent` (T,), by prefix sums; none is empty."""
-    total = spent.double().clamp_min(0).cumsum(0)
+    total = tensor("spent", spent).double().clamp_min(0).cumsum(0)
     frames = len(total)
-    if not 1 <= parts <= frames:
-        raise ValueError(f"{frames} frames cannot be cut into {parts} parts")
+    if not 1 <= integer("parts", parts, 1) <= frames:
+        raise ParameterError(f"{frames} frames cannot be cut into {parts} parts")
     targets = total[-1] * torch.arange(1, parts, dtype=torch.float64) / parts
     borders = torch.searchsorted(total, targets, right=False) + 1
     cuts = [0]
@@ -28,8 +30,8 @@ def partition_bits(spent: Tensor, parts: int) -> list[tuple[int, int]]:
 
 def partition_change(change: Tensor, parts: int) -> list[tuple[int, int]]:
     """Runs that begin at the `parts` - 1 frames of largest `change` (T,), the first frame's own left aside."""
-    if not 1 <= parts <= len(change):
-        raise ValueError(f"{len(change)} frames cannot be cut into {parts} parts")
+    if not 1 <= integer("parts", parts, 1) <= len(tensor("change", change)):
+        raise ParameterError(f"{len(change)} frames cannot be cut into {parts} parts")
     order = torch.sort(change[1:].float(), descending=True, stable=True).indices[: parts - 1] + 1
     cuts = [0, *order.sort().values.tolist()]
     return list(zip(cuts, [*cuts[1:], len(change)], strict=True))
@@ -59,9 +61,9 @@ def cut(grid: TokenGrid, start: int, stop: int) -> TokenGrid:
 
 def segments(grid: TokenGrid, parts: int, by: str = "similarity") -> Iterator[TokenGrid]:
     """The grid cut at its largest changes ("similarity") or into runs of equal bits ("bits")."""
-    if by == "bits":
+    if one_of("by", by, ("similarity", "bits")) == "bits":
         if grid.bits is None:
-            raise ValueError("this grid has no bits")
+            raise ParameterError("this grid has no bits")
         runs = partition_bits(grid.bits.flatten(1).sum(1), parts)
     else:
         runs = partition_change(frame_change(grid), parts)
@@ -76,7 +78,7 @@ class StreamReader:
     """
 
     def __init__(self, reduce_frame: Callable[[TokenGrid], Tensor], memory: int = 16, clip: int = 8) -> None:
-        self._reduce, self._clip = reduce_frame, clip
+        self._reduce, self._clip = reduce_frame, integer("clip", clip, 1)
         self.memory = MemoryBank(memory)
         self._held: list[Tensor] = []
         self.frames = 0
