@@ -62,12 +62,14 @@ def mrope_ids(tokens: TokenSet, scale: float = 1.0, per_second: float | None = N
     if per_second is None:
         along = torch.floor(t + 0.5)
     else:
-        along = torch.floor(_seconds(tokens.times.to(t), t) * per_second + 1e-6)
+        along = torch.floor(seconds_of(tokens) * per_second + 1e-6)
     return torch.stack([along, *across]).long()
 
 
-def _seconds(times: Tensor, t: Tensor) -> Tensor:
-    """Seconds since the first frame at places t between frames."""
+def seconds_of(tokens: TokenSet) -> Tensor:
+    """(N,) float64 seconds since the first frame, of mean positions between frames, too."""
+    t = tokens.pos[:, 0].double()
+    times = tokens.times.to(t)
     before = t.floor().long().clamp(0, len(times) - 1)
     after = (before + 1).clamp(max=len(times) - 1)
     return times[before] + (times[after] - times[before]) * (t - before) - times[0]
