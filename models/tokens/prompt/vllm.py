@@ -1,7 +1,7 @@
 """Vision tokens as input of vLLM: `multi_modal_data` in place of a clip's pixels, or the whole prompt as embeddings.
 
 The server writes the placeholders itself, as many as the raster has cells, and counts positions by the raster.  So
-models with t, y, x positions take whole rasters only (a grid, or one that was pooled), without the server's own pruning.
+models with t, y, x positions take whole rasters only: a grid, or one that was pooled.  The server's own pruning is off.
 Models with 1-D positions take any set, as `prompt_embeds`.
 
     LLM(model, enable_mm_embeds=True)         or  vllm serve MODEL --enable-mm-embeds
