@@ -1,5 +1,5 @@
-"""Training input and procedural samples.  Of .tsr files, `CompressedDataset` and `collate` read
-tokens, `MaskedIds` and `mask_ids` codebook indices some of which are hidden."""
+"""Training input and procedural samples.  Of .tsr files, `CompressedDataset`, `CompressedStream` (tar
+shards) and `collate` read tokens, `MaskedIds` and `mask_ids` codebook indices some of which are hidden."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from .compressed import collate as collate
     from .masked import MaskedIds as MaskedIds
     from .masked import mask_ids as mask_ids
+    from .streams import CompressedStream as CompressedStream
 
-_HOMES = {"CompressedDataset": "compressed", "collate": "compressed", "MaskedIds": "masked", "mask_ids": "masked"}
+_HOMES = {
+    "CompressedDataset": "compressed",
+    "collate": "compressed",
+    "CompressedStream": "streams",
+    "MaskedIds": "masked",
+    "mask_ids": "masked",
+}
 
 
 def __getattr__(name: str) -> Any:

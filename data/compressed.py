@@ -7,14 +7,17 @@ loader = DataLoader(dataset, batch_size=32, num_workers=2, collate_fn=collate)
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..codec.ranges import FrameRange, bounds, clipped
+
+if TYPE_CHECKING:
+    from ..codec.reading.clip import Clip
 
 Item = dict[str, Any]
 
@@ -50,9 +53,14 @@ class CompressedDataset(Dataset[Item]):
 
         with open_clip(self.paths[number]) as clip:
             start, stop = clipped(self.frames, len(clip))
-            found = clip.tokens(start, stop, reduce=self.reduce, budget=self.budget, **self.options)
-            item: Item = {"x": found.x, "pos": found.pos, "size": found.size, "bits": 8 * clip.info.bytes}
+            item = tokens_of(clip, start, stop, self.reduce, self.budget, self.options)
         return item if self.labels is None else {**item, "label": self.labels[number]}
+
+
+def tokens_of(clip: Clip, start: int, stop: int, reduce: Any, budget: Any, options: Mapping[str, Any]) -> Item:
+    """The tokens of frames of a clip: x (N, C), pos (N, 3), size (N,), bits of the file."""
+    found = clip.tokens(start, stop, reduce=reduce, budget=budget, **options)
+    return {"x": found.x, "pos": found.pos, "size": found.size, "bits": 8 * clip.info.bytes}
 
 
 def collate(items: list[Item]) -> Item:
