@@ -98,6 +98,19 @@ def open_to_write(name: str) -> Iterator[BinaryIO]:
         yield file
 
 
+def append(name: str, text: str) -> None:
+    """Add text to a file, which is made if there is none."""
+    path = local_path(name)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+        return
+    fs, inner = _store(name)
+    before = fs.cat_file(inner) if fs.exists(inner) else b""  # few stores can append
+    fs.pipe_file(inner, before + text.encode())
+
+
 def remove(name: str) -> None:
     """Remove a file, if there is one."""
     path = local_path(name)

@@ -17,6 +17,7 @@ from tessera.codec.limits import DEFAULT_LIMITS
 from tessera.codec.options import DecodeOptions, EncodeOptions, Progress, parse_rate, parse_size
 from tessera.codec.ranges import parse_range
 
+ENGINES = ("local", "ray")  # of jobs, see `tools/engines`
 OptionValue = int | float | bool | str
 Chosen = TypeVar("Chosen", EncodeOptions, DecodeOptions)
 Parsed = TypeVar("Parsed")
@@ -155,6 +156,12 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda")
+
+
+def add_engine(parser: Any) -> None:
+    """--engine and --address."""
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="processes of this machine, or Ray")
+    parser.add_argument("--address", metavar="HOST:PORT", help="of a Ray cluster, or auto (default: of this machine)")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tessera.codec.errors import ParameterError
-from tessera.tools.commands import evaluate, train
+from tessera.tools.commands import bulk, evaluate, train
 from tessera.tools.commands.evaluate import STUDIES, settings_of
 from tessera.tools.measuring.settings import Run
 from tessera.tools.studies.extreme.settings import ExtremeSettings
@@ -46,6 +46,13 @@ def _parser(module: Any) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(exit_on_error=False)
     module.configure(parser)
     return parser
+
+
+def test_documented_bulk_commands_parse() -> None:
+    lines = _documented("bulk")
+    assert {words[0] for words in lines} == {"encode", "decode", "tokens", "verify"}
+    for words in lines:
+        _parser(bulk).parse_args(words)
 
 
 def test_documented_command_lines_parse(capsys: pytest.CaptureFixture[str]) -> None:

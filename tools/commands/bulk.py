@@ -13,7 +13,6 @@ from typing import Any
 from tessera.codec.options import DecodeOptions, EncodeOptions
 from tessera.tools import options
 from tessera.tools.commands import decode, encode, tokens
-from tessera.tools.engines.making import ENGINES
 
 SECONDS = 30.0  # between two lines of progress where there is no terminal
 PACKAGES = ("pyarrow", "fsspec")
@@ -35,10 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add_job(parser: argparse.ArgumentParser, *, outputs: bool) -> None:
     group = parser.add_argument_group("the job")
-    group.add_argument("--engine", choices=ENGINES, default="local", help="processes of this machine, or Ray")
+    options.add_engine(group)
     group.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
     group.add_argument("--threads", type=int, default=1, metavar="N", help="threads of each worker")
-    group.add_argument("--address", metavar="HOST:PORT", help="of a Ray cluster, or auto (default: this machine alone)")
     group.add_argument("--column", metavar="NAME", help="column of manifests that names the files")
     if outputs:
         group.add_argument("--shards", type=int, metavar="N", help="write tar shards of N items, not single files")

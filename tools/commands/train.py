@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data", nargs="+", required=True, metavar="PACK",
         help="tar archives of pictures or clips; for a task one that holds train/CLASS/NAME",
     )  # fmt: skip
-    parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="folder for checkpoints and logs")
+    parser.add_argument("--out", required=True, metavar="RUN", help="folder for checkpoints and logs; also a URL")
     parser.add_argument("--minutes", type=float, default=60.0, help="time for the whole schedule")
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="pictures per step (default: 8)")
     parser.add_argument(

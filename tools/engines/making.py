@@ -5,8 +5,7 @@ from __future__ import annotations
 from tessera.codec.errors import ParameterError
 from tessera.tools.engines.engine import Engine
 from tessera.tools.engines.local import LocalEngine, cores
-
-ENGINES = ("local", "ray")
+from tessera.tools.options import ENGINES
 
 
 def make_engine(

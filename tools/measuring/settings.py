@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tessera.codec.errors import ParameterError
+from tessera.tools.engines.engine import Engine
+
+Workers: TypeAlias = int | Engine
+"""How many processes of this machine, or the engine that has them."""
 
 
 @dataclass(frozen=True)
 class Run:
     """How a study is run; none of this changes its figures.
 
-    workers   measurements at a time, each in a process of one thread
+    workers   measurements at a time, each in a process of one thread; or an engine that does them, see `make_engine`
     quiet     show no progress bar
     command   the command line that the page prints; empty: the page prints the settings instead
     """
 
-    workers: int = 1
+    workers: Workers = 1
     quiet: bool = True
     command: str = ""
 
     def __post_init__(self) -> None:
-        check_least(self, 1, "workers")
+        if isinstance(self.workers, int):
+            check_least(self, 1, "workers")
 
     def described(self, settings: object) -> str:
         """The line of the page that says how its figures were made."""

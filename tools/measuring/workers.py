@@ -10,11 +10,13 @@ from tessera.codec.options import Progress
 from tessera.tools.engines.local import LocalEngine
 from tessera.tools.measuring.job import Failure, Job, reason, setting_text, subject
 from tessera.tools.measuring.rows import AnyRow, RowFile
+from tessera.tools.measuring.settings import Workers
 from tessera.tools.peers.peer import Peer
 
 
-def collect(jobs: Sequence[Job], work: Callable[[Any, Peer[Any, Any]], AnyRow], store: RowFile[AnyRow], workers: int,
-            progress: Progress | None = None, done: int = 0) -> tuple[list[AnyRow], list[Failure]]:  # fmt: skip
+def collect(jobs: Sequence[Job], work: Callable[[Any, Peer[Any, Any]], AnyRow], store: RowFile[AnyRow],
+            workers: Workers, progress: Progress | None = None, done: int = 0
+            ) -> tuple[list[AnyRow], list[Failure]]:  # fmt: skip
     """`work(job, codec)` of every job: the rows, each kept in `store` as soon as it is there, and what failed.
 
     `done` is the number of rows that were there before, for the progress.
@@ -51,13 +53,14 @@ def failure(job: Job, error: Exception) -> Failure:
     return Failure(job.codec, setting, job.path.name, reason(error))
 
 
-def run(jobs: Sequence[Any], work: Callable[[Any], Any], workers: int) -> Iterator[tuple[int, Any]]:
-    """`work(job)` of every job as it is done, in this process or in several: its place in `jobs`, and its outcome.
+def run(jobs: Sequence[Any], work: Callable[[Any], Any], workers: Workers) -> Iterator[tuple[int, Any]]:
+    """`work(job)` of every job as it is done, here or in other processes: its place in `jobs`, and its outcome.
 
     The outcome is the exception where there was one: whatever a codec or library does, the other jobs are done.
     """
-    engine = LocalEngine(workers if min(workers, len(jobs)) > 1 else 0)
-    for (place, _), outcome in engine.run(partial(_of_numbered, work), enumerate(jobs)):
+    if isinstance(workers, int):
+        workers = LocalEngine(workers if min(workers, len(jobs)) > 1 else 0)
+    for (place, _), outcome in workers.run(partial(_of_numbered, work), enumerate(jobs)):
         yield place, outcome
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tessera.codec.errors import ParameterError
+from tessera.data.storage import local_path
 
 OBJECTIVES = ("pixels", "task", "perceptual", "analysis", "start")
 
@@ -20,7 +21,7 @@ class TrainingSettings:
                 `distillation`); "perceptual" and "analysis", one more network for its weights (see `companions`);
                 "start", where fits of family overfitted begin (see `starts`)
     data        tar archives of pictures or clips; for a task one that holds train/CLASS/NAME
-    out         folder for checkpoints and logs
+    out         folder for checkpoints and logs; with objective "pixels" also a URL that fsspec knows
     options     options of the family's model, or of the objective
     minutes     time for the whole schedule
     batch, crop   pictures per step, and pixels on a side of what is cut out of them
@@ -34,7 +35,7 @@ class TrainingSettings:
 
     name: str
     data: tuple[str | Path, ...]
-    out: Path
+    out: Path | str
     objective: str = "pixels"
     options: Mapping[str, float] = field(default_factory=dict)
     minutes: float = 60.0
@@ -52,6 +53,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ParameterError(f"objective {self.objective!r}: there are {', '.join(OBJECTIVES)}")
+        if self.objective != "pixels" and local_path(str(self.out)) is None:
+            raise ParameterError(f"out {self.out}: objective {self.objective} takes a folder of this machine")
         if not self.data:
             raise ParameterError("data: at least one pack is needed")
         for name, least in (("batch", 1), ("crop", 1), ("epochs", 1), ("threads", 0)):
@@ -60,3 +63,8 @@ class TrainingSettings:
         for name in ("minutes", "lr", "validate"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} {getattr(self, name):g}: more than 0 is needed")
+
+    @property
+    def folder(self) -> Path:
+        """`out` as a folder of this machine."""
+        return local_path(str(self.out)) or Path(self.out)

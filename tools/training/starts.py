@@ -44,8 +44,8 @@ def train(settings: TrainingSettings) -> Path:
             for weight in RATE_WEIGHTS
         ]
         found |= tensors_of(point, rows)
-    target = settings.out / weights.companion_file(CODEC, KIND).name
-    settings.out.mkdir(parents=True, exist_ok=True)
+    target = settings.folder / weights.companion_file(CODEC, KIND).name
+    settings.folder.mkdir(parents=True, exist_ok=True)
     notes = {
         "of": weights.identify(arrays).hex(),
         "minutes": f"{settings.minutes:g}",

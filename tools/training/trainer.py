@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from tessera.codec.coding import weights
 from tessera.codec.errors import ParameterError
-from tessera.data import packs
+from tessera.data import packs, storage
 from tessera.models.base.task import TrainingTask, tensors_of
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.registry import task
 from tessera.tools.training import companions, distillation, starts
 from tessera.tools.training.provenance import provenance
 from tessera.tools.training.settings import TrainingSettings
+from tessera.tools.training.together import agree, join_group, own_share, share_gradients, start_alike
 from tessera.tools.training.validation import Validation
 
+CHECKPOINT = "checkpoint.pt"  # in the run's folder
 QUALITIES = (600, 1600, 2600, 3600, 4600, 5600)  # validation, integer qualities of 1/64
-
-
-def join_group() -> tuple[int, int]:
-    """Rank and size of the process group when started by torchrun, else (0, 1)."""
-    if "RANK" not in os.environ:
-        return 0, 1
-    dist.init_process_group()
-    return dist.get_rank(), dist.get_world_size()
 
 
 def train(settings: TrainingSettings) -> Path | None:
@@ -55,12 +47,13 @@ def train(settings: TrainingSettings) -> Path | None:
     trainer.train()
     if trainer.rank or settings.objective == "pixels":
         return None
-    notes = provenance(trainer.state(), settings.out)
+    folder = settings.folder
+    notes = provenance(trainer.state(), folder)
     if settings.objective == "task":
         notes = {**notes, "batch": f"{settings.batch} whole pictures"}
-        return distillation.write(trainer.average, settings.out, notes)
+        return distillation.write(trainer.average, folder, notes)
     trainer.average.calibrate(trainer.validation)
-    return companions.write(trainer.average, settings.name, settings.objective, settings.out, notes)
+    return companions.write(trainer.average, settings.name, settings.objective, folder, notes)
 
 
 def _prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor], list[Tensor]]:
@@ -81,24 +74,25 @@ class Trainer:
 
     def __init__(self, settings: TrainingSettings, rank: int, world: int) -> None:
         self.settings, self.rank, self.world = settings, rank, world
-        self.out = settings.out
-        self.out.mkdir(parents=True, exist_ok=True)
+        self.out = str(settings.out)
         torch.manual_seed(settings.seed)
         tasks, self.training, self.validation = _prepare(settings)
         self.task, self.average = (one.to(settings.device) for one in tasks)
+        self.task.initialise(self.training[::25])
+        self.training = own_share(self.training, rank, world)
         self.generator = torch.Generator().manual_seed(settings.seed * world + rank)
         self.batches = self.task.batches(self.training, settings.batch, self.generator) or packs.crops(
             self.training, settings.batch, settings.crop, self.generator
         )
-        self.task.initialise(self.training[::25])
         self.optimiser = MuonAdam(self.task.groups())
         self.step, self.spent, self.skipped = 0, 0.0, 0
         self.checker: Any = None  # made at the first validation, with the peers' curves
         if settings.init:
             self.task.restore(tensors_of(weights.read(settings.init)[0]))
-        if settings.resume and (self.out / "checkpoint.pt").exists():
+        if settings.resume and storage.look(self.place(CHECKPOINT)) is not None:
             self.load()
         else:
+            start_alike(self.task, world)
             self.average.load_state_dict(self.task.state_dict())
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
@@ -106,8 +100,12 @@ class Trainer:
     def save(self) -> None:
         if self.rank:
             return
-        torch.save(self.state(), self.out / "checkpoint.part")
-        os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
+        with storage.open_to_write(self.place(CHECKPOINT)) as file:
+            torch.save(self.state(), file)
+
+    def place(self, name: str) -> str:
+        """Path or URL of a file of the run."""
+        return storage.joined(self.out, name)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -128,7 +126,8 @@ class Trainer:
         }
 
     def load(self) -> None:
-        state = torch.load(self.out / "checkpoint.pt", map_location=self.settings.device, weights_only=True)
+        with storage.open_to_read(self.place(CHECKPOINT)) as file:
+            state = torch.load(file, map_location=self.settings.device, weights_only=True)
         self.task.load_state_dict(state["task"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -140,7 +139,7 @@ class Trainer:
     def train(self) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        log = SummaryWriter(str(self.out)) if self.rank == 0 else None
+        log = SummaryWriter(str(storage.local_path(self.out) or self.out)) if self.rank == 0 else None
         total, began = self.settings.minutes * 60.0, time.monotonic() - self.spent
         checked = saved = began
         progress = 0.0
@@ -148,7 +147,7 @@ class Trainer:
             scalars = self.one_step(progress)
             now = time.monotonic()
             self.spent = now - began
-            progress = self.agree(self.spent / total)
+            progress = agree(self.spent / total, self.world)
             if log and self.step % 20 == 0:
                 for key, value in scalars.items():
                     log.add_scalar(f"train/{key}", value, self.step)
@@ -164,14 +163,6 @@ class Trainer:
             self.validate(log)
             log.close()
 
-    def agree(self, progress: float) -> float:
-        """The same progress in every process, so that all stop at the same step."""
-        if self.world == 1:
-            return progress
-        shared = torch.tensor([progress])
-        dist.broadcast(shared, 0)
-        return float(shared)
-
     def one_step(self, progress: float) -> dict[str, float]:
         warm = min(1.0, (self.step + 1) / 100)
         self.optimiser.schedule(self.settings.lr * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
@@ -185,8 +176,8 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loss, scalars = self.task.loss(batch, self.generator)
         loss.backward()
+        share_gradients(self.task.parameters(), self.world)
         parameters = [p for p in self.task.parameters() if p.grad is not None]
-        self.share_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         self.step += 1
         if not bool(torch.isfinite(norm)):
@@ -196,12 +187,6 @@ class Trainer:
         self.task.after_step(self.step)
         self.update_average(min(0.999, (self.step + 1) / (self.step + 10)))
         return {**scalars, "loss": loss.item(), "norm": float(norm), "skipped": float(self.skipped)}
-
-    def share_gradients(self, parameters: list[Any]) -> None:
-        if self.world > 1:
-            for parameter in parameters:
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= self.world
 
     def update_average(self, decay: float) -> None:
         with torch.no_grad():
@@ -224,6 +209,5 @@ class Trainer:
             if key != "curve":
                 log.add_scalar(f"validation/{key}", value, self.step)
         line = {"step": self.step, "minutes": round(self.spent / 60, 2), **scalars}
-        with open(self.out / "validation.jsonl", "a") as file:
-            file.write(json.dumps(line) + "\n")
+        storage.append(self.place("validation.jsonl"), json.dumps(line) + "\n")
         print("validation", json.dumps(line), flush=True)

@@ -18,6 +18,7 @@ from PIL import Image
 from tessera.codec.errors import CodecError, FormatError, ParameterError, UnsupportedError
 from tessera.data import procedural
 from tessera.tools.cli import main
+from tessera.tools.engines.local import LocalEngine
 from tessera.tools.measuring import job as jobs
 from tessera.tools.measuring import metrics, workers
 from tessera.tools.measuring.pictures import find_files, read
@@ -261,9 +262,10 @@ def test_alpha_and_orientation_are_settled_before_coding(tmp_path: Path) -> None
 
 
 def test_one_failing_job_loses_no_other() -> None:
-    assert [(place, str(outcome)) for place, outcome in workers.run(["1", "x", "3"], int, 1)] == [
-        (0, "1"), (1, "invalid literal for int() with base 10: 'x'"), (2, "3")
-    ]  # fmt: skip
+    for how in (1, LocalEngine(0)):
+        assert [(place, str(outcome)) for place, outcome in workers.run(["1", "x", "3"], int, how)] == [
+            (0, "1"), (1, "invalid literal for int() with base 10: 'x'"), (2, "3")
+        ]  # fmt: skip
 
 
 @pytest.mark.needs("pytorch_msssim")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,9 +28,13 @@ from tessera.models.registry import build, task
 from tessera.models.wavelet.family import WaveletFamily
 from tessera.tools import cli
 from tessera.tools.training.settings import TrainingSettings
+from tessera.tools.training.together import join_group, own_share
 from tessera.tools.training.trainer import Trainer
 
+from ...support import toy_training
 from ...support.small_wavelet import small_arrays
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def words(pack: Path, out: Path, *more: str) -> list[str]:
@@ -245,27 +251,52 @@ def test_companions_of_weights(
     assert "is for the families wavelet and spatiotemporal" in capsys.readouterr().err
 
 
-@pytest.mark.needs("bjontegaard", "tensorboard")
-@pytest.mark.slow
-def test_two_processes_train_one_model(pack: Path, tmp_path: Path) -> None:
-    script = tmp_path / "go.py"
-    script.write_text(
-        "import argparse\nfrom tessera.tools.commands import train\n"
-        "p = argparse.ArgumentParser()\ntrain.configure(p)\ntrain.run(p.parse_args())\n"
+def test_two_processes_train_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients are those of one process with both batches; the run goes on with another number of processes."""
+    import fsspec
+
+    alone = toy_training.trainer(tmp_path, 0, 1)
+    alone.one_step(0.0)
+    first = {name: copy.copy(parameter.grad) for name, parameter in alone.task.named_parameters()}
+    assert first["idle.weight"] is None
+    for _ in range(3):
+        alone.one_step(0.0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, "-m", "tests.support.toy_training", str(tmp_path)]
+    with subprocess.Popen(command, env={**os.environ, **place, "RANK": "1"}, cwd=ROOT) as other:
+        for name, value in place.items():
+            monkeypatch.setenv(name, value)
+        together = toy_training.trainer("memory://run", *join_group())
+        try:
+            together.one_step(0.0)
+            for name, parameter in together.task.named_parameters():
+                assert (parameter.grad is None) == (first[name] is None), name
+                if parameter.grad is not None:
+                    torch.testing.assert_close(parameter.grad, first[name], rtol=1e-5, atol=1e-7)
+            for _ in range(3):
+                together.one_step(0.0)
+            together.save()
+        finally:
+            torch.distributed.destroy_process_group()
+        assert other.wait(300) == 0
+    for name, value in alone.task.state_dict().items():
+        torch.testing.assert_close(together.task.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+    shares = [together.training, torch.load(tmp_path / "share.pt")]
+    assert sorted(int(sample.sum()) for share in shares for sample in share) == sorted(
+        int(sample.sum()) for sample in alone.training
     )
-    small = ["-o", "width=16", "-o", "blocks=1", "-o", "hidden=16", "--batch", "2", "--crop", "64", "--threads", "1"]
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        str(script),
-        "wavelet",
-    ]
-    command += ["--data", str(pack), "--out", str(tmp_path / "run"), "--minutes", "0.05", *small]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] > 0
+    resumed = toy_training.trainer("memory://run", 0, 1, resume=True)
+    fsspec.filesystem("memory").store.clear()
+    assert resumed.step == 4 and len(resumed.training) == len(alone.training)
+    for one in (alone, resumed):
+        one.one_step(0.0)
+    for name, value in alone.average.state_dict().items():
+        torch.testing.assert_close(resumed.average.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_more_processes_than_samples() -> None:
+    with pytest.raises(ParameterError, match="2 samples to train on for 3 processes"):
+        own_share([1, 2], 0, 3)

@@ -12,10 +12,14 @@ import dataclasses
 import importlib
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from tessera.tools import options
-from tessera.tools.measuring.settings import Run
+from tessera.tools.engines.local import cores
+from tessera.tools.engines.making import make_engine
+from tessera.tools.measuring.settings import Run, Workers
 
 STUDIES: dict[str, tuple[str, str]] = {  # name -> (module, one line of help)
     "images": ("images", "rate and quality of picture codecs: BD-rates, plots, a slider"),
@@ -41,15 +45,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     options.need_packages(("bjontegaard", "matplotlib", "pytorch_msssim"), "eval")
     settings = settings_of(args.study.SETTINGS, args)
-    how = Run(getattr(args, "jobs", 1), args.json, shlex.join(["tessera", *sys.argv[1:]]))
     study = args.study.load()
-    result = study.evaluate(settings, args.paths, args.out, how)
+    with _workers(args) as workers:
+        how = Run(workers, args.json, shlex.join(["tessera", *sys.argv[1:]]))
+        result = study.evaluate(settings, args.paths, args.out, how)
     if args.json:
         options.print_json(result)
     else:
         study.print_tables(result)
         print(f"report: {args.out / 'index.html'}")
     return 0
+
+
+@contextmanager
+def _workers(args: argparse.Namespace) -> Iterator[Workers]:
+    """What --jobs, --engine and --address say; one measurement at a time where a study has none of them."""
+    if getattr(args, "engine", "local") == "local":
+        jobs = getattr(args, "jobs", 1)
+        yield cores() if jobs is None else jobs
+        return
+    with closing(make_engine(args.engine, args.jobs, address=args.address)) as engine:
+        yield engine
 
 
 def settings_of(kind: Any, args: argparse.Namespace) -> Any:

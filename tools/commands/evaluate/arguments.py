@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,10 +83,8 @@ def add_qualities(parser: argparse.ArgumentParser, default: tuple[float, ...]) -
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
-    count = os.cpu_count() or 1
-    parser.add_argument(
-        "--jobs", type=int, default=count, metavar="N", help="measurements at a time (default: number of CPUs)"
-    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="measurements at a time (default: number of CPUs)")
+    options.add_engine(parser)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ from tessera.tools.measuring.job import Failure, Job, JobContext, digest_of, rea
 from tessera.tools.measuring.mean import mean_of_all
 from tessera.tools.measuring.pictures import read
 from tessera.tools.measuring.rows import RowFile, rewrite
+from tessera.tools.measuring.settings import Workers
 from tessera.tools.measuring.workers import run
 from tessera.tools.peers import families
 from tessera.tools.peers.peer import PicturePeer, parse
@@ -95,7 +96,7 @@ def ladder(codec: str, qualities: tuple[float, ...] = ()) -> tuple[float, ...]:
 # -- everything --------------------------------------------------------------------------------------------------------
 
 
-def measure(settings: ExtremeSettings, sources: Sources, folder: Path, *, workers: int = 1,
+def measure(settings: ExtremeSettings, sources: Sources, folder: Path, *, workers: Workers = 1,
             progress: Progress | None = None) -> ExtremeOutcome:  # fmt: skip
     """A row for each codec, source, and setting of the ladder or target, as results.csv in `folder` keeps them.
 
@@ -162,7 +163,7 @@ def _aims(settings: ExtremeSettings, rungs: Sequence[ExtremeJob], rows: Sequence
     return found
 
 
-def _collect(jobs: Sequence[ExtremeJob], store: RowFile[ExtremeRow], workers: int, progress: Progress | None
+def _collect(jobs: Sequence[ExtremeJob], store: RowFile[ExtremeRow], workers: Workers, progress: Progress | None
              ) -> tuple[list[ExtremeRow], list[Failure]]:  # fmt: skip
     """The rows of the jobs in their order, new ones kept in `store` as soon as they are there, and what failed."""
     keys = [job.key for job in jobs]

@@ -33,6 +33,7 @@ from tessera.tools.measuring import metrics
 from tessera.tools.measuring.job import Failure, Job, JobContext, digest_of, reason, setting_text, subject, version_text
 from tessera.tools.measuring.pictures import read
 from tessera.tools.measuring.rows import AnyRow, RowFile, rewrite
+from tessera.tools.measuring.settings import Workers
 from tessera.tools.measuring.workers import run
 from tessera.tools.studies.extreme.rows import RestorationRow, UsageRow
 
@@ -192,7 +193,7 @@ def measure(
     quality: float,
     folder: Path,
     *,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: Progress | None = None,
 ) -> tuple[list[RestorationRow], list[UsageRow], list[Failure]]:
     """Lost indices at one quality, and the use of words; restoration.csv and usage.csv in `folder` keep the rows."""
@@ -229,7 +230,7 @@ def _rows(
     jobs: Sequence[Any],
     keys_of: Callable[[Any], list[tuple[object, ...]]],
     work: Callable[[Any], list[AnyRow]],
-    workers: int,
+    workers: Workers,
     progress: Progress | None,
 ) -> tuple[list[AnyRow], list[Failure]]:
     """The rows of every job, by their keys: those that the file holds, and those that are measured now and kept."""

@@ -22,6 +22,7 @@ from tessera.tools.measuring import metrics, perception
 from tessera.tools.measuring.job import Failure, Job, JobContext, digest_of, setting_text, subject, version_text
 from tessera.tools.measuring.mean import mean_of_all
 from tessera.tools.measuring.rows import RowFile, rewrite
+from tessera.tools.measuring.settings import Workers
 from tessera.tools.measuring.workers import asked_order, collect
 from tessera.tools.peers import families
 from tessera.tools.peers.peer import PicturePeer
@@ -55,7 +56,7 @@ class MachineJob(Job):
         return row is None or (self.retrain and row.retrained is None) or (self.latents and row.latents is None)
 
 
-def measure(settings: MachineSettings, path: Path, folder: Path, *, workers: int = 1,
+def measure(settings: MachineSettings, path: Path, folder: Path, *, workers: Workers = 1,
             progress: Progress | None = None) -> tuple[float, list[MachineRow], list[Failure]]:  # fmt: skip
     """The accuracy on clean pixels, a row for each codec and setting, and what failed.
 

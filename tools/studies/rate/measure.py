@@ -14,11 +14,12 @@ from typing import Any
 from tessera.codec.options import Progress
 from tessera.tools.measuring.job import Failure, Job, JobContext, digest_of, setting_text, subject, version_text
 from tessera.tools.measuring.rows import Row, RowFile, rewrite
+from tessera.tools.measuring.settings import Workers
 from tessera.tools.measuring.workers import asked_order, collect
 from tessera.tools.peers.peer import Peer
 
 
-def measure(context: JobContext, codecs: Sequence[str], paths: Sequence[Path], file: Path, *, workers: int = 1,
+def measure(context: JobContext, codecs: Sequence[str], paths: Sequence[Path], file: Path, *, workers: Workers = 1,
             progress: Progress | None = None) -> tuple[list[Row], list[Failure]]:  # fmt: skip
     """Every codec at each of its settings on every path; what the CSV `file` holds already is not measured again."""
     peers = [subject(context, spec) for spec in codecs]

@@ -12,6 +12,7 @@ from tessera.codec.media.types import Pixels
 from tessera.tools.measuring import metrics
 from tessera.tools.measuring.job import JobContext, reason, setting_text, subject
 from tessera.tools.measuring.rows import Row
+from tessera.tools.measuring.settings import Workers
 from tessera.tools.measuring.workers import run
 from tessera.tools.peers.peer import Peer
 from tessera.tools.report import slider
@@ -32,7 +33,7 @@ class Wanted:
 
 
 def make(context: JobContext, codecs: Sequence[str], rows: Sequence[Row], paths: Sequence[Path], rates: Sequence[float],
-         workers: int) -> tuple[list[slider.Scene], list[str]]:  # fmt: skip
+         workers: Workers) -> tuple[list[slider.Scene], list[str]]:  # fmt: skip
     """One scene for each path and rate (bpp), and a line for each codec that is absent from one.
 
     The first codec is shown at its measured setting nearest to the rate, the others at the size nearest to its file.

@@ -19,7 +19,7 @@ from tessera.tools.measuring import bdrate, metrics, pictures, video
 from tessera.tools.measuring.bdrate import PUBLISHED
 from tessera.tools.measuring.job import JobContext, subject
 from tessera.tools.measuring.rows import Row
-from tessera.tools.measuring.settings import DEFAULT_RUN, Run
+from tessera.tools.measuring.settings import DEFAULT_RUN, Run, Workers
 from tessera.tools.report.slider import Scene
 from tessera.tools.report.tables import print_failures, write_csv, write_failures
 from tessera.tools.studies.rate import page
@@ -109,7 +109,7 @@ def _notes(settings: RateSettings) -> list[str]:
 
 
 def _scenes(settings: RateSettings, context: JobContext, codecs: list[str], measured: list[Row], paths: list[Path],
-            workers: int) -> tuple[list[Scene], list[str]]:  # fmt: skip
+            workers: Workers) -> tuple[list[Scene], list[str]]:  # fmt: skip
     """For the slider: `settings.pictures` sources, spread over those measured with every codec; and what is absent."""
     rows, left_out = comparable(measured)
     whole = [path for path in paths if path.name not in left_out]
