@@ -110,7 +110,7 @@ def in_order(planes: Integers, parts: tuple[tuple[int, int], ...]) -> Integers:
 
 
 def unevenness(low: Integers, step: int) -> Integers:
-    """e of the format: how far a low plane lies above its surroundings, in quarters of a step of detail 0."""
+    """u of the format: how far a low plane lies above its surroundings, in quarters of a step of detail 0."""
     framed = np.pad(low, ((0, 0), (1, 1), (1, 1)), mode="edge")
     around = sum(part[:, 1:-1, 1:-1] for _, _, part in windows(framed, 3))
     d = 9 * low - around
