@@ -5,15 +5,16 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "bindings_dispatch.hpp"
+#include "coder.hpp"
 #include "kernels.hpp"
 #include "memory.hpp"
-#include "port.hpp"
 
 namespace tessera {
 
@@ -47,14 +48,31 @@ void expect(const Array<T>& array, std::vector<size_t> shape, const char* name) 
     if (!same) throw std::invalid_argument(std::string(name) + " has the wrong shape");
 }
 
+template <typename T>
+std::vector<T> numbers(const Array<T>& array) {
+    return {array.data(), array.data() + array.size()};
+}
+
+template <typename T>
+Array<T> copied(const std::vector<T>& values, const std::vector<size_t>& shape) {
+    return Array<T>(shape, values.data());
+}
+
+// An array of what a buffer holds.
+template <typename T>
+Array<T> handed_over(std::unique_ptr<Buffer<T>> buffer, const std::vector<size_t>& shape) {
+    T* data = buffer->get();
+    const py::capsule owner(buffer.get(), [](void* p) { delete static_cast<Buffer<T>*>(p); });
+    buffer.release();
+    return Array<T>(shape, data, owner);
+}
+
 // An array in a kept buffer, not initialised.
 template <typename T>
 Array<T> kept_array(const std::vector<size_t>& shape) {
     size_t count = 1;
     for (size_t n : shape) count *= n;
-    auto* held = new Buffer<T>(count);
-    const py::capsule owner(held, [](void* p) { delete static_cast<Buffer<T>*>(p); });
-    return Array<T>(shape, held->get(), owner);
+    return handed_over(std::make_unique<Buffer<T>>(count), shape);
 }
 
 struct Weights;
@@ -62,6 +80,18 @@ Weights weights_of(const Array<int32_t>& array, const char* name);
 
 // What `native` of a coder lent.
 const SymbolPort* port_of(const py::object& capsule);
+
+// What work() returns, which calls a coder without the interpreter's lock; a refusal is raised as the coder's own error.
+template <typename Work>
+auto unlocked(const SymbolPort* port, const Work& work) {
+    try {
+        const py::gil_scoped_release release;
+        return work();
+    } catch (const Refused& refused) {
+        port->raise(refused.failure);
+        throw py::error_already_set();
+    }
+}
 
 // The parts of the module in files of their own.
 void bind_constants(py::module_& module);

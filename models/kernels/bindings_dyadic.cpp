@@ -10,11 +10,6 @@ using PassArrays = std::pair<Array<int32_t>, Array<int32_t>>;
 using LevelArrays = std::tuple<std::shared_ptr<DyadicLevel>, Array<int32_t>, std::vector<PassArrays>, Array<int64_t>,
                                Array<float>, int64_t>;
 
-template <typename T>
-std::vector<T> numbers(const Array<T>& array) {
-    return {array.data(), array.data() + array.size()};
-}
-
 void add(DyadicLevel& self, const std::pair<Array<int32_t>, Array<int32_t>>& view, const Array<int32_t>& near,
          const std::pair<Array<int32_t>, Array<int32_t>>& heads, const Optional<int32_t>& context) {
     const Weights views[2] = {weights_of(view.first, "view"), weights_of(view.second, "view")};
@@ -45,34 +40,18 @@ DyadicPlan make_plan(py::ssize_t height, py::ssize_t width, size_t channels, con
     return plan;
 }
 
-template <typename Work>
-DyadicFrame unlocked(const SymbolPort* port, const Work& work) {
-    try {
-        const py::gil_scoped_release release;
-        return work();
-    } catch (const Refused& refused) {
-        port->raise(refused.failure);
-        throw py::error_already_set();
-    }
-}
-
-template <typename T>
-Array<T> copied(const std::vector<T>& values, const std::vector<size_t>& shape) {
-    return Array<T>(shape, values.data());
-}
-
 // (details from coarse to fine, low band, planes, spent from coarse to fine)
-py::tuple as_tuple(const DyadicPlan& plan, const DyadicFrame& frame) {
+py::tuple as_tuple(const DyadicPlan& plan, DyadicFrame frame) {
     py::list details, spent;
     for (size_t at = 0; at < frame.details.size(); ++at) {
         const DyadicLevelPlan& level = plan.levels[at];
-        details.append(copied(frame.details[at], {kDyadicBands, level.height, level.width}));
+        details.append(handed_over(std::move(frame.details[at]), {kDyadicBands, level.height, level.width}));
     }
     for (size_t at = 0; at < frame.spent.size(); ++at) {
         spent.append(copied(frame.spent[at], {plan.levels[at].height, plan.levels[at].width}));
     }
     return py::make_tuple(details, copied(frame.low, {kAxes, plan.low_height(), plan.low_width()}),
-                          copied(frame.planes, {kAxes, plan.height, plan.width}), spent);
+                          handed_over(std::move(frame.planes), {kAxes, plan.height, plan.width}), spent);
 }
 
 py::tuple read(const DyadicPlan& self, const py::object& port, bool keep, const Optional<int32_t>& costs,

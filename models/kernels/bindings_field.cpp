@@ -45,19 +45,15 @@ py::tuple read(const py::object& capsule, const std::vector<Array<uint8_t>>& map
     }
     const int16_t* known[2] = {};
     for (size_t number = 0; number < count; ++number) known[number] = guess_of(guesses[number], grid);
-    const SymbolPort& port = *port_of(capsule);
+    const SymbolPort* port = port_of(capsule);
     Array<int16_t> fields({count, grid.rows, grid.columns, size_t{2}});
     Array<uint8_t> modes({grid.rows, grid.columns});
     MotionCalls calls;
     int16_t* to_fields = fields.mutable_data();
     uint8_t* to_modes = modes.mutable_data();
-    try {
-        const py::gil_scoped_release unlocked;
-        read_motion(port, tables, grid, count, known, to_fields, to_modes, keeps ? &calls : nullptr);
-    } catch (const Refused& refused) {
-        port.raise(refused.failure);
-        throw py::error_already_set();
-    }
+    unlocked(port, [&] {
+        read_motion(*port, tables, grid, count, known, to_fields, to_modes, keeps ? &calls : nullptr);
+    });
     return py::make_tuple(fields, count == 2 ? py::object(modes) : py::none(),
                           keeps ? py::object(as_tuple(calls)) : py::none());
 }
@@ -75,7 +71,7 @@ py::tuple record_field(const Array<int16_t>& field, const Optional<uint8_t>& mod
     int16_t* to = decoded.mutable_data();
     const uint8_t* chosen = modes ? modes->data() : nullptr;
     {
-        const py::gil_scoped_release unlocked;
+        const py::gil_scoped_release release;
         code_field(line, grid, from, chosen, number, known, to);
     }
     return py::make_tuple(decoded, as_tuple(line.calls));

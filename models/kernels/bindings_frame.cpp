@@ -16,10 +16,6 @@ namespace {
 using LevelArrays = std::tuple<std::shared_ptr<Level>, size_t, py::ssize_t, py::ssize_t, Array<int32_t>,
                                std::vector<Array<int32_t>>>;
 
-std::vector<int32_t> numbers(const Array<int32_t>& array) {
-    return {array.data(), array.data() + array.size()};
-}
-
 FramePlan make_plan(py::ssize_t height, py::ssize_t width, const std::vector<LevelArrays>& levels, size_t low_number,
                     py::ssize_t low_height, py::ssize_t low_width, const Array<uint8_t>& low_rungs,
                     uint8_t first_table) {
@@ -40,17 +36,6 @@ FramePlan make_plan(py::ssize_t height, py::ssize_t width, const std::vector<Lev
     return plan;
 }
 
-template <typename Work>
-Frame unlocked(const SymbolPort* port, const Work& work) {
-    try {
-        const py::gil_scoped_release release;
-        return work();
-    } catch (const Refused& refused) {
-        port->raise(refused.failure);
-        throw py::error_already_set();
-    }
-}
-
 std::vector<const int32_t*> pointers(const FramePlan& plan, const std::optional<std::vector<Array<int32_t>>>& hints) {
     std::vector<const int32_t*> found(plan.levels.size(), nullptr);
     if (!hints) return found;
@@ -61,11 +46,6 @@ std::vector<const int32_t*> pointers(const FramePlan& plan, const std::optional<
         found[i] = (*hints)[i].data();
     }
     return found;
-}
-
-template <typename T>
-Array<T> copied(const std::vector<T>& values, const std::vector<size_t>& shape) {
-    return Array<T>(shape, values.data());
 }
 
 // (walks, low band)

@@ -52,17 +52,6 @@ py::tuple as_tuple(const FittedTrace& trace) {
     return py::make_tuple(Array<int32_t>(shape, trace.symbols.data()), Array<uint8_t>(shape, trace.tables.data()));
 }
 
-template <typename Work>
-void unlocked(const SymbolPort* port, const Work& work) {
-    try {
-        const py::gil_scoped_release release;
-        work();
-    } catch (const Refused& refused) {
-        port->raise(refused.failure);
-        throw py::error_already_set();
-    }
-}
-
 Array<uint8_t> pixels_of(const FittedNetworks& networks, const FittedGrids& grids, py::ssize_t threads,
                          const FittedLoops& loops) {
     const GridShape& shape = grids.shapes.back();

@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "bindings.hpp"
-#include "port.hpp"
 
 namespace tessera {
 namespace {

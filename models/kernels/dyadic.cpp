@@ -10,34 +10,7 @@ namespace tessera {
 namespace {
 
 constexpr size_t kPassPhases[2][2] = {{0, 3}, {1, 2}};
-
-// Tiles of a pass: both of its phases.
-std::vector<Tile> tiles_of(size_t height, size_t width, size_t parity, size_t first_number) {
-    std::vector<Tile> tiles;
-    size_t place = 0;
-    for (const size_t phase : kPassPhases[parity]) {
-        const size_t rows = (height + 1 - phase / 2) / 2, row = (width + 1 - phase % 2) / 2;
-        size_t at = kTile;  // in the current tile
-        for (size_t y = 0; y < rows; ++y) {
-            for (size_t x = 0; x < row;) {
-                if (at == kTile) {
-                    tiles.push_back({phase, first_number + tiles.size(), place, 0, {}});
-                    at = 0;
-                }
-                const size_t count = std::min(row - x, kTile - at);
-                tiles.back().pieces.push_back({static_cast<uint32_t>(y), static_cast<uint32_t>(x),
-                                               static_cast<uint32_t>(count), static_cast<uint32_t>(at)});
-                tiles.back().count += count;
-                x += count;
-                at += count;
-                place += count;
-            }
-        }
-    }
-    return tiles;
-}
-
-size_t cells_of(const std::vector<Tile>& tiles) { return tiles.empty() ? 0 : tiles.back().place + tiles.back().count; }
+constexpr size_t kSmallestCells = 1024;  // cells that are worth a thread
 
 size_t most_channels(const DyadicLevel& level) {
     size_t most = 1;
@@ -45,29 +18,16 @@ size_t most_channels(const DyadicLevel& level) {
     return most;
 }
 
-// Features of the coarser level, with a border of zeros.
-class AboveMap {
-public:
-    AboveMap(const int32_t* details, size_t height, size_t width, const Kernels& kernels)
-        : rows_(height + 2), pitch_((width + kTile - 1) / kTile * kTile + 2), bytes_(kDyadicBands * rows_ * pitch_, 0) {
-        std::vector<int32_t> line(pitch_ - 2, 0);
-        for (size_t c = 0; c < kDyadicBands; ++c) {
-            for (size_t y = 0; y < height; ++y) {
-                std::copy_n(details + (c * height + y) * width, width, line.begin());
-                uint8_t* to = bytes_.data() + (c * rows_ + y + 1) * pitch_ + 1;
-                for (size_t x = 0; x < line.size(); x += kTile) kernels.features(&line[x], feature_table(), to + x);
-            }
+std::vector<Window> windows_of(const WordMap& map, size_t phase, size_t channels, const Taps& taps) {
+    std::vector<Window> windows;
+    for (size_t channel = 0; channel < channels; ++channel) {
+        for (const Tap& tap : taps) {
+            const Neighbour at = neighbour_of(phase, tap);
+            windows.push_back(map.window(channel * kPhases + at.phase, at.dy, at.dx));
         }
     }
-    const uint8_t* row(size_t channel, size_t y, const Tap& tap) const {
-        return bytes_.data() + (channel * rows_ + y + static_cast<size_t>(tap.dy + 1)) * pitch_ +
-               static_cast<size_t>(tap.dx + 1);
-    }
-
-private:
-    size_t rows_, pitch_;
-    std::vector<uint8_t> bytes_;
-};
+    return windows;
+}
 
 // One row of a low plane: 9 times each cell less the sum of 3 x 3 cells, the border repeated.
 void differences(const int32_t* above, const int32_t* here, const int32_t* below, size_t width, int32_t* sums,
@@ -80,67 +40,69 @@ void differences(const int32_t* above, const int32_t* here, const int32_t* below
 
 }  // namespace
 
-// What one thread works in. Places beyond a tile's cells are computed with the others, so all is initialised.
+// What one thread works in.
 struct DyadicWalk::Scratch {
     explicit Scratch(const DyadicLevel& level) {
-        size_t inputs = std::max(level.parent[0].inputs, level.low.inputs), rows = 4 * groups_of(level.view);
+        size_t words = std::max({level.hidden / 2, level.view / 2, level.first[0].words}), rows = level.view;
         for (const DyadicSlice& slice : level.slices) {
-            inputs = std::max({inputs, slice.near.inputs, slice.context.inputs});
-            rows = std::max(rows, 4 * slice.heads[0].outputs);
+            words = std::max({words, slice.view[1].words, slice.context.words});
+            rows = std::max(rows, 4 * slice.heads[0].blocks);
         }
-        sums.resize(rows * kTile);
-        groups.resize(inputs * kTile);
-        words.resize(groups_of(level.view) * kTile);
+        sums.resize(rows * kRun);
+        activations.resize(std::max(level.hidden, level.view) / 2 * kRun);
+        words_.resize(words);
+        numbers_.resize(words);
     }
 
-    // The inputs of a convolution: row(channel, tap, piece) points to those of a piece.
-    template <typename Row>
-    void gather(const Tile& tile, size_t channels, const Taps& taps, const Row& row) {
-        const size_t inputs = channels * taps.size();
-        for (size_t group = 0; group < groups_of(inputs); ++group) {
-            for (size_t k = 0; k < 4; ++k) {
-                const size_t input = 4 * group + k;
-                uint8_t* to = bytes + k * kTile;
-                if (input >= inputs) {
-                    std::memset(to, 0, kTile);
-                    continue;
-                }
-                for (const Piece& piece : tile.pieces) {
-                    std::memcpy(to + piece.at, row(input / taps.size(), taps[input % taps.size()], piece), piece.count);
-                }
-            }
-            interleave(bytes, groups.data() + group * kTile);
+    // Begins the inputs of a convolution.
+    void begin() { count_ = found_ = 0; }
+
+    // The next inputs: what windows show of a map.
+    void look(const WordMap& map, const std::vector<Window>& windows, size_t count, size_t y, size_t first,
+              size_t cells) {
+        found_ += map.look(windows.data(), count, y, first, cells, &words_[count_], static_cast<uint16_t>(count_),
+                           &numbers_[found_]);
+        count_ += count;
+    }
+
+    // `count` inputs that are zero.
+    void skip(size_t count) { count_ += count; }
+
+    // The next inputs: activations of `rows` sums.
+    void activate(const int32_t* from, size_t rows, int shift, size_t cells, const DyadicLoops& loops) {
+        loops.activate(from, rows, shift, cells, activations.data());
+        for (size_t k = 0; k < rows / 2; ++k) {
+            words_[count_] = activations.data() + k * cells;
+            numbers_[found_++] = static_cast<uint16_t>(count_++);
         }
     }
 
-    void gather(const Tile& tile, const PhaseMaps& maps, size_t channels, const Taps& taps) {
-        gather(tile, channels, taps, [&](size_t channel, const Tap& tap, const Piece& piece) {
-            return maps.row(channel, tile.phase, piece.y, tap.dy, tap.dx) + piece.x;
-        });
+    void add(const WordConv& conv, size_t cells, const int32_t* biases, int32_t* to, const DyadicLoops& loops) const {
+        if (found_ == 0 && biases == nullptr) return;
+        loops.add_words(conv, words_.data(), numbers_.data(), found_, cells, biases, to);
     }
 
-    void (*interleave)(const uint8_t* rows, uint32_t* out) = nullptr;
     std::vector<int32_t> sums;
-    std::vector<uint32_t> groups, words;
-    alignas(64) uint8_t bytes[4 * kTile] = {};
+    std::vector<uint32_t> activations;
+    uint8_t bytes[kRun];
     alignas(64) uint8_t rungs[kTile] = {};
     alignas(64) int32_t values[kTile] = {};
     alignas(64) float scaled[kTile] = {};
+
+private:
+    size_t count_ = 0, found_ = 0;
+    std::vector<const uint32_t*> words_;
+    std::vector<uint16_t> numbers_;
 };
 
 template <typename Work>
-void DyadicWalk::over_tiles(size_t parity, const Work& work) const {
-    in_parts(tiles_[parity].size(), threads_, kSmallestTiles, [&](size_t first, size_t last) {
+void DyadicWalk::over_rows(size_t parity, const Work& work) const {
+    const std::vector<Row>& rows = rows_[parity];
+    const size_t smallest = 1 + kSmallestCells / (width_ / 2 + 1);
+    in_parts(rows.size(), threads_, smallest, [&](size_t first, size_t last) {
         Scratch scratch(level_);
-        scratch.interleave = kernels_.interleave;
-        for (size_t tile = first; tile < last; ++tile) work(tiles_[parity][tile], scratch);
+        for (size_t at = first; at < last; ++at) work(rows[at], scratch);
     });
-}
-
-int32_t* DyadicWalk::totals(const Tile& tile) const { return totals_.get() + tile.number * kTile * level_.hidden; }
-
-uint32_t* DyadicWalk::hidden(const Tile& tile) const {
-    return hidden_.get() + tile.number * kTile * (level_.hidden / 4);
 }
 
 DyadicWalk::DyadicWalk(const DyadicLevelPlan& plan, const int32_t* low, const int32_t* above, size_t threads,
@@ -148,136 +110,167 @@ DyadicWalk::DyadicWalk(const DyadicLevelPlan& plan, const int32_t* low, const in
     : plan_(plan),
       level_(*plan.level),
       kernels_(kernels),
+      loops_(dyadic_dispatch().find(name_of(kernels.path))),
       height_(plan.height),
       width_(plan.width),
       threads_(threads),
-      tiles_{tiles_of(height_, width_, 0, 0), {}},
-      features_(2 * most_channels(level_), 0, height_, width_),
-      totals_((height_ * width_ / kTile + 4) * kTile * level_.hidden),
-      hidden_((height_ * width_ / kTile + 4) * kTile * (level_.hidden / 4)),
-      details_(kDyadicBands * height_ * width_) {
-    tiles_[1] = tiles_of(height_, width_, 1, tiles_[0].size());
-    for (size_t parity = 0; parity < 2; ++parity) cells_[parity] = cells_of(tiles_[parity]);
-    std::fill_n(details(), kDyadicBands * height_ * width_, 0);
-    open(low, above);
+      pitch_(whole_steps((width_ + 1) / 2)),
+      most_(most_channels(level_)),
+      described_(kAxes * kPhases, (height_ + 1) / 2, (width_ + 1) / 2),
+      features_{{most_ * kPhases, (height_ + 1) / 2, (width_ + 1) / 2},
+                {most_ * kPhases, (height_ + 1) / 2, (width_ + 1) / 2}},
+      totals_(2 * (height_ + 1) * pitch_ * level_.hidden),
+      rungs_(most_ * (height_ * width_ + 1) / 2),
+      signs_(most_ * (height_ * width_ + 1) / 2),
+      values_(most_ * (height_ * width_ + 1) / 2),
+      details_(std::make_unique<Buffer<int32_t>>(kDyadicBands * height_ * width_)) {
+    size_t number = 0;
+    for (size_t parity = 0; parity < 2; ++parity) {
+        for (const size_t phase : kPassPhases[parity]) {
+            const size_t rows = (height_ + 1 - phase / 2) / 2, count = (width_ + 1 - phase % 2) / 2;
+            for (size_t y = 0; y < rows && count > 0; ++y) {
+                rows_[parity].push_back({phase, y, count, cells_[parity], number++});
+                cells_[parity] += count;
+            }
+        }
+    }
+    for (size_t phase = 0; phase < kPhases; ++phase) {
+        low_windows_[phase] = windows_of(described_, phase, kAxes, low_taps());
+        near_windows_[phase] = windows_of(features_[0], phase, most_, near_taps());
+        context_windows_[phase] = windows_of(features_[0], phase, most_, context_taps());
+    }
+    std::fill_n(details_->get(), kDyadicBands * height_ * width_, 0);
+    describe(low);
+    if (above != nullptr) take_parent(above);
 }
 
-// Totals from the bias, the coarser details and the low plane.
-void DyadicWalk::open(const int32_t* low, const int32_t* above) {
-    PhaseMaps described(2 * kAxes, kAxes, height_, width_);
-    in_parts(kAxes * height_, threads_, kSmallestTiles, [&](size_t first, size_t last) {
-        const size_t padded = (width_ + kTile - 1) / kTile * kTile;
-        std::vector<int32_t> sums(width_ + 2), line(padded, 0), quarters(padded, 0);
-        std::vector<uint8_t> bytes(2 * padded);
+// The low plane less its surroundings, in quarters of a step.
+void DyadicWalk::describe(const int32_t* low) {
+    in_parts(kAxes * height_, threads_, 1 + kSmallestCells / width_, [&](size_t first, size_t last) {
+        std::vector<int32_t> sums(width_ + 2), line(width_), quarters(width_);
+        std::vector<uint32_t> words(width_);
         for (size_t row = first; row < last; ++row) {
             const size_t axis = row / height_, y = row % height_;
             const int32_t* here = low + row * width_;
             differences(y > 0 ? here - width_ : here, here, y + 1 < height_ ? here + width_ : here, width_,
                         sums.data(), line.data());
             kernels_.exact.hints(line.data(), plan_.reciprocal, width_, quarters.data());
-            for (size_t x = 0; x < padded; x += kTile) {
-                kernels_.features(&quarters[x], feature_table(), &bytes[padded + x]);
-                kernels_.signed_features(&line[x], &bytes[padded + x], &bytes[x]);
-            }
-            for (size_t side = 0; side < 2; ++side) {
-                for (size_t odd = 0; odd < 2; ++odd) {
-                    const uint8_t* from = &bytes[side * padded];
-                    uint8_t* to = described.row(side * kAxes + axis, 2 * (y % 2) + odd, y / 2);
-                    for (size_t x = odd; x < width_; x += 2) *to++ = from[x];
-                }
+            loops_.features(quarters.data(), line.data(), feature_table(), width_, words.data());
+            for (size_t odd = 0; odd < 2; ++odd) {
+                const size_t plane = axis * kPhases + 2 * (y % 2) + odd;
+                uint32_t* to = described_.row(plane, y / 2);
+                for (size_t x = odd; x < width_; x += 2) *to++ = words[x];
+                described_.mark(plane, y / 2, loops_);
             }
         }
     });
-    std::unique_ptr<AboveMap> parent;
-    if (above != nullptr) {
-        parent = std::make_unique<AboveMap>(above, (height_ + 1) / 2, (width_ + 1) / 2, kernels_);
-    }
-    for (size_t parity = 0; parity < 2; ++parity) {
-        over_tiles(parity, [&](const Tile& tile, Scratch& scratch) {
-            int32_t* sums = totals(tile);
-            for (size_t o = 0; o < level_.hidden; ++o) {
-                std::fill_n(sums + o * kTile, kTile, plan_.bias[o] - level_.low_zeros[o]);
-            }
-            if (parent) {
-                scratch.gather(tile, kDyadicBands, context_taps(),
-                               [&](size_t channel, const Tap& tap, const Piece& piece) {
-                                   return parent->row(channel, piece.y, tap) + piece.x;
-                               });
-                kernels_.add_product(level_.parent[tile.phase], scratch.groups.data(), nullptr, sums);
-            }
-            scratch.gather(tile, described, 2 * kAxes, low_taps());
-            kernels_.add_product(level_.low, scratch.groups.data(), nullptr, sums);
-            activate(tile);
-        });
-    }
 }
 
-void DyadicWalk::activate(const Tile& tile) {
-    const int32_t* sums = totals(tile);
-    uint32_t* words = hidden(tile);
-    for (size_t o = 0; o < level_.hidden; o += 4) {
-        kernels_.activate(sums + o * kTile, kHiddenShift, words + o / 4 * kTile);
+void DyadicWalk::take_parent(const int32_t* above) {
+    const size_t rows = (height_ + 1) / 2, columns = (width_ + 1) / 2;
+    parent_ = std::make_unique<WordMap>(kParentWords, rows, columns);
+    for (size_t word = 0; word < kParentWords; ++word) {
+        for (const Tap& tap : context_taps()) parent_windows_.push_back(parent_->window(word, tap.dy, tap.dx));
     }
+    in_parts(kParentWords * rows, threads_, 1 + kSmallestCells / width_, [&](size_t first, size_t last) {
+        std::vector<uint32_t> words(columns);
+        for (size_t at = first; at < last; ++at) {
+            const size_t pair = at / rows, y = at % rows;
+            uint32_t* to = parent_->row(pair, y);
+            for (size_t k = 2 * pair; k < std::min(2 * pair + 2, kDyadicBands); ++k) {
+                const int32_t* from = above + (k * rows + y) * columns;
+                loops_.features(from, from, feature_table(), columns, words.data());
+                for (size_t x = 0; x < columns; ++x) to[x] |= words[x] >> 16 << (16 * (k % 2));
+            }
+            parent_->mark(pair, y, loops_);
+        }
+    });
 }
 
 void DyadicWalk::begin(size_t pass) {
-    const size_t parity = pass % 2;
     pass_ = pass;
     slice_ = &level_.slices[pass / 2];
-    const size_t size = slice_->count * cells_[parity];
-    rungs.resize(size);
-    signs.resize(size);
-    values.resize(size);
-    if (parity == 0) features_ = PhaseMaps(2 * slice_->count, slice_->count, height_, width_);
-    over_tiles(parity, [&](const Tile& tile, Scratch& scratch) { answer(tile, scratch); });
+    const std::vector<int32_t>& answers = plan_.passes[pass].answers;
+    constexpr int32_t kHalfRung = 1 << (kAnswerShift - 1), kMiddle = kSignTables / 2 << kAnswerShift;
+    head_biases_.assign(4 * slice_->heads[0].blocks, 0);
+    for (size_t o = 0; o < answers.size(); ++o) head_biases_[o] = answers[o] + (o < slice_->count ? kHalfRung : kMiddle);
+    over_rows(pass % 2, [&](const Row& row, Scratch& scratch) {
+        const size_t steps = whole_steps(row.count) / kRunStep, runs = (row.count + kRun - 1) / kRun;
+        for (size_t run = 0; run < runs; ++run) {
+            const size_t first = steps * run / runs * kRunStep, cells = steps * (run + 1) / runs * kRunStep - first;
+            int32_t* sums = totals_.get() + (row.number * pitch_ + first) * level_.hidden;
+            sum_up(row, first, cells, sums, scratch);
+            answer(row, first, cells, sums, scratch);
+        }
+    });
 }
 
-void DyadicWalk::answer(const Tile& tile, Scratch& scratch) {
+// The sums that all slices share: from the bias, the coarser details and the low plane at first, and what the slice
+// before has coded later.
+void DyadicWalk::sum_up(const Row& row, size_t first, size_t cells, int32_t* sums, Scratch& scratch) const {
+    scratch.begin();
+    if (pass_ >= 2) {
+        const WordConv& context = level_.slices[pass_ / 2 - 1].context;
+        scratch.look(features_[(pass_ / 2 - 1) % 2], context_windows_[row.phase], context.words, row.y, first, cells);
+        scratch.add(context, cells, nullptr, sums, loops_);
+        return;
+    }
+    const WordConv& conv = level_.first[row.phase];
+    const size_t low = low_windows_[row.phase].size();
+    if (parent_) {
+        scratch.look(*parent_, parent_windows_, conv.words - low, row.y, first, cells);
+    } else {
+        scratch.skip(conv.words - low);
+    }
+    scratch.look(described_, low_windows_[row.phase], low, row.y, first, cells);
+    scratch.add(conv, cells, plan_.bias.data(), sums, loops_);
+}
+
+void DyadicWalk::answer(const Row& row, size_t first, size_t cells, const int32_t* shared, Scratch& scratch) {
     const size_t parity = pass_ % 2, count = slice_->count;
-    const DyadicPass& biases = plan_.passes[pass_];
     int32_t* sums = scratch.sums.data();
-    for (size_t o = 0; o < level_.view; ++o) {
-        std::fill_n(sums + o * kTile, kTile, biases.views[o] - (parity == 0 ? 0 : slice_->near_zeros[o]));
-    }
-    kernels_.add_product(slice_->view[parity], hidden(tile), nullptr, sums);
+    scratch.begin();
+    scratch.activate(shared, level_.hidden, kHiddenShift, cells, loops_);
     if (parity == 1) {
-        scratch.gather(tile, features_, 2 * count, near_taps());
-        kernels_.add_product(slice_->near, scratch.groups.data(), nullptr, sums);
+        const size_t near = slice_->view[1].words - level_.hidden / 2;
+        scratch.look(features_[pass_ / 2 % 2], near_windows_[row.phase], near, row.y, first, cells);
     }
-    for (size_t o = 0; o < level_.view; o += 4) {
-        kernels_.activate(sums + o * kTile, kViewShift, scratch.words.data() + o / 4 * kTile);
-    }
-    constexpr int32_t kHalfRung = 1 << (kAnswerShift - 1), kMiddle = kSignTables / 2 << kAnswerShift;
-    for (size_t o = 0; o < 4 * slice_->heads[parity].outputs; ++o) {
-        std::fill_n(sums + o * kTile, kTile,
-                    o < 2 * count ? biases.answers[o] + (o < count ? kHalfRung : kMiddle) : 0);
-    }
-    kernels_.add_product(slice_->heads[parity], scratch.words.data(), nullptr, sums);
+    scratch.add(slice_->view[parity], cells, plan_.passes[pass_].views.data(), sums, loops_);
+    scratch.begin();
+    scratch.activate(sums, level_.view, kViewShift, cells, loops_);
+    scratch.add(slice_->heads[parity], cells, head_biases_.data(), sums, loops_);
+    const size_t inside = std::min(cells, row.count - first);
     for (size_t c = 0; c < count; ++c) {
-        const size_t at = c * cells_[parity] + tile.place;
-        kernels_.rungs(sums + c * kTile, scratch.rungs);
-        std::memcpy(&rungs[at], scratch.rungs, tile.count);
-        kernels_.rungs(sums + (count + c) * kTile, scratch.rungs);
-        for (size_t i = 0; i < tile.count; ++i) {
-            signs[at + i] = std::min(scratch.rungs[i], static_cast<uint8_t>(kSignTables - 1));
-        }
+        const size_t at = c * cells_[parity] + row.place + first;
+        loops_.answers(sums + c * cells, kRungs - 1, cells, scratch.bytes);
+        std::memcpy(rungs_.get() + at, scratch.bytes, inside);
+        loops_.answers(sums + (count + c) * cells, kSignTables - 1, cells, scratch.bytes);
+        std::memcpy(signs_.get() + at, scratch.bytes, inside);
     }
+}
+
+// The first cell of a row in planes (., height, width); the others follow two apart.
+template <typename T>
+T* DyadicWalk::first_cell(T* planes, size_t band, const Row& row) const {
+    return planes + (band * height_ + 2 * row.y + row.phase / 2) * width_ + row.phase % 2;
 }
 
 void DyadicWalk::round(const int32_t* given, const float* margins) {
     const size_t parity = pass_ % 2;
-    over_tiles(parity, [&](const Tile& tile, Scratch& scratch) {
+    over_rows(parity, [&](const Row& row, Scratch& scratch) {
         for (size_t c = 0; c < slice_->count; ++c) {
-            const size_t band = slice_->start + c, at = c * cells_[parity] + tile.place;
-            for (const Piece& piece : tile.pieces) {
-                const size_t y = 2 * size_t{piece.y} + tile.phase / 2, x = 2 * size_t{piece.x} + tile.phase % 2;
-                const int32_t* from = given + (band * height_ + y) * width_ + x;
-                float* to = scratch.scaled + piece.at;
-                for (size_t i = 0; i < piece.count; ++i) to[i] = static_cast<float>(from[2 * i]) * plan_.inverse[band];
+            const size_t band = slice_->start + c;
+            const int32_t* from = first_cell(given, band, row);
+            for (size_t first = 0; first < row.count; first += kTile) {
+                const size_t count = std::min(kTile, row.count - first);
+                const size_t at = c * cells_[parity] + row.place + first;
+                for (size_t i = 0; i < count; ++i) {
+                    scratch.scaled[i] = static_cast<float>(from[2 * (first + i)]) * plan_.inverse[band];
+                }
+                std::memcpy(scratch.rungs, rungs_.get() + at, count);
+                kernels_.round(scratch.scaled, scratch.rungs, margins, scratch.values);
+                std::memcpy(values_.get() + at, scratch.values, count * sizeof(int32_t));
             }
-            std::memcpy(scratch.rungs, &rungs[at], tile.count);
-            kernels_.round(scratch.scaled, scratch.rungs, margins, scratch.values);
-            std::memcpy(&values[at], scratch.values, tile.count * sizeof(int32_t));
         }
     });
 }
@@ -285,70 +278,37 @@ void DyadicWalk::round(const int32_t* given, const float* margins) {
 void DyadicWalk::spend(const int32_t* costs, const int32_t* sign_costs) {
     const size_t parity = pass_ % 2;
     spent.resize(height_ * width_, 0);
-    over_tiles(parity, [&](const Tile& tile, Scratch& scratch) {
-        int32_t sums[kTile] = {};
-        for (size_t c = 0; c < slice_->count; ++c) {
-            const size_t at = c * cells_[parity] + tile.place;
-            for (size_t i = 0; i < tile.count; ++i) {
-                const int32_t value = values[at + i];
-                scratch.values[i] = value < 0 ? -value : value;
-                if (value != 0) sums[i] += sign_costs[2 * signs[at + i] + (value < 0)];
+    over_rows(parity, [&](const Row& row, Scratch& scratch) {
+        for (size_t first = 0; first < row.count; first += kTile) {
+            const size_t count = std::min(kTile, row.count - first);
+            int32_t sums[kTile] = {};
+            for (size_t c = 0; c < slice_->count; ++c) {
+                const size_t at = c * cells_[parity] + row.place + first;
+                for (size_t i = 0; i < count; ++i) {
+                    const int32_t value = values_.get()[at + i];
+                    scratch.values[i] = value < 0 ? -value : value;
+                    if (value != 0) sums[i] += sign_costs[2 * signs_.get()[at + i] + (value < 0)];
+                }
+                kernels_.add_costs(scratch.values, rungs_.get() + at, count, costs, sums);
             }
-            kernels_.add_costs(scratch.values, &rungs[at], tile.count, costs, sums);
-        }
-        for (const Piece& piece : tile.pieces) {
-            int32_t* to = &spent[(2 * piece.y + tile.phase / 2) * width_ + 2 * piece.x + tile.phase % 2];
-            for (size_t i = 0; i < piece.count; ++i) to[2 * i] += sums[piece.at + i];
+            int32_t* to = first_cell(spent.data(), 0, row) + 2 * first;
+            for (size_t i = 0; i < count; ++i) to[2 * i] += sums[i];
         }
     });
 }
 
 void DyadicWalk::store() {
+    WordMap& features = features_[pass_ / 2 % 2];
     const size_t parity = pass_ % 2;
-    over_tiles(parity, [&](const Tile& tile, Scratch& scratch) {
+    over_rows(parity, [&](const Row& row, Scratch&) {
         for (size_t c = 0; c < slice_->count; ++c) {
-            const int32_t* from = &values[c * cells_[parity] + tile.place];
-            if (tile.count < kTile) {
-                std::memcpy(scratch.values, from, tile.count * sizeof(int32_t));
-                from = scratch.values;
-            }
-            keep(tile, c, from, scratch);
+            const int32_t* from = values_.get() + c * cells_[parity] + row.place;
+            const size_t plane = c * kPhases + row.phase;
+            loops_.features(from, from, feature_table(), row.count, features.row(plane, row.y));
+            features.mark(plane, row.y, loops_);
+            kernels_.spread(from, nullptr, row.count, first_cell(details_->get(), slice_->start + c, row), nullptr);
         }
     });
-    if (parity == 1 && pass_ + 1 < plan_.passes.size()) finish();
-}
-
-// Features and planes of one channel's values (kTile of them), which are zero beforehand.
-void DyadicWalk::keep(const Tile& tile, size_t channel, const int32_t* from, Scratch& scratch) {
-    int32_t any = 0;
-    for (size_t i = 0; i < kTile; ++i) any |= from[i];
-    if (any == 0) return;
-    uint8_t *magnitudes = scratch.bytes, *with_sign = scratch.bytes + kTile;
-    kernels_.features(from, feature_table(), magnitudes);
-    kernels_.signed_features(from, magnitudes, with_sign);
-    for (const Piece& piece : tile.pieces) {
-        std::memcpy(features_.row(channel, tile.phase, piece.y) + piece.x, with_sign + piece.at, piece.count);
-        std::memcpy(features_.row(slice_->count + channel, tile.phase, piece.y) + piece.x, magnitudes + piece.at,
-                    piece.count);
-        const size_t y = 2 * size_t{piece.y} + tile.phase / 2, x = 2 * size_t{piece.x} + tile.phase % 2;
-        int32_t* to = details() + ((slice_->start + channel) * height_ + y) * width_ + x;
-        kernels_.spread(from + piece.at, nullptr, piece.count, to, nullptr);
-    }
-}
-
-void DyadicWalk::finish() {
-    for (size_t parity = 0; parity < 2; ++parity) {
-        over_tiles(parity, [&](const Tile& tile, Scratch& scratch) {
-            int32_t* sums = totals(tile);
-            for (size_t o = 0; o < level_.hidden; ++o) {
-                const int32_t zeros = slice_->context_zeros[o];
-                for (size_t i = 0; i < kTile; ++i) sums[o * kTile + i] -= zeros;
-            }
-            scratch.gather(tile, features_, 2 * slice_->count, context_taps());
-            kernels_.add_product(slice_->context, scratch.groups.data(), nullptr, sums);
-            activate(tile);
-        });
-    }
 }
 
 }  // namespace tessera

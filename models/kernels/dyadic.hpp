@@ -5,15 +5,18 @@
 // a slice codes phases 0 and 3, the second one phases 1 and 2; symbols of a pass are channel by channel, phase by phase,
 // row by row.
 //
-// Convolutions read bytes. A feature with a sign is stored as kLargestFeature more than it is, and what that adds to a
-// sum is taken off with the biases.
+// A row of a phase is worked on in runs, see dyadic_loops.hpp. Only the sums that all slices share are kept from pass to
+// pass: each pass adds to the sums of its cells what the slice before has coded, and makes all else from them. Words
+// that are zero for a whole run are left out.
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "dyadic_loops.hpp"
 #include "memory.hpp"
 #include "prior.hpp"
+#include "word_map.hpp"
 
 namespace tessera {
 
@@ -21,11 +24,12 @@ constexpr size_t kPhases = 4;
 constexpr size_t kAxes = 3;
 constexpr size_t kAxisBands = 3;
 constexpr size_t kDyadicBands = kAxes * kAxisBands;
+constexpr size_t kParentWords = (kDyadicBands + 1) / 2;  // features of the coarser level have no signs: two a word
+constexpr size_t kMostHidden = 1024;  // channels of a level, so that words have numbers of 16 bits
 
 struct DyadicSlice {
     size_t start = 0, count = 0;
-    Conv view[2], near, heads[2], context;         // context.outputs 0: no slice follows
-    std::vector<int32_t> near_zeros, context_zeros;  // what signed features of 0 add to each output
+    WordConv view[2], heads[2], context;  // view[1]: of neighbours, too; context.words 0: no slice follows
 };
 
 // The integers of one `dyadic_bands.DyadicLevel`.
@@ -38,36 +42,8 @@ public:
     void add(const Weights (&view)[2], const Weights& near, const Weights (&heads)[2], const Weights* context);
 
     size_t hidden, view = 0, channels = 0;
-    Conv parent[kPhases], low;
-    std::vector<int32_t> low_zeros;
+    WordConv first[kPhases];  // of the coarser details and the low plane
     std::vector<DyadicSlice> slices;
-};
-
-// `count` cells of one phase from row y and place x on, which stand at `at` in their tile.
-struct Piece {
-    uint32_t y, x, count, at;
-};
-
-struct Tile {
-    size_t phase, number, place, count;  // number: in the level; place: of its first cell in the pass
-    std::vector<Piece> pieces;
-};
-
-// A byte per channel and cell, phase by phase, with a border that stands for what lies outside.
-class PhaseMaps {
-public:
-    // The first `with_sign` channels are filled with kLargestFeature, the others with 0.
-    PhaseMaps(size_t channels, size_t with_sign, size_t height, size_t width);
-    void clear();
-    // Row y of a phase, (dy, dx) cells of the level away: [x] is the neighbour of place x. |dy|, |dx| <= 2.
-    const uint8_t* row(size_t channel, size_t phase, size_t y, int dy, int dx) const;
-    uint8_t* row(size_t channel, size_t phase, size_t y) {
-        return const_cast<uint8_t*>(row(channel, phase, y, 0, 0));
-    }
-
-private:
-    size_t with_sign_, rows_, pitch_;
-    std::vector<uint8_t> bytes_;
 };
 
 // What a level is walked with: integers at one quality.
@@ -85,6 +61,8 @@ struct DyadicLevelPlan {
     int64_t reciprocal;              // of differences of the low plane
 };
 
+using Plane = std::unique_ptr<Buffer<int32_t>>;
+
 class DyadicWalk {
 public:
     // low (3, height, width): the low plane; above: the details of the coarser level (9, ., .), null for zeros. The
@@ -92,43 +70,58 @@ public:
     DyadicWalk(const DyadicLevelPlan& plan, const int32_t* low, const int32_t* above, size_t threads,
                const Kernels& kernels);
 
-    size_t cells(size_t parity) const { return cells_[parity]; }
-    // Begins a pass: rungs and sign tables, (count, cells) each. The second pass needs the first one's `store`.
+    // Begins a pass, in their order: names rungs and sign tables. Each needs the `store` of the one before.
     void begin(size_t pass);
     // Rounds the values of the pass: details (9, height, width).
     void round(const int32_t* details, const float* margins);
     // Adds up what the values of the pass cost: costs (kRungs, kCostColumns) of magnitudes, sign_costs (kSignTables, 2).
     void spend(const int32_t* costs, const int32_t* sign_costs);
-    // Takes the values of the pass, and after the second one adds the slice to the context of those that follow.
+    // Takes the values of the pass.
     void store();
 
-    std::vector<uint8_t> rungs, signs;
-    std::vector<int32_t> values;
-    int32_t* details() const { return details_.get(); }  // (9, height, width), zero where nothing was coded
-    std::vector<int32_t> spent;                          // (height, width), once `spend` was called
+    // The pass: channels times cells.
+    size_t size() const { return slice_->count * cells_[pass_ % 2]; }
+    const uint8_t* rungs() const { return rungs_.get(); }
+    const uint8_t* signs() const { return signs_.get(); }
+    int32_t* values() const { return values_.get(); }
+
+    // (9, height, width), zero where nothing was coded. The last call.
+    Plane take_details() { return std::move(details_); }
+    std::vector<int32_t> spent;  // (height, width), once `spend` was called
 
 private:
+    struct Row {
+        size_t phase, y, count;
+        size_t place;   // of its first cell in the pass
+        size_t number;  // in the level
+    };
     struct Scratch;
+
     template <typename Work>
-    void over_tiles(size_t parity, const Work& work) const;
-    void answer(const Tile& tile, Scratch& scratch);
-    void open(const int32_t* low, const int32_t* above);
-    void finish();
-    void activate(const Tile& tile);
-    void keep(const Tile& tile, size_t channel, const int32_t* values, Scratch& scratch);
-    int32_t* totals(const Tile& tile) const;
-    uint32_t* hidden(const Tile& tile) const;
+    void over_rows(size_t parity, const Work& work) const;
+    void describe(const int32_t* low);
+    void take_parent(const int32_t* above);
+    void sum_up(const Row& row, size_t first, size_t cells, int32_t* sums, Scratch& scratch) const;
+    void answer(const Row& row, size_t first, size_t cells, const int32_t* sums, Scratch& scratch);
+    template <typename T>
+    T* first_cell(T* planes, size_t band, const Row& row) const;
 
     const DyadicLevelPlan& plan_;
     const DyadicLevel& level_;
     const Kernels& kernels_;
-    size_t height_, width_, threads_;
-    size_t cells_[2];
-    std::vector<Tile> tiles_[2];
-    PhaseMaps features_;  // of the current slice
-    Buffer<int32_t> totals_;
-    Buffer<uint32_t> hidden_;
-    Buffer<int32_t> details_;
+    const DyadicLoops& loops_;
+    size_t height_, width_, threads_, pitch_, most_;  // most_: channels of a slice
+    size_t cells_[2] = {};
+    std::vector<Row> rows_[2];
+    WordMap described_;                // (axis, phase)
+    std::unique_ptr<WordMap> parent_;  // (kParentWords,), null: zeros
+    WordMap features_[2];              // (channel, phase) of the current slice and of the one before, in turns
+    std::vector<Window> parent_windows_, low_windows_[kPhases], near_windows_[kPhases], context_windows_[kPhases];
+    Buffer<int32_t> totals_;  // (row, run, hidden, cell)
+    Buffer<uint8_t> rungs_, signs_;
+    Buffer<int32_t> values_;
+    Plane details_;
+    std::vector<int32_t> head_biases_;  // of the pass
     const DyadicSlice* slice_ = nullptr;
     size_t pass_ = 0;
 };

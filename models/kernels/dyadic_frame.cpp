@@ -1,6 +1,7 @@
 #include "dyadic_frame.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -14,79 +15,108 @@ void require(bool fits, const char* what) {
     if (!fits) throw std::invalid_argument(std::string(what) + " does not fit");
 }
 
-// The symbols of one pass, magnitudes first, low bits of wide rungs, then the signs of what is not zero.
-class PassCoder {
+// Room for so many numbers as were ever asked for.
+template <typename T>
+class Room {
 public:
-    PassCoder(const SymbolPort* port, const Kernels& kernels) : port_(port), kernels_(kernels) {}
-
-    // values[i] with rungs[i], and a sign on table first_sign + signs[i].
-    void get(const std::vector<uint8_t>& rungs, const std::vector<uint8_t>& signs, uint8_t first_sign,
-             std::vector<int32_t>& values) {
-        if (port_ == nullptr) {
-            values.assign(rungs.size(), 0);
-            return;
-        }
-        name(rungs);
-        get_symbols(*port_, indices_, values);
-        get_symbols(*port_, rest_indices_, rest_);
-        const int32_t* rest = rest_.data();
-        sign_indices_.clear();
-        for (size_t i = 0; i < values.size(); ++i) {
-            int32_t value = values[i];
-            if (rungs[i] >= kTables) {
-                value = static_cast<int32_t>(static_cast<uint32_t>(value) << shift_of(rungs[i]) |
-                                             static_cast<uint32_t>(*rest++));
-            }
-            values[i] = std::clamp(value, 0, kLargest);
-            if (value > 0) sign_indices_.push_back(static_cast<uint8_t>(first_sign + signs[i]));
-        }
-        get_symbols(*port_, sign_indices_, sign_symbols_);
-        const int32_t* sign = sign_symbols_.data();
-        for (int32_t& value : values) {
-            if (value != 0 && (*sign++ & 1) != 0) value = -value;
-        }
-    }
-
-    void put(const std::vector<uint8_t>& rungs, const std::vector<uint8_t>& signs, uint8_t first_sign,
-             const std::vector<int32_t>& values) {
-        if (port_ == nullptr) return;
-        name(rungs);
-        symbols_.resize(values.size());
-        rest_.clear();
-        sign_indices_.clear();
-        sign_symbols_.clear();
-        for (size_t i = 0; i < values.size(); ++i) {
-            const int32_t value = values[i], magnitude = value < 0 ? -value : value, shift = shift_of(rungs[i]);
-            symbols_[i] = magnitude >> shift;
-            if (shift > 0) rest_.push_back(magnitude & ((1 << shift) - 1));
-            if (value == 0) continue;
-            sign_indices_.push_back(static_cast<uint8_t>(first_sign + signs[i]));
-            sign_symbols_.push_back(value < 0);
-        }
-        put_symbols(*port_, indices_, symbols_);
-        put_symbols(*port_, rest_indices_, rest_);
-        put_symbols(*port_, sign_indices_, sign_symbols_);
+    T* of(size_t count) {
+        if (count > count_) buffer_ = std::make_unique<Buffer<T>>(count);
+        count_ = std::max(count, count_);
+        return buffer_ ? buffer_->get() : nullptr;
     }
 
 private:
-    void name(const std::vector<uint8_t>& rungs) {
-        const size_t whole = rungs.size() / kTile * kTile;
-        indices_.resize(rungs.size());
-        for (size_t i = 0; i < whole; i += kTile) kernels_.indices(&rungs[i], &indices_[i]);
-        uint8_t last[kTile] = {}, named[kTile];
-        std::copy(rungs.begin() + static_cast<std::ptrdiff_t>(whole), rungs.end(), last);
-        kernels_.indices(last, named);
-        std::copy_n(named, rungs.size() - whole, indices_.begin() + static_cast<std::ptrdiff_t>(whole));
+    size_t count_ = 0;
+    std::unique_ptr<Buffer<T>> buffer_;
+};
+
+// What is named for the values of one pass: a rung, and a sign on table first_sign + signs[i].
+struct PassTables {
+    size_t count;
+    const uint8_t *rungs, *signs;
+    uint8_t first_sign;
+};
+
+// The symbols of a pass: magnitudes, low bits of wide rungs, then the signs of what is not zero.
+class PassCoder {
+public:
+    PassCoder(const SymbolPort* port, const Kernels& kernels)
+        : port_(port), kernels_(kernels), loops_(dyadic_dispatch().find(name_of(kernels.path))) {}
+
+    void get(const PassTables& pass, int32_t* values) {
+        if (port_ == nullptr) {
+            std::fill_n(values, pass.count, 0);
+            return;
+        }
+        name(pass);
+        get_symbols(*port_, indices_, pass.count, values);
+        if (!rest_indices_.empty()) get_rest(pass, values);
+        uint8_t* listed = listed_.of(pass.count + kRunStep);
+        const size_t coded = loops_.settle(values, pass.signs, pass.count, pass.first_sign, listed);
+        int32_t* symbols = symbols_.of(coded + 1);
+        symbols[coded] = 0;
+        get_symbols(*port_, listed, coded, symbols);
+        loops_.negate(values, symbols, pass.count);
+    }
+
+    void put(const PassTables& pass, const int32_t* values) {
+        if (port_ == nullptr) return;
+        name(pass);
+        int32_t* symbols = symbols_.of(pass.count);
+        rest_.clear();
+        for (size_t i = 0; i < pass.count; ++i) {
+            const int32_t magnitude = values[i] < 0 ? -values[i] : values[i], shift = shift_of(pass.rungs[i]);
+            symbols[i] = magnitude >> shift;
+            if (shift > 0) rest_.push_back(magnitude & ((1 << shift) - 1));
+        }
+        put_symbols(*port_, indices_, pass.count, symbols);
+        put_symbols(*port_, rest_indices_, rest_);
+        uint8_t* listed = listed_.of(pass.count + 1);
+        size_t coded = 0;
+        for (size_t i = 0; i < pass.count; ++i) {
+            listed[coded] = static_cast<uint8_t>(pass.first_sign + pass.signs[i]);
+            symbols[coded] = values[i] < 0;
+            coded += values[i] != 0;
+        }
+        put_symbols(*port_, listed, coded, symbols);
+    }
+
+private:
+    // Tables of the magnitudes, and of low bits.
+    void name(const PassTables& pass) {
+        const size_t whole = pass.count / kTile * kTile;
+        indices_ = named_.of(whole + kTile);
+        uint8_t last[kTile] = {};
+        std::copy_n(pass.rungs + whole, pass.count - whole, last);
+        for (size_t i = 0; i < whole; i += kTile) kernels_.indices(pass.rungs + i, indices_ + i);
+        kernels_.indices(last, indices_ + whole);
         rest_indices_.clear();
-        for (const uint8_t rung : rungs) {
-            if (rung >= kTables) rest_indices_.push_back(static_cast<uint8_t>(kTables - 1 + shift_of(rung)));
+        uint8_t widest = 0;
+        for (size_t i = 0; i < pass.count; ++i) widest = std::max(widest, pass.rungs[i]);
+        for (size_t i = 0; i < pass.count && widest >= kTables; ++i) {
+            if (pass.rungs[i] < kTables) continue;
+            rest_indices_.push_back(static_cast<uint8_t>(kTables - 1 + shift_of(pass.rungs[i])));
+        }
+    }
+
+    void get_rest(const PassTables& pass, int32_t* values) {
+        get_symbols(*port_, rest_indices_, rest_);
+        const int32_t* rest = rest_.data();
+        for (size_t i = 0; i < pass.count; ++i) {
+            if (pass.rungs[i] < kTables) continue;
+            const uint32_t high = static_cast<uint32_t>(values[i]) << shift_of(pass.rungs[i]);
+            values[i] = static_cast<int32_t>(high | static_cast<uint32_t>(*rest++));
         }
     }
 
     const SymbolPort* port_;
     const Kernels& kernels_;
-    std::vector<uint8_t> indices_, rest_indices_, sign_indices_;
-    std::vector<int32_t> symbols_, rest_, sign_symbols_;
+    const DyadicLoops& loops_;
+    uint8_t* indices_ = nullptr;
+    Room<uint8_t> named_, listed_;
+    Room<int32_t> symbols_;
+    std::vector<uint8_t> rest_indices_;
+    std::vector<int32_t> rest_;
 };
 
 // Rungs of the low band, and its signs: on the uniform table of one bit.
@@ -97,20 +127,22 @@ struct LowTables {
         for (const uint8_t rung : plan.low_rungs) rungs.insert(rungs.end(), cells, rung);
         signs.assign(rungs.size(), 0);
     }
+    PassTables pass() const { return {rungs.size(), rungs.data(), signs.data(), kTables}; }
 };
 
 // The plane of each axis that a low plane and the details of its level make; axes that are not coded stay zero.
-std::vector<int32_t> merged(const DyadicPlan& plan, const DyadicLevelPlan& level, const std::vector<int32_t>& low,
-                            const int32_t* symbols, size_t height, size_t width, const DyadicInputs& inputs) {
-    const size_t cells = level.height * level.width;
-    std::vector<int32_t> planes(kAxes * height * width, 0);
+Plane merged(const DyadicPlan& plan, const DyadicLevelPlan& level, const int32_t* low, const int32_t* symbols,
+             size_t height, size_t width, const DyadicInputs& inputs) {
+    const size_t cells = level.height * level.width, size = height * width;
+    auto planes = std::make_unique<Buffer<int32_t>>(kAxes * size);
+    std::fill_n(planes->get() + plan.channels * size, (kAxes - plan.channels) * size, 0);
     const Buffer<int32_t> details(plan.channels * kAxisBands * cells);
     restore(symbols, level.steps.data(), nullptr, plan.channels * kAxisBands, cells, details.get(), inputs.threads,
             inputs.kernels);
     in_parts(plan.channels, inputs.threads, 1, [&](size_t first, size_t last) {
         for (size_t axis = first; axis < last; ++axis) {
-            exact_merge(low.data() + axis * cells, details.get() + axis * kAxisBands * cells, height, width,
-                        planes.data() + axis * height * width, inputs.kernels);
+            exact_merge(low + axis * cells, details.get() + axis * kAxisBands * cells, height, width,
+                        planes->get() + axis * size, inputs.kernels);
         }
     });
     return planes;
@@ -120,14 +152,14 @@ std::vector<int32_t> merged(const DyadicPlan& plan, const DyadicLevelPlan& level
 template <typename Pass>
 void walk_levels(const DyadicPlan& plan, const DyadicInputs& inputs, DyadicFrame& frame, const Pass& pass) {
     const size_t low_cells = plan.low_height() * plan.low_width();
-    std::vector<int32_t> low(kAxes * low_cells);
+    auto low = std::make_unique<Buffer<int32_t>>(kAxes * low_cells);
     const std::vector<int64_t> steps(kAxes, plan.low_step);
-    restore(frame.low.data(), steps.data(), nullptr, kAxes, low_cells, low.data(), 1, inputs.kernels);
-    std::unique_ptr<DyadicWalk> above;
+    restore(frame.low.data(), steps.data(), nullptr, kAxes, low_cells, low->get(), 1, inputs.kernels);
+    Plane above;
     for (size_t at = 0; at < plan.levels.size(); ++at) {
         const DyadicLevelPlan& level = plan.levels[at];
         const bool last = at + 1 == plan.levels.size();
-        auto walk = std::make_unique<DyadicWalk>(level, low.data(), above ? above->details() : nullptr, inputs.threads,
+        auto walk = std::make_unique<DyadicWalk>(level, low->get(), above ? above->get() : nullptr, inputs.threads,
                                                  inputs.kernels);
         for (size_t turn = 0; turn < level.passes.size(); ++turn) {
             walk->begin(turn);
@@ -135,16 +167,15 @@ void walk_levels(const DyadicPlan& plan, const DyadicInputs& inputs, DyadicFrame
             if (inputs.costs != nullptr) walk->spend(inputs.costs, inputs.sign_costs);
             walk->store();
         }
+        if (above && inputs.keep) frame.details.push_back(std::move(above));
+        above = walk->take_details();
+        if (inputs.costs != nullptr) frame.spent.push_back(std::move(walk->spent));
+        walk.reset();  // its memory serves what follows
         const size_t height = last ? plan.height : plan.levels[at + 1].height;
         const size_t width = last ? plan.width : plan.levels[at + 1].width;
-        low = merged(plan, level, low, walk->details(), height, width, inputs);
-        if (inputs.keep) {
-            const size_t count = kDyadicBands * level.height * level.width;
-            frame.details.emplace_back(walk->details(), walk->details() + count);
-        }
-        if (inputs.costs != nullptr) frame.spent.push_back(std::move(walk->spent));
-        above = std::move(walk);
+        low = merged(plan, level, low->get(), above->get(), height, width, inputs);
     }
+    if (inputs.keep) frame.details.push_back(std::move(above));
     frame.planes = std::move(low);
 }
 
@@ -172,7 +203,7 @@ void DyadicPlan::check() const {
             require(pass.views.size() == level.view && pass.answers.size() == 2 * slice.count, "a pass's biases");
             check_biases(pass.views.data(), pass.views.size());
             check_biases(pass.answers.data(), pass.answers.size());
-            require(turn + 2 >= plan.passes.size() || slice.context.outputs > 0, "a slice's context");
+            require(turn + 2 >= plan.passes.size() || slice.context.words > 0, "a slice's context");
         }
         require(plan.steps.size() == kDyadicBands && plan.inverse.size() == kDyadicBands, "a level's steps");
         for (const int64_t step : plan.steps) require(step > 0 && step < int64_t{1} << 31, "a step");
@@ -184,10 +215,11 @@ DyadicFrame read_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs) {
     DyadicFrame frame;
     PassCoder coder(inputs.port, inputs.kernels);
     const LowTables tables(plan);
-    coder.get(tables.rungs, tables.signs, kTables, frame.low);
+    frame.low.resize(tables.rungs.size());
+    coder.get(tables.pass(), frame.low.data());
     frame.low.resize(kAxes * plan.low_height() * plan.low_width(), 0);
     walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t) {
-        coder.get(walk.rungs, walk.signs, plan.first_sign, walk.values);
+        coder.get({walk.size(), walk.rungs(), walk.signs(), plan.first_sign}, walk.values());
     });
     return frame;
 }
@@ -199,11 +231,11 @@ DyadicFrame code_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs, cons
     const LowTables tables(plan);
     frame.low.assign(low, low + tables.rungs.size());
     for (int32_t& value : frame.low) value = std::clamp(value, -kLargest, kLargest);
-    coder.put(tables.rungs, tables.signs, kTables, frame.low);
+    coder.put(tables.pass(), frame.low.data());
     frame.low.resize(kAxes * plan.low_height() * plan.low_width(), 0);
     walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t at) {
         walk.round(details[at], margins);
-        coder.put(walk.rungs, walk.signs, plan.first_sign, walk.values);
+        coder.put({walk.size(), walk.rungs(), walk.signs(), plan.first_sign}, walk.values());
     });
     return frame;
 }

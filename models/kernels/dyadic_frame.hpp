@@ -35,10 +35,10 @@ struct DyadicInputs {
 };
 
 struct DyadicFrame {
-    std::vector<std::vector<int32_t>> details;  // from coarse to fine, (9, ., .), where they are kept
-    std::vector<std::vector<int32_t>> spent;    // from coarse to fine, (., .) in 1 / kCostUnit bits, where counted
-    std::vector<int32_t> low;                   // (3, low_height, low_width): symbols
-    std::vector<int32_t> planes;                // (3, height, width): what the symbols stand for, in the lifted domain
+    std::vector<Plane> details;               // from coarse to fine, (9, ., .), where they are kept
+    std::vector<std::vector<int32_t>> spent;  // from coarse to fine, (., .) in 1 / kCostUnit bits, where counted
+    std::vector<int32_t> low;                 // (3, low_height, low_width): symbols
+    Plane planes;                             // (3, height, width): what the symbols stand for, in the lifted domain
 };
 
 // Both throw Refused.

@@ -38,4 +38,15 @@ inline const Taps& near_taps() {
     return taps;
 }
 
+// Where the neighbour of cell (y, x) of a phase lies: its phase, and how far on in the rows and columns of that phase.
+struct Neighbour {
+    size_t phase;
+    ptrdiff_t dy, dx;
+};
+
+inline Neighbour neighbour_of(size_t phase, const Tap& tap) {
+    const int down = static_cast<int>(phase / 2) + tap.dy + 2, right = static_cast<int>(phase % 2) + tap.dx + 2;
+    return {static_cast<size_t>(2 * (down % 2) + right % 2), down / 2 - 1, right / 2 - 1};
+}
+
 }  // namespace tessera

@@ -282,8 +282,7 @@ public:
     void code(MotionKind kind, const int32_t* contexts, int32_t* symbols, size_t n) override {
         tables_.resize(n);
         for (size_t i = 0; i < n; ++i) tables_[i] = maps_[kind][contexts[i]];
-        Refused refused;
-        if (!port_.get(port_.coder, tables_.data(), n, symbols, refused.failure)) throw refused;
+        get_symbols(port_, tables_.data(), n, symbols);
         if (calls_ == nullptr) return;
         const std::vector<int32_t> numbers(tables_.begin(), tables_.end());
         calls_->add(kind, numbers.data(), symbols, n);

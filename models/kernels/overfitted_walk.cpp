@@ -187,9 +187,7 @@ void read_grid(const FittedNetworks& networks, FittedGrids& grids, size_t number
     const size_t width = grids.shapes[number].width;
     walk_grid(networks, grids, number, loops, [&](const Step& step, const Prediction& prediction, int32_t* values) {
         int32_t symbols[kStripRows];
-        Refused refused;
-        const uint8_t* tables = prediction.tables + step.first;
-        if (!port.get(port.coder, tables, step.count(), symbols + step.first, refused.failure)) throw refused;
+        get_symbols(port, prediction.tables + step.first, step.count(), symbols + step.first);
         keep(trace, grids, number, step, prediction, symbols);
         for (size_t r = step.first; r <= step.last; ++r) {
             // modulo 2^32: the values that are allowed come of no other symbol
@@ -213,10 +211,7 @@ void put_grid(const FittedNetworks& networks, FittedGrids& grids, size_t number,
             symbols[r] = prediction.signs[r] * (values[r] - prediction.means[r]);
         }
         keep(trace, grids, number, step, prediction, symbols);
-        Refused refused;
-        const uint8_t* tables = prediction.tables + step.first;
-        if (port != nullptr && !port->put(port->coder, symbols + step.first, tables, step.count(), refused.failure))
-            throw refused;
+        if (port != nullptr) put_symbols(*port, prediction.tables + step.first, step.count(), symbols + step.first);
     });
 }
 

@@ -18,14 +18,13 @@ void settle(int32_t* values, size_t count) {
 
 // The steps between two halves of a sequence: low(i) and high(i), i < pairs, point to `count` samples each.
 template <typename Low, typename High>
-void lift_halves(const ExactLoops& loops, const Low& low, const High& high, size_t pairs, size_t count, bool undo) {
-    for (int k = 0; k < 4; ++k) {
-        const int step = undo ? 3 - k : k;
+void lift_halves(const ExactLoops& loops, const Low& low, const High& high, size_t pairs, size_t count) {
+    for (int step = 0; step < 4; ++step) {
         for (size_t i = 0; i < pairs; ++i) {
             if (step % 2 == 0) {
-                loops.lift(high(i), low(i), low(std::min(i + 1, pairs - 1)), count, step, undo);
+                loops.lift(high(i), low(i), low(std::min(i + 1, pairs - 1)), count, step, false);
             } else {
-                loops.lift(low(i), high(i), high(i > 0 ? i - 1 : 0), count, step, undo);
+                loops.lift(low(i), high(i), high(i > 0 ? i - 1 : 0), count, step, false);
             }
         }
     }
@@ -64,8 +63,7 @@ void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low
     if (height % 2 == 1) std::copy_n(row(height - 1), 2 * w, row(height));
     settle(buffer.get(), 4 * h * w);
     lift_halves(
-        kernels.exact, [&](size_t y) { return row(2 * y); }, [&](size_t y) { return row(2 * y + 1); }, h, 2 * w,
-        false);
+        kernels.exact, [&](size_t y) { return row(2 * y); }, [&](size_t y) { return row(2 * y + 1); }, h, 2 * w);
     for (size_t y = 0; y < h; ++y) {
         std::copy_n(row(2 * y), w, low + y * w);
         std::copy_n(row(2 * y) + w, w, details + y * w);
@@ -74,25 +72,45 @@ void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low
     }
 }
 
+// The rows go through the four steps in one sweep, each step a row behind the one before, so that all stays near.
 void exact_merge(const int32_t* low, const int32_t* details, size_t height, size_t width, int32_t* plane,
                  const Kernels& kernels) {
+    constexpr size_t kNear = 3;  // pairs of rows
     const size_t h = (height + 1) / 2, w = (width + 1) / 2;
-    const Buffer<int32_t> buffer(4 * h * w);
-    const auto row = [&](size_t y) { return buffer.get() + y * 2 * w; };
-    for (size_t y = 0; y < h; ++y) {
-        std::copy_n(low + y * w, w, row(2 * y));
-        std::copy_n(details + y * w, w, row(2 * y) + w);
-        std::copy_n(details + (h + y) * w, w, row(2 * y + 1));
-        std::copy_n(details + (2 * h + y) * w, w, row(2 * y + 1) + w);
-    }
-    settle(buffer.get(), 4 * h * w);
-    lift_halves(
-        kernels.exact, [&](size_t y) { return row(2 * y); }, [&](size_t y) { return row(2 * y + 1); }, h, 2 * w,
-        true);
-    settle(buffer.get(), height * 2 * w);
-    for (size_t y = 0; y < height; ++y) {
-        lift_row(kernels.exact, row(y), row(y) + w, w, true);
-        for (size_t x = 0; x < width; ++x) plane[y * width + x] = row(y)[x / 2 + x % 2 * w];
+    const ExactLoops& loops = kernels.exact;
+    const Buffer<int32_t> buffer(2 * kNear * 2 * w);
+    const auto even = [&](size_t pair) { return buffer.get() + pair % kNear * 4 * w; };
+    const auto odd = [&](size_t pair) { return even(pair) + 2 * w; };
+    const auto take = [&](size_t y) {
+        std::copy_n(low + y * w, w, even(y));
+        std::copy_n(details + y * w, w, even(y) + w);
+        std::copy_n(details + (h + y) * w, w, odd(y));
+        std::copy_n(details + (2 * h + y) * w, w, odd(y) + w);
+        settle(even(y), 4 * w);
+    };
+    const auto show = [&](int32_t* row, int32_t* to) {
+        settle(row, 2 * w);
+        lift_row(loops, row, row + w, w, true);
+        for (size_t x = 0; x < width / 2; ++x) {
+            to[2 * x] = row[x];
+            to[2 * x + 1] = row[w + x];
+        }
+        if (width % 2 == 1) to[width - 1] = row[w - 1];
+    };
+    for (size_t y = 0; y < h + 2; ++y) {
+        if (y < h) {
+            take(y);
+            loops.lift(even(y), odd(y), odd(y > 0 ? y - 1 : 0), 2 * w, 3, true);
+        }
+        if (y >= 1 && y <= h) {
+            loops.lift(odd(y - 1), even(y - 1), even(std::min(y, h - 1)), 2 * w, 2, true);
+            loops.lift(even(y - 1), odd(y - 1), odd(y > 1 ? y - 2 : 0), 2 * w, 1, true);
+        }
+        if (y >= 2) {
+            loops.lift(odd(y - 2), even(y - 2), even(std::min(y - 1, h - 1)), 2 * w, 0, true);
+            show(even(y - 2), plane + (2 * y - 4) * width);
+            if (2 * y - 3 < height) show(odd(y - 2), plane + (2 * y - 3) * width);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ from ..base.cost import FIXED_MEMORY, FLOAT, FRAME_WORK, Allowance, Cost, TooLar
 from .config import CONTENT, MIN_CHANNELS, Config, embeddings, largest_layer, shapes, weights
 
 # what is free, and what a pixel of the frame and a byte of the symbols justify beside it
-WORK = 1 << 34, 1 << 13, 1 << 26  # multiplications of a frame
+WORK = 1 << 34, 1 << 13, 1 << 26  # multiplications to paint a frame
 LAYER = 1 << 22, MIN_CHANNELS, 1 << 12  # elements of the largest layer
 PARAMETERS = 1 << 22, 0, 1 << 10  # of all networks of a group, and its embeddings
 
@@ -56,7 +56,7 @@ def check_allowed(config: Config, networks: int, allowance: Allowance) -> None:
     """TooLarge when a group is larger than its bytes justify, or than the reader's limits allow."""
     numbers = networks * weights(config) + embeddings(config)
     for what, found, bound in (
-        ("multiplications a frame", multiplications(config), WORK),
+        ("multiplications to paint a frame", multiplications(config), WORK),
         ("elements of a layer", largest_layer(config), LAYER),
         ("parameters", numbers, PARAMETERS),
     ):

@@ -16,7 +16,7 @@ from ..base.configure import changed
 from ..base.cost import convolutions
 from ..base.family import GroupSpec, NativePort, SymbolPort
 from ..base.kernels import Kernels
-from ..base.quality import at_quality
+from ..base.quality import ANCHORS, MAX_FINE, at_quality
 from ..transform.bands import CELL, LEVELS, pyramid_sizes
 from ..transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicSteps
 from .dyadic_walk import Arrays, DyadicFrame, DyadicWalk, get, in_pass, owner_of, put, put_pass, rounded
@@ -51,6 +51,23 @@ class DyadicCoder:
         self.prices = lru_cache(maxsize=4)(lambda count: (values_cost(count), sign_costs(count, first_sign)))
         self.packed = lru_cache(maxsize=8)(self._pack)
         self.plan = lru_cache(maxsize=32)(self._plan)
+        self._check(tables)
+
+    def _check(self, tables: Tables) -> None:
+        """ValueError names what does not fit, or could pass a bound of the kernels at some quality."""
+        largest = _kernels.CONSTANTS["prior"]["ACCUMULATOR_LIMIT"]
+        for name, array in self.arrays.items():
+            if array.dtype.kind not in "iu":
+                raise ValueError(f"tensor {name} must hold integers, not {array.dtype}")
+            if array.ndim == 2 and name != "steps" and len(array) != ANCHORS:
+                raise ValueError(f"tensor {name} has {len(array)} rows, not one for each of {ANCHORS} qualities")
+            if name != "steps" and array.size and max(int(array.max()), -int(array.min())) > largest:
+                raise ValueError(f"tensor {name} holds a number beyond {largest}")
+        signs = slice(self.first_sign, self.first_sign + SIGN_TABLES)
+        if len(tables.sizes[signs]) < SIGN_TABLES or (tables.frequencies[signs, :2] == 0).any():
+            raise ValueError(f"there must be {SIGN_TABLES} tables of signs that code 0 and 1")
+        for quality in (0, MAX_FINE):  # packs every level, and compares shapes, sums and steps with the bounds
+            self.plan_of(GroupSpec(1, 1, 1, 3, quality))
 
     def weighing(self, rate_weight: float) -> DyadicCoder:
         """The same with another price of a bit in rounding."""

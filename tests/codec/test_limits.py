@@ -148,8 +148,8 @@ def nerv_bomb(side: int, strides: tuple[int, ...], width: int, flags: int = 31) 
 @pytest.mark.parametrize(
     ("side", "strides", "width", "flags", "what"),
     [
-        (1024, (1,), 256, 31, "multiplications a frame"),
-        (256, (1,) * 8, 256, 31, "multiplications a frame"),
+        (1024, (1,), 256, 31, "multiplications to paint a frame"),
+        (256, (1,) * 8, 256, 31, "multiplications to paint a frame"),
         (2048, (1,), 40, 3, "elements of a layer"),
         (8, (1,), 2048, 0, "parameters"),
     ],

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <initializer_list>
 #include <iterator>
 #include <vector>
 
@@ -47,6 +48,31 @@ auto agreed(const char* what, const Run& run) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 #ifdef TESSERA_FUZZ_MAIN
+namespace {
+
+struct Feed {
+    uint32_t most;  // bytes after the first four
+    uint8_t kept;   // bits of the first byte that are left to chance
+    bool large;     // one in eight is
+    bool narrow;    // sides of 1 to 3 are as frequent as all others
+};
+
+// For inputs whose first byte names a kind: each of these kinds, with the same numbers behind it.
+[[maybe_unused]] void feed(Random& random, const Feed& how, std::initializer_list<int> kinds) {
+    std::vector<uint8_t> bytes(4 + random(how.most));
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random(256));
+    const bool large = how.large && random(8) == 0;
+    for (size_t axis = 0; axis < 2 && how.narrow && !large; ++axis) {
+        if (random(2)) bytes[2 + axis] = static_cast<uint8_t>(random(3));
+    }
+    for (const int kind : kinds) {
+        bytes[0] = static_cast<uint8_t>((bytes[0] & how.kept) | (large ? 16 : 0) | kind);
+        LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+    }
+}
+
+}  // namespace
+
 // Makes inputs at random and feeds the target with them; each target's own.
 void run_random(Random& random);
 

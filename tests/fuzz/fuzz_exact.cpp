@@ -160,14 +160,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 }
 
 #ifdef TESSERA_FUZZ_MAIN
-// The four kinds on the same numbers, once with samples that must come back; one in eight large.
-void run_random(Random& random) {
-    std::vector<uint8_t> bytes(4 + random(600));
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random(256));
-    const bool large = random(8) == 0;
-    for (int kind = 0; kind < 8; ++kind) {
-        bytes[0] = static_cast<uint8_t>((bytes[0] & 0xe4) | (large ? 16 : 0) | (kind & 4) << 1 | (kind & 3));
-        LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
-    }
-}
+// Once with samples that must come back.
+void run_random(Random& random) { feed(random, {600, 0xe4, true, false}, {0, 1, 2, 3, 8, 9, 10, 11}); }
 #endif

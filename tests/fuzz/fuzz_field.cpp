@@ -139,12 +139,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 }
 
 #ifdef TESSERA_FUZZ_MAIN
-void run_random(Random& random) {
-    std::vector<uint8_t> bytes(4 + random(200));
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random(256));
-    for (int kind = 0; kind < 16; ++kind) {
-        bytes[0] = static_cast<uint8_t>(kind);
-        LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
-    }
-}
+void run_random(Random& random) { feed(random, {200, 0, false, false}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}); }
 #endif

@@ -63,12 +63,7 @@ Case make_case(const Input& input) {
     }
     made.low.resize(made.frame.low_rungs.size() * rows * columns);
     for (size_t i = 0; i < made.low.size(); ++i) made.low[i] = input.integer(i);
-    made.costs.resize(kRungs * kCostColumns);
-    for (size_t i = 0; i < made.costs.size(); ++i) made.costs[i] = static_cast<int32_t>(random(20000));
-    for (size_t row = 0; row < kRungs; ++row) {
-        made.costs[row * kCostColumns + 2 * kCostReach + 1] = -static_cast<int32_t>(random(127));
-        made.costs[row * kCostColumns + 2 * kCostReach + 2] = static_cast<int32_t>(random(127));
-    }
+    made.costs = make_costs(random);
     return made;
 }
 
@@ -164,17 +159,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 }
 
 #ifdef TESSERA_FUZZ_MAIN
-// The four kinds on the same numbers, one in eight large; sides of 1 to 3 as often as all others.
-void run_random(Random& random) {
-    std::vector<uint8_t> bytes(4 + random(600));
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random(256));
-    const bool large = random(8) == 0;
-    for (size_t axis = 0; axis < 2 && !large; ++axis) {
-        if (random(2)) bytes[2 + axis] = static_cast<uint8_t>(random(3));
-    }
-    for (int kind = 0; kind < 4; ++kind) {
-        bytes[0] = static_cast<uint8_t>((bytes[0] & 0xec) | (large ? 16 : 0) | kind);
-        LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
-    }
-}
+void run_random(Random& random) { feed(random, {600, 0xec, true, true}, {0, 1, 2, 3}); }
 #endif

@@ -131,14 +131,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 }
 
 #ifdef TESSERA_FUZZ_MAIN
-// The four kinds on the same numbers, one in eight large.
-void run_random(Random& random) {
-    std::vector<uint8_t> bytes(4 + random(200));
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random(256));
-    const bool large = random(8) == 0;
-    for (int kind = 0; kind < 4; ++kind) {
-        bytes[0] = static_cast<uint8_t>((bytes[0] & 0xec) | (large ? 16 : 0) | kind);
-        LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
-    }
-}
+void run_random(Random& random) { feed(random, {200, 0xec, true, false}, {0, 1, 2, 3}); }
 #endif

@@ -113,14 +113,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 }
 
 #ifdef TESSERA_FUZZ_MAIN
-// Tame and wild weights and scales on the same numbers; one in eight large.
-void run_random(Random& random) {
-    std::vector<uint8_t> bytes(4 + random(600));
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random(256));
-    const uint8_t large = random(8) == 0 ? 16 : 0;
-    for (uint8_t wild : {0, 4, 8, 12}) {
-        bytes[0] = static_cast<uint8_t>(wild | large);
-        LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
-    }
-}
+// Tame and wild weights and scales.
+void run_random(Random& random) { feed(random, {600, 0, true, false}, {0, 4, 8, 12}); }
 #endif

@@ -171,17 +171,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 }
 
 #ifdef TESSERA_FUZZ_MAIN
-// The four kinds on the same numbers, one in eight large; sides of 1 to 3 as often as all others.
-void run_random(Random& random) {
-    std::vector<uint8_t> bytes(4 + random(600));
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random(256));
-    const bool large = random(8) == 0;
-    for (size_t axis = 0; axis < 2 && !large; ++axis) {
-        if (random(2)) bytes[2 + axis] = static_cast<uint8_t>(random(3));
-    }
-    for (int kind = 0; kind < 4; ++kind) {
-        bytes[0] = static_cast<uint8_t>((bytes[0] & 0xec) | (large ? 16 : 0) | kind);
-        LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
-    }
-}
+void run_random(Random& random) { feed(random, {600, 0xec, true, true}, {0, 1, 2, 3}); }
 #endif

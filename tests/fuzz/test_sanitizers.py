@@ -21,6 +21,7 @@ CHECKED = [*PLAIN, "-g1", "-fsanitize=address,undefined,float-cast-overflow", "-
 RANDOM = [  # target, random inputs, seed
     ("fuzz_kernels", 24, 3),  # pictures and walks, hostile symbols among them: the same bits on any number of threads
     ("fuzz_frame", 24, 5),  # frames, coded and read: hostile symbols, a coder that refuses, plans that do not fit
+    ("fuzz_dyadic", 12, 5),  # whole dyadic pyramids, as frames; weights up to their bounds, and beyond
     ("fuzz_exact", 24, 5),  # colours, packet, pyramid, quantisation: tame and hostile numbers
     ("fuzz_motion", 24, 5),  # pictures and fields, vectors far outside: compensation, search and decision
     ("fuzz_field", 100, 5),  # grids of vectors with and without guesses, one field and two, a coder that refuses
@@ -29,8 +30,9 @@ RANDOM = [  # target, random inputs, seed
 ]
 SMALLEST = [  # target, kinds of input
     *(("fuzz_kernels", 32), ("fuzz_frame", 32), ("fuzz_exact", 16), ("fuzz_motion", 16), ("fuzz_field", 16)),
-    *(("fuzz_network", 32), ("fuzz_overfitted", 16)),
+    *(("fuzz_network", 32), ("fuzz_overfitted", 16), ("fuzz_dyadic", 16)),
 ]
+WITHOUT_VECTORS = [f"fuzz_{name}" for name in ("kernels", "frame", "dyadic", "exact", "network", "overfitted")]
 RESTS = (b"", b"\xff", b"\xff\xff", b"\xff\xff\xff", b"\xff\x7f\x00\x80")
 
 
@@ -137,7 +139,7 @@ def test_the_smallest_sides(fuzz: Callable[[str], Path], tmp_path: Path, target:
     assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
 
 
-@pytest.mark.parametrize("target", ["fuzz_kernels", "fuzz_frame", "fuzz_exact", "fuzz_network", "fuzz_overfitted"])
+@pytest.mark.parametrize("target", WITHOUT_VECTORS)
 def test_kernels_without_vector_paths(tmp_path: Path, scalar_parts: list[Path], target: str) -> None:
     program = build(tmp_path / "plain", target, "models/kernels", *PLAIN, "-DTESSERA_X86=0", parts=scalar_parts)
     assert run(program, "--random", "16", "4").stdout == "ok\n"
