@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -238,3 +239,77 @@ def test_tables_of_signs_follow_logits() -> None:
     fitted = fit.fitted()
     assert float(fitted[16, 0] / fitted[16].sum()) == pytest.approx(2 / 3, abs=0.01)
     assert float(fitted[20, 0] / fitted[20].sum()) == pytest.approx(1 / (1 + np.exp(-4.5 / 4)), abs=1e-6)
+
+
+LIMIT = ACCUMULATOR_LIMIT
+SUM = LIMIT // 64  # of weights that read features
+
+
+def changed(name: str, change: Callable[[NDArray[Any]], NDArray[Any]]) -> DyadicCoder:
+    """A coder of weights of which one tensor was changed."""
+    arrays = {key: tensor.numpy() for key, tensor in prior_tensors(prior()).items()}
+    arrays[name] = change(arrays[name].astype(np.int64))
+    return DyadicCoder(arrays, steps(), tables(), FIRST_SIGN, 0.14, Kernels())
+
+
+def one_of(value: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Zeros but for this."""
+
+    def change(array: NDArray[Any]) -> NDArray[Any]:
+        found = np.zeros_like(array)
+        found.flat[-1] = value
+        return found
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "largest"),
+    [
+        ("low.weight", LIMIT),
+        ("levels.3.biases.3.weight", LIMIT),
+        ("levels.0.slices.4.views.1.weight", LIMIT),
+        ("levels.2.slices.0.biases.0.weight", LIMIT),
+        ("levels.1.parent.weight", SUM),
+        ("levels.0.low.weight", SUM),
+        ("levels.3.slices.3.near.weight", SUM),
+        ("levels.0.slices.3.context.weight", SUM),
+        ("levels.2.slices.2.view.0.weight", LIMIT // 255),
+        ("levels.1.slices.0.heads.1.weight", LIMIT // 255),
+    ],
+)
+def test_what_could_overflow_is_refused_when_it_is_loaded(name: str, largest: int) -> None:
+    for value in (largest, -largest):
+        changed(name, one_of(value))
+        for beyond in (value + np.sign(value), value + np.sign(value) * 2**32):
+            with pytest.raises(ValueError, match="tensor|too large"):
+                changed(name, one_of(int(beyond)))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what"),
+    [
+        ("levels.0.low.weight", lambda a: a.astype(np.float32), "integers"),
+        ("levels.0.low.weight", lambda a: a[:, :, :3, :3], "low plane"),
+        ("levels.3.parent.weight", lambda a: a[:-4], "coarser details"),
+        ("levels.1.biases.0.weight", lambda a: a[:-1], "13 rows"),
+        ("levels.1.slices.2.views.0.weight", lambda a: a[:, :-1], "biases"),
+    ],
+)
+def test_what_does_not_fit_is_refused_when_it_is_loaded(
+    name: str, change: Callable[[NDArray[Any]], NDArray[Any]], what: str
+) -> None:
+    with pytest.raises(ValueError, match=what):
+        changed(name, change)
+
+
+def test_steps_and_tables_are_checked_when_they_are_loaded() -> None:
+    arrays = {key: tensor.numpy() for key, tensor in prior_tensors(prior()).items()}
+    powers = {name: tensor.numpy() for name, tensor in step_tensors().items()}
+    for axis, base, what in ((0, 0, "reciprocal"), (1, 1 << 40, "step")):
+        bases = step_bases().numpy().copy()
+        bases[2, axis] = base
+        with pytest.raises(ValueError, match=what):
+            DyadicCoder(arrays, DyadicSteps(bases, powers), tables(), FIRST_SIGN, 0.14, Kernels())
+    with pytest.raises(ValueError, match="tables of signs"):
+        DyadicCoder(arrays, steps(), tables(), FIRST_SIGN + 1, 0.14, Kernels())
