@@ -16,12 +16,13 @@ from tessera.models.vqgan.family import VqganFamily
 from tessera.models.wavelet.family import WaveletFamily
 
 from . import drawn
+from .kernel_paths import available_paths
 
 Family = WaveletFamily | SpatiotemporalFamily | VqganFamily
 FRAMES = {"wavelet": 1, "spatiotemporal": 4, "vqgan": 2}
 
 # of `drawn` at (72, 104), quality 42: the stream at an effort, then the pixels of decoders standard and fast.  They
-# change with the weights and with the format, and with nothing else.
+# change with the weights and with the format, and with nothing else; `python -m tests.support.encodings` prints them
 DIGESTS = {
     ("wavelet", "fast"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
     ("wavelet", "medium"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
@@ -60,3 +61,8 @@ def digest(coder: Family) -> str:
     for decoder in (name for name in ("standard", "fast") if name in coder.decoders):
         found.update(decode(coder, data, spec, decoder).tobytes())
     return found.hexdigest()
+
+
+if __name__ == "__main__":
+    for made, effort in DIGESTS:
+        print(f'    ("{made}", "{effort}"): "{digest(family(made, available_paths()[-1], effort))}",')

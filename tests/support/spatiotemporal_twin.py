@@ -1,9 +1,13 @@
 """The decoder of family `spatiotemporal` once more, slowly: numpy and the walk of `prior_twin`, no kernels.
 
+Dyadic frames are read by the second decoder's walk.
+
 Returns every frame's lifted latents; the family must decode the same integers from the same stream.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +15,9 @@ from numpy.typing import NDArray
 from tessera.models.base.family import GroupSpec, SymbolPort
 from tessera.models.engine.network import part_of
 from tessera.models.prior.ports import Shifted, get_number
+from tessera.models.reference import dyadic, motion
 from tessera.models.reference import lifting as et
-from tessera.models.reference import motion
+from tessera.models.reference.symbols import Symbols
 from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 from tessera.models.spatiotemporal.group import BLOCKS, NO_OFFSET, OFFSET, grid_of
 from tessera.models.spatiotemporal.order import coding_order
@@ -30,8 +35,9 @@ HINTS = 2  # sources: the predicted latents, and their doubt
 def decode(family: SpatiotemporalFamily, spec: GroupSpec, port: SymbolPort) -> dict[int, list[Integers]]:
     """Lifted latents of every frame by its number: packet, details fine to coarse, low."""
     prior, order = family.prior, ORDER
-    owners = [prior_of(part_of(family.arrays, "still.prior"))]
-    owners += [prior_of(part_of(family.arrays, f"priors.{name}"), HINTS) for name in PRIORS]
+    alone = part_of(family.arrays, "still.prior")
+    owners = [prior_of(part_of(family.arrays, f"priors.{name}"), HINTS) for name in PRIORS]
+    owners.insert(0, prior_of(alone) if alone else owners[0])
     depth, block = get_number(port, 3), BLOCKS[get_number(port, 1)]
     latents: dict[int, list[Integers]] = {}
     planes: dict[int, NDArray[np.int16]] = {}
@@ -60,11 +66,14 @@ def decode(family: SpatiotemporalFamily, spec: GroupSpec, port: SymbolPort) -> d
                 for level in range(PYRAMID + 1)
             ]
             owner, ladder = owners[len(used)], Shifted(port, FIRST_TABLE)
-        symbols, _ = walk_frame(owner, at_spec, Decoding(ladder), hints)
-        known = [
-            et.restore(values, level.steps, None if expected is None else expected[at])
-            for at, (values, level) in enumerate(zip(symbols, levels, strict=True))
-        ]
+        if intra and not alone:
+            known = analyse(dyadic.read(family.arrays, at_spec, PortSymbols(port)), order)
+        else:
+            symbols, _ = walk_frame(owner, at_spec, Decoding(ladder), hints)
+            known = [
+                et.restore(values, level.steps, None if expected is None else expected[at])
+                for at, (values, level) in enumerate(zip(symbols, levels, strict=True))
+            ]
         latents[place.number] = known
         planes[place.number] = synthesise(known, order)
         surprises[place.number] = [
@@ -72,6 +81,17 @@ def decode(family: SpatiotemporalFamily, spec: GroupSpec, port: SymbolPort) -> d
         ]
         motions[place.number] = Motion(dict(zip(place.references, fields, strict=False)))
     return latents
+
+
+class PortSymbols(Symbols):
+    """The symbols of a port for the second decoder."""
+
+    def __init__(self, port: SymbolPort) -> None:
+        self.port = port
+
+    def get(self, tables: Sequence[int]) -> list[int]:
+        found: list[int] = self.port.get(np.array(tables, np.uint8)).tolist() if len(tables) else []
+        return found
 
 
 def analyse(planes: NDArray[np.int16], order: Integers) -> list[Integers]:

@@ -19,6 +19,7 @@ from tessera.models.spatiotemporal.family import SpatiotemporalFamily
 from tessera.models.spatiotemporal.order import coding_order, last_uses
 from tessera.models.transform.steps import HINT_GAIN, STEP_BITS, Steps
 
+from ...support import small_dyadic
 from ...support import spatiotemporal_twin as twin
 from ...support.kernel_paths import available_paths, threads
 from ...support.token_samples import rank_correlation
@@ -83,7 +84,15 @@ def test_round_trip_of_any_size(family: SpatiotemporalFamily, size: tuple[int, i
 
 @pytest.mark.parametrize("options", [{"depth": 0}, {"depth": 2, "block": 8}, {"motion": 0}])
 def test_the_slow_twin_decodes_the_same_integers(family: SpatiotemporalFamily, options: dict[str, object]) -> None:
-    data, spec = encode(family, clip(6, 72, 104), 2600, **options)
+    check_by_twin(family, clip(5, 56, 72), options)
+
+
+def test_the_slow_twin_decodes_dyadic_frames() -> None:
+    check_by_twin(small_dyadic.family(), clip(3, 24, 33), {"depth": 1})
+
+
+def check_by_twin(family: SpatiotemporalFamily, frames: Pixels, options: dict[str, object]) -> None:
+    data, spec = encode(family, frames, 2600, **options)
     port = DecoderPort(family.tables, data)
     expected = twin.decode(family, spec, port)
     port.finish()
