@@ -19,6 +19,7 @@ TITLES = {  # folder -> (title, page that discusses it)
     "tokens": ("Token reduction, frames coded alone", "tokens.md"),
     "tokens-spatiotemporal": ("Token reduction, predicted frames", "tokens.md"),
     "retrieval": ("Clips found by words", "tokens.md"),
+    "bulk": ("Many files", "bulk.md"),
     "nerv": ("A clip as a network: rates", "nerv.md"),
     "nerv/architectures": ("A clip as a network: architectures", "nerv.md"),
     "nerv/half": ("A clip as a network: half the published size", "nerv.md"),

@@ -234,6 +234,38 @@ def test_manifests_of_urls_and_paths(kind: str, server: str, pictures: Path, tmp
         job(tmp_path / "out", name, column="where")
 
 
+@pytest.mark.needs("moto", "s3fs")
+def test_a_server_that_speaks_s3(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There and back through two buckets, in this process and in a worker."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        import s3fs
+
+        store = s3fs.S3FileSystem()
+        store.mkdir("sources")
+        store.mkdir("outputs")
+        store.put(str(pictures) + "/", "sources/set/", recursive=True)
+        for workers in (0, 1):
+            for more in ({}, {"shard": 3}):
+                target = f"s3://outputs/{workers}{len(more)}"
+                assert job(target, "s3://sources/set", workers=workers, **more).done == 5
+                assert job(target, "s3://sources/set", **more).finished == 5
+        assert store.cat_file("outputs/10/sub/a.tsr") == tessera.encode(pictures / "sub" / "a.png", OPTIONS)
+        assert job(tmp_path / "back", "s3://outputs/01/*.tar", operation=Decode()).done == 5
+        store.rm("outputs/00/a.tsr")
+        store.invalidate_cache()
+        assert job("s3://outputs/00", "s3://sources/set").done == 1
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("shard", [None, 2])
 def test_a_killed_worker_loses_and_doubles_nothing(pictures: Path, tmp_path: Path, shard: int | None) -> None:
     killed: list[int] = []
