@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import http.server
+import importlib.util
 import io
 import json
 import multiprocessing
@@ -19,6 +20,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+if importlib.util.find_spec("pyarrow") is None:
+    pytest.skip("pyarrow is not installed", allow_module_level=True)
+
 import tessera
 from tessera.codec.errors import FormatError, ParameterError
 from tessera.data import procedural, storage
@@ -30,7 +34,6 @@ from tessera.tools.bulk.operations import MEDIA, Decode, Encode, Tokens, Verify
 from tessera.tools.cli import main
 from tessera.tools.engines.engine import WorkerDied, outcome_of
 
-pytest.importorskip("pyarrow")
 OPTIONS = tessera.EncodeOptions(codec="wavelet", effort="fast", quality=30)
 
 
@@ -223,7 +226,9 @@ def test_manifests_of_urls_and_paths(kind: str, server: str, pictures: Path, tmp
     elif kind == "jsonl":
         name.write_text("".join(json.dumps(row) + "\n" for row in table))
     else:
-        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         pq.write_table(pa.Table.from_pylist(table), name)
     report = job(tmp_path / "out", name)
     assert (report.done, [key for key, _ in report.failures]) == (3, ["lost"])
