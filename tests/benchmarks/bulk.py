@@ -116,7 +116,7 @@ def _a_worker(engine: str) -> int:
     if engine == "local":
         return int(multiprocessing.active_children()[0].pid or 0)
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        if re.match(rb"ray::\w*MapBatches", path.read_bytes()):
+        if re.match(rb"ray::MapWorker", path.read_bytes()):
             return int(path.parent.name)
     raise RuntimeError("no actor of Ray Data is there")
 
