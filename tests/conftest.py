@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +24,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts files with slow tests first: a long file that starts last would leave the other workers idle."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker for each file in turn, and one worker for all files that load transformers, which takes seconds."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "transformers" if _mentions_transformers(config.rootpath / file) else file
+
+    return Scheduling(config, log)
+
+
+@cache
+def _mentions_transformers(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8")
+    return "import tiny_vlm" in text or '"transformers"' in text
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

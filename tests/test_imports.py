@@ -35,6 +35,7 @@ ROOMS = {
         "raster",
         "methods",
         "modules reduce",
+        "executors",
         "__init__",
     ),
     "codec": (

@@ -171,11 +171,10 @@ def test_saved_and_found_by_auto_processor(clips: list[Path], tmp_path: Path) ->
         made.save_pretrained(tmp_path / "other")
 
 
-@pytest.mark.parametrize("kind", ["qwen2_5_vl", "qwen3_vl"])
-def test_a_projector_learns_in_front_of_a_frozen_model(kind: str, clips: list[Path], tmp_path: Path) -> None:
+def test_a_projector_learns_in_front_of_a_frozen_model(clips: list[Path], tmp_path: Path) -> None:
     """The training loop of docs/vlm.md as it stands there: the bfloat16 model stays, what was learnt is generated."""
     pytest.importorskip("transformers", reason="pip install 'tessera-codec[vlm]' brings transformers")
-    model = tiny_vlm.make(kind).to(torch.bfloat16)
+    model = tiny_vlm.make("qwen3_vl").to(torch.bfloat16)
     before = [weights.clone() for weights in model.parameters()]
 
     def ids(text: str) -> list[int]:
@@ -185,10 +184,10 @@ def test_a_projector_learns_in_front_of_a_frozen_model(kind: str, clips: list[Pa
 
     processor = TokenProcessor(ids, model, reduce="pool", budget=4)
     text = f"ab {processor.kind.clip_text} abc"
-    items = [(text, clips[0], "aaaaa"), (text, clips[1], "aaaaaaaaa")] * 20
+    items = [(text, clips[0], "aaaaa"), (text, clips[1], "aaaaaaaaa")] * 12
     names = {"model": model, "processor": processor, "paths": clips, "items": items, "channels": 128, "torch": torch}
     loop = (
-        LOOP.replace("lr=1e-3", "lr=0.02")
+        LOOP.replace("lr=1e-3", "lr=0.03")
         .replace("batch_size=8", "batch_size=2")
         .replace("num_workers=4", "num_workers=0")
     )
