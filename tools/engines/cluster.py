@@ -40,7 +40,7 @@ class RayEngine:
                     ray.init(num_cpus=here, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
                 else:
                     ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except Exception as error:  # Ray raises that class itself where a node does not come up
                 raise CodecError(f"engine ray: {error}") from error
         total = int(ray.cluster_resources().get("CPU", 1))
         self.workers = max(1, total // threads) if workers is None else workers
