@@ -3,7 +3,7 @@
 group       depth (3 bits), block (1 bit: 8 or 16 pixels)
 each frame in coding order
     type (2 bits), offset (5 bits: quality = group's - (offset - NO_OFFSET) * OFFSET)
-    type INTRA      latents on the intra prior, as family `wavelet`
+    type INTRA      latents on the intra prior, as family `wavelet`, or a dyadic pyramid (`wavelet.dyadic_intra`)
     otherwise       motion fields (motion.field), then latents minus prediction on the unidirectional prior (one
                     reference) or the bidirectional one (two)
 """
