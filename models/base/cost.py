@@ -56,9 +56,9 @@ def convolutions(arrays: Mapping[str, NDArray[Any]]) -> int:
     return sum(array.size for name, array in arrays.items() if "weight" in name and array.ndim >= 3)
 
 
-def cost_of_cells(spec: GroupSpec, multiplications: int, frame_memory: int = FRAME_MEMORY) -> Cost:
-    """Of a group whose networks take so many multiplications a cell, and a frame so many bytes a pixel."""
+def cost_of_cells(spec: GroupSpec, multiplications: int) -> Cost:
+    """Of a group whose networks take so many multiplications a cell."""
     cells = -(-spec.height // CELL) * -(-spec.width // CELL)
     pixels = CELL * CELL * cells
-    memory = FIXED_MEMORY + pixels * (frame_memory + KEPT_MEMORY * spec.frames)
+    memory = FIXED_MEMORY + pixels * (FRAME_MEMORY + KEPT_MEMORY * spec.frames)
     return Cost(memory, spec.frames * (FRAME_WORK + cells * (TRANSFORM + multiplications)))

@@ -164,11 +164,6 @@ class DyadicCoder:
         of = [convolutions({n: a for n, a in self.arrays.items() if n.startswith(owner_of(k)[0])}) for k in (1, 2, 3)]
         return sum(CELL * CELL * count >> 2 * level for level, count in enumerate(of, 1)) + of[-1]
 
-    @property
-    def memory(self) -> int:
-        """Bytes a pixel of reading: planes and details, and 5 for each hidden channel of the finest level's cells."""
-        return 80 + 5 * len(self.arrays["levels.0.low.weight"]) // 4
-
     # -- integers for the kernels --------------------------------------------------------------------------------------
 
     def plan_of(self, spec: GroupSpec) -> _kernels.DyadicPlan:

@@ -166,7 +166,7 @@ class SpatiotemporalFamily:
 
     def cost(self, spec: GroupSpec) -> Cost:
         """The networks of predicted frames are smaller than those of frames on their own, which any frame may be."""
-        return cost_of_cells(spec, self.still.multiplications, self.still.frame_memory)
+        return cost_of_cells(spec, self.still.multiplications)
 
     def integers(self, spec: GroupSpec, port: SymbolPort) -> dict[int, Levels]:
         """The lifted-domain latents of every frame of a group, by its number."""

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.configure import changed
-from ..base.cost import FRAME_MEMORY
 from ..base.family import GroupSpec, Pixels, SymbolPort
 from ..base.kernels import Kernels, Planes
 from ..engine.network import part_of
@@ -56,11 +55,6 @@ class BaseStill(ABC):
         """A cell, of the prior and the largest synthesis network."""
         painting = max((painter.multiplications for painter in self.painters.values()), default=0)
         return self.prior.multiplications + painting
-
-    @property
-    def frame_memory(self) -> int:
-        """Bytes a pixel that decoding a frame takes at most."""
-        return FRAME_MEMORY
 
     @property
     def decoders(self) -> tuple[str, ...]:

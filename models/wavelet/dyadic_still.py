@@ -44,10 +44,6 @@ class DyadicStill(BaseStill):
         self.refinement = lru_cache(maxsize=1)(lambda: _refinement(part_of(arrays, "standard")))
         self.reciprocals = lru_cache(maxsize=64)(self._reciprocals)
 
-    @property
-    def frame_memory(self) -> int:
-        return max(super().frame_memory, self.prior.coder.memory)
-
     def put(self, pixels: Pixels, spec: GroupSpec, port: SymbolPort, effort: str) -> CodedFrame:
         """See `BaseStill.put`.
 

@@ -93,7 +93,8 @@ def test_the_more_is_read_the_less_is_missing(path: Path) -> None:
         errors = [float((preview(clip, share=s).grid.x - full.x).square().sum()) for s in (0.05, 0.2, 0.5, 1.0)]
         assert sorted(errors, reverse=True) == errors and errors[-1] == 0
         coarse = preview(clip, share=0.25).grid
-    assert torch.equal(coarse.x[..., :3], full.x[..., :3]), "the low bands come first"
+    lacking, there = (x[..., :3].square().sum() for x in (coarse.x - full.x, full.x))
+    assert lacking < 0.001 * there, "the low bands come first; in dyadic frames what follows rounds them"
     assert coarse.bits is not None and full.bits is not None and coarse.bits.sum() < 1.2 * full.bits.sum()
 
 

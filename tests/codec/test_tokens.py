@@ -101,9 +101,13 @@ def test_row_68_walloc_tokens_are_the_latents(clip_file: Path) -> None:
 @pytest.mark.parametrize("codec, gop, stops", [("wavelet", 1, True), ("wavelet", 3, True), ("spatiotemporal", 1, True),
                                                ("spatiotemporal", 4, True), ("vqgan", 2, False)])  # fmt: skip
 def test_first_channels_are_those_of_all(codec: str, gop: int, stops: bool) -> None:
-    """Whatever is left undecoded; `bits` are those of what was decoded, fewer where a family stops early."""
+    """Whatever is left undecoded; `bits` are those of what was decoded, fewer where a family stops early.
+
+    Dyadic frames are read to their ends.
+    """
     with tessera.open(tessera.encode(procedural.clip(4, 72, 104), codec=codec, fps=25, gop=gop)) as clip:
         whole, channels = clip.latents(), clip.family.channels
+        stops = stops and not (gop == 1 and "signs.sizes" in getattr(clip.family, "arrays", {}))
         assert whole.bits is not None
         for count in (1, 3, 4, 18, channels):
             some = clip.latents(channels=count)
