@@ -29,6 +29,8 @@ HEIGHT, WIDTH, FRAMES = 352, 640, 8
 JPEG_QUALITY, CRF = 90, 23
 LONG = 1200  # frames of the file that is searched, of 64 x 64 pixels
 PLANTED = (237, 811)
+LARGE = (512, 768)  # height and width of the clip whose cells are reduced
+COMPARING = ("vq", "dpc", "kcenter", "tome", "greedy")
 FIRST = (3, 6, 18)  # channels that are read alone: the low bands, and the gray bands of the next two octaves
 
 
@@ -52,8 +54,9 @@ def measure(codec: str = "wavelet", *, runs: int = 5, threads: int | None = None
 
     `ratio` compares with reading and pooling to the raster of the patches, `ratio_firstN` with the same of the first N
     channels alone, where the family can leave the others undecoded.  `cpu_seconds`, `cpu_ratio` and `cpu_ratio_firstN`
-    count the processor's time alone, of all threads: on a busy machine they are steadier.  `reading` says what part of
-    a long file is read for which purpose.
+    count the processor's time alone, of all threads: on a busy machine they are steadier.  `reducing_cpu_seconds` is
+    the least time of each method that compares tokens with each other, beside the time to read them.  `reading` says
+    what part of a long file is read for which purpose.
     """
     if runs < 1:
         raise ParameterError(f"--runs {runs}: at least one run is needed")
@@ -79,6 +82,7 @@ def measure(codec: str = "wavelet", *, runs: int = 5, threads: int | None = None
         **_ratios(seconds, "ratio"),
         "cpu_seconds": cpu,
         **_ratios(cpu, "cpu_ratio"),
+        "reducing_cpu_seconds": reducing(codec, runs),
         "reading": reading(codec),
     }
 
@@ -206,6 +210,27 @@ def _read_video(data: bytes) -> Pixels:
         container.streams.video[0].codec_context.thread_count = torch.get_num_threads()
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     return np.stack(frames).astype(np.uint8, copy=False)
+
+
+def reducing(codec: str, runs: int) -> dict[str, float]:
+    """CPU seconds, the least of `runs`: reading the cells of a clip (49,152 of 8 frames at 1/8), and each method that
+    compares them, down to 512."""
+    import tessera
+    from tessera.data import procedural
+    from tessera.models.tokens import Adaptive, reduce
+
+    coded = tessera.encode(procedural.clip(FRAMES, *LARGE), codec=codec, fps=25)
+    with tessera.open(coded) as clip:
+        work: dict[str, Callable[[], Any]] = {"read": clip.latents}
+        grid = clip.latents()
+        for name in COMPARING:
+            work[name] = partial(reduce, grid, name, 512)
+        work["greedy, adaptive"] = partial(reduce, grid, "greedy", Adaptive(0.9, 512))
+        spent: dict[str, list[float]] = {name: [] for name in work}
+        for _ in range(runs):
+            for name, act in work.items():
+                _counted(act, spent[name])()
+    return {name: min(values) for name, values in spent.items()}
 
 
 # -- what is read ------------------------------------------------------------------------------------------------------

@@ -60,6 +60,28 @@ def by_frame(tokens: TokenSet, budget: Budget, context: Context, label_one: Call
     return labels
 
 
+def in_frames(
+    tokens: TokenSet, budget: Budget, context: Context, label_all: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Tensor:
+    """(N,) labels from `label_all(rows, valid, counts)`: rows (F, P) of the frames that keep any, side by side, `valid`
+    (F, P) where there is one, `counts` (F,) parts of each, and back (F, P) labels 0..; frames do not mix."""
+    counts = torch.tensor(frame_counts(budget, tokens, context), device=tokens.x.device)
+    there = tokens.frame_splits
+    present = (counts > 0).nonzero().squeeze(1)
+    if len(present) == 0:
+        raise ParameterError("the budget leaves no token in any frame")
+    order = torch.argsort(tokens.frames, stable=True)
+    begin = (there.cumsum(0) - there)[present, None]
+    place = torch.arange(int(there[present].max()), device=order.device)
+    valid = place < there[present, None]
+    rows = order[torch.where(valid, begin + place, begin)]
+    found = label_all(rows, valid, counts[present])
+    parts = torch.where(valid, found, -1).amax(1) + 1
+    labels = torch.full_like(tokens.anchor, -1)
+    labels[rows[valid]] = (found + (parts.cumsum(0) - parts)[:, None])[valid]
+    return labels
+
+
 def keep_frames(tokens: TokenSet, numbers: Tensor | Sequence[int]) -> TokenSet:
     """Only the frames of those numbers; a raster stays one."""
     wanted = torch.as_tensor(numbers, device=tokens.x.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,8 +12,10 @@ from ...base.errors import ParameterError
 from ..rows import evenly, regroup, take, top_rows
 from ..types import TokenSet
 from .budget import Adaptive, Budget
-from .cluster import best_match, density_peaks, kmeans
-from .frames import by_frame, tokens_wanted
+from .cluster import density_peaks, kmeans
+from .frames import in_frames, tokens_wanted
+from .matching import bipartite, greedy_labels
+from .nearby import best_match
 from .scores import Context, row_scores, unit
 from .select import ScoreName, importance
 
@@ -26,77 +29,46 @@ def tome(tokens: TokenSet, budget: Budget, context: Context, scope: str = "frame
     With `Adaptive(threshold, cap)` pairs merge while their cosine is at least the threshold (DyMU); a frame above its
     share of the cap merges on.
     """
-    threshold = budget.threshold if isinstance(budget, Adaptive) else -2.0
-    if scope == "clip" and not isinstance(budget, Adaptive):
-        return regroup(tokens, bipartite(tokens.x, tokens.size, tokens_wanted(budget, tokens, context)))
-    stop_at_count = not isinstance(budget, Adaptive)
+    if not isinstance(budget, Adaptive):
+        if scope == "clip":
+            count = torch.tensor([tokens_wanted(budget, tokens, context)])
+            return regroup(tokens, bipartite(tokens.x[None], tokens.size[None], _all(tokens), count)[0])
+        return regroup(tokens, in_frames(tokens, budget, context, partial(_paired, tokens)))
+    threshold = budget.threshold
 
-    def one(rows: Tensor, n: int) -> Tensor:
-        least = n if stop_at_count else 1
-        labels = bipartite(tokens.x[rows], tokens.size[rows], least, threshold)
-        if not stop_at_count and int(labels.max()) + 1 > n:
-            labels = bipartite(tokens.x[rows], tokens.size[rows], n, -2.0)
-        return labels
+    def free(rows: Tensor, valid: Tensor, counts: Tensor) -> Tensor:
+        found = bipartite(tokens.x[rows], tokens.size[rows], valid, torch.ones_like(counts), threshold)
+        return _capped(tokens, found, rows, valid, counts)
 
-    if stop_at_count:
-        return regroup(tokens, by_frame(tokens, budget, context, one))
-    return regroup(tokens, _free_labels(tokens, budget, context, one))
+    return regroup(tokens, in_frames(tokens, budget, context, free))
 
 
-def _free_labels(tokens: TokenSet, budget: Budget, context: Context, one: object) -> Tensor:
-    """Labels of all frames where each frame's number of parts is up to its content."""
-    from .frames import frame_counts
+def _all(tokens: TokenSet) -> Tensor:
+    return torch.ones(1, len(tokens), dtype=torch.bool, device=tokens.x.device)
 
-    labels, offset = torch.full_like(tokens.anchor, -1), 0
-    for t, cap in enumerate(frame_counts(budget, tokens, context)):
-        rows = (tokens.frames == t).nonzero().squeeze(1)
-        if cap and rows.numel():
-            found = one(rows, cap)  # type: ignore[operator]
-            labels[rows] = found + offset
-            offset += int(found.max()) + 1
+
+def _paired(tokens: TokenSet, rows: Tensor, valid: Tensor, counts: Tensor) -> Tensor:
+    return bipartite(tokens.x[rows], tokens.size[rows], valid, counts)
+
+
+def _capped(tokens: TokenSet, labels: Tensor, rows: Tensor, valid: Tensor, counts: Tensor) -> Tensor:
+    """The same labels; frames of more than `counts` parts, or with rows that have none, are paired to that number."""
+    over = (labels.amax(1) >= counts) | ((labels < 0) & valid).any(1)
+    if bool(over.any()):
+        labels = labels.clone()
+        labels[over] = _paired(tokens, rows[over], valid[over], counts[over])
     return labels
-
-
-def bipartite(x: Tensor, size: Tensor, count: int, threshold: float = -2.0) -> Tensor:
-    """(N,) labels 0..K-1: even rows merge into the odd rows that they are most like, in passes.
-
-    Stops at `count` parts, or when no pair's cosine reaches `threshold`.  One pass halves the rows at most.
-    """
-    labels = torch.arange(len(x), device=x.device)
-    x, mass = x.double(), size.double()
-    while len(x) > count:
-        even, odd = torch.arange(0, len(x), 2, device=x.device), torch.arange(1, len(x), 2, device=x.device)
-        if odd.numel() == 0:
-            break
-        directions = unit(x)
-        likeness, target = best_match(directions[even], directions[odd])
-        order = torch.sort(likeness, descending=True, stable=True).indices[: len(x) - count]
-        order = order[likeness[order] >= threshold]
-        if order.numel() == 0:
-            break
-        parent = torch.arange(len(x), device=x.device)
-        parent[even[order]] = odd[target[order]]
-        labels, x, mass = _collapse(parent, labels, x, mass)
-    return labels
-
-
-def _collapse(parent: Tensor, labels: Tensor, x: Tensor, mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows joined to their parents (one level deep), renumbered in order of the parents."""
-    roots = (parent == torch.arange(len(parent), device=parent.device)).cumsum(0) - 1
-    merged = roots[parent]
-    count = int(roots[-1]) + 1
-    total = mass.new_zeros(count).index_add_(0, merged, mass)
-    mean = x.new_zeros(count, x.shape[1]).index_add_(0, merged, x * mass[:, None]) / total[:, None]
-    return merged[labels], mean, total
 
 
 def calibrate(grids: list[TokenSet], mean_count: float, steps: int = 20) -> float:
     """The threshold at which `tome` leaves `mean_count` tokens on average over these sets (DyMU)."""
     low, high = -1.0, 1.0
+    one = torch.ones(1, dtype=torch.int64)
     for _ in range(steps):
         middle = (low + high) / 2
-        counts = [int(bipartite(tokens.x, tokens.size, 1, middle).max()) + 1 for tokens in grids]
-        low, high = (middle, high) if sum(counts) / len(counts) < mean_count else (low, middle)
+        labels = [bipartite(tokens.x[None], tokens.size[None], _all(tokens), one, middle) for tokens in grids]
+        mean = sum(int(found.max()) + 1 for found in labels) / len(labels)
+        low, high = (middle, high) if mean < mean_count else (low, middle)
     return (low + high) / 2
 
 
@@ -109,16 +81,12 @@ def vq(tokens: TokenSet, budget: Budget, context: Context, iterations: int = 8) 
 def dpc(tokens: TokenSet, budget: Budget, context: Context, neighbours: int = 5) -> TokenSet:
     """Density peaks frame by frame (SeTok).  With `Adaptive(r, cap)` every token that is denser than all within r times
     the frame's largest distance starts a part."""
-    if isinstance(budget, Adaptive):
-        threshold = budget.threshold
+    threshold = budget.threshold if isinstance(budget, Adaptive) else None
 
-        def free(rows: Tensor, n: int) -> Tensor:
-            return density_peaks(tokens.x[rows], n, neighbours, threshold)
+    def peaks(rows: Tensor, valid: Tensor, counts: Tensor) -> Tensor:
+        return density_peaks(tokens.x[rows], valid, counts, neighbours, threshold)
 
-        return regroup(tokens, _free_labels(tokens, budget, context, free))
-    return regroup(
-        tokens, by_frame(tokens, budget, context, lambda rows, n: density_peaks(tokens.x[rows], n, neighbours))
-    )
+    return regroup(tokens, in_frames(tokens, budget, context, peaks))
 
 
 def runs(tokens: TokenSet, budget: Budget, context: Context, score: ScoreName = "temporal") -> TokenSet:
@@ -158,24 +126,11 @@ def greedy(tokens: TokenSet, budget: Budget, context: Context) -> TokenSet:
         return tome(tokens, budget, context)
     threshold = budget.threshold
 
-    def one(rows: Tensor, n: int) -> Tensor:
-        labels = greedy_labels(tokens.x[rows], threshold)
-        return labels if int(labels.max()) < n else bipartite(tokens.x[rows], tokens.size[rows], n)
+    def absorbing(rows: Tensor, valid: Tensor, counts: Tensor) -> Tensor:
+        found = greedy_labels(tokens.x[rows], valid, threshold, int(counts.max()))
+        return _capped(tokens, found, rows, valid, counts)
 
-    return regroup(tokens, _free_labels(tokens, budget, context, one))
-
-
-def greedy_labels(x: Tensor, threshold: float) -> Tensor:
-    """(N,) labels of the greedy pass.  O(N * parts)."""
-    directions = unit(x.double())
-    labels = torch.full((len(x),), -1, dtype=torch.int64, device=x.device)
-    part = 0
-    while bool((free := labels < 0).any()):
-        head = int(free.nonzero()[0])
-        labels[free & (directions @ directions[head] >= threshold)] = part
-        labels[head] = part
-        part += 1
-    return labels
+    return regroup(tokens, in_frames(tokens, budget, context, absorbing))
 
 
 def absorb(tokens: TokenSet, kept: Tensor, neighbours: int, weight: Tensor | None = None) -> TokenSet:
@@ -188,11 +143,17 @@ def absorb(tokens: TokenSet, kept: Tensor, neighbours: int, weight: Tensor | Non
     labels[kept] = torch.arange(kept.numel(), device=kept.device)
     rest = (labels < 0).nonzero().squeeze(1)
     if rest.numel():
-        directions = unit(tokens.x.double())
-        likeness, target = best_match(directions[rest], directions[kept])
+        directions = unit(tokens.x.float())
+        likeness, target = _likest(directions[rest], directions[kept])
         labels[rest] = torch.where(_rank_within(likeness, target) < neighbours, target, -1)
     found = regroup(tokens, labels, weight)
     return _refiled(found, tokens, kept, labels)
+
+
+def _likest(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """For each row of a (N, C) its largest product with a row of b (M, C), and that row."""
+    values, rows = best_match(a[None], b[None], torch.ones(1, len(b), dtype=torch.bool, device=b.device))
+    return values[0], rows[0]
 
 
 def _rank_within(value: Tensor, group: Tensor) -> Tensor:
@@ -226,8 +187,8 @@ def absorb_groups(tokens: TokenSet, kept: Tensor, groups: int) -> TokenSet:
     labels[kept] = torch.arange(kept.numel(), device=kept.device)
     rest = (labels < 0).nonzero().squeeze(1)
     centres = rest[evenly(groups, rest.numel(), rest.device)]
-    directions = unit(tokens.x.double())
-    _, target = best_match(directions[rest], directions[centres])
+    directions = unit(tokens.x.float())
+    _, target = _likest(directions[rest], directions[centres])
     labels[rest] = kept.numel() + target
     labels[centres] = kept.numel() + torch.arange(groups, device=kept.device)
     return regroup(tokens, labels)

@@ -23,6 +23,7 @@ from . import test_helpers as helpers
 from . import test_invariants as invariants
 from . import test_lm as lm
 from . import test_modules as modules
+from . import test_nearby as nearby
 from . import test_rows_merge as merging
 from . import test_rows_pool as pooling
 from . import test_rows_select as selecting
@@ -49,14 +50,19 @@ def even_frames(f: Any) -> Any:
     return run
 
 
+def even_parts(x: Tensor, counts: Tensor) -> Tensor:
+    """(F, P) labels of rows that stand beside each other."""
+    return torch.arange(x.shape[1]) * counts[:, None] // x.shape[1]
+
+
 def striped(f: Any) -> Any:
     """Labels dealt out in turn."""
     return lambda x, count, *given: torch.arange(len(x)) % count
 
 
 def random_partners(f: Any) -> Any:
-    def match(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        return drawn(len(a)).to(a), (drawn(len(a)) * len(b)).long()
+    def match(a: Tensor, b: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        return drawn(*a.shape[:2]), (drawn(*a.shape[:2]) * b.shape[1]).long()
 
     return match
 
@@ -234,28 +240,36 @@ _SELECT = (
     Mutant("methods.scores.Context.ask", lambda f: lambda self: self.query[None], selecting.test_row_5_llmc),
 )  # fmt: skip
 _MERGE = (
-    Mutant("methods.cluster.best_match", random_partners, merging.test_row_41_tome),
-    Mutant("methods.cluster.best_match", random_partners, merging.test_row_79_prumerge),
-    Mutant("methods.cluster.best_match", random_partners, merging.test_row_5_visionzip),
-    Mutant(M + "bipartite", lambda f: lambda x, size, n, threshold=-2.0: torch.arange(len(x)) * n // len(x),
+    Mutant("methods.nearby.best_match", random_partners, merging.test_row_41_tome),
+    Mutant("methods.nearby.best_match", random_partners, merging.test_row_79_prumerge),
+    Mutant("methods.nearby.best_match", random_partners, merging.test_row_5_visionzip),
+    Mutant("methods.matching.bipartite", lambda f: lambda x, size, valid, counts, *g, **o: even_parts(x, counts),
            merging.test_row_41_tome),
-    Mutant(M + "bipartite", lambda f: lambda x, size, n, t=-2.0: f(x, torch.ones_like(size), n, t),
+    Mutant("methods.matching.bipartite", lambda f: lambda x, size, *g, **o: f(x, torch.ones_like(size), *g, **o),
            merging.test_row_41_tome),
-    Mutant(M + "bipartite", lambda f: lambda x, size, n, threshold=-2.0: f(x, size, n), merging.test_row_41_tome),
+    Mutant("methods.matching.bipartite", without("threshold"), merging.test_row_41_tome),
     Mutant(M + "tome", random_tokens, merging.test_row_41_tome),
     Mutant(M + "calibrate", always(0.5), merging.test_row_41_dymu_counts),
     Mutant(M + "greedy", lambda f: lambda t, b, c: f(t, b.max_tokens // 2, c), merging.test_row_4_greedy),
-    Mutant(M + "greedy_labels", lambda f: lambda x, t: torch.arange(len(x)) // 2,
+    Mutant("methods.matching.greedy_labels", lambda f: lambda x, *g: torch.arange(x.shape[1]).expand(x.shape[:2]) // 2,
            merging.test_row_4_greedy_labels_by_hand),
-    Mutant(M + "greedy_labels", lambda f: lambda x, t: torch.arange(len(x)), merging.test_row_4_greedy),
+    Mutant("methods.matching.greedy_labels", lambda f: lambda x, *g: torch.arange(x.shape[1]).repeat(len(x), 1),
+           merging.test_row_4_greedy),
     Mutant(M + "vq", random_tokens, merging.test_row_28_vqtoken),
     Mutant(M + "vq", asking(iterations=0), merging.test_row_28_vqtoken),
     Mutant("methods.cluster.kmeans", striped, merging.test_row_28_vqtoken),
     Mutant("methods.cluster.fill_empty", lambda f: lambda labels, *given: labels,
            merging.test_row_28_unused_labels_get_the_farthest_rows),
-    Mutant("methods.cluster.density_peaks", striped, merging.test_row_78_setok),
-    Mutant("methods.cluster._density", lambda f: lambda x, *given: torch.ones_like(x[..., 0]),
+    Mutant("methods.cluster.density_peaks", lambda f: lambda x, valid, counts, *g, **o: even_parts(x, counts),
            merging.test_row_78_setok),
+    Mutant("methods.cluster._density", lambda f: lambda far, *g: torch.ones_like(far[..., 0]),
+           merging.test_row_78_setok),
+    Mutant("methods.cluster._denser_of_all", lambda f: lambda x, valid, rank, row: (torch.ones_like(x[..., 0]).gather(
+           1, row), torch.zeros_like(row)), merging.test_row_78_setok),
+    Mutant("methods.nearby.row_max", lambda f: lambda x: f(x[..., : x.shape[-1] // 2]),
+           nearby.test_blocks_and_groups_find_what_a_whole_matrix_finds),
+    Mutant("methods.nearby.row_top", lambda f: lambda x, n: f(x[..., : x.shape[-1] // 2], n),
+           nearby.test_blocks_and_groups_find_what_a_whole_matrix_finds),
     Mutant(M + "dpc", random_tokens, merging.test_row_78_setok),
     Mutant(M + "runs", random_tokens, merging.test_row_5_runs),
     Mutant(M + "runs", asking(score="random"), merging.test_row_5_runs),

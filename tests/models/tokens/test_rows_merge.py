@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from torch import Tensor
 
 from tessera.models.tokens import Adaptive, TokenSet, reduce, start
 from tessera.models.tokens.methods.cluster import density_peaks, fill_empty, kmeans
-from tessera.models.tokens.methods.merge import bipartite, calibrate, greedy_labels
+from tessera.models.tokens.methods.matching import bipartite, greedy_labels
+from tessera.models.tokens.methods.merge import calibrate
 from tessera.models.tokens.methods.select import outlier_ratio
 
 from ...support.token_references import (
@@ -37,13 +40,19 @@ def parts_of(tokens: TokenSet, labels: Tensor | None = None) -> set[frozenset[in
     return partition(tokens.assign if labels is None else labels)
 
 
+def one_frame(label: Callable[..., Tensor], *rows: Tensor, count: int, **options: Any) -> Tensor:
+    """Labels of a batch of one frame without padding."""
+    valid = torch.ones(1, len(rows[0]), dtype=torch.bool)
+    return label(*(row[None] for row in rows), valid, torch.tensor([count]), **options)[0]
+
+
 def test_row_41_tome() -> None:
     """Partners and their order in every pass, with sizes as masses; threshold and count."""
     sizes = torch.tensor([1, 9, 1, 1, 5, 1, 1, 1, 7, 1, 1, 1, 1])
     for seed, (count, threshold) in itertools.product((1, 2, 3), ((9, -2.0), (3, -2.0), (1, -2.0), (1, 0.3))):
         x = torch.randn(13, 4, generator=seeded(seed))
         wanted = {frozenset(part) for part in matching(x.double().numpy(), sizes.tolist(), count, threshold)}
-        assert partition(bipartite(x, sizes, count, threshold)) == wanted
+        assert partition(one_frame(bipartite, x, sizes, count=count, threshold=threshold)) == wanted
     grid = random_grid(2, 3, 5, 6)
     wanted = set()
     for t, n in ((0, 5), (1, 6)):
@@ -63,7 +72,7 @@ def test_row_41_dymu_counts() -> None:
     sets = [start(random_grid(1, 6, 6, 8, seed=k)) for k in range(4)]
     for wanted in (12, 24):
         threshold = calibrate(sets, wanted)
-        counts = [int(bipartite(s.x, s.size, 1, threshold).max()) + 1 for s in sets]
+        counts = [int(one_frame(bipartite, s.x, s.size, count=1, threshold=threshold).max()) + 1 for s in sets]
         assert abs(sum(counts) / 4 - wanted) < 2
 
 
@@ -81,7 +90,7 @@ def test_row_4_greedy() -> None:
 
 def test_row_4_greedy_labels_by_hand() -> None:
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.1], [0.1, 3.0]])
-    assert greedy_labels(x, 0.8).tolist() == [0, 1, 0, 1]
+    assert greedy_labels(x[None], torch.ones(1, 4, dtype=torch.bool), 0.8).tolist() == [[0, 1, 0, 1]]
 
 
 def test_row_28_vqtoken() -> None:
@@ -122,8 +131,8 @@ def test_row_78_setok() -> None:
     """The parts of density peaks, for a count and by content; more different objects make more units."""
     x = torch.randn(30, 4, generator=seeded(5))
     rows = x.double().numpy()
-    assert density_peaks(x, 7, 5).tolist() == peaks(rows, 7, 5)
-    assert density_peaks(x, 20, 3, 0.6).tolist() == peaks(rows, 20, 3, 0.6)
+    assert one_frame(density_peaks, x, count=7, neighbourhood=5).tolist() == peaks(rows, 7, 5)
+    assert one_frame(density_peaks, x, count=20, neighbourhood=3, threshold=0.6).tolist() == peaks(rows, 20, 3, 0.6)
     grid = random_grid(2, 4, 4, 3)
     wanted = set()
     for t in range(2):

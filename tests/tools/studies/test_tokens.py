@@ -303,12 +303,14 @@ def test_patches_are_cut_in_raster_order() -> None:
 def test_bench_tokens(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for name, value in (("HEIGHT", 64), ("WIDTH", 96), ("FRAMES", 2), ("LONG", 60), ("PLANTED", (17, 41))):
         monkeypatch.setattr(bench, name, value)
+    monkeypatch.setattr(bench, "LARGE", (64, 96))
     assert main(["bench", "tokens", "--runs", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["tokens_per_frame"] == 24 and set(found["bytes"]) == {"tsr", "jpeg", "h264"}
     assert found["ratio"]["jpeg_vit"] == pytest.approx(found["seconds"]["jpeg_vit"] / found["seconds"]["tsr_pool"])
     first = found["seconds"]["jpeg_vit"] / found["seconds"]["tsr_first6"]
     assert found["ratio_first6"]["jpeg_vit"] == pytest.approx(first)
+    assert set(found["reducing_cpu_seconds"]) == {"read", *bench.COMPARING, "greedy, adaptive"}
     reading_ = found["reading"]
     assert reading_["search_recall"] == 1 and reading_["opened_share"] < 0.01
     assert reading_["search_share"] < 0.3 and reading_["level0_share"] < 0.1
