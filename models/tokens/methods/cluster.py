@@ -25,7 +25,7 @@ def kcenter_rows(x: Tensor, count: int, first: int = 0) -> Tensor:
         last = chosen[-1]
         bound = torch.addmv(norms, head, head[last], alpha=-2)
         rows = (bound < gaps - norms[last]).nonzero().squeeze(1)
-        gaps[rows] = torch.minimum(gaps[rows], x[rows].sub_(x[last]).square_().sum(1))
+        gaps[rows] = torch.minimum(gaps[rows], x.index_select(0, rows).sub_(x[last]).square_().sum(1))
         gaps[last] = -1.0
         chosen.append(int(first_max(gaps)[1]))
     return torch.tensor(chosen, device=x.device)
