@@ -139,7 +139,8 @@ DyadicWalk::DyadicWalk(const DyadicLevelPlan& plan, const int32_t* low, const in
         near_windows_[phase] = windows_of(features_[0], phase, most_, near_taps());
         context_windows_[phase] = windows_of(features_[0], phase, most_, context_taps());
     }
-    std::fill_n(details_->get(), kDyadicBands * height_ * width_, 0);
+    const size_t coded = plan.passes.empty() ? 0 : level_.slices[plan.passes.size() / 2 - 1].end();
+    std::fill_n(details_->get() + coded * height_ * width_, (kDyadicBands - coded) * height_ * width_, 0);
     describe(low);
     if (above != nullptr) take_parent(above);
 }

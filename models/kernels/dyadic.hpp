@@ -29,6 +29,7 @@ constexpr size_t kMostHidden = 1024;  // channels of a level, so that words have
 
 struct DyadicSlice {
     size_t start = 0, count = 0;
+    size_t end() const { return start + count; }
     WordConv view[2], heads[2], context;  // view[1]: of neighbours, too; context.words 0: no slice follows
 };
 

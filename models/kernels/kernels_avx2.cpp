@@ -7,12 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2")
-#endif
+#include "target_avx2.inc"
 
 namespace tessera {
 namespace avx2 {
@@ -72,11 +67,7 @@ void add_product(const Conv& conv, const uint32_t* x, const uint8_t* used, int32
 }  // namespace
 }  // namespace avx2
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "target_end.inc"
 
 const Kernels& avx2_kernels() {
     static constexpr Kernels kernels = avx2::make_kernels(Path::avx2);

@@ -7,13 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512")
-#endif
+#include "target_avx512_vnni.inc"
 
 namespace tessera {
 namespace avx512_vnni {
@@ -59,11 +53,7 @@ void add_product(const Conv& conv, const uint32_t* x, const uint8_t* used, int32
 }  // namespace
 }  // namespace avx512_vnni
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "target_end.inc"
 
 const Kernels& avx512_vnni_kernels() {
     static constexpr Kernels kernels = avx512_vnni::make_kernels(Path::avx512_vnni);

@@ -7,12 +7,7 @@
 
 #include <cstring>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2")
-#endif
+#include "target_avx2.inc"
 
 namespace tessera {
 namespace network_avx2 {
@@ -87,11 +82,7 @@ void look_up(const int16_t* table, int32_t* y) {
 }  // namespace
 }  // namespace network_avx2
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "target_end.inc"
 
 const NetworkLoops& avx2_network() {
     static constexpr NetworkLoops loops = network_avx2::make_network(Path::avx2);

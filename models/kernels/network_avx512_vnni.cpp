@@ -7,13 +7,7 @@
 
 #include <cstring>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512")
-#endif
+#include "target_avx512_vnni.inc"
 
 namespace tessera {
 namespace network_avx512_vnni {
@@ -107,11 +101,7 @@ void finish_cells(const Finish& f, const int32_t* sums, size_t count, const int1
 }  // namespace
 }  // namespace network_avx512_vnni
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "target_end.inc"
 
 const NetworkLoops& avx512_vnni_network() {
     static constexpr NetworkLoops loops = network_avx512_vnni::make_network(Path::avx512_vnni);

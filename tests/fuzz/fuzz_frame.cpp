@@ -138,23 +138,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size < 4) return 0;
     const Input input{data, size};
     const Case made = make_case(input);
-    Coder coder;
-    if (input.kind() == 0) {
-        const Outcome sent = code(made, coder);
-        coder.symbols = sent.symbols;
-        coder.indices = sent.indices;
-        const Outcome got = read(made, coder);
-        if (got.values != sent.values || got.rungs != sent.rungs || got.low != sent.low) fail("a frame does not come back");
-    } else if (input.kind() == 1) {
-        coder.hostile = &input;
-        read(made, coder);
-    } else if (input.kind() == 2) {
-        coder.hostile = &input;
-        coder.calls_left = input.data[1] % 4;
-        if (!read(made, coder).refused || !code(made, coder).refused) fail("a coder's refusal is passed over");
-    } else {
-        check_misfits(made);
-    }
+    four_kinds(
+        input, input.data[1] % 4, [&](const Coder& coder) { return code(made, coder); },
+        [&](const Coder& coder) { return read(made, coder); },
+        [](const Outcome& sent, const Outcome& got) {
+            return got.values == sent.values && got.rungs == sent.rungs && got.low == sent.low;
+        },
+        [&] { check_misfits(made); });
     return 0;
 }
 

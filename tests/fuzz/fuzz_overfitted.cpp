@@ -149,24 +149,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size < 4) return 0;
     const Input input{data, size};
     const Case made = make_case(input);
-    Coder coder;
-    if (input.kind() == 0) {
-        const Outcome sent = run_all(made, coder, true);
-        coder.symbols = sent.symbols;
-        coder.indices = sent.indices;
-        const Outcome got = run_all(made, coder, false);
-        if (got.values != made.values || got.pixels != sent.pixels || got.traced != sent.traced)
-            fail("a fitted picture does not come back");
-    } else if (input.kind() == 1) {
-        coder.hostile = &input;
-        run_all(made, coder, false);
-    } else if (input.kind() == 2) {
-        coder.calls_left = 0;
-        if (!run_all(made, coder, false).refused || !run_all(made, coder, true).refused)
-            fail("a coder's refusal is passed over");
-    } else {
-        check_misfits(made);
-    }
+    four_kinds(
+        input, 0, [&](const Coder& coder) { return run_all(made, coder, true); },
+        [&](const Coder& coder) { return run_all(made, coder, false); },
+        [&](const Outcome& sent, const Outcome& got) {
+            return got.values == made.values && got.pixels == sent.pixels && got.traced == sent.traced;
+        },
+        [&] { check_misfits(made); });
     return 0;
 }
 

@@ -44,4 +44,27 @@ bool put(void* port, const int32_t* symbols, const uint8_t* indices, size_t n, P
     return true;
 }
 
+// The four kinds of inputs of a target that codes and reads: code and read, read any symbols, a coder that refuses after
+// `calls`, and what `misfits` finds. code(coder) and read(coder) return outcomes; back(sent, got): whether it came back.
+template <typename Code, typename Read, typename Back, typename Misfits>
+void four_kinds(const Input& input, size_t calls, const Code& code, const Read& read, const Back& back,
+                const Misfits& misfits) {
+    Coder coder;
+    if (input.kind() == 0) {
+        const auto sent = code(coder);
+        coder.symbols = sent.symbols;
+        coder.indices = sent.indices;
+        if (!back(sent, read(coder))) fail("what was coded does not come back");
+    } else if (input.kind() == 1) {
+        coder.hostile = &input;
+        read(coder);
+    } else if (input.kind() == 2) {
+        coder.hostile = &input;
+        coder.calls_left = calls;
+        if (!read(coder).refused || !code(coder).refused) fail("a coder's refusal is passed over");
+    } else {
+        misfits();
+    }
+}
+
 }  // namespace
