@@ -237,8 +237,8 @@ class Clip:
             start: First frame, counted from 0.
             stop: The frame after the last one.  None: the end of the file.
             channels: Read the first so many channels alone.  Families code coarse to fine, and what the other channels
-                need is not decoded where it stands at the end of a group (`wavelet`, `spatiotemporal`: best with groups
-                of one frame).  None: all channels.
+                need is not decoded where it stands at the end of a group (`wavelet`: best with groups of one frame;
+                `spatiotemporal`: in its last predicted frame).  None: all channels.
             bits_prior: Also tell what bits motion and prediction let expect, where the codec knows them
                 (`spatiotemporal`).  It takes about half as long again.
 

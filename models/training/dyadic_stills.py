@@ -170,7 +170,9 @@ class DyadicStillTask(TrainingTask):
         words = calibration(self.coder()[0], held_out, EFFORT)
         for name, network in self.networks().items():
             tensors |= prefixed(name, network_tensors(network, words, CORRECTION_BITS))
-        return self.with_predicted(tensors) if self.kept else tensors, notes
+        if not self.kept:
+            return tensors, notes
+        return self.with_predicted(tensors), {**notes, "family": "spatiotemporal"}
 
     def with_predicted(self, tensors: Tensors) -> Tensors:
         """Weights of family `spatiotemporal`: what this task made, and what predicted frames had before."""

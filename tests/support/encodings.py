@@ -26,8 +26,8 @@ FRAMES = {"wavelet": 1, "spatiotemporal": 4, "vqgan": 2}
 DIGESTS = {
     ("wavelet", "fast"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
     ("wavelet", "medium"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
-    ("spatiotemporal", "fast"): "76782a4b1c873babb67cc3068e847cd46f60e63549bfac18c31141df1ed064b1",
-    ("spatiotemporal", "medium"): "51ef401bfae12db3e0eb0252cc7662ebf8696c588625cc6887d4514c8e59b2b1",
+    ("spatiotemporal", "fast"): "6cc7ae4a6f112f41b0066dfb52c75d91040d970dfc6409996a26d544b84143e1",
+    ("spatiotemporal", "medium"): "5b19681f56e5b9fde98124b3d96a0a99639d71b23c054764d9dfd788943b6598",
     ("vqgan", "fast"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
     ("vqgan", "medium"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
 }

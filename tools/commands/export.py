@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     trained.calibrate(thinned(held_out, args.samples))
     tensors, options = trained.export(thinned(samples, args.samples))
     target = Path(args.out) if args.out else weights.FOLDER / f"{state['name']}.safetensors"
-    weights.write(target, arrays_of(tensors), {**options, **adopted, **provenance(state, folder)})
+    weights.write(target, arrays_of(tensors), {**adopted, **provenance(state, folder), **options})
     print(f"{target}: {target.stat().st_size:,} bytes")
     return 0
 
