@@ -28,7 +28,8 @@ ROWS = """
     selectors | test_row_11_bvllm, test_row_11_repeats_are_measured_from_the_last_frame_kept
 12. LLaVolta | budget annealed in training | real | `schedule.budget_plan` and `pool` | test_row_12_llavolta,
     test_row_12_pool_is_the_mean_of_windows
-13. VoCo-LLaMA | vision squeezed into a few tokens | data | `schedule.voco_mask` | test_row_13_voco
+13. VoCo-LLaMA | vision squeezed into a few tokens | simplified | `schedule.voco_mask`, `executors.Masked`; the tokens
+    that vision is squeezed into are not trained | test_row_13_voco, test_row_13_voco_masks
 14. Fourier-VLM | low cosine frequencies | real | `dct`, `dct3`, `dctgrid` | test_row_14_fourier
 15. NIRVANA | patch-wise networks, group by group | real | family nerv, option segment |
     test_warm_start_reaches_more_in_few_steps
@@ -40,8 +41,8 @@ ROWS = """
 17. VisionThink | a quarter first, more on demand | simplified | `tessera.preview` and its `upgrade`; the caller says
     when more is needed, no model is trained to | test_row_17_visionthink
 18. TS-LLaVA | thumbnail and samples | real | `thumbnail` | test_row_18_tsllava, test_row_18_linspace
-19. FLASH | draft on compressed tokens | data | `TokenSet.draft`; the loop of guesses and checks is the model's |
-    test_row_19_flash_and_row_54_vispec
+19. FLASH | draft on compressed tokens | simplified | `TokenSet.draft`, `executors.speculate`; the model drafts for
+    itself, no draft model is trained | test_row_19_flash_and_row_54_vispec, test_row_19_and_row_54_drafts_are_checked
 20. V2PE | small position steps | real | `position_ids("v2pe")` | test_row_20_v2pe
 21. NeRV++ | separable blocks and skip | real | family nerv, option arch | test_every_architecture_learns
 22. Vision Remember | tokens re-read their region | simplified | `Resampler(local=True)`; one module before the model,
@@ -51,8 +52,9 @@ ROWS = """
 24. Quicksviewer | cubes of uneven density | simplified | `timeline.partition_bits`; equal sums of bits; the Gumbel
     version is left to training | test_row_24_quicksviewer
 25. When Tokens Talk Too Much | taxonomy of reduction | real | `Method.mechanism` | test_row_25_survey
-26. FEATHER | coverage and two stages | data | `feather`, `select(cell=)`, `select.stages`; the layers that drop are
-    the model's | test_row_26_feather, test_row_26_every_square_keeps_its_best, test_row_26_both_stages,
+26. FEATHER | coverage and two stages | real | `feather`, `select(cell=)`, `select.stages`, `executors.feather` |
+    test_row_26_and_row_50_schedules_are_followed, test_row_26_feather, test_row_26_every_square_keeps_its_best,
+    test_row_26_both_stages,
     test_row_26_stages_run_in_the_model
 27. VideoStreaming | clip by clip with memory | simplified | `timeline.StreamReader`; memory keeps the clips of most
     variance, without a language model that passes it on | test_row_27_videostreaming
@@ -68,8 +70,9 @@ ROWS = """
 33. STEM | entropy model over time | simplified | family spatiotemporal; motion carries most of it, which the paper
     does without | test_later_frames_of_a_still_clip_cost_little, test_estimated_bits_are_the_bytes,
     test_integers_are_the_same_on_every_path_and_thread_count
-34. ZipVL | important tokens, low-bit cache | data | `TokenSet.top_mass`, `schedule.cache_bits`; the cache is the
-    model's | test_row_34_zipvl
+34. ZipVL | important tokens, low-bit cache | simplified | `TokenSet.top_mass`, `schedule.cache_bits`,
+    `executors.LowBits`; numbers are rounded, memory is not saved | test_row_34_zipvl,
+    test_row_34_zipvl_rounds_the_cache
 35. McQuic | cascaded codebooks with a prior | simplified | family vqgan: five stages at 1/32, 1/16 and 1/8; the prior
     sees neighbours in two passes | test_row_35_mcquic, test_the_reference_decoder_agrees
 36. VTC-CLS | attention summed over layers | real | `attn` | test_row_36_vtc_cls
@@ -80,8 +83,8 @@ ROWS = """
     is the caller's | test_row_39_s5, test_row_39_tokens_stay_in_the_order_of_time
 40. FALCON | registers | simplified | `resample.Registers`; one module after the encoder, not within its layers |
     test_row_40_falcon
-41. DyMU | merging by content, virtual unmerging | data | `tome` with `Adaptive`, `merge.calibrate`,
-    `TokenSet.assign`; merging is real; attention over unmerged tokens is the model's | test_row_41_dymu_counts,
+41. DyMU | merging by content, virtual unmerging | real | `tome` with `Adaptive`, `merge.calibrate`,
+    `TokenSet.assign`, `executors.Unmerged` | test_row_41_virtual_unmerging, test_row_41_dymu_counts,
     test_row_41_tome, test_row_41_virtual_unmerging_is_exact_with_rotary_positions
 42. HICom | local and global tokens under instruction | simplified | `Resampler(local=True, extra=M)`; one layer |
     test_row_42_hicom_and_row_46_tdc
@@ -98,16 +101,17 @@ ROWS = """
     test_row_48_frames_are_compared_with_the_last_slow_one
 49. VideoGPT+ | picture and motion tokens | simplified | `dual`; changes of latents stand for the video encoder |
     test_row_49_videogpt
-50. ToDRE | k-center, then none after a layer | data | `kcenter`, `schedule.drop_after`; k-center is real; the layer
-    that drops is the model's | test_row_50_todre, test_row_50_all_tokens_go_after_a_layer
+50. ToDRE | k-center, then none after a layer | real | `kcenter`, `schedule.drop_after`, `executors.Following` |
+    test_row_26_and_row_50_schedules_are_followed, test_row_50_todre, test_row_50_all_tokens_go_after_a_layer
 51. VisFocus | prompt in the patch merging | simplified | `resample.PatchMerge`; one merging step |
     test_row_51_visfocus
 52. Phenaki (C-ViViT) | causal discrete tokens | real | `Clip.ids`, `Clip.from_ids` and `tessera.encode_ids` of family
     vqgan | test_row_52_phenaki, test_every_form_of_ids_gives_the_frames, test_ids_become_the_same_file
 53. SAM-I2V | filtered memory | simplified | `memory.MemoryBank`, `memory.propagate`; nearest latents vote on masks,
     no mask decoder is trained | test_row_53_sam_i2v
-54. ViSpec | draft tokens keep their positions | data | `TokenSet.draft`, `TokenSet.global_vec` |
-    test_row_19_flash_and_row_54_vispec
+54. ViSpec | draft tokens keep their positions | simplified | `TokenSet.draft`, `TokenSet.global_vec`,
+    `executors.speculate`; no draft model is trained | test_row_19_flash_and_row_54_vispec,
+    test_row_19_and_row_54_drafts_are_checked
 55. JointFormer | memory of constant size | simplified | `memory.MemoryToken`; two vectors, without trained attention
     | test_row_55_jointformer
 56. Entropic Student | features compressed for a task | real | `tessera train wavelet --objective task`: gains of
@@ -139,7 +143,8 @@ ROWS = """
     adapters | test_row_69_slime
 70. VIOLET | masked discrete tokens | simplified | `data.MaskedIds` of family vqgan; batches for a model of the
     caller's | test_row_70_violet
-71. VideoLLM-MoD | tokens skip layers | data | `schedule.layer_masks`; the layers that skip are the model's |
+71. VideoLLM-MoD | tokens skip layers | simplified | `schedule.layer_masks`, `executors.Skipping`; no router is
+    trained |
     test_row_71_mixture_of_depths
 72. Free Video-LLM | frames and a box by the question | real | `freevideo`, `crop` | test_row_72_free_video
 73. Visual Context Window Extension | scaled positions, first frame whole | real | `position_ids("scaled")`,

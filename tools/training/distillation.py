@@ -181,6 +181,7 @@ def prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor
     pixels = torch.from_numpy(shown.pixels).permute(0, 3, 1, 2).contiguous()
     training = [picture for i, picture in enumerate(pixels) if i % HELD_OUT]
     validation = list(pixels[::HELD_OUT])
+    settings.folder.mkdir(parents=True, exist_ok=True)
     teacher = _teacher(shown, settings.folder / "teacher.safetensors", settings.epochs)
     model, _ = still_model(tensors_of(weights.read(weights.files("wavelet")[0])[0]))
     tasks = [TaskTuning(model, teacher, **settings.options).to(settings.device) for _ in range(2)]

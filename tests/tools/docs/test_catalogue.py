@@ -14,8 +14,8 @@ from tessera.models.tokens import METHODS, RECIPES, TokenSet, list_methods
 from tessera.tools.docs.catalogue import CLAIMS, NOT_YET, STATES, SYSTEMS, document
 
 MODULES = (
-    "types rows raster methods.merge methods.pool methods.registry methods.select methods.transform modules.memory "
-    "modules.resample modules.schedule modules.search modules.slices modules.timeline"
+    "executors types rows raster methods.merge methods.pool methods.registry methods.select methods.transform "
+    "modules.memory modules.resample modules.schedule modules.search modules.slices modules.timeline"
 )
 ROOT = Path(__file__).resolve().parents[3]
 
