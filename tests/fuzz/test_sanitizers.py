@@ -20,7 +20,7 @@ CHECKED = [*PLAIN, "-g1", "-fsanitize=address,undefined,float-cast-overflow", "-
 
 RANDOM = [  # target, random inputs, seed
     ("fuzz_kernels", 24, 3),  # pictures and walks, hostile symbols among them: the same bits on any number of threads
-    ("fuzz_frame", 24, 5),  # frames, coded and read: hostile symbols, a coder that refuses, plans that do not fit
+    ("fuzz_frame", 12, 5),  # frames, coded and read: hostile symbols, a coder that refuses, plans that do not fit
     ("fuzz_dyadic", 12, 5),  # whole dyadic pyramids, as frames; weights up to their bounds, and beyond
     ("fuzz_exact", 24, 5),  # colours, packet, pyramid, quantisation: tame and hostile numbers
     ("fuzz_motion", 24, 5),  # pictures and fields, vectors far outside: compensation, search and decision
