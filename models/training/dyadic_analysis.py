@@ -1,4 +1,4 @@
-"""The training task of the analysis network of pyramids: `analysis`, for details in place of packet coefficients.
+"""The training task of the analysis network of dyadic frames: `analysis`, for details in place of packet coefficients.
 
 Each step rounds by the network's moves, decodes, and computes from the gradient of the squared error where each of the
 finest details should have been, as `wavelet.dyadic_refinement` does.  The network learns this by regression.
@@ -29,7 +29,7 @@ from ..wavelet.dyadic_refinement import paint_with
 from ..wavelet.dyadic_still import from_cells, to_cells
 from ..wavelet.model import WORD_UNIT
 from ..wavelet.words import LOWS, WORD_BITS
-from .analysis import FARTHEST, LEAST_NOISE
+from .analysis import FARTHEST, LEAST_NOISE, AnalysisTraining
 from .dyadic_coding import INPUTS, Written, calibrated, described, painted, pixels_of, tables_of
 from .exporting import (
     ROUNDED_FROM,
@@ -40,7 +40,7 @@ from .exporting import (
     prefixed,
     restore_network,
 )
-from .stills import PyramidStills
+from .stills import DyadicStills
 from .wavelet import still_part
 
 MOVED = len(EVERY)  # finest details of a cell: as many as packet bands
@@ -49,12 +49,12 @@ MOVED = len(EVERY)  # finest details of a cell: as many as packet bands
 class DyadicAnalysis(TrainingTask):
     """See `base.task.TrainingTask`.
 
-    tensors: a weights file of family `spatiotemporal` with pyramids, or of their training; quantise: see `WaveletTask`.
+    tensors: a weights file with dyadic frames; quantise: see `WaveletTask`.
     """
 
     def __init__(self, tensors: Tensors, width: int = 128, blocks: int = 4, quantise: int = 1) -> None:
         super().__init__()
-        self.stills = PyramidStills(tensors)
+        self.stills = DyadicStills(tensors)
         self.still = self.stills.still.weighing(MOVED_RATE_WEIGHT)
         self.tables = tables_of(arrays_of(still_part(tensors)[0]))
         self.network = SynthesisNetwork(INPUTS + MOVED, MOVED, width, blocks)
@@ -150,6 +150,15 @@ class DyadicAnalysis(TrainingTask):
     def restore(self, tensors: Tensors) -> None:
         """Go on from a network that `export` gave."""
         restore_network(self.network, part_of(tensors, f"{self.stills.owner}analysis"), WORD_BITS)
+
+
+def analysis_training(tensors: Tensors, decoders: int = 0, **options: int) -> AnalysisTraining | DyadicAnalysis:
+    """The task that suits a weights file.  ValueError where decoders are to learn beside it and cannot."""
+    if not part_of(still_part(tensors)[0], "dyadic"):
+        return AnalysisTraining(tensors, decoders=decoders, **options)
+    if decoders:
+        raise ValueError("option decoders: these frames are dyadic, and their decoders are trained by `train dyadic`")
+    return DyadicAnalysis(tensors, **options)
 
 
 def cells_of(details: list[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pictures as the kernels code them as pyramids, for networks in training that paint them or move their details."""
+"""Pictures as the kernels code them as dyadic frames, for networks in training that paint or move them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training task of frames on their own as dyadic pyramids: their prior, and the networks that paint them.
+"""The training task of dyadic frames: their prior, and the networks that paint them.
 
 The prior learns from crops that are rounded along its walk in floats.  The networks learn from the same crops as the
 kernels code them with the prior's integers, which are renewed every CODER_EVERY steps where the prior learns, too.
@@ -193,14 +193,14 @@ class DyadicStillTask(TrainingTask):
 
     @torch.no_grad()
     def restore(self, tensors: Tensors) -> None:
-        """Go on from exported weights, of this task or of family `spatiotemporal` with pyramids.
+        """Go on from exported weights, of this task or of family `spatiotemporal`.
 
         ValueError for others.
         """
         still, _ = still_part(tensors)
         prior = part_of(still, "dyadic")
         if not prior:
-            raise ValueError("there is no prior of pyramids in these weights")
+            raise ValueError("these weights have no prior of dyadic frames")
         del prior["steps"]
         restore_parameters(self.model.prior, prior)
         self.model.ladder.counts.copy_(magnitude_counts(still))

@@ -34,8 +34,8 @@ class PacketStills(nn.Module):
         return wavelet.calibration(self.model, pictures)
 
 
-class PyramidStills(nn.Module):
-    """Pyramids, coded by the kernels."""
+class DyadicStills(nn.Module):
+    """Dyadic frames, coded by the kernels."""
 
     def __init__(self, tensors: Tensors) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class PyramidStills(nn.Module):
         return dyadic_coding.calibration(self.still, pictures, "medium")
 
 
-def stills_of(tensors: Tensors) -> PacketStills | PyramidStills:
+def stills_of(tensors: Tensors) -> PacketStills | DyadicStills:
     """Frames on their own of a file of family `wavelet` or `spatiotemporal`, frozen."""
     still, _ = wavelet.still_part(tensors)
-    return PyramidStills(tensors) if part_of(still, "dyadic") else PacketStills(tensors)
+    return DyadicStills(tensors) if part_of(still, "dyadic") else PacketStills(tensors)

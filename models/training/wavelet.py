@@ -228,11 +228,11 @@ def still_part(tensors: Tensors) -> tuple[Tensors, str]:
 def still_model(tensors: Tensors, **more: int) -> tuple[WaveletModel, str]:
     """The model of frames on their own of a weights file, to train beside, and what its tensors' names begin with.
 
-    more: options of the model in place of the file's.  ValueError where these frames are pyramids.
+    more: options of the model in place of the file's.  ValueError where these frames are dyadic.
     """
     still, owner = still_part(tensors)
     if part_of(still, "dyadic"):
-        raise ValueError("these weights code frames on their own as pyramids: there is no packet prior to train beside")
+        raise ValueError("the frames alone of these weights are dyadic: there is no packet prior to train beside")
     model = WaveletModel(**model_sizes(still) | more)
     restore_wavelet(model, still)
     model.prior.freeze()

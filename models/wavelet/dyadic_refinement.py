@@ -1,4 +1,4 @@
-"""Effort slow for frames on their own as pyramids: see `refinement`, whose rounds these are.
+"""Effort slow for dyadic frames: see `refinement`, whose rounds these are.
 
 The gradient passes the decoder's network and the inverse pyramid.
 """

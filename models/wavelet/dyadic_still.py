@@ -1,4 +1,4 @@
-"""Codes frames on their own as a dyadic pyramid, where a weights file holds its prior; see `dyadic_intra`."""
+"""Codes dyadic frames, where a weights file holds their prior; see `dyadic_intra`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class DyadicStill(BaseStill):
         return np.concatenate([self.words(shown, spec.quality), remainders], 2)
 
     def words(self, shown: Planes, quality: int) -> Words:
-        """What decoders' networks read of the planes of a pyramid."""
+        """What decoders' networks read of a frame's decoded planes."""
         return self.describe(*self.kernels.analyse(shown, EVERY), quality, self.steps.at(quality))
 
     def planes(self, coded: CodedFrame, quality: int, decoder: str, latents: Levels) -> Planes:

@@ -82,7 +82,7 @@ This page is made by `python -m tessera.tools.docs.catalogue`; a test compares i
 **Steps** are chained: `frames(budget=0.5) | tome`.
 
 **Channels.** `clip.tokens(channels=6)` reads the first six channels of the latents alone and decodes no more than they
-need. Frames of `spatiotemporal` that are coded on their own are an exception: they are decoded whole.
+need. Frames alone of `spatiotemporal` are an exception: they are decoded whole.
 
 **Preview.** `tessera.preview(clip, share=0.1)` makes coarse latents of the first tenth of every group. Its
 `upgrade()` reads the rest, and nothing twice.

@@ -305,7 +305,7 @@ decoding JPEG or H.264 and cutting patches needs 12 to 22 ms, with a ViT-S/16 on
 | `wavelet`, the first 18 channels | | 38 | 2.9 times faster | 162 times slower |
 | `wavelet`, the first 6 channels | | 27 | 2.0 times faster | 229 times slower |
 | `wavelet`, the first 3 channels | | 21 | 1.5 times faster | 303 times slower |
-| `spatiotemporal` | 0.20 | 232 | 19 times faster | 26 times slower |
+| `spatiotemporal`, with packet frames | 0.20 | 232 | 19 times faster | 26 times slower |
 | `vqgan` | 0.04 | 105 to 131, ids 96 | 5 times faster | 47 times slower |
 
 A file of 1,200 frames of 64 x 64 pixels (`gop=1`, 760 KB with `wavelet`):

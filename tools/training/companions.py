@@ -17,15 +17,14 @@ from tessera.codec.coding import weights
 from tessera.codec.errors import ParameterError
 from tessera.data import packs
 from tessera.models.base.task import TrainingTask, arrays_of, tensors_of
-from tessera.models.training.analysis import AnalysisTraining
-from tessera.models.training.dyadic_analysis import DyadicAnalysis
+from tessera.models.training.dyadic_analysis import analysis_training
 from tessera.models.training.perceptual import PerceptualTuning
 from tessera.models.training.similarity import SMALLEST
 from tessera.tools.training.settings import TrainingSettings
 
 KINDS: dict[str, tuple[Callable[..., TrainingTask], frozenset[str]]] = {  # tasks, and the options that they take
     "perceptual": (PerceptualTuning, frozenset({"quantise"})),
-    "analysis": (AnalysisTraining, frozenset({"width", "blocks", "decoders", "quantise"})),
+    "analysis": (analysis_training, frozenset({"width", "blocks", "decoders", "quantise"})),
 }
 
 
@@ -43,11 +42,10 @@ def prepare(settings: TrainingSettings) -> tuple[list[TrainingTask], list[Tensor
     arrays = weights.read(weights.files(settings.name)[0])[0]
     if settings.objective == "perceptual":  # what it paints was coded with the encoder's network
         arrays |= weights.companions(settings.name, weights.identify(arrays)).get("analysis", {})
-    if settings.objective == "analysis" and "still.dyadic.steps" in arrays:
-        kind = DyadicAnalysis
-        if "decoders" in settings.options:
-            raise ParameterError("option decoders: frames on their own are pyramids, whose decoders are trained before")
-    tasks = [kind(tensors_of(arrays), **settings.options) for _ in range(2)]
+    try:
+        tasks = [kind(tensors_of(arrays), **settings.options) for _ in range(2)]
+    except ValueError as error:
+        raise ParameterError(f"--objective {settings.objective}: {error}") from error
     return tasks, *packs.hold_out(packs.load(settings.data))
 
 

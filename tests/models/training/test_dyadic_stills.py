@@ -1,4 +1,4 @@
-"""The training task of frames on their own as pyramids: steps, what it exports, and going on from that."""
+"""Training of dyadic frames: steps, what it exports, and going on from that."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tessera.models.base.task import arrays_of, tensors_of
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.prior.native import CodedFrame
 from tessera.models.registry import build, task
-from tessera.models.training.dyadic_analysis import DyadicAnalysis
+from tessera.models.training.dyadic_analysis import DyadicAnalysis, analysis_training
 from tessera.models.training.dyadic_coding import Written, dyadic_coder, tables_of
 from tessera.models.training.dyadic_stills import DyadicStillTask
 from tessera.models.training.exporting import Tensors
 from tessera.models.training.perceptual import PerceptualTuning
 from tessera.models.training.similarity import SMALLEST
 from tessera.models.training.spatiotemporal import SpatiotemporalTask
-from tessera.models.training.stills import PyramidStills
+from tessera.models.training.stills import DyadicStills
 from tessera.models.training.wavelet import still_model
 from tessera.models.transform.lifted import UNITS
 from tessera.models.wavelet.base_still import MOVE_REACH, MOVED_RATE_WEIGHT
@@ -117,6 +117,7 @@ def test_with_what_predicted_frames_had_it_is_a_family(trained: DyadicStillTask)
     made.adopt(old)
     made.priors = False  # its tables are not fitted again
     tensors, options = made.export([picture()])
+    assert options["family"] == "spatiotemporal"
     assert all(torch.equal(tensors[name], old[name]) for name in old if name.startswith(("priors.", "inter.")))
     family = build("spatiotemporal", arrays_of(tensors), options)
     assert family.tables.frequencies.shape[0] == len(old["tables.sizes"]) + len(old["motion.sizes"]) + 32
@@ -133,7 +134,7 @@ def test_with_what_predicted_frames_had_it_is_a_family(trained: DyadicStillTask)
     assert isinstance(still, DyadicStill) and prior.intra is still.prior
     kept = again.still_tensors()
     assert all(torch.equal(kept[name], tensors[name]) for name in tensors if name.startswith(("still.", "signs.")))
-    with pytest.raises(ValueError, match="pyramids"):
+    with pytest.raises(ValueError, match="dyadic"):
         still_model(tensors)
 
 
@@ -166,7 +167,7 @@ def test_slow_follows_the_decoder(exported: Tensors) -> None:
 def test_decoder_perceptual_is_trained_beside_pyramids(exported: Tensors) -> None:
     """It starts as decoder standard, learns alone, and shows what its integers show."""
     tuning = PerceptualTuning(exported)
-    assert tuning.stills.owner == "" and isinstance(tuning.stills, PyramidStills)
+    assert tuning.stills.owner == "" and isinstance(tuning.stills, DyadicStills)
     batch = picture(3)[None].float().repeat(1, 1, 4, 3)[:, :, :SMALLEST, :SMALLEST]
     logged, changed = train(tuning, batch, 3)
     assert logged[-1]["msssim_db"] > logged[0]["msssim_db"]
@@ -186,7 +187,10 @@ def test_decoder_perceptual_is_trained_beside_pyramids(exported: Tensors) -> Non
 
 def test_the_encoder_s_network(exported: Tensors) -> None:
     """It learns where details should have been.  Its integers move what the float network moves; no decoder has it."""
-    analysis = DyadicAnalysis(exported, width=8, blocks=1)
+    with pytest.raises(ValueError, match="option decoders"):
+        analysis_training(exported, decoders=1)
+    analysis = analysis_training(exported, width=8, blocks=1)
+    assert isinstance(analysis, DyadicAnalysis)
     batch = torch.stack([picture(seed)[:, :48, :72] for seed in (3, 4)]).float()
     logged, changed = train(analysis, batch, 12)
     assert logged[0]["left"] == pytest.approx(1.0) and logged[-1]["left"] < 0.97

@@ -62,6 +62,15 @@ def test_crops_follow_the_seed(pack: Path) -> None:
     assert first.shape == (3, 3, 64, 64) and torch.equal(first, again) and not torch.equal(first, other)
 
 
+def test_half_of_the_crops_are_made_smaller() -> None:
+    """By means that do not fold high frequencies: noise varies the less the more of it falls on a pixel."""
+    noise = torch.randint(0, 256, (3, 300, 300), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    deviations = next(packs.crops([noise], 120, 64, torch.Generator().manual_seed(1))).std((1, 2, 3))
+    smaller, cut = deviations < 56, deviations > 70  # the rest are enlarged or nearly of the same size
+    assert 0.4 < smaller.float().mean() < 0.6 and 0.15 < cut.float().mean() < 0.4
+    assert deviations.min() < 30
+
+
 def test_training_on_pictures_imports_no_package_that_only_measures(pack: Path) -> None:
     """Nor PyAV, which reads clips alone."""
     lacking = ("av", "compressai", "lpips", "matplotlib", "pytorch_msssim", "torchvision")
