@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from ..base.fitted import FitStatus
 from ..networks.optim import MuonAdam
+from ..networks.precision import multiplies_bf16
 from .config import CONTENT, Config, shapes
 from .config import weights as size_of
 from .decoder import NervDecoder
@@ -95,8 +96,7 @@ class Fit(nn.Module):
         self.base: dict[str, Tensor] | None = None  # integers of the segment before
         self.rounded, self.beside = False, 0.0  # bits of header and rungs, known when rounding starts
         self._open(segment)
-        cpu = segment.frames.device.type == "cpu"
-        self._bf16 = not cpu or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        self._bf16 = multiplies_bf16(segment.frames.device.type)
 
     def _open(self, segment: Segment) -> None:
         self.segment = segment

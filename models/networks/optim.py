@@ -7,15 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .precision import multiplies_bf16
+
 HALF_FROM = 1 << 21  # products a matrix product takes; below it bf16 costs more to call than it saves
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Nearest semi-orthogonal matrix, roughly, by a quintic Newton-Schulz iteration, of large matrices in bf16."""
+    """Nearest semi-orthogonal matrix, roughly, by a quintic Newton-Schulz iteration.
+
+    Of large matrices in bf16, where that is quick.
+    """
     a, b, c = 3.4445, -4.7750, 2.0315  # pulls singular values from (0, 1] to about 0.7 .. 1.2
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    if len(x) * x.numel() >= HALF_FROM:
+    if len(x) * x.numel() >= HALF_FROM and multiplies_bf16(x.device.type):
         x = x.bfloat16()
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..engine.network import LIMIT, WINDOW_SUM_LIMIT
 from ..prior.fixed_point import QualityTable
+from .precision import multiplies_bf16
 
 WEIGHT_LIMIT = 127  # largest integer weight: 8 bits
 
@@ -112,7 +113,8 @@ class SynthesisNetwork(nn.Module):
         return correction
 
     def corrections(self, words: Tensor, quality: Tensor, bf16: bool) -> Tensor:
-        """The same of words in any memory format, with products in bf16 where asked for: float32."""
-        with torch.autocast(words.device.type, torch.bfloat16, enabled=bf16):
+        """The same of words in any memory format, with products in bf16 where asked for and quick: float32."""
+        kind = words.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=bf16 and multiplies_bf16(kind)):
             found: Tensor = self(words.contiguous(memory_format=torch.channels_last), quality)
         return found.float()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..networks.precision import multiplies_bf16
 from ..networks.synthesis import SynthesisNetwork
 from ..prior.bands import parity_mask
 from ..transform import packet as wp
@@ -81,7 +82,7 @@ class VqganModel(nn.Module):
         return torch.einsum("ij,bihw->bjhw", self.axes, wp.unpacket(packet.unflatten(1, (3, 64)))) + 128.0
 
     def run(self, network: SynthesisNetwork, x: Tensor, quality: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16 and multiplies_bf16(x.device.type)):
             answer: Tensor = network(x.contiguous(memory_format=torch.channels_last), quality).float()
         return answer * float(CORRECTION)
 
