@@ -22,7 +22,7 @@ from ..transform.dyadic import DEPTH
 from ..transform.gains import colour_matrix, dyadic_gains, step_size
 from ..transform.lifted import UNITS
 from ..transform.steps import HINT_GAIN, STEP_BITS
-from .exporting import Tensors, part_of, prefixed, prior_tensors
+from .exporting import Tensors, prefixed, prior_tensors
 
 SIGN_PRIOR = 4.0  # pseudo-counts of each sign on every table
 
@@ -81,9 +81,6 @@ class DyadicModel(nn.Module):
         """Pixels (B, 3, H, W) in 0..255 -> details, finest first, and low band, at unit synthesis gain."""
         details, low = wp.pyramid(torch.einsum("ij,bjhw->bihw", self.axes, pixels - 128.0), DEPTH)
         return [d * g for d, g in zip(details, self.gains, strict=True)], low * self.low_gain
-
-    def to_pixels(self, planes: Tensor) -> Tensor:
-        return torch.einsum("ij,bihw->bjhw", self.axes, planes) + 128.0
 
     def quantise(
         self, details: list[Tensor], low: Tensor, quality: Tensor, size: tuple[int, int], weight: float = RATE_WEIGHT
@@ -191,12 +188,6 @@ class DyadicModel(nn.Module):
                     self.quantise(details, low, torch.tensor([quality]), size)
             self.ladder.refit()
         return int(bound)
-
-    def restore_state(self, state: Tensors) -> None:
-        """Take over real weights of prior and ladder, the prior's names without an owner."""
-        ladder = part_of(state, "ladder")
-        self.ladder.load_state_dict(ladder)
-        self.prior.load_state_dict({name: state[name] for name in state if not name.startswith("ladder.")})
 
     def tensors(self) -> Tensors:
         """The weights file's part: the prior's integers and steps as "dyadic", and its tables."""
