@@ -82,10 +82,8 @@ class DyadicModel(nn.Module):
         details, low = wp.pyramid(torch.einsum("ij,bjhw->bihw", self.axes, pixels - 128.0), DEPTH)
         return [d * g for d, g in zip(details, self.gains, strict=True)], low * self.low_gain
 
-    def quantise(
-        self, details: list[Tensor], low: Tensor, quality: Tensor, size: tuple[int, int], weight: float = RATE_WEIGHT
-    ) -> tuple[Tensor, Tensor]:
-        """Round along the prior's walk: planes (B, 3, *size) and bits (B,)."""
+    def quantise(self, details: list[Tensor], low: Tensor, quality: Tensor, size: tuple[int, int]) -> Tensor:
+        """Round the pyramid of planes of `size` along the prior's walk: bits (B,)."""
         costs, sizes = self.ladder.costs, pyramid_sizes(*size, DEPTH)
         step = step_size(quality)[:, None, None, None]
         scaled = [d / step for d in details]
@@ -105,7 +103,7 @@ class DyadicModel(nn.Module):
             y = scaled[level - 1][:, part.start : part.start + part.count]
             mask = parity_mask(y.shape[2], y.shape[3], y.device) == (parity == 0)
             with torch.no_grad():
-                q = round_cheaply(y, hard(rung), costs, weight) * mask
+                q = round_cheaply(y, hard(rung), costs, RATE_WEIGHT) * mask
             bits = interpolated_bits(costs, rung, q.abs()) * mask  # with a bit for each sign
             signs = (F.softplus(-q.sign() * logit) / torch.log(torch.tensor(2.0)) - 1) * (q != 0)
             spent.append((bits + signs).sum((1, 2, 3)))
@@ -114,8 +112,8 @@ class DyadicModel(nn.Module):
             self.signs.count(q, logit)
             return q
 
-        (finest, *_) = self.prior.walk(quality, differences, code)
-        return self.merged(plane, finest * step, 1, sizes[0]), torch.stack(spent).sum(0)
+        self.prior.walk(quality, differences, code)
+        return torch.stack(spent).sum(0)
 
     @torch.no_grad()
     def merged(self, low: Tensor, details: Tensor, level: int, size: tuple[int, int]) -> Tensor:
@@ -152,7 +150,7 @@ class DyadicModel(nn.Module):
         quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
         with torch.no_grad():
             details, low = self.analyse(pixels)
-        _, bits = self.quantise(details, low, quality, (pixels.shape[2], pixels.shape[3]))
+        bits = self.quantise(details, low, quality, (pixels.shape[2], pixels.shape[3]))
         rate = bits / pixels[0, 0].numel()
         loss = (rate / (rate.detach() + 0.03)).mean()
         return loss, {"bpp": rate.mean().item(), "log_rate": rate.log().mean().item()}
