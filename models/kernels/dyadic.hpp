@@ -1,5 +1,5 @@
 // The walk of models/prior/dyadic_bands.py in integers: which tables code each coefficient of a level of a dyadic
-// pyramid, and its sign. Twin: models/prior/dyadic_walk.py.
+// pyramid, and its sign. Twin: tests/support/dyadic_twin.py.
 //
 // The cells of a level lie in four phases: phase 2 * (y % 2) + x % 2 is every second row and column. The first pass of
 // a slice codes phases 0 and 3, the second one phases 1 and 2; symbols of a pass are channel by channel, phase by phase,

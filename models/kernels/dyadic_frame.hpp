@@ -1,5 +1,5 @@
 // Codes or reads a dyadic pyramid in one call: symbols go straight to or from a coder, and each level's low plane is
-// made of what is coarser before the level is walked. Twin: models/prior/dyadic_walk.py; the calls of the coder and the
+// made of what is coarser before the level is walked. Twin: tests/support/dyadic_twin.py; the calls of the coder and the
 // integers are equal.
 #pragma once
 

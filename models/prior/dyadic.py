@@ -1,9 +1,9 @@
-"""Codes and reads a dyadic pyramid with its prior: in one call of the kernels, or by `dyadic_walk` for other ports."""
+"""Codes and reads a dyadic pyramid with its prior, in one call of the kernels (dyadic_frame.hpp)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,19 +14,42 @@ from ...entropy import Tables
 from .. import _kernels
 from ..base.configure import changed
 from ..base.cost import convolutions
-from ..base.family import GroupSpec, NativePort, SymbolPort
+from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Kernels
+from ..base.ports import lent
 from ..base.quality import ANCHORS, MAX_FINE, at_quality
-from ..transform.bands import CELL, LEVELS, pyramid_sizes
+from ..transform.bands import CELL, LEVELS
 from ..transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicSteps
-from .dyadic_walk import Arrays, DyadicFrame, DyadicWalk, get, in_pass, owner_of, put, put_pass, rounded
 from .exchange import LARGEST, share
 from .ladder import PER_OCTAVE, RUNGS, SHIFTS, SPENT_UNIT, spent_units, values_cost
 from .native import margins
 from .signs import SIGN_TABLES, magnitude_costs, sign_costs
 
+OWN = 3  # levels with networks of their own
+ANSWER_SHIFT = 10  # fraction bits of rungs and logits
+
 Integers = NDArray[np.int32]
+Arrays = Mapping[str, NDArray[Any]]
 Pyramid = tuple[list[Integers], Integers]
+
+
+@dataclass
+class DyadicFrame:
+    """A decoded frame: symbols of every level (9, ., .), finest first, and of the low band (3, ., .); lifted planes.
+
+    details is empty where they were not kept; spent: what the details of each cell of a level took, in 1 / SPENT_UNIT
+    bits, empty where bits were not counted.
+    """
+
+    details: list[Integers]
+    low: Integers
+    planes: Integers
+    spent: list[Integers] = field(default_factory=list)
+
+
+def owner_of(level: int) -> tuple[str, int]:
+    """The networks of level 1..DEPTH in a weights file, and which of their biases."""
+    return f"levels.{min(level - 1, OWN)}", max(level - 1 - OWN, 0)
 
 
 class DyadicCoder:
@@ -88,57 +111,22 @@ class DyadicCoder:
         steps = self.steps.at(spec.quality)
         scaled = np.floor(low[: spec.channels] * steps.low_inverse + np.float32(0.5))
         coarse = np.clip(scaled, -LARGEST, LARGEST).astype(np.int32)
-        if isinstance(port, NativePort):
-            plan = self.plan_of(spec)
-            with port.native() as coder:
-                return _frame(self.kernels.code_dyadic(plan, coder, details[::-1], coarse, self.margins, keep))
-        walk = self.walk(spec)
-        put(port, coarse.ravel(), *walk.low_tables(spec.channels, coarse.shape[1:]))
-
-        def visit(
-            level: int, band: slice, parity: int, rungs: NDArray[np.uint8], signs: NDArray[np.uint8]
-        ) -> Integers:
-            inverse = steps.levels[level - 1].inverse[band, None]
-            lifted = in_pass(details[level - 1][band], parity).astype(np.float32)
-            values = rounded(lifted * inverse, rungs, self.margins)
-            put(port, values.ravel(), rungs.ravel(), signs.ravel())
-            return values
-
-        return walk.run(spec.height, spec.width, spec.channels, coarse, visit)
+        with lent(port) as coder:
+            found = self.kernels.code_dyadic(self.plan_of(spec), coder, details[::-1], coarse, self.margins, keep)
+        return _frame(found)
 
     def read(self, spec: GroupSpec, port: SymbolPort, count: Tables | None = None, keep: bool = False) -> DyadicFrame:
         """Get one frame.  count: the coder's tables, to count bits by."""
         costs = None if count is None else self.prices(count)
-        if isinstance(port, NativePort):
-            with port.native() as coder:
-                return _frame(self.kernels.read_dyadic(self.plan_of(spec), coder, keep, costs))
-        walk, size = self.walk(spec), pyramid_sizes(spec.height, spec.width, DEPTH)[-1]
-        low = get(port, *walk.low_tables(spec.channels, size)).reshape(spec.channels, *size)
-
-        def visit(
-            level: int, band: slice, parity: int, rungs: NDArray[np.uint8], signs: NDArray[np.uint8]
-        ) -> Integers:
-            values = get(port, rungs.ravel(), signs.ravel()).reshape(rungs.shape)
-            if costs is not None:
-                spent = spent_units(costs[0], np.abs(values), rungs)
-                spent += costs[1][signs - np.uint8(self.first_sign), (values < 0).astype(np.intp)] * (values != 0)
-                h, w = pyramid_sizes(spec.height, spec.width, DEPTH)[level]
-                cells = np.zeros((len(spent), h, w), np.int32)
-                put_pass(cells, parity, spent)
-                kept[level - 1] = kept.get(level - 1, 0) + cells.sum(0, dtype=np.int32)
-            return values
-
-        kept: dict[int, Any] = {}
-        frame = walk.run(spec.height, spec.width, spec.channels, low, visit)
-        frame.spent = [kept[level] for level in sorted(kept)]
-        return frame
+        with lent(port) as coder:
+            return _frame(self.kernels.read_dyadic(self.plan_of(spec), coder, keep, costs))
 
     def bits(self, frame: DyadicFrame, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
         """Bits of every cell (h, w) of CELL x CELL pixels, of a frame whose bits were counted."""
         costs, _ = self.prices(tables)
-        rungs, _ = self.walk(spec).low_tables(spec.channels, frame.low.shape[1:])
         coded = frame.low[: spec.channels]
-        low = spent_units(costs, np.abs(coded), rungs.reshape(coded.shape)) + SPENT_UNIT * (coded != 0)
+        rungs = np.broadcast_to(self.low_rungs(spec)[:, None, None], coded.shape)
+        low = spent_units(costs, np.abs(coded), rungs) + SPENT_UNIT * (coded != 0)
         size = -(-spec.height // CELL), -(-spec.width // CELL)
         planes = [(level, spent) for level, spent in enumerate(frame.spent, 1)]
         return on_cells([*planes, (DEPTH, low.sum(0, dtype=np.int32))], size)
@@ -149,14 +137,14 @@ class DyadicCoder:
         units = np.rint(means * SPENT_UNIT).astype(np.int32)
         costs = np.ascontiguousarray(units[:, None].repeat(self.prices(tables)[0].shape[1], 1))
         empty = self.kernels.read_dyadic(self.plan_of(spec), None, False, (costs, np.zeros((SIGN_TABLES, 2), np.int32)))
-        rungs, _ = self.walk(spec).low_tables(spec.channels, empty[1].shape[1:])
-        low = units[rungs].reshape(spec.channels, *empty[1].shape[1:]).sum(0, dtype=np.int32)
+        low = np.full(empty[1].shape[1:], units[self.low_rungs(spec)].sum(), np.int32)
         size = -(-spec.height // CELL), -(-spec.width // CELL)
         return on_cells([*enumerate(empty[3][::-1], 1), (DEPTH, low)], size)
 
-    def walk(self, spec: GroupSpec) -> DyadicWalk:
-        """The numpy twin."""
-        return DyadicWalk(self.arrays, self.steps.at(spec.quality), spec.quality, self.first_sign, self.kernels)
+    def low_rungs(self, spec: GroupSpec) -> NDArray[np.uint8]:
+        """Of the low band's planes, (channels,)."""
+        answers = self._at("low", spec)[: spec.channels]
+        return (answers + (1 << ANSWER_SHIFT - 1) >> ANSWER_SHIFT).clip(0, RUNGS - 1).astype(np.uint8)
 
     @property
     def multiplications(self) -> int:
@@ -183,7 +171,7 @@ class DyadicCoder:
             of = steps.levels[level - 1]
             bias = self._at(f"{owner}.biases.{depth}", spec)
             levels.append((self.packed(owner), bias, passes, of.steps, of.inverse, of.reciprocal))
-        rungs, _ = self.walk(spec).low_tables(spec.channels, (1, 1))
+        rungs = self.low_rungs(spec)
         return _kernels.DyadicPlan(
             spec.height, spec.width, spec.channels, levels, rungs, int(steps.low[0]), self.first_sign
         )

@@ -143,7 +143,7 @@ def layer(name: str, shape: Sequence[int], largest: int) -> NDArray[np.int16]:
 
 
 def pyramid_prior() -> Arrays:
-    """Of `prior.dyadic_walk`."""
+    """Of `dyadic_twin`."""
     made: Arrays = {"steps": np.array(STEPS, np.int64), "low.weight": answers("low", 3) + 20 * RUNG}
     for k in range(4):
         owner = f"levels.{k}"

@@ -1,4 +1,4 @@
-"""The walk of `dyadic_bands` in numpy, for any symbol port: the readable twin of the kernels' (dyadic_frame.hpp).
+"""The walk of `prior.dyadic_bands` in numpy, for any symbol port: the readable twin of the kernels' (dyadic_frame.hpp).
 
 The cells of a level lie in four phases, phase 2 * (y % 2) + x % 2.  The first pass of a slice codes phases 0 and 3, the
 second one phases 1 and 2; symbols of a pass are channel by channel, phase by phase, row by row.
@@ -6,55 +6,36 @@ second one phases 1 and 2; symbols of a pass are channel by channel, phase by ph
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.family import SymbolPort
-from ..base.kernels import Kernels
-from ..base.quality import at_quality
-from ..transform.bands import pyramid_sizes
-from ..transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicFrameSteps
-from ..transform.lifted import HINT_BITS, HINT_LIMIT
-from .exchange import LARGEST
-from .ladder import PER_OCTAVE, RUNGS, SHIFTS, TABLE_REACH, TABLES
-from .signs import SIGN_TABLES
+from tessera.entropy import Tables
+from tessera.models.base.family import GroupSpec, SymbolPort
+from tessera.models.base.kernels import Kernels
+from tessera.models.base.quality import at_quality
+from tessera.models.prior.dyadic import Arrays, DyadicCoder, DyadicFrame, Pyramid, owner_of
+from tessera.models.prior.exchange import LARGEST
+from tessera.models.prior.ladder import PER_OCTAVE, RUNGS, SHIFTS, TABLE_REACH, TABLES, spent_units
+from tessera.models.prior.signs import SIGN_TABLES
+from tessera.models.transform.bands import pyramid_sizes
+from tessera.models.transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicFrameSteps
+from tessera.models.transform.lifted import HINT_BITS, HINT_LIMIT
 
 PHASES = ((0, 3), (1, 2))  # of each pass
 SIGN_BIT = TABLES  # the uniform table of one bit: signs of the low band
 HIDDEN_SHIFT, VIEW_SHIFT, ANSWER_SHIFT = 7, 8, 10
-OWN = 3  # levels with networks of their own
 # 8 log2(1 + q), rounded: half the bit length of (1 + q) ** 16
 FEATURES: NDArray[np.int64] = np.array([(n**16).bit_length() // 2 for n in range(1, 257)], np.int64)
 
 Integers = NDArray[np.int32]
 Rungs = NDArray[np.uint8]
 Wide = NDArray[np.int64]
-Arrays = Mapping[str, NDArray[Any]]
 # answers of a pass (channels, cells): rungs and sign tables -> values
 Visit = Callable[[int, slice, int, Rungs, Rungs], Integers]
-
-
-@dataclass
-class DyadicFrame:
-    """A decoded frame: symbols of every level (9, ., .), finest first, and of the low band (3, ., .); lifted planes.
-
-    details is empty where they were not kept; spent: what the details of each cell of a level took, in 1 / SPENT_UNIT
-    bits, empty where bits were not counted.
-    """
-
-    details: list[Integers]
-    low: Integers
-    planes: Integers
-    spent: list[Integers] = field(default_factory=list)
-
-
-def owner_of(level: int) -> tuple[str, int]:
-    """The networks of level 1..DEPTH in a weights file, and which of their biases."""
-    return f"levels.{min(level - 1, OWN)}", max(level - 1 - OWN, 0)
 
 
 # -- symbols -----------------------------------------------------------------------------------------------------------
@@ -238,3 +219,61 @@ def _activated(total: Wide, shift: int) -> Wide:
 
 def _rung(answer: Wide) -> Wide:
     return (answer + (1 << ANSWER_SHIFT - 1) >> ANSWER_SHIFT).clip(0, RUNGS - 1)
+
+
+# -- the coder ---------------------------------------------------------------------------------------------------------
+
+
+class TwinCoder(DyadicCoder):
+    """`DyadicCoder` that walks in numpy."""
+
+    def walk(self, spec: GroupSpec) -> DyadicWalk:
+        return DyadicWalk(self.arrays, self.steps.at(spec.quality), spec.quality, self.first_sign, self.kernels)
+
+    def code_pyramid(self, pyramid: Pyramid, spec: GroupSpec, port: SymbolPort, keep: bool = False) -> DyadicFrame:
+        """The same of lifted details (9, ., .), finest first, and the low band (3, ., .)."""
+        details, low = pyramid
+        steps = self.steps.at(spec.quality)
+        scaled = np.floor(low[: spec.channels] * steps.low_inverse + np.float32(0.5))
+        coarse = np.clip(scaled, -LARGEST, LARGEST).astype(np.int32)
+        walk = self.walk(spec)
+        put(port, coarse.ravel(), *walk.low_tables(spec.channels, coarse.shape[1:]))
+
+        def visit(level: int, band: slice, parity: int, rungs: NDArray[np.uint8], signs: NDArray[np.uint8]) -> Integers:
+            inverse = steps.levels[level - 1].inverse[band, None]
+            lifted = in_pass(details[level - 1][band], parity).astype(np.float32)
+            values = rounded(lifted * inverse, rungs, self.margins)
+            put(port, values.ravel(), rungs.ravel(), signs.ravel())
+            return values
+
+        return walk.run(spec.height, spec.width, spec.channels, coarse, visit)
+
+    def read(self, spec: GroupSpec, port: SymbolPort, count: Tables | None = None, keep: bool = False) -> DyadicFrame:
+        """Get one frame.  count: the coder's tables, to count bits by."""
+        costs = None if count is None else self.prices(count)
+        walk, size = self.walk(spec), pyramid_sizes(spec.height, spec.width, DEPTH)[-1]
+        low = get(port, *walk.low_tables(spec.channels, size)).reshape(spec.channels, *size)
+
+        def visit(level: int, band: slice, parity: int, rungs: NDArray[np.uint8], signs: NDArray[np.uint8]) -> Integers:
+            values = get(port, rungs.ravel(), signs.ravel()).reshape(rungs.shape)
+            if costs is not None:
+                spent = spent_units(costs[0], np.abs(values), rungs)
+                spent += costs[1][signs - np.uint8(self.first_sign), (values < 0).astype(np.intp)] * (values != 0)
+                h, w = pyramid_sizes(spec.height, spec.width, DEPTH)[level]
+                cells = np.zeros((len(spent), h, w), np.int32)
+                put_pass(cells, parity, spent)
+                kept[level - 1] = kept.get(level - 1, 0) + cells.sum(0, dtype=np.int32)
+            return values
+
+        kept: dict[int, Any] = {}
+        frame = walk.run(spec.height, spec.width, spec.channels, low, visit)
+        frame.spent = [kept[level] for level in sorted(kept)]
+        return frame
+
+
+def twin_of(coder: DyadicCoder) -> TwinCoder:
+    """The same numbers."""
+    twin = copy.copy(coder)
+    twin.__class__ = TwinCoder
+    assert isinstance(twin, TwinCoder)
+    return twin
