@@ -160,8 +160,8 @@ def _find(name: str, weights_id: bytes | None) -> Path:
         raise UnsupportedError(f"this install has no weights of codec {name}")
     for path in found:
         try:
-            if weights_id in (None, _id_of(path)):
-                read(path)
+            named = _id_of(path)  # reads a file that is new to this process
+            if weights_id in (None, named):
                 return path
         except FormatError as error:
             damage = damage or error

@@ -75,6 +75,12 @@ def test_a_companion_adds_tensors_and_replaces_none(weights_folder: Path) -> Non
         weights.load("wavelet")
 
 
+def test_weights_that_are_loaded_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    family, named = weights.load("wavelet")
+    monkeypatch.setattr(weights, "read", lambda path: pytest.fail(f"{path} was read"))
+    assert weights.load("wavelet") == weights.load("wavelet", named) == (family, named)
+
+
 def test_ports_agree() -> None:
     """What the meter says is what the encoder makes, and the decoder gives it back."""
     tables = toy_family.make_tables()
