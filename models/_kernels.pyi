@@ -82,7 +82,6 @@ def decide(
     threads: int = 1,
     path: str | None = None,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]: ...
-
 def describe_integers(
     values: NDArray[np.int32],
     table: NDArray[np.int16],
@@ -124,6 +123,25 @@ def add_corrections(
     threads: int = 1,
     path: str | None = None,
 ) -> None: ...
+def describe_remainders(
+    details: Sequence[NDArray[np.int32]],
+    symbols: Sequence[NDArray[np.int32]],
+    inverses: Sequence[NDArray[np.float32]],
+    factor: float,
+    limit: int,
+    out: NDArray[np.int16],
+    first: int,
+    threads: int = 1,
+    path: str | None = None,
+) -> None: ...
+def moved(
+    details: Sequence[NDArray[np.int32]],
+    factors: Sequence[NDArray[np.float64]],
+    moves: NDArray[np.int16],
+    limit: int,
+    threads: int = 1,
+    path: str | None = None,
+) -> list[NDArray[np.int32]]: ...
 def corrected(
     packet: NDArray[np.int32],
     order: NDArray[np.int32],
@@ -133,7 +151,6 @@ def corrected(
     threads: int = 1,
     path: str | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...
-
 def to_cells(
     low: NDArray[np.int32],
     low_unit: float,
@@ -312,7 +329,6 @@ def record_field(
     field: NDArray[np.int16], modes: NDArray[np.uint8] | None, number: int, guess: NDArray[np.int16] | None
 ) -> tuple[NDArray[np.int16], MotionCalls]: ...
 def record_modes(modes: NDArray[np.uint8]) -> MotionCalls: ...
-
 def lend(port: Any) -> Any: ...
 
 class FittedNetworks:

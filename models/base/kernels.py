@@ -134,6 +134,28 @@ class Kernels:
         """Six channels of the low bands (3, h, w); see words.hpp."""
         _kernels.describe_low(low, reciprocals, table, factor, out, first)
 
+    def describe_remainders(
+        self,
+        details: Sequence[Integers],
+        symbols: Sequence[Integers],
+        inverses: Sequence[NDArray[np.float32]],
+        factor: float,
+        limit: int,
+        out: Words,
+        first: int,
+    ) -> None:
+        """Channels of `out` from `first` on: (details * inverses - symbols) * factor, clipped to +-limit and rounded.
+
+        details, symbols: (9, ., .) of levels 1 to 3 or fewer; inverses: (9,) of each; see kernels/moves.hpp.
+        """
+        _kernels.describe_remainders(details, symbols, inverses, factor, limit, out, first, threads(), self.path)
+
+    def moved(
+        self, details: Sequence[Integers], factors: Sequence[NDArray[np.float64]], moves: Words, limit: int
+    ) -> list[Integers]:
+        """Details with `moves` (h, w, channels), clipped to +-limit, times factors (9,) of each level."""
+        return _kernels.moved(details, factors, moves, limit, threads(), self.path)
+
     def add_corrections(self, planes: Integers, corrections: Words, bands: Integers, steps: NDArray[np.int64]) -> None:
         """planes (n, h, w) += corrections (h, w, .) of `bands` (n,) times steps (.,)."""
         _kernels.add_corrections(planes, corrections, bands, steps, threads(), self.path)

@@ -154,6 +154,7 @@ PYBIND11_MODULE(_kernels, module) {
     bind_field(module);
     bind_frame(module);
     bind_motion(module);
+    bind_moves(module);
     bind_network(module);
     bind_overfitted(module);
     bind_port(module);

@@ -100,6 +100,7 @@ void bind_exact(py::module_& module);
 void bind_field(py::module_& module);
 void bind_frame(py::module_& module);
 void bind_motion(py::module_& module);
+void bind_moves(py::module_& module);
 void bind_network(py::module_& module);
 void bind_overfitted(py::module_& module);
 void bind_port(py::module_& module);

@@ -17,6 +17,12 @@ struct WordLoops {
                       int16_t* words);
     void (*correct)(const int16_t* corrections, int64_t step, const int32_t* from, size_t count, int32_t* out);
 
+    // A row of one band of moves.hpp's functions.
+    void (*remainders)(const int32_t* details, const int32_t* symbols, float inverse, float factor, float limit,
+                       size_t count, int16_t* words);
+    void (*move)(const int32_t* details, const int16_t* moves, double factor, int16_t limit, size_t count,
+                 int32_t* out);
+
     // to[j * to_pitch + i] = from[i * from_pitch + j] for `rows` rows i and `columns` columns j.
     void (*turn)(const int16_t* from, size_t from_pitch, size_t rows, size_t columns, int16_t* to, size_t to_pitch);
     void (*turn_numbers)(const float* from, size_t from_pitch, size_t rows, size_t columns, float* to, size_t to_pitch);

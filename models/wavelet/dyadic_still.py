@@ -54,35 +54,49 @@ class DyadicStill(BaseStill):
         if effort != "fast" and self.analysis is not None:
             moves = self.moves(self.analysis, pyramid, spec)
         if effort == "slow":
-            moves = self.refinement().moves(self, planes, pyramid, spec, moves)
-        if moves is not None:
-            pyramid = self.prior.moved(pyramid, moves, spec.quality)
+            start = None if moves is None else in_planes(moves, spec)
+            found = self.refinement().moves(self, planes, pyramid, spec, start)
+            pyramid = self.prior.moved(pyramid, found, spec.quality)
+        elif moves is not None:
+            pyramid = self.moved(pyramid, moves, spec.quality)
         return self.prior.code_pyramid(pyramid, spec, port)
 
-    def moves(self, network: Painter, pyramid: Pyramid, spec: GroupSpec) -> list[NDArray[np.float32]]:
-        """Moves of the finest details in steps, (9, ., .) of each level."""
-        words = self.trial_words(pyramid, spec)
-        moves = network(words, spec.quality).astype(np.float32)
-        moves = np.clip(moves * np.float32(2.0**-WORD_BITS), -MOVE_REACH, MOVE_REACH)
-        return from_cells(moves, pyramid_sizes(spec.height, spec.width, MOVED_LEVELS)[1:])
+    def moves(self, network: Painter, pyramid: Pyramid, spec: GroupSpec) -> Words:
+        """Moves of the finest details, (h, w, channels) as `to_cells` has them, in 2^-WORD_BITS steps.
+
+        What passes MOVE_REACH counts as that.
+        """
+        return network(self.trial_words(pyramid, spec), spec.quality)
+
+    def moved(self, pyramid: Pyramid, moves: Words, quality: int) -> Pyramid:
+        """A pyramid with what `moves` gives."""
+        details, low = pyramid
+        levels = self.prior.coder.steps.at(quality).levels[:MOVED_LEVELS]
+        factors = [level.steps * 2.0 ** -(STEP_BITS + WORD_BITS) for level in levels]
+        found = self.kernels.moved(details[:MOVED_LEVELS], factors, moves, int(MOVE_REACH * (1 << WORD_BITS)))
+        return [*found, *details[MOVED_LEVELS:]], low
 
     def trial_words(self, pyramid: Pyramid, spec: GroupSpec) -> Words:
         """What the encoder's network reads: a trial rounding as decoders read it, and the remainders of that."""
         trial = self.trial.coder.code_pyramid(pyramid, spec, Nowhere(), keep=True)
         shown = coded_frame(trial.planes, None).planes
         assert shown is not None
-        rest = [
-            exact - symbols
-            for exact, symbols in zip(self.prior.in_steps(pyramid, spec.quality), trial.details, strict=False)
-        ]
-        found = to_cells(rest, shown.shape[1] // CELL, shown.shape[2] // CELL).astype(np.float32)
-        found = np.clip(found * np.float32(SHARPNESS), -FARTHEST, FARTHEST) * np.float32(1 << WORD_BITS)
-        remainders = np.floor(found + np.float32(0.5)).astype(np.int16)
-        return np.concatenate([self.words(shown, spec.quality), remainders], 2)
+        words = self.words(shown, spec.quality, moved_channels())
+        levels = self.prior.coder.steps.at(spec.quality).levels[:MOVED_LEVELS]
+        self.kernels.describe_remainders(
+            pyramid[0][:MOVED_LEVELS],
+            trial.details[:MOVED_LEVELS],
+            [level.inverse for level in levels],
+            SHARPNESS * (1 << WORD_BITS),
+            int(FARTHEST) << WORD_BITS,
+            words,
+            words.shape[2] - moved_channels(),
+        )
+        return words
 
-    def words(self, shown: Planes, quality: int) -> Words:
-        """What decoders' networks read of a frame's decoded planes."""
-        return self.describe(*self.kernels.analyse(shown, EVERY), quality, self.steps.at(quality))
+    def words(self, shown: Planes, quality: int, more: int = 0) -> Words:
+        """What decoders' networks read of a frame's decoded planes, and `more` channels of zeros."""
+        return self.describe(*self.kernels.analyse(shown, EVERY), quality, self.steps.at(quality), more)
 
     def planes(self, coded: CodedFrame, quality: int, decoder: str, latents: Levels) -> Planes:
         assert coded.planes is not None
@@ -112,10 +126,10 @@ class DyadicStill(BaseStill):
         del packet, correction
         return self.kernels.synthesise(every, low, EVERY)
 
-    def describe(self, packet: Integers, low: Integers, quality: int, steps: FrameSteps) -> Words:
+    def describe(self, packet: Integers, low: Integers, quality: int, steps: FrameSteps, more: int = 0) -> Words:
         """What the decoders' networks read: all packet bands in sixteenths of a step, companded, and the low bands."""
         count, h, w = packet.shape
-        words = np.zeros((h, w, count + LOWS), np.int16)
+        words = np.zeros((h, w, count + LOWS + more), np.int16)
         self.kernels.describe_scaled(packet, self.reciprocals(quality), COMPANDED_FINE, words, 0)
         self.kernels.describe_low(low, steps.low_words, COMPANDED_FINE, LOW_WORD, words, count)
         return words
@@ -123,6 +137,17 @@ class DyadicStill(BaseStill):
     def _reciprocals(self, quality: int) -> NDArray[np.int64]:
         steps = self.steps.at(quality).every[EVERY].tolist()
         return np.array([(WORD_GAIN << HINT_BITS + STEP_BITS) // step for step in steps], np.int64)
+
+
+def moved_channels() -> int:
+    """Details of a cell that an encoder moves."""
+    return sum(9 * (CELL >> level) ** 2 for level in range(1, MOVED_LEVELS + 1))
+
+
+def in_planes(moves: Words, spec: GroupSpec) -> list[NDArray[np.float32]]:
+    """Moves in steps, (9, ., .) of each level, of what `DyadicStill.moves` gives."""
+    steps = np.clip(moves.astype(np.float32) * np.float32(2.0**-WORD_BITS), -MOVE_REACH, MOVE_REACH)
+    return from_cells(steps, pyramid_sizes(spec.height, spec.width, MOVED_LEVELS)[1:])
 
 
 def to_cells(details: Sequence[NDArray[Any]], height: int, width: int) -> NDArray[Any]:

@@ -32,7 +32,7 @@ from tessera.models.training.wavelet import still_model
 from tessera.models.transform.lifted import UNITS
 from tessera.models.wavelet.base_still import MOVE_REACH, MOVED_RATE_WEIGHT
 from tessera.models.wavelet.dyadic_refinement import paint_with
-from tessera.models.wavelet.dyadic_still import DyadicStill, from_cells, to_cells
+from tessera.models.wavelet.dyadic_still import DyadicStill, from_cells, in_planes, to_cells
 from tessera.models.wavelet.model import WORD_UNIT
 from tessera.models.wavelet.words import LOWS
 
@@ -201,7 +201,7 @@ def test_the_encoder_s_network(exported: Tensors) -> None:
     assert still.usual_rate_weight("medium") == MOVED_RATE_WEIGHT and "analysis" not in still.decoders
     pyramid, spec, words = analysis.read(given, QUALITY)
     assert still.analysis is not None
-    found = still.moves(still.analysis, pyramid, spec)
+    found = in_planes(still.moves(still.analysis, pyramid, spec), spec)
     with torch.no_grad():
         cells = analysis.moves(words, torch.tensor([QUALITY]))[0].permute(1, 2, 0).numpy()
     expected = from_cells(cells, [(24, 36), (12, 18), (6, 9)])
