@@ -23,11 +23,18 @@ def exact_synthesise(
     threads: int = 1,
     path: str | None = None,
 ) -> NDArray[np.int16]: ...
+def exact_pad(lifted: NDArray[np.int32], threads: int = 1, path: str | None = None) -> NDArray[np.int16]: ...
+def exact_crop(planes: NDArray[np.int16], height: int, width: int, threads: int = 1) -> NDArray[np.int32]: ...
 def exact_pyramid(
-    low: NDArray[np.int32], levels: int, path: str | None = None
+    low: NDArray[np.int32], levels: int, threads: int = 1, path: str | None = None
 ) -> tuple[list[NDArray[np.int32]], NDArray[np.int32]]: ...
 def exact_unpyramid(
-    details: Sequence[NDArray[np.int32]], low: NDArray[np.int32], height: int, width: int, path: str | None = None
+    details: Sequence[NDArray[np.int32]],
+    low: NDArray[np.int32],
+    height: int,
+    width: int,
+    threads: int = 1,
+    path: str | None = None,
 ) -> NDArray[np.int32]: ...
 def restore(
     symbols: NDArray[np.int32],

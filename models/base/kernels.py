@@ -82,13 +82,21 @@ class Kernels:
         """The inverse of `analyse`."""
         return _kernels.exact_synthesise(packet, low, order, threads(), self.path)
 
+    def padded(self, lifted: Integers) -> Planes:
+        """A lifted picture (3, height, width) -> planes, clipped, its last row and column repeated."""
+        return _kernels.exact_pad(lifted, threads(), self.path)
+
+    def cropped(self, planes: Planes, height: int, width: int) -> Integers:
+        """Planes -> the lifted picture (3, height, width) that lies in them."""
+        return _kernels.exact_crop(planes, height, width, threads())
+
     def pyramid(self, low: Integers, levels: int) -> tuple[list[Integers], Integers]:
         """Low band (3, h, w) -> details (9, ., .) from fine to coarse, low band (3, ., .)."""
-        return _kernels.exact_pyramid(low, levels, self.path)
+        return _kernels.exact_pyramid(low, levels, threads(), self.path)
 
     def unpyramid(self, details: Sequence[Integers], low: Integers, height: int, width: int) -> Integers:
         """The inverse of `pyramid`."""
-        return _kernels.exact_unpyramid(details, low, height, width, self.path)
+        return _kernels.exact_unpyramid(details, low, height, width, threads(), self.path)
 
     # -- quantisation ------------------------------------------------------------------------------------------------
 

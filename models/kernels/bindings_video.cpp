@@ -1,6 +1,7 @@
 // numpy buffers to the exact transform, checked as in bindings.cpp.
 #include "bindings.hpp"
 #include "exact.hpp"
+#include "threads.hpp"
 
 namespace tessera {
 namespace {
@@ -102,8 +103,34 @@ Array<int16_t> synthesise_planes(const Array<int32_t>& packet, const Array<int32
     return planes;
 }
 
+// Axes of so many cells that are worth a thread.
+size_t worth(size_t cells) { return cells < 4096 ? 3 : 1; }
+
+Array<int16_t> pad(const Array<int32_t>& lifted, py::ssize_t threads, const PathName& path) {
+    expect_bands(lifted, "lifted");
+    if (extent(lifted, 0) != 3) throw std::invalid_argument("lifted has the wrong shape");
+    const size_t height = extent(lifted, 1), width = extent(lifted, 2);
+    const Frame frame{height, width, 3};
+    Array<int16_t> planes = kept_array<int16_t>({3, kCell * frame.rows(), kCell * frame.columns()});
+    int16_t* to = planes.mutable_data();
+    const Kernels& kernels = kernels_of(path);
+    const py::gil_scoped_release unlocked;
+    exact_pad(lifted.data(), height, width, to, threads_of(threads), kernels);
+    return planes;
+}
+
+Array<int32_t> crop(const Array<int16_t>& planes, py::ssize_t height, py::ssize_t width, py::ssize_t threads) {
+    const Frame frame{side(height, "height"), side(width, "width"), 3};
+    expect(planes, {3, kCell * frame.rows(), kCell * frame.columns()}, "planes");
+    Array<int32_t> lifted = kept_array<int32_t>({3, frame.height, frame.width});
+    int32_t* to = lifted.mutable_data();
+    const py::gil_scoped_release unlocked;
+    exact_crop(planes.data(), frame.height, frame.width, to, threads_of(threads));
+    return lifted;
+}
+
 // (details, low)
-py::tuple split_low(Array<int32_t> low, size_t levels, const PathName& path) {
+py::tuple split_low(Array<int32_t> low, size_t levels, py::ssize_t threads, const PathName& path) {
     expect_bands(low, "low");
     if (extent(low, 0) != 3) throw std::invalid_argument("low has the wrong shape");
     if (levels > kMostLevels) throw std::invalid_argument("levels is out of range");
@@ -116,10 +143,12 @@ py::tuple split_low(Array<int32_t> low, size_t levels, const PathName& path) {
         int32_t *to = next.mutable_data(), *beside = detail.mutable_data();
         {
             const py::gil_scoped_release unlocked;
-            for (size_t axis = 0; axis < 3; ++axis) {
-                exact_split(from + axis * height * width, height, width, to + axis * h * w, beside + 3 * axis * h * w,
-                            kernels);
-            }
+            in_parts(3, threads_of(threads), worth(h * w), [&](size_t first, size_t last) {
+                for (size_t axis = first; axis < last; ++axis) {
+                    exact_split(from + axis * height * width, height, width, to + axis * h * w,
+                                beside + 3 * axis * h * w, kernels);
+                }
+            });
         }
         details.append(detail);
         low = next;
@@ -128,7 +157,7 @@ py::tuple split_low(Array<int32_t> low, size_t levels, const PathName& path) {
 }
 
 Array<int32_t> merge_low(const std::vector<Array<int32_t>>& details, Array<int32_t> low, py::ssize_t height,
-                         py::ssize_t width, const PathName& path) {
+                         py::ssize_t width, py::ssize_t threads, const PathName& path) {
     if (details.size() > kMostLevels) throw std::invalid_argument("details has too many levels");
     const Kernels& kernels = kernels_of(path);
     std::vector<std::pair<size_t, size_t>> sizes{{side(height, "height"), side(width, "width")}};
@@ -145,10 +174,12 @@ Array<int32_t> merge_low(const std::vector<Array<int32_t>>& details, Array<int32
         int32_t* to = plane.mutable_data();
         {
             const py::gil_scoped_release unlocked;
-            for (size_t axis = 0; axis < 3; ++axis) {
-                exact_merge(from + axis * h * w, beside + 3 * axis * h * w, tall, wide, to + axis * tall * wide,
-                            kernels);
-            }
+            in_parts(3, threads_of(threads), worth(h * w), [&](size_t first, size_t last) {
+                for (size_t axis = first; axis < last; ++axis) {
+                    exact_merge(from + axis * h * w, beside + 3 * axis * h * w, tall, wide, to + axis * tall * wide,
+                                kernels);
+                }
+            });
         }
         low = plane;
     }
@@ -240,9 +271,11 @@ void bind_exact(py::module_& module) {
                path);
     module.def("exact_synthesise", &synthesise_planes, py::arg("packet").noconvert(), py::arg("low").noconvert(),
                py::arg("order").noconvert(), threads, path);
-    module.def("exact_pyramid", &split_low, py::arg("low").noconvert(), py::arg("levels"), path);
+    module.def("exact_pyramid", &split_low, py::arg("low").noconvert(), py::arg("levels"), threads, path);
     module.def("exact_unpyramid", &merge_low, py::arg("details").noconvert(), py::arg("low").noconvert(),
-               py::arg("height"), py::arg("width"), path);
+               py::arg("height"), py::arg("width"), threads, path);
+    module.def("exact_pad", &pad, py::arg("lifted").noconvert(), threads, path);
+    module.def("exact_crop", &crop, py::arg("planes").noconvert(), py::arg("height"), py::arg("width"), threads);
     module.def("restore", &restore_bands, py::arg("symbols").noconvert(), py::arg("steps").noconvert(),
                py::arg("prediction").noconvert(), threads, path);
     module.def("hints", &hint_bands, py::arg("sources").noconvert(), py::arg("reciprocals").noconvert(), threads, path);

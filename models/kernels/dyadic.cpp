@@ -10,7 +10,8 @@ namespace tessera {
 namespace {
 
 constexpr size_t kPassPhases[2][2] = {{0, 3}, {1, 2}};
-constexpr size_t kSmallestCells = 1024;  // cells that are worth a thread
+constexpr size_t kSmallestCells = 1024;  // cells that are worth a thread where their sums are made
+constexpr size_t kLightCells = 1 << 14;  // the same of lighter work
 
 size_t most_channels(const DyadicLevel& level) {
     size_t most = 1;
@@ -96,13 +97,18 @@ private:
 };
 
 template <typename Work>
-void DyadicWalk::over_rows(size_t parity, const Work& work) const {
+void DyadicWalk::over_rows(size_t parity, size_t cells, const Work& work) const {
     const std::vector<Row>& rows = rows_[parity];
-    const size_t smallest = 1 + kSmallestCells / (width_ / 2 + 1);
+    const size_t smallest = 1 + cells / (width_ / 2 + 1);
     in_parts(rows.size(), threads_, smallest, [&](size_t first, size_t last) {
         Scratch scratch(level_);
         for (size_t at = first; at < last; ++at) work(rows[at], scratch);
     });
+}
+
+template <typename Work>
+void DyadicWalk::over_rows(size_t parity, const Work& work) const {
+    over_rows(parity, kLightCells, work);
 }
 
 DyadicWalk::DyadicWalk(const DyadicLevelPlan& plan, const int32_t* low, const int32_t* above, size_t threads,
@@ -181,7 +187,11 @@ void DyadicWalk::take_parent(const int32_t* above) {
             for (size_t k = 2 * pair; k < std::min(2 * pair + 2, kDyadicBands); ++k) {
                 const int32_t* from = above + (k * rows + y) * columns;
                 loops_.features(from, from, feature_table(), columns, words.data());
-                for (size_t x = 0; x < columns; ++x) to[x] |= words[x] >> 16 << (16 * (k % 2));
+                if (k % 2 == 0) {
+                    for (size_t x = 0; x < columns; ++x) to[x] = words[x] >> 16;
+                } else {
+                    for (size_t x = 0; x < columns; ++x) to[x] |= words[x] >> 16 << 16;
+                }
             }
             parent_->mark(pair, y, loops_);
         }
@@ -195,7 +205,7 @@ void DyadicWalk::begin(size_t pass) {
     constexpr int32_t kHalfRung = 1 << (kAnswerShift - 1), kMiddle = kSignTables / 2 << kAnswerShift;
     head_biases_.assign(4 * slice_->heads[0].blocks, 0);
     for (size_t o = 0; o < answers.size(); ++o) head_biases_[o] = answers[o] + (o < slice_->count ? kHalfRung : kMiddle);
-    over_rows(pass % 2, [&](const Row& row, Scratch& scratch) {
+    over_rows(pass % 2, kSmallestCells, [&](const Row& row, Scratch& scratch) {
         const size_t steps = whole_steps(row.count) / kRunStep, runs = (row.count + kRun - 1) / kRun;
         for (size_t run = 0; run < runs; ++run) {
             const size_t first = steps * run / runs * kRunStep, cells = steps * (run + 1) / runs * kRunStep - first;

@@ -98,6 +98,9 @@ private:
     };
     struct Scratch;
 
+    // cells: so many are worth a thread.
+    template <typename Work>
+    void over_rows(size_t parity, size_t cells, const Work& work) const;
     template <typename Work>
     void over_rows(size_t parity, const Work& work) const;
     void describe(const int32_t* low);

@@ -56,6 +56,30 @@ void exact_pixels(const Frame& frame, const int16_t* planes, uint8_t* pixels, si
     });
 }
 
+void exact_pad(const int32_t* lifted, size_t height, size_t width, int16_t* planes, size_t threads,
+               const Kernels& kernels) {
+    const Frame frame{height, width, 3};
+    const size_t tall = kCell * frame.rows(), wide = kCell * frame.columns();
+    in_parts(3 * tall, threads, kSmallestRows, [&](size_t first, size_t last) {
+        for (size_t y = first; y < last; ++y) {
+            const int32_t* from = lifted + (y / tall * height + std::min(y % tall, height - 1)) * width;
+            int16_t* to = planes + y * wide;
+            kernels.exact.samples(from, width, to);
+            std::fill(to + width, to + wide, to[width - 1]);
+        }
+    });
+}
+
+void exact_crop(const int16_t* planes, size_t height, size_t width, int32_t* lifted, size_t threads) {
+    const Frame frame{height, width, 3};
+    const size_t tall = kCell * frame.rows(), wide = kCell * frame.columns();
+    in_parts(3 * height, threads, kSmallestRows, [&](size_t first, size_t last) {
+        for (size_t y = first; y < last; ++y) {
+            std::copy_n(planes + (y / height * tall + y % height) * wide, width, lifted + y * width);
+        }
+    });
+}
+
 void exact_analyse(const int16_t* planes, size_t rows, size_t columns, int32_t* const* bands, size_t threads,
                    const Kernels& kernels) {
     const ExactLoops& loops = kernels.exact;

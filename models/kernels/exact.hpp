@@ -33,6 +33,12 @@ void exact_analyse(const int16_t* planes, size_t rows, size_t columns, int32_t* 
 void exact_synthesise(const int32_t* const* bands, size_t rows, size_t columns, int16_t* planes, size_t threads,
                       const Kernels& kernels);
 
+// A lifted picture (3, height, width) to planes (3, 8 * rows, 8 * columns): clipped to kSampleLimit, the last row and
+// column repeated; and planes to the lifted picture that lies in them.
+void exact_pad(const int32_t* lifted, size_t height, size_t width, int16_t* planes, size_t threads,
+               const Kernels& kernels);
+void exact_crop(const int16_t* planes, size_t height, size_t width, int32_t* lifted, size_t threads);
+
 // One level of the pyramid: (height, width) -> low and three details, each ((height + 1) / 2, (width + 1) / 2): high
 // along x, along y, along both. Odd sides are padded by repeating the last row or column.
 void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low, int32_t* details,

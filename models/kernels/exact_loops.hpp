@@ -27,6 +27,9 @@ struct ExactLoops {
     // to[i] += what step 0..3 of lifting adds, or adds when it is undone, for the neighbours left[i] and right[i].
     void (*lift)(int32_t* to, const int32_t* left, const int32_t* right, size_t count, int step, bool undo);
 
+    // Numbers to samples, clamped.
+    void (*samples)(const int32_t* lifted, size_t count, int16_t* out);
+
     // One band of exact.hpp's functions. `residual` takes a part of a row; columns at even places go to one row, those
     // at odd places to the other.
     void (*restore)(const int32_t* symbols, int64_t step, const int32_t* prediction, size_t count, int32_t* out);

@@ -1,5 +1,5 @@
-// One level of the dyadic pyramid of low bands. It works on 2h rows, low and high along y in turns. Each row holds a
-// half of w samples low along x and one of w high ones.
+// One level of the dyadic pyramid of low bands. It works on pairs of rows, low and high along y. Each row holds a half
+// of w samples low along x and one of w high ones.
 #include <algorithm>
 
 #include "exact.hpp"
@@ -16,21 +16,7 @@ void settle(int32_t* values, size_t count) {
     for (size_t i = 0; i < count; ++i) values[i] = taken(values[i]);
 }
 
-// The steps between two halves of a sequence: low(i) and high(i), i < pairs, point to `count` samples each.
-template <typename Low, typename High>
-void lift_halves(const ExactLoops& loops, const Low& low, const High& high, size_t pairs, size_t count) {
-    for (int step = 0; step < 4; ++step) {
-        for (size_t i = 0; i < pairs; ++i) {
-            if (step % 2 == 0) {
-                loops.lift(high(i), low(i), low(std::min(i + 1, pairs - 1)), count, step, false);
-            } else {
-                loops.lift(low(i), high(i), high(i > 0 ? i - 1 : 0), count, step, false);
-            }
-        }
-    }
-}
-
-// The same along a row whose halves lie one after the other.
+// The steps between the halves of a row, which lie one after the other.
 void lift_row(const ExactLoops& loops, int32_t* low, int32_t* high, size_t pairs, bool undo) {
     const size_t last = pairs - 1;
     for (int k = 0; k < 4; ++k) {
@@ -47,32 +33,52 @@ void lift_row(const ExactLoops& loops, int32_t* low, int32_t* high, size_t pairs
 
 }  // namespace
 
+// The rows go through the four steps in one sweep, each step a row behind the one before, so that all stays near.
 void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low, int32_t* details,
                  const Kernels& kernels) {
+    constexpr size_t kNear = 4;  // pairs of rows
     const size_t h = (height + 1) / 2, w = (width + 1) / 2;
-    const Buffer<int32_t> buffer(4 * h * w);
-    const auto row = [&](size_t y) { return buffer.get() + y * 2 * w; };
-    for (size_t y = 0; y < height; ++y) {
-        const int32_t* from = plane + y * width;
-        for (size_t x = 0; x < w; ++x) {
-            row(y)[x] = taken(from[2 * x]);
-            row(y)[w + x] = taken(from[std::min(2 * x + 1, width - 1)]);
+    const ExactLoops& loops = kernels.exact;
+    const Buffer<int32_t> buffer(2 * kNear * 2 * w);
+    const auto even = [&](size_t pair) { return buffer.get() + pair % kNear * 4 * w; };
+    const auto odd = [&](size_t pair) { return even(pair) + 2 * w; };
+    const auto take = [&](const int32_t* from, int32_t* row) {
+        for (size_t x = 0; x < width / 2; ++x) {
+            row[x] = taken(from[2 * x]);
+            row[w + x] = taken(from[2 * x + 1]);
         }
-        lift_row(kernels.exact, row(y), row(y) + w, w, false);
-    }
-    if (height % 2 == 1) std::copy_n(row(height - 1), 2 * w, row(height));
-    settle(buffer.get(), 4 * h * w);
-    lift_halves(
-        kernels.exact, [&](size_t y) { return row(2 * y); }, [&](size_t y) { return row(2 * y + 1); }, h, 2 * w);
-    for (size_t y = 0; y < h; ++y) {
-        std::copy_n(row(2 * y), w, low + y * w);
-        std::copy_n(row(2 * y) + w, w, details + y * w);
-        std::copy_n(row(2 * y + 1), w, details + (h + y) * w);
-        std::copy_n(row(2 * y + 1) + w, w, details + (2 * h + y) * w);
+        if (width % 2 == 1) row[w - 1] = row[2 * w - 1] = taken(from[width - 1]);
+        lift_row(loops, row, row + w, w, false);
+        settle(row, 2 * w);
+    };
+    const auto show = [&](size_t y) {
+        std::copy_n(even(y), w, low + y * w);
+        std::copy_n(even(y) + w, w, details + y * w);
+        std::copy_n(odd(y), w, details + (h + y) * w);
+        std::copy_n(odd(y) + w, w, details + (2 * h + y) * w);
+    };
+    for (size_t y = 0; y < h + 2; ++y) {
+        if (y < h) {
+            take(plane + 2 * y * width, even(y));
+            if (2 * y + 1 < height) {
+                take(plane + (2 * y + 1) * width, odd(y));
+            } else {
+                std::copy_n(even(y), 2 * w, odd(y));
+            }
+        }
+        if (y >= 1 && y <= h) {
+            loops.lift(odd(y - 1), even(y - 1), even(std::min(y, h - 1)), 2 * w, 0, false);
+            loops.lift(even(y - 1), odd(y - 1), odd(y > 1 ? y - 2 : 0), 2 * w, 1, false);
+        }
+        if (y >= 2) {
+            loops.lift(odd(y - 2), even(y - 2), even(std::min(y - 1, h - 1)), 2 * w, 2, false);
+            loops.lift(even(y - 2), odd(y - 2), odd(y > 2 ? y - 3 : 0), 2 * w, 3, false);
+            show(y - 2);
+        }
     }
 }
 
-// The rows go through the four steps in one sweep, each step a row behind the one before, so that all stays near.
+// As in `exact_split`.
 void exact_merge(const int32_t* low, const int32_t* details, size_t height, size_t width, int32_t* plane,
                  const Kernels& kernels) {
     constexpr size_t kNear = 3;  // pairs of rows

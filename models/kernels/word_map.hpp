@@ -18,8 +18,8 @@ struct Window {
     int dx;         // -1..1
 };
 
-// Rows have a border of zeros, as wide as windows reach and runs are computed beyond their row. Every kRunStep words
-// have a mark, which is 0 when they are zero.
+// Rows have a border of zeros, as wide as windows reach and runs are computed beyond their row; what lies within is to
+// be written before windows see it. Every kRunStep words have a mark, which is 0 when they are zero.
 class WordMap {
 public:
     WordMap(size_t planes, size_t rows, size_t columns)
@@ -28,7 +28,13 @@ public:
           pitch_(whole_steps(columns) + 2 * kRunStep),
           words_(planes * rows_ * pitch_),
           marks_(planes * rows_ * pitch_ / kRunStep + sizeof(uint64_t), 0) {
-        std::fill_n(words_.get(), planes * rows_ * pitch_, 0);
+        for (size_t plane = 0; plane < planes; ++plane) {
+            uint32_t* border = words_.get() + plane * rows_ * pitch_;
+            std::fill_n(border, pitch_ + kRunStep, 0);
+            // phases of odd sides lack the last row or column
+            for (size_t y = 0; y + 1 < rows; ++y) std::fill(row(plane, y) + columns - 1, row(plane, y + 1), 0);
+            std::fill(row(plane, rows - 1), border + rows_ * pitch_, 0);
+        }
         for (size_t dx = 0; dx < 3; ++dx) {
             for (size_t steps = 0; steps <= kRun / kRunStep; ++steps) {
                 uint8_t bytes[sizeof(uint64_t)] = {};

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,7 @@ class DyadicCoder:
         answers = self._at("low", spec)[: spec.channels]
         return (answers + (1 << ANSWER_SHIFT - 1) >> ANSWER_SHIFT).clip(0, RUNGS - 1).astype(np.uint8)
 
-    @property
+    @cached_property
     def multiplications(self) -> int:
         """A cell of CELL x CELL pixels, at most: coarser levels have a quarter of the cells each."""
         of = [convolutions({n: a for n, a in self.arrays.items() if n.startswith(owner_of(k)[0])}) for k in (1, 2, 3)]

@@ -24,7 +24,7 @@ from ..transform.gains import step_size
 from ..transform.levels import EVERY
 from ..transform.lifted import UNITS
 from ..wavelet.base_still import MOVE_REACH, MOVED_RATE_WEIGHT
-from ..wavelet.dyadic_intra import MOVED_LEVELS, coded_frame
+from ..wavelet.dyadic_intra import MOVED_LEVELS
 from ..wavelet.dyadic_refinement import paint_with
 from ..wavelet.dyadic_still import from_cells, to_cells
 from ..wavelet.model import WORD_UNIT
@@ -106,8 +106,7 @@ class DyadicAnalysis(TrainingTask):
         """
         kept, quality = self.still, spec.quality
         frame = kept.prior.coder.code_pyramid(self.moved(pyramid, spec, moves), spec, Nowhere(), keep=True)
-        planes = coded_frame(frame.planes, None).planes
-        assert planes is not None
+        planes = kept.kernels.padded(frame.planes)
         lows = kept.words(planes, quality)[..., -LOWS:].astype(np.float32) / np.float32(WORD_UNIT)
         size = planes.shape[1] // CELL, planes.shape[2] // CELL
         symbols = to_cells(frame.details[:MOVED_LEVELS], *size).astype(np.float32)

@@ -16,10 +16,9 @@ from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Integers, Planes
 from ..prior.dyadic import DyadicCoder, Pyramid
 from ..prior.native import CodedFrame
-from ..transform.bands import CELL, LEVELS
+from ..transform.bands import LEVELS
 from ..transform.dyadic import DEPTH
 from ..transform.levels import ORDER
-from ..transform.lifted import SAMPLE_LIMIT
 from ..transform.steps import STEP_BITS
 
 # levels whose details an encoder moves, those within a cell: with four the gain of effort slow was the same, with all
@@ -46,12 +45,12 @@ class DyadicIntra:
 
     def pyramid(self, planes: Planes, spec: GroupSpec) -> Pyramid:
         """Lifted details and low band of padded planes."""
-        lifted = planes[:, : spec.height, : spec.width].astype(np.int32, order="C")
-        return self.coder.kernels.pyramid(lifted, DEPTH)
+        kernels = self.coder.kernels
+        return kernels.pyramid(kernels.cropped(planes, spec.height, spec.width), DEPTH)
 
     def code_pyramid(self, pyramid: Pyramid, spec: GroupSpec, port: SymbolPort) -> CodedFrame:
         """Put a pyramid, and return what a decoder reads."""
-        return coded_frame(self.coder.code_pyramid(pyramid, spec, port).planes, None)
+        return self.coded(self.coder.code_pyramid(pyramid, spec, port).planes, None)
 
     def in_steps(self, pyramid: Pyramid, quality: int) -> list[NDArray[np.float32]]:
         """The finest details, those that move, in steps."""
@@ -81,22 +80,16 @@ class DyadicIntra:
     ) -> CodedFrame:
         """Get one frame.  It is read to its end whatever is wanted: all packet bands come from one pyramid."""
         frame = self.coder.read(spec, port, count)
-        return coded_frame(frame.planes, None if count is None else self.coder.bits(frame, spec, count))
+        return self.coded(frame.planes, None if count is None else self.coder.bits(frame, spec, count))
+
+    def coded(self, lifted: Integers, bits: NDArray[np.float32] | None) -> CodedFrame:
+        """A frame whose lifted planes (3, height, width) were decoded."""
+        nothing = np.empty((len(ORDER), 0, 0), np.int32)
+        planes = self.coder.kernels.padded(lifted)
+        return CodedFrame(nothing, None, [], np.empty((3, 0, 0), np.int32), bits, planes)
 
     def expected_bits(
         self, spec: GroupSpec, tables: Tables, hints: object, most: int | None = None
     ) -> NDArray[np.float32]:
         """See `NativePrior.expected_bits`; of the whole frame."""
         return self.coder.expected_bits(spec, tables)
-
-
-def coded_frame(lifted: Integers, bits: NDArray[np.float32] | None) -> CodedFrame:
-    """A frame whose planes (3, height, width) are padded to whole cells by their last row and column."""
-    bottom, right = -lifted.shape[1] % CELL, -lifted.shape[2] % CELL
-    _, height, width = lifted.shape
-    planes = np.empty((3, height + bottom, width + right), np.int16)
-    np.clip(lifted, -SAMPLE_LIMIT, SAMPLE_LIMIT, out=planes[:, :height, :width], casting="unsafe")
-    planes[:, :height, width:] = planes[:, :height, width - 1 : width]
-    planes[:, height:] = planes[:, height - 1 : height]
-    nothing = np.empty((len(ORDER), 0, 0), np.int32)
-    return CodedFrame(nothing, None, [], np.empty((3, 0, 0), np.int32), bits, planes)

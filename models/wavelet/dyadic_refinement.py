@@ -26,7 +26,7 @@ from ..transform.gains import dyadic_gains, step_size, synthesis_gains
 from ..transform.levels import EVERY
 from ..transform.lifted import UNITS
 from ..transform.steps import WORD_GAIN
-from .dyadic_intra import MOVED_LEVELS, coded_frame
+from .dyadic_intra import MOVED_LEVELS
 from .model import WORD_UNIT, companded
 from .refinement import DAMPING, ROUNDS, TARGET_REACH, Cut, tiles
 from .words import CORRECTION_BITS, LOWS, WORD_BITS
@@ -73,8 +73,7 @@ class DyadicRefinement:
 
         decoded: lifted planes (3, height, width).
         """
-        shown = coded_frame(decoded, None).planes
-        assert shown is not None
+        shown = still.kernels.padded(decoded)
         words = still.words(shown, spec.quality)
         height, width = shown.shape[1:]
         quality = torch.tensor([spec.quality])

@@ -22,7 +22,7 @@ from ..transform.dyadic import DyadicSteps
 from ..transform.levels import EVERY, Levels
 from ..transform.steps import HINT_BITS, STEP_BITS, WORD_GAIN, FrameSteps
 from .base_still import FARTHEST, MOVE_REACH, SHARPNESS, TRANSFORM_REACH, WINDOW_REACH, BaseStill
-from .dyadic_intra import MOVED_LEVELS, DyadicIntra, coded_frame
+from .dyadic_intra import MOVED_LEVELS, DyadicIntra
 from .words import COMPANDED_FINE, LOW_WORD, LOWS, WORD_BITS
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class DyadicStill(BaseStill):
     def trial_words(self, pyramid: Pyramid, spec: GroupSpec) -> Words:
         """What the encoder's network reads: a trial rounding as decoders read it, and the remainders of that."""
         trial = self.trial.coder.code_pyramid(pyramid, spec, Nowhere(), keep=True)
-        shown = coded_frame(trial.planes, None).planes
-        assert shown is not None
-        words = self.words(shown, spec.quality, moved_channels())
+        words = self.words(self.kernels.padded(trial.planes), spec.quality, moved_channels())
         levels = self.prior.coder.steps.at(spec.quality).levels[:MOVED_LEVELS]
         self.kernels.describe_remainders(
             pyramid[0][:MOVED_LEVELS],

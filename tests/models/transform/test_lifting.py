@@ -93,13 +93,28 @@ def test_twin(path: str, size: tuple[int, int], channels: int, threads: int) -> 
         np.testing.assert_array_equal(mine, packet, strict=True)
         np.testing.assert_array_equal(low, plane, strict=True)
         np.testing.assert_array_equal(_kernels.exact_synthesise(packet, plane, order, threads, path), back, strict=True)
-    details, low = _kernels.exact_pyramid(plane, PYRAMID, path)
+    details, low = _kernels.exact_pyramid(plane, PYRAMID, threads, path)
     for one, theirs in zip([*details, low], [*known.pyramid[0], known.pyramid[1]], strict=True):
         np.testing.assert_array_equal(one, theirs, strict=True)
     height, width = plane.shape[1:]
-    np.testing.assert_array_equal(_kernels.exact_unpyramid(details, low, height, width, path), plane, strict=True)
+    np.testing.assert_array_equal(
+        _kernels.exact_unpyramid(details, low, height, width, threads, path), plane, strict=True
+    )
     again = _kernels.exact_pixels(planes, *size, channels, threads, path)
     np.testing.assert_array_equal(again, known.pixels, strict=True)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_lifted_pictures_and_planes(path: str, size: tuple[int, int], threads: int) -> None:
+    """Clipped, with the last row and column repeated up to whole cells; back, what lies beyond is cut off."""
+    lifted = np.random.default_rng(size[0]).integers(-6000, 6000, (3, *size), np.int32)
+    lifted[:, -1, -1], lifted[0, 0, 0] = ENDS.max, ENDS.min
+    clipped = np.clip(lifted, -4095, 4095)
+    sides = ((0, 0), (0, -size[0] % 8), (0, -size[1] % 8))
+    planes = _kernels.exact_pad(lifted, threads, path)
+    np.testing.assert_array_equal(planes, np.pad(clipped, sides, "edge").astype(np.int16), strict=True)
+    np.testing.assert_array_equal(_kernels.exact_crop(planes, *size, threads), clipped, strict=True)
 
 
 def test_exact_values() -> None:
@@ -145,9 +160,9 @@ def test_hostile_bands(path: str, size: tuple[int, int], threads: int) -> None:
         np.testing.assert_array_equal(planes, twin.exact_synthesise(packet, low, ORDER), strict=True)
         sizes = pyramid_sizes(*size, 2)
         details, coarse = [values(9, *s) for s in sizes[1:]], values(3, *sizes[-1])
-        merged = _kernels.exact_unpyramid(details, coarse, *size, path)
+        merged = _kernels.exact_unpyramid(details, coarse, *size, 1, path)
         np.testing.assert_array_equal(merged, twin.exact_unpyramid(details, coarse, *size), strict=True)
-        for mine, theirs in zip(_kernels.exact_pyramid(low, 2, path)[0], twin.exact_pyramid(low, 2)[0], strict=True):
+        for mine, theirs in zip(_kernels.exact_pyramid(low, 2, 1, path)[0], twin.exact_pyramid(low, 2)[0], strict=True):
             np.testing.assert_array_equal(mine, theirs, strict=True)
 
 
@@ -241,6 +256,10 @@ def integers(*shape: int) -> NDArray[np.int32]:
         lambda: _kernels.exact_synthesise(integers(2, 4, 4), integers(3, 4, 4), ORDER),
         lambda: _kernels.exact_synthesise(integers(125, 4, 4), integers(3, 4, 5), ORDER),
         lambda: _kernels.exact_synthesise(integers(125, 0, 4), integers(3, 0, 4), ORDER),
+        lambda: _kernels.exact_pad(integers(2, 4, 4)),
+        lambda: _kernels.exact_pad(integers(3, 0, 4)),
+        lambda: _kernels.exact_crop(np.zeros((3, 8, 8), np.int16), 9, 8),
+        lambda: _kernels.exact_crop(np.zeros((3, 8, 8), np.int16), 8, 0),
         lambda: _kernels.exact_pyramid(integers(2, 4, 4), 1),
         lambda: _kernels.exact_pyramid(integers(3, 4, 4), 17),
         lambda: _kernels.exact_unpyramid([integers(9, 2, 2)], integers(3, 2, 2), 5, 4),
