@@ -66,8 +66,14 @@ struct DyadicWalk::Scratch {
         count_ += count;
     }
 
-    // `count` inputs that are zero.
+    // `count` inputs that are zero, or follow later.
     void skip(size_t count) { count_ += count; }
+
+    // Back to the first input.
+    void go_back() { count_ = 0; }
+
+    // Whether all inputs so far are zero.
+    bool zero() const { return found_ == 0; }
 
     // The next inputs: activations of `rows` sums.
     void activate(const int32_t* from, size_t rows, int shift, size_t cells, const DyadicLoops& loops) {
@@ -79,7 +85,6 @@ struct DyadicWalk::Scratch {
     }
 
     void add(const WordConv& conv, size_t cells, const int32_t* biases, int32_t* to, const DyadicLoops& loops) const {
-        if (found_ == 0 && biases == nullptr) return;
         loops.add_words(conv, words_.data(), numbers_.data(), found_, cells, biases, to);
     }
 
@@ -129,7 +134,10 @@ DyadicWalk::DyadicWalk(const DyadicLevelPlan& plan, const int32_t* low, const in
       rungs_(most_ * (height_ * width_ + 1) / 2),
       signs_(most_ * (height_ * width_ + 1) / 2),
       values_(most_ * (height_ * width_ + 1) / 2),
-      details_(std::make_unique<Buffer<int32_t>>(kDyadicBands * height_ * width_)) {
+      details_(std::make_unique<Buffer<int32_t>>(kDyadicBands * height_ * width_)),
+      blank_(2 * (height_ + 1) * pitch_ / kRunStep),
+      blank_rungs_(most_),
+      blank_signs_(most_) {
     size_t number = 0;
     for (size_t parity = 0; parity < 2; ++parity) {
         for (const size_t phase : kPassPhases[parity]) {
@@ -205,25 +213,48 @@ void DyadicWalk::begin(size_t pass) {
     constexpr int32_t kHalfRung = 1 << (kAnswerShift - 1), kMiddle = kSignTables / 2 << kAnswerShift;
     head_biases_.assign(4 * slice_->heads[0].blocks, 0);
     for (size_t o = 0; o < answers.size(); ++o) head_biases_[o] = answers[o] + (o < slice_->count ? kHalfRung : kMiddle);
+    answer_blank();
     over_rows(pass % 2, kSmallestCells, [&](const Row& row, Scratch& scratch) {
         const size_t steps = whole_steps(row.count) / kRunStep, runs = (row.count + kRun - 1) / kRun;
         for (size_t run = 0; run < runs; ++run) {
             const size_t first = steps * run / runs * kRunStep, cells = steps * (run + 1) / runs * kRunStep - first;
-            int32_t* sums = totals_.get() + (row.number * pitch_ + first) * level_.hidden;
-            sum_up(row, first, cells, sums, scratch);
-            answer(row, first, cells, sums, scratch);
+            const size_t at = row.number * pitch_ + first;
+            int32_t* sums = totals_.get() + at * level_.hidden;
+            uint8_t& blank = blank_[at / kRunStep];
+            sum_up(row, first, cells, blank, sums, scratch);
+            answer(row, first, cells, blank, sums, scratch);
         }
     });
 }
 
+// The answers of blank runs.
+void DyadicWalk::answer_blank() {
+    Scratch scratch(level_);
+    std::vector<int32_t> sums(level_.hidden * kRunStep);
+    for (size_t o = 0; o < level_.hidden; ++o) std::fill_n(&sums[o * kRunStep], kRunStep, plan_.bias[o]);
+    scratch.begin();
+    scratch.activate(sums.data(), level_.hidden, kHiddenShift, kRunStep, loops_);
+    make_answers(kRunStep, scratch);
+    const int32_t* answers = scratch.sums.data();
+    for (size_t c = 0; c < slice_->count; ++c) {
+        loops_.answers(answers + c * kRunStep, kRungs - 1, kRunStep, scratch.bytes);
+        blank_rungs_[c] = scratch.bytes[0];
+        loops_.answers(answers + (slice_->count + c) * kRunStep, kSignTables - 1, kRunStep, scratch.bytes);
+        blank_signs_[c] = scratch.bytes[0];
+    }
+}
+
 // The sums that all slices share: from the bias, the coarser details and the low plane at first, and what the slice
 // before has coded later.
-void DyadicWalk::sum_up(const Row& row, size_t first, size_t cells, int32_t* sums, Scratch& scratch) const {
+void DyadicWalk::sum_up(const Row& row, size_t first, size_t cells, uint8_t& blank, int32_t* sums,
+                        Scratch& scratch) const {
     scratch.begin();
     if (pass_ >= 2) {
         const WordConv& context = level_.slices[pass_ / 2 - 1].context;
         scratch.look(features_[(pass_ / 2 - 1) % 2], context_windows_[row.phase], context.words, row.y, first, cells);
-        scratch.add(context, cells, nullptr, sums, loops_);
+        if (scratch.zero()) return;
+        scratch.add(context, cells, blank ? plan_.bias.data() : nullptr, sums, loops_);
+        blank = false;
         return;
     }
     const WordConv& conv = level_.first[row.phase];
@@ -234,30 +265,50 @@ void DyadicWalk::sum_up(const Row& row, size_t first, size_t cells, int32_t* sum
         scratch.skip(conv.words - low);
     }
     scratch.look(described_, low_windows_[row.phase], low, row.y, first, cells);
-    scratch.add(conv, cells, plan_.bias.data(), sums, loops_);
+    blank = scratch.zero();
+    if (!blank) scratch.add(conv, cells, plan_.bias.data(), sums, loops_);
 }
 
-void DyadicWalk::answer(const Row& row, size_t first, size_t cells, const int32_t* shared, Scratch& scratch) {
+void DyadicWalk::answer(const Row& row, size_t first, size_t cells, uint8_t& blank, int32_t* shared,
+                        Scratch& scratch) {
     const size_t parity = pass_ % 2, count = slice_->count;
-    int32_t* sums = scratch.sums.data();
+    const size_t inside = std::min(cells, row.count - first), at = row.place + first;
     scratch.begin();
-    scratch.activate(shared, level_.hidden, kHiddenShift, cells, loops_);
     if (parity == 1) {
+        scratch.skip(level_.hidden / 2);
         const size_t near = slice_->view[1].words - level_.hidden / 2;
         scratch.look(features_[pass_ / 2 % 2], near_windows_[row.phase], near, row.y, first, cells);
     }
-    scratch.add(slice_->view[parity], cells, plan_.passes[pass_].views.data(), sums, loops_);
+    if (blank && scratch.zero()) {
+        for (size_t c = 0; c < count; ++c) {
+            std::memset(rungs_.get() + at + c * cells_[parity], blank_rungs_[c], inside);
+            std::memset(signs_.get() + at + c * cells_[parity], blank_signs_[c], inside);
+        }
+        return;
+    }
+    if (blank) {
+        for (size_t o = 0; o < level_.hidden; ++o) std::fill_n(shared + o * cells, cells, plan_.bias[o]);
+        blank = false;
+    }
+    scratch.go_back();
+    scratch.activate(shared, level_.hidden, kHiddenShift, cells, loops_);
+    make_answers(cells, scratch);
+    const int32_t* sums = scratch.sums.data();
+    for (size_t c = 0; c < count; ++c) {
+        loops_.answers(sums + c * cells, kRungs - 1, cells, scratch.bytes);
+        std::memcpy(rungs_.get() + at + c * cells_[parity], scratch.bytes, inside);
+        loops_.answers(sums + (count + c) * cells, kSignTables - 1, cells, scratch.bytes);
+        std::memcpy(signs_.get() + at + c * cells_[parity], scratch.bytes, inside);
+    }
+}
+
+// Answers of the hidden channels, and of what else is looked at, to the scratch.
+void DyadicWalk::make_answers(size_t cells, Scratch& scratch) const {
+    int32_t* sums = scratch.sums.data();
+    scratch.add(slice_->view[pass_ % 2], cells, plan_.passes[pass_].views.data(), sums, loops_);
     scratch.begin();
     scratch.activate(sums, level_.view, kViewShift, cells, loops_);
-    scratch.add(slice_->heads[parity], cells, head_biases_.data(), sums, loops_);
-    const size_t inside = std::min(cells, row.count - first);
-    for (size_t c = 0; c < count; ++c) {
-        const size_t at = c * cells_[parity] + row.place + first;
-        loops_.answers(sums + c * cells, kRungs - 1, cells, scratch.bytes);
-        std::memcpy(rungs_.get() + at, scratch.bytes, inside);
-        loops_.answers(sums + (count + c) * cells, kSignTables - 1, cells, scratch.bytes);
-        std::memcpy(signs_.get() + at, scratch.bytes, inside);
-    }
+    scratch.add(slice_->heads[pass_ % 2], cells, head_biases_.data(), sums, loops_);
 }
 
 // The first cell of a row in planes (., height, width); the others follow two apart.

@@ -7,7 +7,8 @@
 //
 // A row of a phase is worked on in runs, see dyadic_loops.hpp. Only the sums that all slices share are kept from pass to
 // pass: each pass adds to the sums of its cells what the slice before has coded, and makes all else from them. Words
-// that are zero for a whole run are left out.
+// that are zero for a whole run are left out. A run is BLANK as long as all its words were zero: its sums are the biases,
+// are not written, and have the same answers everywhere.
 #pragma once
 
 #include <memory>
@@ -105,8 +106,10 @@ private:
     void over_rows(size_t parity, const Work& work) const;
     void describe(const int32_t* low);
     void take_parent(const int32_t* above);
-    void sum_up(const Row& row, size_t first, size_t cells, int32_t* sums, Scratch& scratch) const;
-    void answer(const Row& row, size_t first, size_t cells, const int32_t* sums, Scratch& scratch);
+    void answer_blank();
+    void sum_up(const Row& row, size_t first, size_t cells, uint8_t& blank, int32_t* sums, Scratch& scratch) const;
+    void answer(const Row& row, size_t first, size_t cells, uint8_t& blank, int32_t* sums, Scratch& scratch);
+    void make_answers(size_t cells, Scratch& scratch) const;
     template <typename T>
     T* first_cell(T* planes, size_t band, const Row& row) const;
 
@@ -125,7 +128,9 @@ private:
     Buffer<uint8_t> rungs_, signs_;
     Buffer<int32_t> values_;
     Plane details_;
-    std::vector<int32_t> head_biases_;  // of the pass
+    std::vector<uint8_t> blank_;               // whether the run that begins with a step of kRunStep cells is blank
+    std::vector<int32_t> head_biases_;         // of the pass
+    std::vector<uint8_t> blank_rungs_, blank_signs_;  // of the pass, by channel
     const DyadicSlice* slice_ = nullptr;
     size_t pass_ = 0;
 };

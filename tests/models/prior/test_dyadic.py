@@ -144,6 +144,32 @@ def test_kernels_and_twin_agree(size: tuple[int, int], channels: int) -> None:
                 assert same(frame, again) and np.array_equal(bits, coder().bits(again, spec, tables()))
 
 
+def test_runs_that_do_not_stay_blank() -> None:
+    """Specks on a plain ground: all is zero until a level, a slice, a pass or a neighbour brings something."""
+    spec, random = GroupSpec(1, 70, 400, 3, 3700), np.random.default_rng(5)
+    details, low = Kernels().pyramid(np.zeros((3, spec.height, spec.width), np.int32), DEPTH)
+    for level, count in ((0, 200), (1, 2), (2, 1)):
+        _, h, w = details[level].shape
+        for _ in range(count):
+            details[level][random.integers(9), random.integers(h), random.integers(w)] = random.integers(-60000, 60000)
+
+    def strong(path: str | None) -> DyadicCoder:
+        """Neighbours change many answers: weights are as large as sums allow."""
+        arrays = dict(coder().arrays)
+        for name, array in arrays.items():
+            if largest := 64 * (".near." in name) or 255 * (".heads." in name):
+                arrays[name] = array * int(ACCUMULATOR_LIMIT // (largest * np.abs(array).sum((1, 2, 3)).max()))
+        return DyadicCoder(arrays, steps(), tables(), FIRST_SIGN, 0.14, Kernels(path))
+
+    written = []
+    every = [(twin_of(strong(None)), Port), *((strong(path), NativePort) for path in kernel_paths.available_paths())]
+    for chosen, port in every:
+        encoder = Encoder(tables())
+        chosen.code_pyramid((details, low), spec, port(encoder))
+        written.append(encoder.finish())
+    assert len(set(written)) == 1 and len(written[0]) > 100
+
+
 def test_the_model_in_training_names_the_same_tables() -> None:
     spec, quality = GroupSpec(1, 37, 50, 3, 2900), torch.tensor([2900])
     chosen, kernels = coder(), Kernels()
