@@ -27,6 +27,12 @@ struct ExactLoops {
     // to[i] += what step 0..3 of lifting adds, or adds when it is undone, for the neighbours left[i] and right[i].
     void (*lift)(int32_t* to, const int32_t* left, const int32_t* right, size_t count, int step, bool undo);
 
+    // Numbers clamped to kBandLimit, also in place.
+    void (*settle)(const int32_t* from, size_t count, int32_t* to);
+    // Numbers at even and at odd places to two rows, clamped to kBandLimit; and two rows to such places.
+    void (*part)(const int32_t* from, size_t pairs, int32_t* even, int32_t* odd);
+    void (*weave)(const int32_t* even, const int32_t* odd, size_t pairs, int32_t* to);
+
     // Numbers to samples, clamped.
     void (*samples)(const int32_t* lifted, size_t count, int16_t* out);
 

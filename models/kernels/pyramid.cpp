@@ -11,11 +11,6 @@ namespace {
 
 int32_t taken(int32_t v) { return std::clamp(v, -kBandLimit, kBandLimit); }
 
-// What is done to samples before they are lifted.
-void settle(int32_t* values, size_t count) {
-    for (size_t i = 0; i < count; ++i) values[i] = taken(values[i]);
-}
-
 // The steps between the halves of a row, which lie one after the other.
 void lift_row(const ExactLoops& loops, int32_t* low, int32_t* high, size_t pairs, bool undo) {
     const size_t last = pairs - 1;
@@ -43,13 +38,10 @@ void exact_split(const int32_t* plane, size_t height, size_t width, int32_t* low
     const auto even = [&](size_t pair) { return buffer.get() + pair % kNear * 4 * w; };
     const auto odd = [&](size_t pair) { return even(pair) + 2 * w; };
     const auto take = [&](const int32_t* from, int32_t* row) {
-        for (size_t x = 0; x < width / 2; ++x) {
-            row[x] = taken(from[2 * x]);
-            row[w + x] = taken(from[2 * x + 1]);
-        }
+        loops.part(from, width / 2, row, row + w);
         if (width % 2 == 1) row[w - 1] = row[2 * w - 1] = taken(from[width - 1]);
         lift_row(loops, row, row + w, w, false);
-        settle(row, 2 * w);
+        loops.settle(row, 2 * w, row);
     };
     const auto show = [&](size_t y) {
         std::copy_n(even(y), w, low + y * w);
@@ -88,19 +80,15 @@ void exact_merge(const int32_t* low, const int32_t* details, size_t height, size
     const auto even = [&](size_t pair) { return buffer.get() + pair % kNear * 4 * w; };
     const auto odd = [&](size_t pair) { return even(pair) + 2 * w; };
     const auto take = [&](size_t y) {
-        std::copy_n(low + y * w, w, even(y));
-        std::copy_n(details + y * w, w, even(y) + w);
-        std::copy_n(details + (h + y) * w, w, odd(y));
-        std::copy_n(details + (2 * h + y) * w, w, odd(y) + w);
-        settle(even(y), 4 * w);
+        loops.settle(low + y * w, w, even(y));
+        loops.settle(details + y * w, w, even(y) + w);
+        loops.settle(details + (h + y) * w, w, odd(y));
+        loops.settle(details + (2 * h + y) * w, w, odd(y) + w);
     };
     const auto show = [&](int32_t* row, int32_t* to) {
-        settle(row, 2 * w);
+        loops.settle(row, 2 * w, row);
         lift_row(loops, row, row + w, w, true);
-        for (size_t x = 0; x < width / 2; ++x) {
-            to[2 * x] = row[x];
-            to[2 * x + 1] = row[w + x];
-        }
+        loops.weave(row, row + w, width / 2, to);
         if (width % 2 == 1) to[width - 1] = row[w - 1];
     };
     for (size_t y = 0; y < h + 2; ++y) {
