@@ -12,7 +12,8 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kSmallestBands = 8;  // fewer bands are not worth a thread
+// Bands of so many cells that are worth a thread.
+size_t worth(size_t cells) { return 1 + (size_t{1} << 15) / (cells + 1); }
 
 void copy_lanes(const int32_t* from, size_t count, int32_t* to) {
     if (count == kLanes) {
@@ -136,7 +137,7 @@ void exact_synthesise(const int32_t* const* bands, size_t rows, size_t columns, 
 
 void restore(const int32_t* symbols, const int64_t* steps, const int32_t* prediction, size_t bands, size_t cells,
              int32_t* out, size_t threads, const Kernels& kernels) {
-    in_parts(bands, threads, kSmallestBands, [&](size_t first, size_t last) {
+    in_parts(bands, threads, worth(cells), [&](size_t first, size_t last) {
         for (size_t band = first; band < last; ++band) {
             const size_t at = band * cells;
             kernels.exact.restore(symbols + at, steps[band], prediction ? prediction + at : nullptr, cells, out + at);
@@ -146,7 +147,7 @@ void restore(const int32_t* symbols, const int64_t* steps, const int32_t* predic
 
 void hints(const int32_t* prediction, const int64_t* reciprocals, size_t bands, size_t cells, int32_t* out,
            size_t threads, const Kernels& kernels) {
-    in_parts(bands, threads, kSmallestBands, [&](size_t first, size_t last) {
+    in_parts(bands, threads, worth(cells), [&](size_t first, size_t last) {
         for (size_t band = first; band < last; ++band) {
             kernels.exact.hints(prediction + band * cells, reciprocals[band], cells, out + band * cells);
         }
@@ -157,7 +158,7 @@ int64_t effort(const int32_t* bands, const int32_t* prediction, const int64_t* r
                const int32_t* costs, size_t threads, const Kernels& kernels) {
     constexpr size_t kSome = 256;
     std::atomic<int64_t> total{0};
-    in_parts(count, threads, kSmallestBands, [&](size_t first, size_t last) {
+    in_parts(count, threads, worth(cells), [&](size_t first, size_t last) {
         int32_t rest[kSome], found[kSome];
         int64_t sum = 0;
         for (size_t band = first; band < last; ++band) {
@@ -185,7 +186,7 @@ int64_t effort(const int32_t* bands, const int32_t* prediction, const int64_t* r
 void scaled_residual(const int32_t* bands, const int32_t* prediction, const float* inverse, size_t count, size_t rows,
                      size_t columns, float* out, size_t threads, const Kernels& kernels) {
     const size_t cells = rows * columns;
-    in_parts(count, threads, kSmallestBands, [&](size_t first, size_t last) {
+    in_parts(count, threads, worth(cells), [&](size_t first, size_t last) {
         for (size_t band = first; band < last; ++band) {
             for (size_t y = 0; y < rows; ++y) {
                 const size_t before = y * columns, at = band * cells + before;
