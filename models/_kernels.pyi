@@ -189,6 +189,11 @@ class DyadicLevel:
         context: NDArray[np.int32] | None,
     ) -> None: ...
 
+def choose_values(
+    distances: NDArray[np.int32], rungs: NDArray[np.uint8], rates: NDArray[np.int32], path: str | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]: ...
+def quantisers(values: NDArray[np.int32]) -> NDArray[np.uint8]: ...
+
 class DyadicPlan:
     def __init__(
         self,
@@ -208,6 +213,7 @@ class DyadicPlan:
         low_rungs: NDArray[np.uint8],
         low_step: int,
         first_sign: int,
+        first_odd: int,
     ) -> None: ...
     def read(
         self,
@@ -223,7 +229,7 @@ class DyadicPlan:
         port: Any,
         details: Sequence[NDArray[np.int32]],
         low: NDArray[np.int32],
-        margins: NDArray[np.float32],
+        rates: NDArray[np.int32],
         keep: bool,
         threads: int = 1,
         path: str | None = None,

@@ -109,12 +109,14 @@ void Decoder::get(const uint8_t* indices, size_t n, int32_t* out) {
 }
 
 void Decoder::get_block(const uint8_t* indices, size_t n, int32_t* out) {
-    const size_t steps = n / lanes_;
-    const size_t done = steps * lanes_;
-    int32_t smallest = kernels_->decode(*tables_, states_, lanes_, indices, steps, out, reader_);
+    unsigned lanes = lanes_;
+    while (lanes > n && lanes > 1) lanes /= 2;  // of a short call: the first ones
+    const size_t steps = n / lanes;
+    const size_t done = steps * lanes;
+    int32_t smallest = kernels_->decode(*tables_, states_, lanes, indices, steps, out, reader_);
     if (reader_.next > reader_.end) return;  // nothing beyond this step may be read
     for (size_t i = done; i < n; ++i) {
-        out[i] = decode_one(tables_->decoding(), states_[i - done], indices[i], reader_);
+        out[i] = decode_one(tables_->decoding(), states_[i % lanes_], indices[i], reader_);
         smallest = std::min(smallest, out[i]);
     }
     uint16_t escapes[kBlock];

@@ -248,7 +248,7 @@ class Kernels:
     ) -> tuple[list[Integers], Integers, Integers, list[Integers]]:
         """Details where they are kept, low band (3, ., .), lifted planes (3, height, width), and what cells took.
 
-        Details and what was spent by `costs`, of magnitudes and of signs, come from coarse to fine; see
+        Details, in half steps, and what was spent by `costs`, of magnitudes and of signs, come from coarse to fine; see
         dyadic_frame.hpp.  Without a coder all symbols are zero.
         """
         magnitudes, signs = costs or (None, None)
@@ -260,8 +260,8 @@ class Kernels:
         coder: Any,
         details: Sequence[Integers],
         low: Integers,
-        margins: NDArray[np.float32],
+        rates: Integers,
         keep: bool,
     ) -> tuple[list[Integers], Integers, Integers, list[Integers]]:
-        """The same of lifted details, from coarse to fine, that are rounded and put."""
-        return plan.code(coder, details, low, margins, keep, threads(), self.path)
+        """The same of lifted details, from coarse to fine, whose values are chosen by `rates` and put."""
+        return plan.code(coder, details, low, rates, keep, threads(), self.path)

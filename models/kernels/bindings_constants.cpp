@@ -3,6 +3,7 @@
 #include "constants.hpp"
 #include "field.hpp"
 #include "overfitted.hpp"
+#include "trellis.hpp"
 
 namespace tessera {
 namespace {
@@ -24,6 +25,11 @@ void bind_constants(py::module_& module) {
                    "ACTIVATION_MAX"_a = kLargestActivation, "FEATURE_MAX"_a = kLargestFeature,
                    "ACCUMULATOR_LIMIT"_a = kLargestSum, "FEATURE_FROM"_a = row(kFeatureFrom),
                    "VIEW_SHIFT"_a = kViewShift, "SIGN_TABLES"_a = kSignTables);
+    py::list transitions;
+    for (const auto& next : kTrellisNext) transitions.append(py::make_tuple(next[0], next[1]));
+    py::dict trellis("NEXT"_a = transitions, "MOST_CHAINS"_a = kMostChains, "CHAIN_VALUES"_a = kChainValues,
+                     "ODD_TABLES"_a = kOddTables, "RATE_COLUMNS"_a = kRateColumns,
+                     "HALF_STEP"_a = kHalfStep, "LARGEST_RATE"_a = kLargestRate);
     py::dict transform("CELL"_a = kCell, "BANDS"_a = kBands, "FRACTION_BITS"_a = kFractionBits,
                        "LIFTING"_a = row(kLifting), "UNITS"_a = 1 << kUnitBits, "MATRIX_BITS"_a = kMatrixBits,
                        "AXES"_a = py::make_tuple(kGray, kOne, kTwo), "SAMPLE_LIMIT"_a = kSampleLimit,
@@ -43,8 +49,9 @@ void bind_constants(py::module_& module) {
                         "FIRST_HYPER"_a = kFirstHyper, "LARGEST"_a = kLargestValue,
                         "LARGEST_WEIGHT"_a = kLargestWeight, "STRIP"_a = kStripRows, "LAG"_a = kLag,
                         "SCALES"_a = kScales, "POINTS"_a = points, "PLACES"_a = places);
-    module.attr("CONSTANTS") = py::dict("ladder"_a = ladder, "prior"_a = prior, "transform"_a = transform,
-                                        "motion"_a = motion, "overfitted"_a = overfitted);
+    module.attr("CONSTANTS") = py::dict("ladder"_a = ladder, "prior"_a = prior, "trellis"_a = trellis,
+                                        "transform"_a = transform, "motion"_a = motion,
+                                        "overfitted"_a = overfitted);
 }
 
 }  // namespace tessera

@@ -23,15 +23,16 @@ void add(DyadicLevel& self, const std::pair<Array<int32_t>, Array<int32_t>>& vie
 }
 
 DyadicPlan make_plan(py::ssize_t height, py::ssize_t width, size_t channels, const std::vector<LevelArrays>& levels,
-                     const Array<uint8_t>& low_rungs, int64_t low_step, uint8_t first_sign) {
+                     const Array<uint8_t>& low_rungs, int64_t low_step, uint8_t first_sign,
+                     uint8_t first_odd) {
     DyadicPlan plan{side(height, "height"), side(width, "width"), channels, {}, numbers(low_rungs), low_step,
-                    first_sign};
+                    first_sign, first_odd};
     if (levels.size() > kMostLevels) throw std::invalid_argument("there are too many levels");
     for (size_t at = 0; at < levels.size(); ++at) {
-        const auto& [level, bias, passes, steps, inverse, reciprocal] = levels[at];
+        const auto& [level, bias, passes, half_steps, inverse, reciprocal] = levels[at];
         const size_t number = levels.size() - at;  // a level has ceil(side / 2^number) cells to a side
         const auto cells = [&](size_t pixels) { return ((pixels - 1) >> number) + 1; };
-        DyadicLevelPlan one{level, cells(plan.height), cells(plan.width), numbers(bias), {}, numbers(steps),
+        DyadicLevelPlan one{level, cells(plan.height), cells(plan.width), numbers(bias), {}, numbers(half_steps),
                             numbers(inverse), reciprocal};
         for (const auto& [views, answers] : passes) one.passes.push_back({numbers(views), numbers(answers)});
         plan.levels.push_back(std::move(one));
@@ -57,7 +58,7 @@ py::tuple as_tuple(const DyadicPlan& plan, DyadicFrame frame) {
 py::tuple read(const DyadicPlan& self, const py::object& port, bool keep, const Optional<int32_t>& costs,
                const Optional<int32_t>& sign_costs, py::ssize_t threads, const PathName& path) {
     if (costs.has_value() != sign_costs.has_value()) throw std::invalid_argument("costs need those of signs");
-    if (costs) expect(*costs, {kRungs, kCostColumns}, "costs");
+    if (costs) expect(*costs, {kQuantisers, kRungs, kCostColumns}, "costs");
     if (sign_costs) expect(*sign_costs, {kSignTables, 2}, "sign_costs");
     const SymbolPort* from = port.is_none() ? nullptr : port_of(port);
     const DyadicInputs inputs{from, keep, costs ? costs->data() : nullptr, sign_costs ? sign_costs->data() : nullptr,
@@ -66,9 +67,10 @@ py::tuple read(const DyadicPlan& self, const py::object& port, bool keep, const 
 }
 
 py::tuple code(const DyadicPlan& self, const py::object& port, const std::vector<Array<int32_t>>& details,
-               const Array<int32_t>& low, const Array<float>& margins, bool keep, py::ssize_t threads,
+               const Array<int32_t>& low, const Array<int32_t>& rates, bool keep, py::ssize_t threads,
                const PathName& path) {
-    expect(margins, {kRungs, kMargins}, "margins");
+    expect(rates, {kQuantisers, kRungs, kRateColumns}, "rates");
+    check_rates(rates.data());
     expect(low, {self.channels, self.low_height(), self.low_width()}, "low");
     if (details.size() != self.levels.size()) throw std::invalid_argument("details must be of every level");
     std::vector<const int32_t*> bands;
@@ -78,7 +80,27 @@ py::tuple code(const DyadicPlan& self, const py::object& port, const std::vector
     }
     const SymbolPort* to = port.is_none() ? nullptr : port_of(port);
     const DyadicInputs inputs{to, keep, nullptr, nullptr, threads_of(threads), kernels_of(path)};
-    return as_tuple(self, unlocked(to, [&] { return code_dyadic(self, inputs, bands, low.data(), margins.data()); }));
+    return as_tuple(self, unlocked(to, [&] { return code_dyadic(self, inputs, bands, low.data(), rates.data()); }));
+}
+
+// (magnitudes, quantisers)
+py::tuple choose(const Array<int32_t>& distances, const Array<uint8_t>& rungs, const Array<int32_t>& rates,
+                 const PathName& path) {
+    expect(distances, {numbers(rungs).size()}, "distances");
+    expect(rates, {kQuantisers, kRungs, kRateColumns}, "rates");
+    check_rates(rates.data());
+    std::vector<int32_t> magnitudes(numbers(rungs).size());
+    std::vector<uint8_t> quantisers(magnitudes.size());
+    Trellis(rates.data(), find(dyadic_dispatch(), path))
+        .choose(distances.data(), rungs.data(), magnitudes.size(), magnitudes.data(), quantisers.data());
+    return py::make_tuple(copied(magnitudes, {magnitudes.size()}), copied(quantisers, {quantisers.size()}));
+}
+
+Array<uint8_t> quantisers(const Array<int32_t>& values) {
+    const std::vector<int32_t> of = numbers(values);
+    std::vector<uint8_t> found(of.size());
+    name_quantisers(of.data(), of.size(), found.data());
+    return copied(found, {found.size()});
 }
 
 }  // namespace
@@ -91,13 +113,16 @@ void bind_dyadic(py::module_& module) {
              py::arg("parent").noconvert(), py::arg("low").noconvert())
         .def("add", &add, py::arg("view"), py::arg("near").noconvert(), py::arg("heads"),
              py::arg("context").noconvert());
+    module.def("choose_values", &choose, py::arg("distances").noconvert(), py::arg("rungs").noconvert(),
+               py::arg("rates").noconvert(), py::arg("path") = py::none());
+    module.def("quantisers", &quantisers, py::arg("values").noconvert());
     py::class_<DyadicPlan>(module, "DyadicPlan")
         .def(py::init(&make_plan), py::arg("height"), py::arg("width"), py::arg("channels"), py::arg("levels"),
-             py::arg("low_rungs").noconvert(), py::arg("low_step"), py::arg("first_sign"))
+             py::arg("low_rungs").noconvert(), py::arg("low_step"), py::arg("first_sign"), py::arg("first_odd"))
         .def("read", &read, py::arg("port"), py::arg("keep"), py::arg("costs").noconvert() = py::none(),
              py::arg("sign_costs").noconvert() = py::none(), py::arg("threads") = 1, py::arg("path") = py::none())
         .def("code", &code, py::arg("port"), py::arg("details"), py::arg("low").noconvert(),
-             py::arg("margins").noconvert(), py::arg("keep"), py::arg("threads") = 1, py::arg("path") = py::none());
+             py::arg("rates").noconvert(), py::arg("keep"), py::arg("threads") = 1, py::arg("path") = py::none());
 }
 
 }  // namespace tessera

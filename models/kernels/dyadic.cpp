@@ -1,6 +1,8 @@
 #include "dyadic.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "dyadic_taps.hpp"
@@ -91,9 +93,7 @@ struct DyadicWalk::Scratch {
     std::vector<int32_t> sums;
     std::vector<uint32_t> activations;
     uint8_t bytes[kRun];
-    alignas(64) uint8_t rungs[kTile] = {};
     alignas(64) int32_t values[kTile] = {};
-    alignas(64) float scaled[kTile] = {};
 
 private:
     size_t count_ = 0, found_ = 0;
@@ -133,6 +133,7 @@ DyadicWalk::DyadicWalk(const DyadicLevelPlan& plan, const int32_t* low, const in
       totals_(2 * (height_ + 1) * pitch_ * level_.hidden),
       rungs_(most_ * (height_ * width_ + 1) / 2),
       signs_(most_ * (height_ * width_ + 1) / 2),
+      quantisers_(most_ * (height_ * width_ + 1) / 2),
       values_(most_ * (height_ * width_ + 1) / 2),
       details_(std::make_unique<Buffer<int32_t>>(kDyadicBands * height_ * width_)),
       blank_(2 * (height_ + 1) * pitch_ / kRunStep),
@@ -189,12 +190,14 @@ void DyadicWalk::take_parent(const int32_t* above) {
     }
     in_parts(kParentWords * rows, threads_, 1 + kSmallestCells / width_, [&](size_t first, size_t last) {
         std::vector<uint32_t> words(columns);
+        std::vector<int32_t> magnitudes(columns);
         for (size_t at = first; at < last; ++at) {
             const size_t pair = at / rows, y = at % rows;
             uint32_t* to = parent_->row(pair, y);
             for (size_t k = 2 * pair; k < std::min(2 * pair + 2, kDyadicBands); ++k) {
                 const int32_t* from = above + (k * rows + y) * columns;
-                loops_.features(from, from, feature_table(), columns, words.data());
+                for (size_t x = 0; x < columns; ++x) magnitudes[x] = magnitude_of_half_steps(from[x]);
+                loops_.features(magnitudes.data(), magnitudes.data(), feature_table(), columns, words.data());
                 if (k % 2 == 0) {
                     for (size_t x = 0; x < columns; ++x) to[x] = words[x] >> 16;
                 } else {
@@ -317,22 +320,26 @@ T* DyadicWalk::first_cell(T* planes, size_t band, const Row& row) const {
     return planes + (band * height_ + 2 * row.y + row.phase / 2) * width_ + row.phase % 2;
 }
 
-void DyadicWalk::round(const int32_t* given, const float* margins) {
+void DyadicWalk::round(const int32_t* given, Trellis& trellis) {
     const size_t parity = pass_ % 2;
-    over_rows(parity, [&](const Row& row, Scratch& scratch) {
+    distances_.resize(size());
+    over_rows(parity, [&](const Row& row, Scratch&) {
         for (size_t c = 0; c < slice_->count; ++c) {
-            const size_t band = slice_->start + c;
-            const int32_t* from = first_cell(given, band, row);
-            for (size_t first = 0; first < row.count; first += kTile) {
-                const size_t count = std::min(kTile, row.count - first);
-                const size_t at = c * cells_[parity] + row.place + first;
-                for (size_t i = 0; i < count; ++i) {
-                    scratch.scaled[i] = static_cast<float>(from[2 * (first + i)]) * plan_.inverse[band];
-                }
-                std::memcpy(scratch.rungs, rungs_.get() + at, count);
-                kernels_.round(scratch.scaled, scratch.rungs, margins, scratch.values);
-                std::memcpy(values_.get() + at, scratch.values, count * sizeof(int32_t));
+            const float inverse = plan_.inverse[slice_->start + c] * static_cast<float>(kHalfStep);
+            const int32_t* from = first_cell(given, slice_->start + c, row);
+            int32_t* to = distances_.data() + c * cells_[parity] + row.place;
+            for (size_t i = 0; i < row.count; ++i) {
+                const float distance = std::abs(static_cast<float>(from[2 * i])) * inverse + 0.5f;
+                to[i] = static_cast<int32_t>(std::min(distance, kLargestDistance));
             }
+        }
+    });
+    trellis.choose(distances_.data(), rungs_.get(), size(), values_.get(), quantisers_.get());
+    over_rows(parity, [&](const Row& row, Scratch&) {
+        for (size_t c = 0; c < slice_->count; ++c) {
+            const int32_t* from = first_cell(given, slice_->start + c, row);
+            int32_t* to = values_.get() + c * cells_[parity] + row.place;
+            for (size_t i = 0; i < row.count; ++i) to[i] = from[2 * i] < 0 ? -to[i] : to[i];
         }
     });
 }
@@ -346,12 +353,19 @@ void DyadicWalk::spend(const int32_t* costs, const int32_t* sign_costs) {
             int32_t sums[kTile] = {};
             for (size_t c = 0; c < slice_->count; ++c) {
                 const size_t at = c * cells_[parity] + row.place + first;
+                for (size_t quantiser = 0; quantiser < kQuantisers; ++quantiser) {
+                    int32_t of[kTile] = {};
+                    for (size_t i = 0; i < count; ++i) scratch.values[i] = std::abs(values_.get()[at + i]);
+                    kernels_.add_costs(scratch.values, rungs_.get() + at, count,
+                                       costs + quantiser * kRungs * kCostColumns, of);
+                    for (size_t i = 0; i < count; ++i) {
+                        sums[i] += quantisers_.get()[at + i] == quantiser ? of[i] : 0;
+                    }
+                }
                 for (size_t i = 0; i < count; ++i) {
                     const int32_t value = values_.get()[at + i];
-                    scratch.values[i] = value < 0 ? -value : value;
                     if (value != 0) sums[i] += sign_costs[2 * signs_.get()[at + i] + (value < 0)];
                 }
-                kernels_.add_costs(scratch.values, rungs_.get() + at, count, costs, sums);
             }
             int32_t* to = first_cell(spent.data(), 0, row) + 2 * first;
             for (size_t i = 0; i < count; ++i) to[2 * i] += sums[i];
@@ -364,11 +378,13 @@ void DyadicWalk::store() {
     const size_t parity = pass_ % 2;
     over_rows(parity, [&](const Row& row, Scratch&) {
         for (size_t c = 0; c < slice_->count; ++c) {
-            const int32_t* from = values_.get() + c * cells_[parity] + row.place;
+            const size_t at = c * cells_[parity] + row.place;
+            int32_t* values = values_.get() + at;
             const size_t plane = c * kPhases + row.phase;
-            loops_.features(from, from, feature_table(), row.count, features.row(plane, row.y));
+            loops_.features(values, values, feature_table(), row.count, features.row(plane, row.y));
             features.mark(plane, row.y, loops_);
-            kernels_.spread(from, nullptr, row.count, first_cell(details_->get(), slice_->start + c, row), nullptr);
+            for (size_t i = 0; i < row.count; ++i) values[i] = half_steps(values[i], quantisers_.get()[at + i]);
+            kernels_.spread(values, nullptr, row.count, first_cell(details_->get(), slice_->start + c, row), nullptr);
         }
     });
 }

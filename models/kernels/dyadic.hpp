@@ -17,6 +17,7 @@
 #include "dyadic_loops.hpp"
 #include "memory.hpp"
 #include "prior.hpp"
+#include "trellis.hpp"
 #include "word_map.hpp"
 
 namespace tessera {
@@ -58,8 +59,8 @@ struct DyadicLevelPlan {
     size_t height, width;
     std::vector<int32_t> bias;       // (hidden,)
     std::vector<DyadicPass> passes;  // of the coded slices, two of each
-    std::vector<int64_t> steps;      // (9,)
-    std::vector<float> inverse;      // (9,)
+    std::vector<int64_t> half_steps;  // (9,)
+    std::vector<float> inverse;       // (9,): 1 / half step
     int64_t reciprocal;              // of differences of the low plane
 };
 
@@ -67,16 +68,17 @@ using Plane = std::unique_ptr<Buffer<int32_t>>;
 
 class DyadicWalk {
 public:
-    // low (3, height, width): the low plane; above: the details of the coarser level (9, ., .), null for zeros. The
-    // plan outlives the walk.
+    // low (3, height, width): the low plane; above: half steps of the coarser level (9, ., .), null for zeros. The plan
+    // outlives the walk.
     DyadicWalk(const DyadicLevelPlan& plan, const int32_t* low, const int32_t* above, size_t threads,
                const Kernels& kernels);
 
     // Begins a pass, in their order: names rungs and sign tables. Each needs the `store` of the one before.
     void begin(size_t pass);
-    // Rounds the values of the pass: details (9, height, width).
-    void round(const int32_t* details, const float* margins);
-    // Adds up what the values of the pass cost: costs (kRungs, kCostColumns) of magnitudes, sign_costs (kSignTables, 2).
+    // Chooses the values of the pass and their quantisers: details (9, height, width).
+    void round(const int32_t* details, Trellis& trellis);
+    // Adds up what the values of the pass cost: costs (kQuantisers, kRungs, kCostColumns) of magnitudes, sign_costs
+    // (kSignTables, 2).
     void spend(const int32_t* costs, const int32_t* sign_costs);
     // Takes the values of the pass.
     void store();
@@ -86,8 +88,9 @@ public:
     const uint8_t* rungs() const { return rungs_.get(); }
     const uint8_t* signs() const { return signs_.get(); }
     int32_t* values() const { return values_.get(); }
+    uint8_t* quantisers() const { return quantisers_.get(); }
 
-    // (9, height, width), zero where nothing was coded. The last call.
+    // (9, height, width) half steps, zero where nothing was coded. The last call.
     Plane take_details() { return std::move(details_); }
     std::vector<int32_t> spent;  // (height, width), once `spend` was called
 
@@ -125,8 +128,9 @@ private:
     WordMap features_[2];              // (channel, phase) of the current slice and of the one before, in turns
     std::vector<Window> parent_windows_, low_windows_[kPhases], near_windows_[kPhases], context_windows_[kPhases];
     Buffer<int32_t> totals_;  // (row, run, hidden, cell)
-    Buffer<uint8_t> rungs_, signs_;
+    Buffer<uint8_t> rungs_, signs_, quantisers_;
     Buffer<int32_t> values_;
+    std::vector<int32_t> distances_;  // of the pass, where it is rounded
     Plane details_;
     std::vector<uint8_t> blank_;               // whether the run that begins with a step of kRunStep cells is blank
     std::vector<int32_t> head_biases_;         // of the pass

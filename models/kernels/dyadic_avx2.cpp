@@ -14,6 +14,7 @@ namespace {
 
 #define TESSERA_LANES 8
 #include "lanes.inc"
+#include "trellis_loops.inc"
 #include "dyadic_loops.inc"
 #undef TESSERA_LANES
 

@@ -37,20 +37,44 @@ struct PassTables {
     uint8_t first_sign;
 };
 
-// The symbols of a pass: magnitudes, low bits of wide rungs, then the signs of what is not zero.
+// Tables of magnitudes by quantiser and rung.
+struct MagnitudeTables {
+    uint8_t of[kQuantisers][kRungs];
+    explicit MagnitudeTables(uint8_t first_odd) {
+        for (size_t rung = 0; rung < kRungs; ++rung) {
+            const size_t even = rung - kPerOctave * static_cast<size_t>(shift_of(static_cast<int>(rung)));
+            of[0][rung] = static_cast<uint8_t>(even);
+            of[1][rung] = static_cast<uint8_t>(first_odd + std::min(even / 2, kOddTables - 1));
+        }
+    }
+};
+
+// The symbols of a pass: low bits of wide rungs, magnitudes, then the signs of what is not zero. Where `quantisers` is
+// not null, the values are those of chains, see trellis.hpp, and their quantisers are read or written there.
 class PassCoder {
 public:
-    PassCoder(const SymbolPort* port, const Kernels& kernels)
-        : port_(port), kernels_(kernels), loops_(dyadic_dispatch().find(name_of(kernels.path))) {}
+    PassCoder(const DyadicPlan& plan, const DyadicInputs& inputs)
+        : port_(inputs.port),
+          tables_(plan.first_odd),
+          loops_(dyadic_dispatch().find(name_of(inputs.kernels.path))) {}
 
-    void get(const PassTables& pass, int32_t* values) {
+    void get(const PassTables& pass, int32_t* values, uint8_t* quantisers) {
         if (port_ == nullptr) {
             std::fill_n(values, pass.count, 0);
+            if (quantisers != nullptr) std::fill_n(quantisers, pass.count, uint8_t{0});
             return;
         }
-        name(pass);
-        get_symbols(*port_, indices_, pass.count, values);
-        if (!rest_indices_.empty()) get_rest(pass, values);
+        name_rest(pass);
+        if (!rest_indices_.empty()) get_symbols(*port_, rest_indices_, rest_);
+        if (quantisers != nullptr) {
+            get_chains(pass, values, quantisers);
+        } else {
+            uint8_t* indices = indices_.of(pass.count);
+            for (size_t i = 0; i < pass.count; ++i) indices[i] = tables_.of[0][pass.rungs[i]];
+            get_symbols(*port_, indices, pass.count, values);
+            const int32_t* rest = rest_.data();
+            if (!rest_indices_.empty()) join(pass.rungs, pass.count, values, rest);
+        }
         uint8_t* listed = listed_.of(pass.count + kRunStep);
         const size_t coded = loops_.settle(values, pass.signs, pass.count, pass.first_sign, listed);
         int32_t* symbols = symbols_.of(coded + 1);
@@ -59,18 +83,23 @@ public:
         loops_.negate(values, symbols, pass.count);
     }
 
-    void put(const PassTables& pass, const int32_t* values) {
+    void put(const PassTables& pass, const int32_t* values, const uint8_t* quantisers) {
         if (port_ == nullptr) return;
-        name(pass);
+        name_rest(pass);
         int32_t* symbols = symbols_.of(pass.count);
+        uint8_t* indices = indices_.of(pass.count);
         rest_.clear();
         for (size_t i = 0; i < pass.count; ++i) {
             const int32_t magnitude = values[i] < 0 ? -values[i] : values[i], shift = shift_of(pass.rungs[i]);
             symbols[i] = magnitude >> shift;
+            indices[i] = tables_.of[quantisers == nullptr ? 0 : quantisers[i]][pass.rungs[i]];
             if (shift > 0) rest_.push_back(magnitude & ((1 << shift) - 1));
         }
-        put_symbols(*port_, indices_, pass.count, symbols);
         put_symbols(*port_, rest_indices_, rest_);
+        const size_t chains = quantisers == nullptr ? std::max(pass.count, size_t{1}) : chains_of(pass.count);
+        for (size_t first = 0; first < pass.count; first += chains) {
+            put_symbols(*port_, indices + first, std::min(chains, pass.count - first), symbols + first);
+        }
         uint8_t* listed = listed_.of(pass.count + 1);
         size_t coded = 0;
         for (size_t i = 0; i < pass.count; ++i) {
@@ -82,38 +111,51 @@ public:
     }
 
 private:
-    // Tables of the magnitudes, and of low bits.
-    void name(const PassTables& pass) {
-        const size_t whole = pass.count / kTile * kTile;
-        indices_ = named_.of(whole + kTile);
-        uint8_t last[kTile] = {};
-        std::copy_n(pass.rungs + whole, pass.count - whole, last);
-        for (size_t i = 0; i < whole; i += kTile) kernels_.indices(pass.rungs + i, indices_ + i);
-        kernels_.indices(last, indices_ + whole);
-        rest_indices_.clear();
-        uint8_t widest = 0;
-        for (size_t i = 0; i < pass.count; ++i) widest = std::max(widest, pass.rungs[i]);
-        for (size_t i = 0; i < pass.count && widest >= kTables; ++i) {
-            if (pass.rungs[i] < kTables) continue;
-            rest_indices_.push_back(static_cast<uint8_t>(kTables - 1 + shift_of(pass.rungs[i])));
+    // One value of each chain after the other: the lowest bits of those lead to the quantisers of the next ones.
+    void get_chains(const PassTables& pass, int32_t* values, uint8_t* quantisers) {
+        const size_t chains = chains_of(pass.count);
+        uint8_t states[kMostChains] = {}, indices[kMostChains];
+        const int32_t* rest = rest_.data();
+        for (size_t first = 0; first < pass.count; first += chains) {
+            const size_t here = std::min(chains, pass.count - first);
+            const uint8_t* rungs = pass.rungs + first;
+            int32_t* found = values + first;
+            for (size_t j = 0; j < here; ++j) {
+                quantisers[first + j] = states[j] % kQuantisers;
+                indices[j] = tables_.of[states[j] % kQuantisers][rungs[j]];
+            }
+            get_symbols(*port_, indices, here, found);
+            if (!rest_indices_.empty()) join(rungs, here, found, rest);
+            for (size_t j = 0; j < here; ++j) states[j] = kTrellisNext[states[j]][found[j] & 1];
         }
     }
 
-    void get_rest(const PassTables& pass, int32_t* values) {
-        get_symbols(*port_, rest_indices_, rest_);
-        const int32_t* rest = rest_.data();
-        for (size_t i = 0; i < pass.count; ++i) {
-            if (pass.rungs[i] < kTables) continue;
-            const uint32_t high = static_cast<uint32_t>(values[i]) << shift_of(pass.rungs[i]);
+    // Tables of low bits.
+    void name_rest(const PassTables& pass) {
+        rest_indices_.clear();
+        uint8_t widest = 0;
+        for (size_t i = 0; i < pass.count; ++i) widest = std::max(widest, pass.rungs[i]);
+        for (size_t i = 0; i < pass.count && widest > kLastWhole; ++i) {
+            const int shift = shift_of(pass.rungs[i]);
+            if (shift > 0) rest_indices_.push_back(static_cast<uint8_t>(kTables - 1 + shift));
+        }
+    }
+
+    // Values of their high parts, in place, and of low bits.
+    static void join(const uint8_t* rungs, size_t count, int32_t* values, const int32_t*& rest) {
+        for (size_t i = 0; i < count; ++i) {
+            const int shift = shift_of(rungs[i]);
+            if (shift == 0) continue;
+            const uint32_t high = static_cast<uint32_t>(values[i]) << shift;
             values[i] = static_cast<int32_t>(high | static_cast<uint32_t>(*rest++));
         }
     }
 
+    static constexpr uint8_t kLastWhole = kTables - 1;  // rungs that are a table
     const SymbolPort* port_;
-    const Kernels& kernels_;
+    MagnitudeTables tables_;
     const DyadicLoops& loops_;
-    uint8_t* indices_ = nullptr;
-    Room<uint8_t> named_, listed_;
+    Room<uint8_t> indices_, listed_;
     Room<int32_t> symbols_;
     std::vector<uint8_t> rest_indices_;
     std::vector<int32_t> rest_;
@@ -137,7 +179,7 @@ Plane merged(const DyadicPlan& plan, const DyadicLevelPlan& level, const int32_t
     auto planes = std::make_unique<Buffer<int32_t>>(kAxes * size);
     std::fill_n(planes->get() + plan.channels * size, (kAxes - plan.channels) * size, 0);
     const Buffer<int32_t> details(plan.channels * kAxisBands * cells);
-    restore(symbols, level.steps.data(), nullptr, plan.channels * kAxisBands, cells, details.get(), inputs.threads,
+    restore(symbols, level.half_steps.data(), nullptr, plan.channels * kAxisBands, cells, details.get(), inputs.threads,
             inputs.kernels);
     in_parts(plan.channels, inputs.threads, 1, [&](size_t first, size_t last) {
         for (size_t axis = first; axis < last; ++axis) {
@@ -187,6 +229,7 @@ void DyadicPlan::check() const {
     for (const uint8_t rung : low_rungs) require(rung < kRungs, "a rung of the low band");
     require(low_step > 0 && low_step < int64_t{1} << 31, "the step of the low band");
     require(first_sign + kSignTables <= 256, "the tables of signs");
+    require(first_odd + kOddTables <= 256, "the tables of the odd quantiser");
     for (size_t at = 0; at < levels.size(); ++at) {
         const DyadicLevelPlan& plan = levels[at];
         const bool last = at + 1 == levels.size();
@@ -205,37 +248,38 @@ void DyadicPlan::check() const {
             check_biases(pass.answers.data(), pass.answers.size());
             require(turn + 2 >= plan.passes.size() || slice.context.words > 0, "a slice's context");
         }
-        require(plan.steps.size() == kDyadicBands && plan.inverse.size() == kDyadicBands, "a level's steps");
-        for (const int64_t step : plan.steps) require(step > 0 && step < int64_t{1} << 31, "a step");
+        require(plan.half_steps.size() == kDyadicBands && plan.inverse.size() == kDyadicBands, "a level's steps");
+        for (const int64_t step : plan.half_steps) require(step > 0 && step < int64_t{1} << 31, "a step");
         require(plan.reciprocal >= 0 && plan.reciprocal < int64_t{1} << 40, "a reciprocal");
     }
 }
 
 DyadicFrame read_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs) {
     DyadicFrame frame;
-    PassCoder coder(inputs.port, inputs.kernels);
+    PassCoder coder(plan, inputs);
     const LowTables tables(plan);
     frame.low.resize(tables.rungs.size());
-    coder.get(tables.pass(), frame.low.data());
+    coder.get(tables.pass(), frame.low.data(), nullptr);
     frame.low.resize(kAxes * plan.low_height() * plan.low_width(), 0);
     walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t) {
-        coder.get({walk.size(), walk.rungs(), walk.signs(), plan.first_sign}, walk.values());
+        coder.get({walk.size(), walk.rungs(), walk.signs(), plan.first_sign}, walk.values(), walk.quantisers());
     });
     return frame;
 }
 
 DyadicFrame code_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs, const std::vector<const int32_t*>& details,
-                        const int32_t* low, const float* margins) {
+                        const int32_t* low, const int32_t* rates) {
     DyadicFrame frame;
-    PassCoder coder(inputs.port, inputs.kernels);
+    Trellis trellis(rates, dyadic_dispatch().find(name_of(inputs.kernels.path)));
+    PassCoder coder(plan, inputs);
     const LowTables tables(plan);
     frame.low.assign(low, low + tables.rungs.size());
     for (int32_t& value : frame.low) value = std::clamp(value, -kLargest, kLargest);
-    coder.put(tables.pass(), frame.low.data());
+    coder.put(tables.pass(), frame.low.data(), nullptr);
     frame.low.resize(kAxes * plan.low_height() * plan.low_width(), 0);
     walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t at) {
-        walk.round(details[at], margins);
-        coder.put({walk.size(), walk.rungs(), walk.signs(), plan.first_sign}, walk.values());
+        walk.round(details[at], trellis);
+        coder.put({walk.size(), walk.rungs(), walk.signs(), plan.first_sign}, walk.values(), walk.quantisers());
     });
     return frame;
 }

@@ -16,7 +16,7 @@ struct DyadicPlan {
     std::vector<DyadicLevelPlan> levels;  // from coarse to fine
     std::vector<uint8_t> low_rungs;       // one per coded axis
     int64_t low_step;
-    uint8_t first_sign;  // number of the first table of signs among the coder's tables
+    uint8_t first_sign, first_odd;  // numbers of the first table of signs, and of the odd quantiser, of the coder's
 
     // Throws std::invalid_argument when sizes do not fit.
     void check() const;
@@ -28,14 +28,14 @@ struct DyadicPlan {
 struct DyadicInputs {
     const SymbolPort* port;     // null: symbols that are put are dropped, and those that are got are zero
     bool keep;                  // the details of every level
-    const int32_t* costs;       // of magnitudes (kRungs, kCostColumns), or null: bits are not counted
+    const int32_t* costs;       // of magnitudes (kQuantisers, kRungs, kCostColumns), or null: bits are not counted
     const int32_t* sign_costs;  // (kSignTables, 2), in 1 / kCostUnit bits too
     size_t threads;
     const Kernels& kernels;
 };
 
 struct DyadicFrame {
-    std::vector<Plane> details;               // from coarse to fine, (9, ., .), where they are kept
+    std::vector<Plane> details;               // half steps, from coarse to fine, (9, ., .), where they are kept
     std::vector<std::vector<int32_t>> spent;  // from coarse to fine, (., .) in 1 / kCostUnit bits, where counted
     std::vector<int32_t> low;                 // (3, low_height, low_width): symbols
     Plane planes;                             // (3, height, width): what the symbols stand for, in the lifted domain
@@ -44,8 +44,8 @@ struct DyadicFrame {
 // Both throw Refused.
 DyadicFrame read_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs);
 
-// details: one per level from coarse to fine, lifted; low: the coded axes, rounded.
+// details: one per level from coarse to fine, lifted; low: the coded axes, rounded; rates: of `Trellis`.
 DyadicFrame code_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs, const std::vector<const int32_t*>& details,
-                        const int32_t* low, const float* margins);
+                        const int32_t* low, const int32_t* rates);
 
 }  // namespace tessera

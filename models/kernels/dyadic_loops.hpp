@@ -11,6 +11,7 @@
 
 #include "constants.hpp"
 #include "dispatch.hpp"
+#include "trellis.hpp"
 
 namespace tessera {
 
@@ -51,6 +52,11 @@ struct DyadicLoops {
     // Negates the numbers that are not zero and whose symbol, one for each of them, is odd. One symbol more is read, and
     // does not count.
     void (*negate)(int32_t* magnitudes, const int32_t* symbols, size_t count);
+
+    // One step of `Trellis`: metrics (kTrellisStates, kMostChains) before it become those after it. from: a bit for each
+    // state, set where an odd value leads to it; zeros: a bit for each quantiser whose even value is zero instead.
+    void (*search)(const int32_t* rates, const int32_t* distances, const uint8_t* rungs, int32_t* metrics, uint8_t* from,
+                   uint8_t* zeros);
 };
 
 const DyadicLoops& scalar_dyadic();

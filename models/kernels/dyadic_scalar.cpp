@@ -13,6 +13,7 @@ namespace {
 
 #define TESSERA_LANES 4
 #include "lanes.inc"
+#include "trellis_loops.inc"
 #include "dyadic_loops.inc"
 #undef TESSERA_LANES
 

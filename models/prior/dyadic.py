@@ -22,7 +22,7 @@ from ..transform.bands import CELL, LEVELS
 from ..transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicSteps
 from .exchange import LARGEST, share
 from .ladder import PER_OCTAVE, RUNGS, SHIFTS, SPENT_UNIT, spent_units, values_cost
-from .native import margins
+from .quantisers import ODD_TABLES, QUANTISERS, ladders, search_rates
 from .signs import SIGN_TABLES, magnitude_costs, sign_costs
 
 OWN = 3  # levels with networks of their own
@@ -35,7 +35,8 @@ Pyramid = tuple[list[Integers], Integers]
 
 @dataclass
 class DyadicFrame:
-    """A decoded frame: symbols of every level (9, ., .), finest first, and of the low band (3, ., .); lifted planes.
+    """A decoded frame: details of every level (9, ., .), finest first, in half steps; symbols of the low band
+    (3, ., .); lifted planes.
 
     details is empty where they were not kept; spent: what the details of each cell of a level took, in 1 / SPENT_UNIT
     bits, empty where bits were not counted.
@@ -55,8 +56,8 @@ def owner_of(level: int) -> tuple[str, int]:
 class DyadicCoder:
     """The integers of a weights file, packed for the kernels.  Stateless between calls.
 
-    arrays: the prior's part of the file; steps: of its levels; tables: the ladder of magnitudes first, and the tables
-    of signs from `first_sign` on.
+    arrays: the prior's part of the file; steps: of its levels; tables: the ladder of magnitudes first, and from
+    `first_sign` on the tables of signs and those of the odd quantiser.
     """
 
     def __init__(
@@ -69,14 +70,23 @@ class DyadicCoder:
         kernels: Kernels,
     ) -> None:
         self.arrays, self.steps, self.first_sign, self.kernels = arrays, steps, first_sign, kernels
-        self.costs = magnitude_costs(tables)
-        self.margins = margins(self.costs, rate_weight)
-        self.prices = lru_cache(maxsize=4)(lambda count: (values_cost(count), sign_costs(count, first_sign)))
+        self.first_odd = first_sign + SIGN_TABLES
+        self._check_tables(tables)
+        self.costs = np.stack([magnitude_costs(ladder) for ladder in ladders(tables, self.first_odd)])
+        self.rates = search_rates(self.costs, rate_weight)
+        self.prices = lru_cache(maxsize=4)(self._prices)
         self.packed = lru_cache(maxsize=8)(self._pack)
         self.plan = lru_cache(maxsize=32)(self._plan)
-        self._check(tables)
+        self._check()
 
-    def _check(self, tables: Tables) -> None:
+    def _check_tables(self, tables: Tables) -> None:
+        signs = slice(self.first_sign, self.first_odd)
+        if len(tables.sizes[signs]) < SIGN_TABLES or (tables.frequencies[signs, :2] == 0).any():
+            raise ValueError(f"there must be {SIGN_TABLES} tables of signs that code 0 and 1")
+        if len(tables) < self.first_odd + ODD_TABLES:
+            raise ValueError(f"there must be {ODD_TABLES} tables of the odd quantiser after those of signs")
+
+    def _check(self) -> None:
         """ValueError names what does not fit, or could pass a bound of the kernels at some quality."""
         largest = _kernels.CONSTANTS["prior"]["ACCUMULATOR_LIMIT"]
         for name, array in self.arrays.items():
@@ -86,20 +96,19 @@ class DyadicCoder:
                 raise ValueError(f"tensor {name} has {len(array)} rows, not one for each of {ANCHORS} qualities")
             if name != "steps" and array.size and max(int(array.max()), -int(array.min())) > largest:
                 raise ValueError(f"tensor {name} holds a number beyond {largest}")
-        signs = slice(self.first_sign, self.first_sign + SIGN_TABLES)
-        if len(tables.sizes[signs]) < SIGN_TABLES or (tables.frequencies[signs, :2] == 0).any():
-            raise ValueError(f"there must be {SIGN_TABLES} tables of signs that code 0 and 1")
         for quality in (0, MAX_FINE):  # packs every level, and compares shapes, sums and steps with the bounds
             self.plan_of(GroupSpec(1, 1, 1, 3, quality))
 
     def weighing(self, rate_weight: float) -> DyadicCoder:
-        """The same with another price of a bit in rounding."""
-        return changed(self, margins=margins(self.costs, rate_weight))
+        """The same with another price of a bit in the search for values."""
+        return changed(self, rates=search_rates(self.costs, rate_weight))
 
     # -- symbols -----------------------------------------------------------------------------------------------------
 
     def code(self, planes: Integers, spec: GroupSpec, port: SymbolPort, keep: bool = False) -> DyadicFrame:
-        """Round the pyramid of lifted planes (3, height, width) along the walk and put it; what a decoder reads.
+        """Choose values of the pyramid of lifted planes (3, height, width) along the walk and put them.
+
+        Returns what a decoder reads.
 
         keep: the details too.
         """
@@ -112,7 +121,7 @@ class DyadicCoder:
         scaled = np.floor(low[: spec.channels] * steps.low_inverse + np.float32(0.5))
         coarse = np.clip(scaled, -LARGEST, LARGEST).astype(np.int32)
         with lent(port) as coder:
-            found = self.kernels.code_dyadic(self.plan_of(spec), coder, details[::-1], coarse, self.margins, keep)
+            found = self.kernels.code_dyadic(self.plan_of(spec), coder, details[::-1], coarse, self.rates, keep)
         return _frame(found)
 
     def read(self, spec: GroupSpec, port: SymbolPort, count: Tables | None = None, keep: bool = False) -> DyadicFrame:
@@ -123,7 +132,7 @@ class DyadicCoder:
 
     def bits(self, frame: DyadicFrame, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
         """Bits of every cell (h, w) of CELL x CELL pixels, of a frame whose bits were counted."""
-        costs, _ = self.prices(tables)
+        costs = self.prices(tables)[0][0]
         coded = frame.low[: spec.channels]
         rungs = np.broadcast_to(self.low_rungs(spec)[:, None, None], coded.shape)
         low = spent_units(costs, np.abs(coded), rungs) + SPENT_UNIT * (coded != 0)
@@ -135,11 +144,16 @@ class DyadicCoder:
         """Bits that an empty frame's tables let expect for each cell (h, w)."""
         means = tables.mean_bits()[np.arange(RUNGS) - PER_OCTAVE * SHIFTS] + SHIFTS
         units = np.rint(means * SPENT_UNIT).astype(np.int32)
-        costs = np.ascontiguousarray(units[:, None].repeat(self.prices(tables)[0].shape[1], 1))
+        costs = np.tile(units[:, None], (QUANTISERS, 1, self.prices(tables)[0].shape[2]))
         empty = self.kernels.read_dyadic(self.plan_of(spec), None, False, (costs, np.zeros((SIGN_TABLES, 2), np.int32)))
         low = np.full(empty[1].shape[1:], units[self.low_rungs(spec)].sum(), np.int32)
         size = -(-spec.height // CELL), -(-spec.width // CELL)
         return on_cells([*enumerate(empty[3][::-1], 1), (DEPTH, low)], size)
+
+    def _prices(self, tables: Tables) -> tuple[Integers, Integers]:
+        """Of magnitudes, by quantiser, and of signs."""
+        magnitudes = [values_cost(ladder) for ladder in ladders(tables, self.first_odd)]
+        return np.stack(magnitudes), sign_costs(tables, self.first_sign)
 
     def low_rungs(self, spec: GroupSpec) -> NDArray[np.uint8]:
         """Of the low band's planes, (channels,)."""
@@ -170,10 +184,10 @@ class DyadicCoder:
             ]
             of = steps.levels[level - 1]
             bias = self._at(f"{owner}.biases.{depth}", spec)
-            levels.append((self.packed(owner), bias, passes, of.steps, of.inverse, of.reciprocal))
+            levels.append((self.packed(owner), bias, passes, of.halves, 2 * of.inverse, of.reciprocal))
         rungs = self.low_rungs(spec)
         return _kernels.DyadicPlan(
-            spec.height, spec.width, spec.channels, levels, rungs, int(steps.low[0]), self.first_sign
+            spec.height, spec.width, spec.channels, levels, rungs, int(steps.low[0]), self.first_sign, self.first_odd
         )
 
     def _at(self, name: str, spec: GroupSpec) -> Integers:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...entropy import Tables, fit_table, quantize_pmf
 from .ladder import FIRST_SCALE, MAX_SHIFT, PER_OCTAVE, TABLE_NAMES, TABLE_REACH, TABLES
+from .quantisers import ODD_TABLE_NAMES, ODD_TABLES
 from .signs import SIGN_TABLE_NAMES
 
 Row = tuple[npt.NDArray[np.uint16], int]  # frequencies and the first value
@@ -23,10 +24,22 @@ def initial_pmf() -> Tensor:
 
     (TABLES, TABLE_REACH + 2).
     """
-    scale = FIRST_SCALE * 2.0 ** (torch.arange(TABLES, dtype=torch.float64) / PER_OCTAVE)
-    edges = torch.arange(1, TABLE_REACH + 2, dtype=torch.float64) - 0.4  # |x| >= k - 0.4 rounds to k or more
+    # |x| >= k - 0.4 rounds to k or more
+    return _laplace(torch.arange(TABLES), torch.arange(1, TABLE_REACH + 2, dtype=torch.float64) - 0.4)
+
+
+def initial_odd_pmf() -> Tensor:
+    """The same of the odd quantiser's tables, whose values lie at 0 and half way between whole steps."""
+    edges = torch.arange(TABLE_REACH + 1, dtype=torch.float64) + 0.1
+    edges[0] = 0.35
+    return _laplace(2 * torch.arange(ODD_TABLES) + 0.5, edges)
+
+
+def _laplace(rungs: Tensor, edges: Tensor) -> Tensor:
+    """Probabilities on each rung where |x| >= edges[k - 1] makes k or more."""
+    scale = FIRST_SCALE * 2.0 ** (rungs.double() / PER_OCTAVE)
     tail = torch.exp(-edges[None] / scale[:, None])  # P(|v| >= k)
-    tail = torch.cat([torch.ones(TABLES, 1, dtype=torch.float64), tail], 1)
+    tail = torch.cat([torch.ones(len(scale), 1, dtype=torch.float64), tail], 1)
     pmf = torch.cat([tail[:, :-1] - tail[:, 1:], tail[:, -1:]], 1)
     return _floor(pmf)
 
@@ -37,9 +50,9 @@ def _floor(pmf: Tensor) -> Tensor:
     return pmf / pmf.sum(1, keepdim=True)
 
 
-def refit(counts: Tensor, weight: float = 300.0) -> Tensor:
-    """Probabilities from `counts` (TABLES, TABLE_REACH + 2) of |v|; the initial ladder adds `weight` pseudo-counts."""
-    counts = counts.double() + weight * initial_pmf()
+def refit(counts: Tensor, initial: Tensor, weight: float = 300.0) -> Tensor:
+    """Probabilities from `counts` (., TABLE_REACH + 2) of |v|; `initial` ones add `weight` pseudo-counts."""
+    counts = counts.double() + weight * initial
     return _floor(counts / counts.sum(1, keepdim=True))
 
 
@@ -75,13 +88,18 @@ def ladder_rows(pmf: Tensor) -> list[Row]:
     return [fit_table(*_both_signs(row)) for row in pmf.double().numpy()]
 
 
-def magnitude_tables(pmf: Tensor, signs: Tensor) -> dict[str, Tensor]:
-    """A ladder of |v|, the uniform tables, and the tables of signs (SIGN_TABLES, 2): counts of v > 0 and v < 0."""
+def magnitude_tables(pmf: Tensor, signs: Tensor, odd: Tensor) -> dict[str, Tensor]:
+    """A ladder of |v|, the uniform tables, and those of signs and of the odd quantiser.
+
+    signs (SIGN_TABLES, 2): counts of v > 0 and v < 0; odd (ODD_TABLES, TABLE_REACH + 2): probabilities.
+    """
     uniform = [(quantize_pmf(np.full(1 << k, 1.0), 0.0), 0) for k in range(1, MAX_SHIFT + 1)]
     binary = [(quantize_pmf(row, 0.0), 0) for row in signs.double().numpy()]
-    magnitudes = [fit_table(_one_sign(row), 0) for row in pmf.double().numpy()]
-    tables, names = table_tensors([*magnitudes, *uniform]), zip(TABLE_NAMES, SIGN_TABLE_NAMES, strict=True)
-    return tables | {name: table_tensors(binary)[as_ladder] for as_ladder, name in names}
+    even, others = ([fit_table(_one_sign(row), 0) for row in part.double().numpy()] for part in (pmf, odd))
+    found = table_tensors([*even, *uniform])
+    for rows, own in ((binary, SIGN_TABLE_NAMES), (others, ODD_TABLE_NAMES)):
+        found |= dict(zip(own, table_tensors(rows).values(), strict=True))
+    return found
 
 
 def _one_sign(row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -98,13 +116,16 @@ def table_tensors(rows: list[Row]) -> dict[str, Tensor]:
 
 def magnitude_counts(tensors: dict[str, Tensor], first: int = 0, total: float = 1e5) -> Tensor:
     """Roughly the inverse of `integer_tables` for the ladder at `first`: counts of |v|, `total` on each table."""
-    frequencies, lows, sizes = (tensors[name].long() for name in TABLE_NAMES)
-    counts = torch.zeros(TABLES, TABLE_REACH + 2, dtype=torch.float64)
-    for rung in range(TABLES):
-        row = first + rung
-        kept = int(sizes[row]) - 1
-        magnitudes = (torch.arange(kept) + lows[row]).abs().clamp(max=TABLE_REACH + 1)
-        counts[rung].index_add_(0, magnitudes, frequencies[row, :kept].double())
+    frequencies, lows, sizes = (tensors[name][first : first + TABLES] for name in TABLE_NAMES)
+    return counts_of(frequencies, lows, sizes, total)
+
+
+def counts_of(frequencies: Tensor, lows: Tensor, sizes: Tensor, total: float = 1e5) -> Tensor:
+    """The same of any tables: (n, TABLE_REACH + 2)."""
+    counts = torch.zeros(len(sizes), TABLE_REACH + 2, dtype=torch.float64)
+    for row, (place, low, size) in enumerate(zip(frequencies.long(), lows.tolist(), sizes.tolist(), strict=True)):
+        magnitudes = (torch.arange(size - 1) + low).abs().clamp(max=TABLE_REACH + 1)
+        counts[row].index_add_(0, magnitudes, place[: size - 1].double())
     return counts * (total / 4096)
 
 

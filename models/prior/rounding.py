@@ -14,30 +14,41 @@ from .ladder import RUNGS, TABLE_REACH, TABLES
 
 
 class LadderFit(nn.Module):
-    """The ladder of `prior.ladder` while it is fitted: probabilities, what fell on each rung, costs in bits."""
+    """A ladder while it is fitted: probabilities of its tables, what fell on each, costs in bits of every rung.
+
+    initial: probabilities (n, TABLE_REACH + 2) to begin with; tables (TABLES,): the table of each narrow rung.  Without
+    them, those of `prior.ladder`.
+    """
 
     pmf: Tensor
     counts: Tensor
     costs: Tensor
+    initial: Tensor
+    tables: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, initial: Tensor | None = None, tables: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("pmf", initial_pmf())
-        self.register_buffer("counts", torch.zeros(TABLES, TABLE_REACH + 2, dtype=torch.float64))
-        self.register_buffer("costs", cost_table(self.pmf))
+        initial = initial_pmf() if initial is None else initial
+        tables = torch.arange(TABLES) if tables is None else tables.long()
+        self.register_buffer("initial", initial, persistent=False)
+        self.register_buffer("tables", tables, persistent=False)
+        self.register_buffer("pmf", initial.clone())
+        self.register_buffer("counts", torch.zeros_like(initial))
+        self.register_buffer("costs", cost_table(initial[tables]))
 
     @torch.no_grad()
     def count(self, values: Tensor, rungs: Tensor) -> None:
         """Take symbols into the histograms that the tables are fitted to."""
         flat = hard(rungs).flatten() * (TABLE_REACH + 2) + values.abs().clamp(max=TABLE_REACH + 1).long().flatten()
-        self.counts += torch.bincount(flat, minlength=RUNGS * (TABLE_REACH + 2)).view(RUNGS, -1)[:TABLES]
+        found = torch.bincount(flat, minlength=RUNGS * (TABLE_REACH + 2)).view(RUNGS, -1)[:TABLES]
+        self.counts.index_add_(0, self.tables, found.double())
 
     @torch.no_grad()
     def refit(self, decay: float = 0.9) -> None:
         """Fit the tables to what fell on them; older counts fade."""
-        self.pmf.copy_(refit(self.counts))
+        self.pmf.copy_(refit(self.counts, self.initial))
         self.counts.mul_(decay)
-        self.costs.copy_(cost_table(self.pmf))
+        self.costs.copy_(cost_table(self.pmf[self.tables]))
 
 
 @dataclass

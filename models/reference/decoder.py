@@ -17,7 +17,7 @@ from .symbols import Arrays, Symbols
 from .walk import Walk
 
 # what names of CDF tables begin with; not every weights file has tables of signs
-OWNERS = {"wavelet": ("tables",), "spatiotemporal": ("tables", "motion", "signs")}
+OWNERS = {"wavelet": ("tables",), "spatiotemporal": ("tables", "motion", "signs", "odd")}
 
 
 def decode(codec: str, arrays: Arrays, spec: GroupSpec, data: bytes, decoder: str) -> NDArray[np.uint8]:

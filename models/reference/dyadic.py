@@ -57,8 +57,8 @@ class PyramidWalk:
         coarser: Integers | None = None
         for level in range(LEVELS, 0, -1):
             steps = self.steps.of(self.bases(level - 1) * 3)
-            coarser = self.level(level, low, coarser, int(steps[0]))
-            details = self.restored(coarser, steps)
+            coarser, halves = self.level(level, low, coarser, int(steps[0]))
+            details = self.restored(halves, self.steps.halves(self.bases(level - 1) * 3))
             low = lifting.exact_unpyramid([details], low, *self.size(level - 1)).astype(np.int64)
         return low
 
@@ -72,24 +72,24 @@ class PyramidWalk:
         values[:channels] = self.symbols.values_by_sign(rungs, np.full(rungs.shape, LOW_SIGNS))
         return values
 
-    def level(self, level: int, low: Integers, coarser: Integers | None, step: int) -> Integers:
-        """Values (9, h, w) of a level whose low plane and next coarser values are known."""
+    def level(self, level: int, low: Integers, coarser: Integers | None, step: int) -> tuple[Integers, Integers]:
+        """Values and half steps (9, h, w) of a level whose low plane and next coarser values are known."""
         h, w = low.shape[1:]
         owner = f"levels.{min(level - 1, 3)}"
         total = self.bias(f"{owner}.biases.{max(level - 4, 0)}")
         total = total + convolved(self.weights(f"{owner}.low"), with_signs(unevenness(low, step)))
         if coarser is not None:
             total = total + spread(convolved(self.weights(f"{owner}.parent"), magnitudes(coarser)))[:, :h, :w]
-        values = np.zeros((9, h, w), np.int64)
+        values, halves = np.zeros((2, 9, h, w), np.int64)
         for k, bands in enumerate(SLICES if self.spec.channels == 3 else SLICES[:GRAY_SLICES]):
             name = f"{owner}.slices.{k}"
-            self.slice(name, activated(total), values[bands])
+            self.slice(name, activated(total), values[bands], halves[bands])
             if k + 1 < len(SLICES):
                 total = total + convolved(self.weights(f"{name}.context"), with_signs(values[bands]))
-        return values
+        return values, halves
 
-    def slice(self, name: str, hidden: Integers, values: Integers) -> None:
-        """Read the values of a slice into `values`, zeros before."""
+    def slice(self, name: str, hidden: Integers, values: Integers, halves: Integers) -> None:
+        """Read a slice into `values` and `halves`, zeros before."""
         count = len(values)
         for number, parts in enumerate(PASSES):
             total = convolved(self.weights(f"{name}.view.{number}"), hidden) + self.bias(f"{name}.views.{number}")
@@ -99,9 +99,10 @@ class PyramidWalk:
             answers = convolved(self.weights(f"{name}.heads.{number}"), view) + self.bias(f"{name}.biases.{number}")
             rungs = rung_of(answers[:count])
             signs = self.first_sign + ((answers[count:] >> 10) + 16).clip(0, 31)
-            found = self.symbols.values_by_sign(in_order(rungs, parts), in_order(signs, parts))
-            place = np.arange(values[0].size).reshape(1, *values.shape[1:])
-            values.reshape(count, -1)[:, in_order(place, parts)[0]] = found
+            found = self.symbols.half_steps(in_order(rungs, parts), in_order(signs, parts), self.first_sign + 32)
+            place = in_order(np.arange(values[0].size).reshape(1, *values.shape[1:]), parts)[0]
+            for planes, part in zip((values, halves), found, strict=True):
+                planes.reshape(count, -1)[:, place] = part
 
 
 def in_order(planes: Integers, parts: tuple[tuple[int, int], ...]) -> Integers:

@@ -39,3 +39,7 @@ class QualitySteps:
     def of(self, bases: list[int]) -> Integers:
         """Steps at this quality from those at quality 0."""
         return np.array([max(1, base * self.factor >> 20 + self.octaves) for base in bases], np.int64)
+
+    def halves(self, bases: list[int]) -> Integers:
+        """Half steps."""
+        return np.array([max(1, base * self.factor >> 21 + self.octaves) for base in bases], np.int64)

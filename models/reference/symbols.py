@@ -15,7 +15,9 @@ Arrays = Mapping[str, NDArray[Any]]
 Integers = NDArray[np.int64]
 
 UNIFORM = 71  # a number of n bits has table UNIFORM + n
-LARGEST = 1 << 24  # largest |v|
+LARGEST = 1 << 24  # largest |v|, and number of half steps
+MOST_CHAINS, CHAIN_VALUES, ODD_TABLES = 16, 1024, 34
+AFTER_EVEN, AFTER_ODD = (0, 5, 1, 6, 2, 4, 3, 7), (2, 7, 3, 4, 0, 6, 1, 5)  # next states, by state
 
 
 class Symbols:
@@ -44,29 +46,63 @@ class Symbols:
 
     def values(self, rungs: Integers, first: int) -> Integers:
         """Values of any shape, one rung each; first: table of rung 0."""
-        return self.parts(rungs, first).clip(-LARGEST, LARGEST)
+        flat = rungs.ravel().tolist()
+        high = self.get([first + rung - 8 * low_bits_of(rung) for rung in flat])
+        found = [joined(*parts) for parts in zip(flat, high, self.low_bits(rungs), strict=True)]
+        return np.array(found, np.int64).reshape(rungs.shape).clip(-LARGEST, LARGEST)
 
     def values_by_sign(self, rungs: Integers, signs: Integers) -> Integers:
         """Values of any shape, whose magnitudes and signs are coded apart; signs: the table of each sign."""
-        values = self.parts(rungs, 0).clip(0, LARGEST)
+        low, flat = self.low_bits(rungs), rungs.ravel().tolist()
+        high = self.get([rung - 8 * low_bits_of(rung) for rung in flat])
+        found = [joined(*parts) for parts in zip(flat, high, low, strict=True)]
+        return self.signed(np.array(found, np.int64), signs.ravel()).reshape(rungs.shape)
+
+    def half_steps(self, rungs: Integers, signs: Integers, first_odd: int) -> tuple[Integers, Integers]:
+        """Values of a pass, of any shape, and the half steps that they stand for; first_odd: table of the odd one."""
+        low, flat = self.low_bits(rungs), rungs.ravel().tolist()
+        chains = 1
+        while chains < MOST_CHAINS and 2 * chains * CHAIN_VALUES <= len(flat):
+            chains *= 2
+        states, quantisers, found = [0] * chains, [0] * len(flat), [0] * len(flat)
+        for start in range(0, len(flat), chains):
+            places = range(start, min(start + chains, len(flat)))
+            tables = []
+            for i in places:
+                quantisers[i] = states[i % chains] % 2
+                even = flat[i] - 8 * low_bits_of(flat[i])
+                tables.append(first_odd + min(even >> 1, ODD_TABLES - 1) if quantisers[i] else even)
+            for i, high in zip(places, self.get(tables), strict=True):
+                found[i] = joined(flat[i], high, low[i])
+                states[i % chains] = (AFTER_ODD if found[i] & 1 else AFTER_EVEN)[states[i % chains]]
+        values = self.signed(np.array(found, np.int64), signs.ravel())
+        halves = (2 * np.abs(values) - np.array(quantisers, np.int64)).clip(0, LARGEST) * np.sign(values)
+        return values.reshape(rungs.shape), halves.reshape(rungs.shape)
+
+    def low_bits(self, rungs: Integers) -> list[int]:
+        """The low bits of each value, 0 where there are none; one call."""
+        counts = [low_bits_of(rung) for rung in rungs.ravel().tolist()]
+        found = iter(self.get([UNIFORM + n for n in counts if n]))
+        return [next(found) if n else 0 for n in counts]
+
+    def signed(self, magnitudes: Integers, signs: Integers) -> Integers:
+        """Values (n,) of their magnitudes, not clipped, and of signs that are read."""
+        values = magnitudes.clip(0, LARGEST)
         coded = values != 0
         negative = [symbol & 1 for symbol in self.get(signs[coded].tolist())]
         values[coded] *= 1 - 2 * np.array(negative, np.int64)
         return values
 
-    def parts(self, rungs: Integers, first: int) -> Integers:
-        """One call, and another one for the low bits of wide rungs; put together, not clipped."""
-        flat = rungs.ravel().tolist()
-        shifts = [max(0, rung - 64 >> 3) for rung in flat]
-        high = self.get([first + rung - 8 * s for rung, s in zip(flat, shifts, strict=True)])
-        low = iter(self.get([UNIFORM + s for s in shifts if s]))
-        found = [signed(h << s | next(low)) if s else h for h, s in zip(high, shifts, strict=True)]
-        return np.array(found, np.int64).reshape(rungs.shape)
-
     def finish(self) -> None:
         self.decoder.finish()
 
 
-def signed(value: int) -> int:
-    """A number modulo 2^32, as a signed one of 32 bits."""
+def low_bits_of(rung: int) -> int:
+    """How many low bits are split off."""
+    return max(0, rung - 64 >> 3)
+
+
+def joined(rung: int, high: int, low: int) -> int:
+    """A value of its parts, modulo 2^32 and as a signed number of 32 bits."""
+    value = high << low_bits_of(rung) | low
     return (value + (1 << 31)) % (1 << 32) - (1 << 31)

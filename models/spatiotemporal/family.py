@@ -21,11 +21,12 @@ from ..motion.coder import MotionCoder
 from ..motion.field import TABLE_NAMES as MOTION_TABLE_NAMES
 from ..prior.ladder import TABLE_NAMES, costs_of
 from ..prior.native import NativePrior
+from ..prior.quantisers import ODD_TABLE_NAMES
 from ..prior.signs import SIGN_TABLE_NAMES
 from ..transform.bands import CELL, RATE_WEIGHT, slices_of
 from ..transform.levels import ORDER, Levels
-from ..wavelet.base_still import MOVED_RATE_WEIGHT, BaseStill
-from ..wavelet.dyadic_still import DyadicStill
+from ..wavelet.base_still import BaseStill
+from ..wavelet.dyadic_still import TRELLIS_RATE_WEIGHT, DyadicStill
 from ..wavelet.still import StillCoder
 from .encoder import SearchOptions, put_group
 from .group import BLOCKS, DEEPEST, INTRA, Prior, read_group
@@ -49,7 +50,7 @@ class SpatiotemporalFamily:
     default_gop: ClassVar[int] = 64
     options: ClassVar[dict[str, str]] = {
         "rate_weight": "squared error in steps that a bit is worth in rounding, 0..1 "
-        f"(default {RATE_WEIGHT}, {MOVED_RATE_WEIGHT} where the effort moves coefficients of frames on their own)",
+        f"(default {RATE_WEIGHT}, {TRELLIS_RATE_WEIGHT} in frames on their own)",
         "depth": "log2 of the frames between key frames, 0..5; 0: no frame waits for a later one (default 5 where key "
         "frames can be predicted so far, else 4)",
         "block": "side of the blocks that move together, 8 or 16 pixels (default 16)",
@@ -60,7 +61,8 @@ class SpatiotemporalFamily:
         self.arrays, kernels = arrays, kernels or Kernels()
         rows = [*rows_of(arrays, TABLE_NAMES), *rows_of(arrays, MOTION_TABLE_NAMES)]
         dyadic = SIGN_TABLE_NAMES[0] in arrays  # frames on their own are pyramids
-        self.tables = Tables.stack([*rows, *(rows_of(arrays, SIGN_TABLE_NAMES) if dyadic else [])])
+        more = (SIGN_TABLE_NAMES, ODD_TABLE_NAMES) if dyadic else ()
+        self.tables = Tables.stack([*rows, *(row for names in more for row in rows_of(arrays, names))])
         self.channels = 3 + len(ORDER)
         self.search, self.expects = SearchOptions(), False
         steps = {name: array for name, array in arrays.items() if name.startswith("steps.")}

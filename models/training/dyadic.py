@@ -1,23 +1,24 @@
-"""The dyadic pyramid with its prior in training: transform in floats, rounding along the walk, loss, export."""
+"""The dyadic pyramid with its prior in training: transform in floats, bits of coded values, export."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..base.quality import MAX_FINE
-from ..prior.bands import hard, interpolated_bits, parity_mask
+from ..prior.bands import interpolated_bits, parity_mask
 from ..prior.dyadic_bands import OWN, DyadicPrior, DyadicSlice
-from ..prior.fitted import magnitude_tables
+from ..prior.fitted import initial_odd_pmf, magnitude_tables
 from ..prior.fixed_point import ACCUMULATOR_LIMIT
 from ..prior.ladder import FIRST_SCALE, PER_OCTAVE
-from ..prior.rounding import LadderFit, round_cheaply
+from ..prior.quantisers import ODD_TABLE_OF
+from ..prior.rounding import LadderFit
 from ..prior.signs import LOGITS_PER_ANSWER, SIGN_TABLES
 from ..transform import packet as wp
-from ..transform.bands import LARGEST_STEP, LOW_GAIN, RATE_WEIGHT, pyramid_sizes
+from ..transform.bands import LARGEST_STEP, LOW_GAIN, pyramid_sizes
 from ..transform.dyadic import DEPTH
 from ..transform.gains import colour_matrix, dyadic_gains, step_size
 from ..transform.lifted import UNITS
@@ -62,6 +63,23 @@ class SignFit(nn.Module):
         return self.counts + SIGN_PRIOR * torch.stack([positive, 1 - positive], 1)
 
 
+@dataclass
+class CodedPyramids:
+    """Pyramids as they are coded.
+
+    values (B, 9, ., .) of each level, finest first; odd: which of them have the odd quantiser; low (B, 3, ., .).
+    """
+
+    values: list[Tensor]
+    odd: list[Tensor]
+    low: Tensor
+
+    def details(self, level: int) -> Tensor:
+        """What the values of a level stand for, in steps; the finest level is number 0."""
+        values = self.values[level]
+        return values - 0.5 * values.sign() * self.odd[level]
+
+
 class DyadicModel(nn.Module):
     """Transform and prior."""
 
@@ -75,40 +93,39 @@ class DyadicModel(nn.Module):
         self.register_buffer("axes", colour_matrix(), persistent=False)
         self.register_buffer("gains", gains.float().repeat(1, 3).view(DEPTH, 1, 9, 1, 1), persistent=False)
         self.register_buffer("low_gain", low_gain.float(), persistent=False)
-        self.prior, self.ladder, self.signs = DyadicPrior(), LadderFit(), SignFit()
+        self.prior, self.signs = DyadicPrior(), SignFit()
+        self.ladder, self.odd = LadderFit(), LadderFit(initial_odd_pmf(), torch.from_numpy(ODD_TABLE_OF))
 
     def analyse(self, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
         """Pixels (B, 3, H, W) in 0..255 -> details, finest first, and low band, at unit synthesis gain."""
         details, low = wp.pyramid(torch.einsum("ij,bjhw->bihw", self.axes, pixels - 128.0), DEPTH)
         return [d * g for d, g in zip(details, self.gains, strict=True)], low * self.low_gain
 
-    def quantise(self, details: list[Tensor], low: Tensor, quality: Tensor, size: tuple[int, int]) -> Tensor:
-        """Round the pyramid of planes of `size` along the prior's walk: bits (B,)."""
-        costs, sizes = self.ladder.costs, pyramid_sizes(*size, DEPTH)
+    def bits(self, coded: CodedPyramids, quality: Tensor, size: tuple[int, int]) -> Tensor:
+        """What pyramids of planes of `size` take, as the prior's walk says: (B,)."""
+        sizes = pyramid_sizes(*size, DEPTH)
         step = step_size(quality)[:, None, None, None]
-        scaled = [d / step for d in details]
-        rounded = torch.floor(low / step + 0.5)
-        rungs = self.prior.low_rungs(quality, rounded.shape[2:])
-        spent = [interpolated_bits(costs, rungs, rounded.abs()).sum((1, 2, 3))]
-        plane = rounded * step / self.low_gain
+        rungs = self.prior.low_rungs(quality, coded.low.shape[2:])
+        spent = [interpolated_bits(self.ladder.costs, rungs, coded.low.abs()).sum((1, 2, 3))]
+        plane = coded.low * step / self.low_gain
 
         def differences(level: int, above: Tensor | None) -> Tensor:
             nonlocal plane
             if above is not None:
-                plane = self.merged(plane, above * step, level + 1, sizes[level])
+                plane = self.merged(plane, coded.details(level) * step, level + 1, sizes[level])
             near = F.avg_pool2d(F.pad(plane, (1, 1, 1, 1), mode="replicate"), 3, 1)
             return torch.trunc((plane - near) * (self.gains[level - 1, 0, 0] * HINT_GAIN / step))
 
         def code(level: int, part: DyadicSlice, parity: int, rung: Tensor, logit: Tensor) -> Tensor:
-            y = scaled[level - 1][:, part.start : part.start + part.count]
-            mask = parity_mask(y.shape[2], y.shape[3], y.device) == (parity == 0)
-            with torch.no_grad():
-                q = round_cheaply(y, hard(rung), costs, RATE_WEIGHT) * mask
-            bits = interpolated_bits(costs, rung, q.abs()) * mask  # with a bit for each sign
+            bands = slice(part.start, part.start + part.count)
+            mask = parity_mask(rung.shape[2], rung.shape[3], rung.device) == (parity == 0)
+            q, odd = coded.values[level - 1][:, bands] * mask, coded.odd[level - 1][:, bands]
+            other, even = (interpolated_bits(ladder.costs, rung, q.abs()) for ladder in (self.odd, self.ladder))
+            bits = torch.where(odd, other, even) * mask  # with a bit for each sign
             signs = (F.softplus(-q.sign() * logit) / torch.log(torch.tensor(2.0)) - 1) * (q != 0)
             spent.append((bits + signs).sum((1, 2, 3)))
-            kept = mask.expand_as(q)
-            self.ladder.count(q[kept], rung[kept])
+            for ladder, chosen in ((self.ladder, mask & ~odd), (self.odd, mask & odd)):
+                ladder.count(q[chosen], rung[chosen])
             self.signs.count(q, logit)
             return q
 
@@ -145,16 +162,6 @@ class DyadicModel(nn.Module):
                 for bias in part.biases.parameters():
                     bias[:, : part.count] = rungs(scale[part.start : part.start + part.count]) - 4.0
 
-    def loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Pixels (B, 3, H, W) float in 0..255 -> loss, whose gradient weighs every rate alike, and scalars to log."""
-        quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator).to(pixels.device)
-        with torch.no_grad():
-            details, low = self.analyse(pixels)
-        bits = self.quantise(details, low, quality, (pixels.shape[2], pixels.shape[3]))
-        rate = bits / pixels[0, 0].numel()
-        loss = (rate / (rate.detach() + 0.03)).mean()
-        return loss, {"bpp": rate.mean().item(), "log_rate": rate.log().mean().item()}
-
     def groups(self) -> list[dict[str, Any]]:
         """Parameters by optimiser."""
         convs = [p for p in self.prior.parameters() if p.ndim == 4]
@@ -167,27 +174,15 @@ class DyadicModel(nn.Module):
     # -- export ------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def fit_tables(self, pictures: list[Tensor]) -> int:
-        """Freeze the prior and fit its tables on whole `pictures` (3, H, W), twice, since rounding follows the tables.
-
-        Returns the proven bound of the prior's accumulators, ValueError where it is passed.
-        """
+    def freeze(self) -> int:
+        """Turn the prior into its integers: the proven bound of its accumulators, ValueError where it is passed."""
         self.prior.freeze()
         bound = self.prior.largest_accumulator()
         if bound >= ACCUMULATOR_LIMIT:
             raise ValueError(f"an accumulator of the prior can reach {bound:.0f}, the limit is {ACCUMULATOR_LIMIT}")
-        for _ in range(2):
-            self.ladder.counts.zero_()
-            self.signs.counts.zero_()
-            for i, picture in enumerate(pictures):
-                for quality in range(200 + 137 * i % 400, MAX_FINE, 800):
-                    details, low = self.analyse(picture[None].float())
-                    size = (picture.shape[1], picture.shape[2])
-                    self.quantise(details, low, torch.tensor([quality]), size)
-            self.ladder.refit()
         return int(bound)
 
     def tensors(self) -> Tensors:
         """The weights file's part: the prior's integers and steps as "dyadic", and its tables."""
         prior = prior_tensors(self.prior) | {"steps": step_bases()}
-        return prefixed("dyadic", prior) | magnitude_tables(self.ladder.pmf, self.signs.fitted())
+        return prefixed("dyadic", prior) | magnitude_tables(self.ladder.pmf, self.signs.fitted(), self.odd.pmf)

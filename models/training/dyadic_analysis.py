@@ -23,7 +23,7 @@ from ..transform.bands import CELL, pyramid_sizes
 from ..transform.gains import step_size
 from ..transform.levels import EVERY
 from ..transform.lifted import UNITS
-from ..wavelet.base_still import MOVE_REACH, MOVED_RATE_WEIGHT
+from ..wavelet.base_still import MOVE_REACH
 from ..wavelet.dyadic_intra import MOVED_LEVELS
 from ..wavelet.dyadic_refinement import paint_with
 from ..wavelet.dyadic_still import from_cells, to_cells
@@ -55,7 +55,7 @@ class DyadicAnalysis(TrainingTask):
     def __init__(self, tensors: Tensors, width: int = 128, blocks: int = 4, quantise: int = 1) -> None:
         super().__init__()
         self.stills = DyadicStills(tensors)
-        self.still = self.stills.still.weighing(MOVED_RATE_WEIGHT)
+        self.still = self.stills.still.weighing(self.stills.still.usual_rate_weight("medium"))
         self.tables = tables_of(arrays_of(still_part(tensors)[0]))
         self.network = SynthesisNetwork(INPUTS + MOVED, MOVED, width, blocks)
         self.rounding = bool(quantise)
@@ -109,7 +109,7 @@ class DyadicAnalysis(TrainingTask):
         planes = kept.kernels.padded(frame.planes)
         lows = kept.words(planes, quality)[..., -LOWS:].astype(np.float32) / np.float32(WORD_UNIT)
         size = planes.shape[1] // CELL, planes.shape[2] // CELL
-        symbols = to_cells(frame.details[:MOVED_LEVELS], *size).astype(np.float32)
+        symbols = to_cells(frame.details[:MOVED_LEVELS], *size).astype(np.float32) / 2
         exact = to_cells(kept.prior.in_steps(pyramid, quality), *size)
         shown = planes.astype(np.float32) / np.float32(UNITS)
         return shown, *(part.transpose(2, 0, 1) for part in (lows, symbols, exact))

@@ -17,8 +17,9 @@ from ..base.kernels import Kernels
 from ..base.quality import MAX_FINE
 from ..base.task import TrainingTask, arrays_of
 from ..networks.synthesis import SynthesisNetwork, round_weights
-from ..prior.fitted import magnitude_counts, table_tensors
-from ..prior.ladder import TABLE_NAMES
+from ..prior.fitted import counts_of, magnitude_counts, table_tensors
+from ..prior.ladder import TABLE_NAMES, TABLES
+from ..prior.quantisers import ODD_TABLE_NAMES
 from ..prior.signs import SIGN_TABLE_NAMES
 from ..spatiotemporal.family import rows_of
 from ..spatiotemporal.wire import FIRST_TABLE
@@ -27,12 +28,15 @@ from ..wavelet.dyadic_still import DyadicStill
 from ..wavelet.words import CORRECTION_BITS
 from .dyadic import DyadicModel
 from .dyadic_coding import (
+    COLUMNS,
     INPUTS,
     OUTPUTS,
+    Counted,
     Written,
     calibration,
     coded,
     coded_batch,
+    coded_pyramids,
     dyadic_coder,
     painted,
     pixels_of,
@@ -53,6 +57,7 @@ from .steps import step_tensors
 from .wavelet import REFIT_EVERY, still_part
 
 CODER_EVERY = 500
+TABLE_ROUNDS = 3  # of fitting tables
 EFFORT = "fast"  # of the pictures that networks learn from: rounding alone
 
 
@@ -86,6 +91,7 @@ class DyadicStillTask(TrainingTask):
         for network in self.networks().values():
             network.requires_grad_(self.decoders)
         self.made: tuple[DyadicStill, Tables] | None = None
+        self.measured = -1  # the prior's version that `rate_distortion` was last asked of
         self.kept: Tensors = {}  # adopted for export
 
     def networks(self) -> dict[str, SynthesisNetwork]:
@@ -111,10 +117,18 @@ class DyadicStillTask(TrainingTask):
 
     def loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Pixels (B, 3, H, W) float in 0..255 -> loss and scalars to log."""
-        parts = [self.model.loss] if self.priors else []
-        found = [part(batch, generator) for part in (*parts, *([self.decoder_loss] if self.decoders else []))]
+        parts = [*([self.prior_loss] if self.priors else []), *([self.decoder_loss] if self.decoders else [])]
+        found = [part(batch, generator) for part in parts]
         scalars = {name: value for _, scalars in found for name, value in scalars.items()}
         return torch.stack([loss for loss, _ in found]).sum(), scalars
+
+    def prior_loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Its gradient weighs every rate alike."""
+        quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator)
+        coded = coded_pyramids(self.coder()[0], pixels, quality)
+        rate = self.model.bits(coded, quality, (pixels.shape[2], pixels.shape[3])) / pixels[0, 0].numel()
+        loss = (rate / (rate.detach() + 0.03)).mean()
+        return loss, {"bpp": rate.mean().item(), "log_rate": rate.log().mean().item()}
 
     def decoder_loss(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         quality = torch.randint(0, MAX_FINE + 1, (len(pixels),), generator=generator)
@@ -141,12 +155,16 @@ class DyadicStillTask(TrainingTask):
             self.model.prior.project()
             if step % REFIT_EVERY == 0:
                 self.model.ladder.refit()
+                self.model.odd.refit()
             if step % CODER_EVERY == 0:
                 self.made = None
 
     @torch.no_grad()
     def rate_distortion(self, pixels: Tensor, quality: int) -> tuple[float, Tensor]:
-        """One whole picture (1, 3, H, W): bits per pixel by table costs, and the 8-bit reconstruction of `standard`."""
+        """One whole picture (1, 3, H, W): bits per pixel, and the 8-bit reconstruction of `standard`."""
+        version = sum(parameter._version for parameter in self.model.parameters())
+        if version != self.measured:  # an averaged copy changes without steps of its own
+            self.made, self.measured = None, version
         still, tables = self.coder()
         port, at = Written(tables), torch.tensor([quality])
         words, lacking = coded(still, pixels_of(pixels[0]), quality, port, EFFORT)
@@ -163,7 +181,8 @@ class DyadicStillTask(TrainingTask):
         """
         pictures, notes = pictures_of(samples), {}
         if self.priors:
-            notes["largest_accumulator"] = str(self.model.fit_tables(pictures))
+            notes["largest_accumulator"] = str(self.model.freeze())
+            self.fit_tables(pictures)
         self.made = None
         tensors = self.model.tensors() | step_tensors()
         held_out = pictures_of(self.held_out) or pictures
@@ -174,13 +193,31 @@ class DyadicStillTask(TrainingTask):
             return tensors, notes
         return self.with_predicted(tensors), {**notes, "family": "spatiotemporal"}
 
+    def fit_tables(self, pictures: list[Tensor]) -> None:
+        """Fit the tables to what the kernels code of `pictures` (3, H, W), more than once: values follow the tables."""
+        model = self.model
+        for _ in range(TABLE_ROUNDS):
+            self.made = None
+            still, tables = self.coder()
+            first_sign, first_odd = still.prior.coder.first_sign, still.prior.coder.first_odd
+            counts = torch.zeros(len(tables), COLUMNS, dtype=torch.float64)
+            for i, picture in enumerate(pictures):
+                for quality in range(200 + 137 * i % 400, MAX_FINE, 800):
+                    port = Counted()
+                    coded(still, pixels_of(picture), quality, port, EFFORT)
+                    counts += port.counts(len(tables))
+            for ladder, found in ((model.ladder, counts[:TABLES]), (model.odd, counts[first_odd:])):
+                ladder.counts.copy_(found)
+                ladder.refit()
+            model.signs.counts.copy_(counts[first_sign:first_odd, :2])
+
     def with_predicted(self, tensors: Tensors) -> Tensors:
         """Weights of family `spatiotemporal`: what this task made, and what predicted frames had before."""
         ladder, rest = (rows_of(arrays_of(part), TABLE_NAMES) for part in (tensors, self.kept))
-        shared = (*TABLE_NAMES, *SIGN_TABLE_NAMES)
+        shared = (*TABLE_NAMES, *SIGN_TABLE_NAMES, *ODD_TABLE_NAMES)
         own = {name: t for name, t in tensors.items() if name not in shared and not name.startswith("steps.")}
-        signs = {name: tensors[name] for name in SIGN_TABLE_NAMES}
-        return self.kept | table_tensors([*ladder, *rest[FIRST_TABLE:]]) | signs | prefixed("still", own)
+        others = {name: tensors[name] for name in (*SIGN_TABLE_NAMES, *ODD_TABLE_NAMES)}
+        return self.kept | table_tensors([*ladder, *rest[FIRST_TABLE:]]) | others | prefixed("still", own)
 
     def adopt(self, tensors: Tensors) -> None:
         """Take what predicted frames need from a file of family `spatiotemporal`; then `export` writes such a file.
@@ -206,6 +243,9 @@ class DyadicStillTask(TrainingTask):
         self.model.ladder.counts.copy_(magnitude_counts(still))
         self.model.ladder.refit()
         self.model.signs.counts.copy_(still[SIGN_TABLE_NAMES[0]][:, :2].double())
+        frequencies, lows, sizes = (still[name] for name in ODD_TABLE_NAMES)
+        self.model.odd.counts.copy_(counts_of(frequencies, lows, sizes))
+        self.model.odd.refit()
         for name, network in self.networks().items():
             restore_network(network, part_of(still, name), CORRECTION_BITS)
         self.made = None

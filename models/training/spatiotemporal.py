@@ -58,6 +58,7 @@ RECORD_EVERY, ROLL_EVERY = 2500, 40  # steps between recordings, and between tho
 CLIPS, ROLLED = 72, 4  # clips of a recording, and of one for the network alone
 CELLS = 32  # side of the squares that are trained on, in cells
 CALIBRATED = 6  # clips that the network is calibrated on, at most
+SHARED = ("signs.", "odd.", "steps.")  # tensors of frames on their own that keep their names
 
 
 class SpatiotemporalTask(TrainingTask):
@@ -287,10 +288,10 @@ class SpatiotemporalTask(TrainingTask):
 
     def still_tensors(self) -> Tensors:
         """What frames on their own need, by names of this family, with the tables of predicted frames behind theirs."""
-        own = {name: t for name, t in self.still.items() if not name.startswith(("tables.", "signs.", "steps."))}
+        own = {name: t for name, t in self.still.items() if not name.startswith(("tables.", *SHARED))}
         rows = rows_of(arrays_of(self.still), TABLE_NAMES)[:FIRST_TABLE]
         tables = table_tensors([*rows, *ladder_rows(self.model.ladder.pmf)])
-        shared = {name: t for name, t in self.still.items() if name.startswith(("signs.", "steps."))}
+        shared = {name: t for name, t in self.still.items() if name.startswith(SHARED)}
         return tables | shared | prefixed("still", own)
 
     def recorded(self, clips: list[Tensor]) -> tuple[list[Example], list[Recorded]]:

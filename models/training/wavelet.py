@@ -18,6 +18,7 @@ from ..networks.synthesis import round_weights
 from ..prior.fitted import integer_tables, magnitude_counts
 from ..prior.fixed_point import ACCUMULATOR_LIMIT
 from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, TABLE_NAMES
+from ..prior.quantisers import ODD_TABLE_NAMES
 from ..prior.signs import SIGN_TABLE_NAMES
 from ..transform.gains import step_size
 from ..wavelet.analysis import remainders
@@ -220,7 +221,7 @@ def still_part(tensors: Tensors) -> tuple[Tensors, str]:
     still = part_of(tensors, "still")
     if not still:
         return tensors, ""
-    names = (*TABLE_NAMES, *SIGN_TABLE_NAMES)
+    names = (*TABLE_NAMES, *SIGN_TABLE_NAMES, *ODD_TABLE_NAMES)
     shared = {name: t for name, t in tensors.items() if name in names or name.startswith("steps.")}
     return shared | still, "still."
 

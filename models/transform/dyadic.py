@@ -30,11 +30,12 @@ Integers = NDArray[np.int64]
 class DyadicLevelSteps:
     """One level at one quality.
 
-    steps: (9,) in the lifted domain, STEP_BITS fraction bits; inverse: 1 / step; reciprocal: what brings a difference
-    of the low plane to quarters of a step, HINT_BITS fraction bits.
+    steps: (9,) in the lifted domain, STEP_BITS fraction bits; halves: half steps; inverse: 1 / step; reciprocal: what
+    brings a difference of the low plane to quarters of a step, HINT_BITS fraction bits.
     """
 
     steps: Integers
+    halves: Integers
     inverse: NDArray[np.float32]
     reciprocal: int
 
@@ -63,7 +64,8 @@ class DyadicSteps:
         for bases in self.bases[:DEPTH]:
             steps = np.tile(self.powers.scaled(bases, quality), 3)
             reciprocal = (DIFFERENCE << HINT_BITS + STEP_BITS - DIFFERENCE_BITS) // int(steps[0])
-            levels.append(DyadicLevelSteps(steps, _inverse(steps), reciprocal))
+            halves = np.tile(self.powers.scaled(bases, quality, 1), 3)
+            levels.append(DyadicLevelSteps(steps, halves, _inverse(steps), reciprocal))
         low = self.powers.scaled(self.bases[DEPTH, :1], quality).repeat(3)
         return DyadicFrameSteps(levels, low, _inverse(low)[0])
 

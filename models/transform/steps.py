@@ -61,10 +61,10 @@ class Powers:
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self.coarse, self.fine = arrays["steps.coarse"], arrays["steps.fine"]
 
-    def scaled(self, bases: NDArray[Any], quality: int) -> Integers:
-        """Steps from those of quality 0, (n,)."""
+    def scaled(self, bases: NDArray[Any], quality: int, halvings: int = 0) -> Integers:
+        """Steps from those of quality 0, (n,); halvings 1: half steps."""
         power, shift = self._parts(quality)
-        return np.array([max(1, int(base) * power >> shift) for base in bases], np.int64)
+        return np.array([max(1, int(base) * power >> shift + halvings) for base in bases], np.int64)
 
     def of(self, quality: int) -> float:
         power, shift = self._parts(quality)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,13 @@ Still = TypeVar("Still", bound="BaseStill")
 
 
 class BaseStill(ABC):
-    """Stateless between calls."""
+    """Stateless between calls.
+
+    rate_weights: default prices of a bit, in squared steps: of coefficients, and of those that an effort moves first.
+    """
 
     prior: NativePrior | DyadicIntra
+    rate_weights: ClassVar[tuple[float, float]] = (RATE_WEIGHT, MOVED_RATE_WEIGHT)
 
     def __init__(self, arrays: Arrays, kernels: Kernels) -> None:
         self.kernels, self.transform, self.steps = kernels, LevelTransform(kernels), Steps(arrays)
@@ -47,7 +51,7 @@ class BaseStill(ABC):
         self.painters = {name: Painter(part, kernels.path) for name, part in found.items() if part}
         analysis = part_of(arrays, "analysis")
         self.analysis = Painter(analysis, kernels.path) if analysis else None
-        self.rate_weight = RATE_WEIGHT
+        self.rate_weight = self.rate_weights[0]
         self.units = (LARGEST_STEP * 2.0**STEP_BITS / self.steps.bases[0]).astype(np.float32)  # of packet bands
 
     @property
@@ -73,7 +77,7 @@ class BaseStill(ABC):
         if effort == "slow" and importlib.util.find_spec("torch") is None:
             raise ValueError("effort slow needs PyTorch, which is not installed: pip install 'tessera-codec[torch]'")
         moved = effort == "slow" or (effort == "medium" and self.analysis is not None)
-        return MOVED_RATE_WEIGHT if moved else RATE_WEIGHT
+        return self.rate_weights[moved]
 
     @abstractmethod
     def put(self, pixels: Pixels, spec: GroupSpec, port: SymbolPort, effort: str) -> CodedFrame:

@@ -62,8 +62,8 @@ class DyadicRefinement:
             moved = still.prior.moved(pyramid, found, spec.quality)
             frame = still.prior.coder.code_pyramid(moved, spec, Nowhere(), keep=True)
             slopes = self.ascent(still, frame.planes, planes, spec)
-            for move, exact, symbols, slope in zip(found, known, frame.details, slopes, strict=False):
-                wanted = (symbols - slope - exact).astype(np.float32)
+            for move, exact, halves, slope in zip(found, known, frame.details, slopes, strict=False):
+                wanted = (halves * np.float32(0.5) - slope - exact).astype(np.float32)
                 move += np.float32(DAMPING) * (wanted - move)
                 np.clip(move, -TARGET_REACH, TARGET_REACH, out=move)
         return found

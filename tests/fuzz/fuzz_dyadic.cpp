@@ -27,8 +27,7 @@ struct Outcome {
 struct Case {
     DyadicPlan plan;
     std::vector<std::vector<int32_t>> details;
-    std::vector<int32_t> low, costs, sign_costs;
-    std::vector<float> margins;
+    std::vector<int32_t> low, costs, sign_costs, rates;
 };
 
 // The convolutions of one slice.
@@ -79,8 +78,8 @@ DyadicLevelPlan make_level_plan(Random& random, size_t height, size_t width, boo
                                make_biases(random, 2 * plan.level->slices[pass / 2].count)});
     }
     for (size_t band = 0; band < kDyadicBands; ++band) {
-        plan.steps.push_back(1 + (int64_t{random(1u << 30)} >> random(30)));
-        plan.inverse.push_back(65536.0f / static_cast<float>(plan.steps.back()));
+        plan.half_steps.push_back(1 + (int64_t{random(1u << 30)} >> random(30)));
+        plan.inverse.push_back(65536.0f / static_cast<float>(plan.half_steps.back()));
     }
     plan.reciprocal = (int64_t{random(1u << 8)} << 32 | random(1u << 31)) >> random(40);
     return plan;
@@ -104,11 +103,18 @@ Case make_case(const Input& input) {
     for (size_t axis = 0; axis < plan.channels; ++axis) plan.low_rungs.push_back(static_cast<uint8_t>(random(kRungs)));
     plan.low_step = 1 + random(1u << 30);
     plan.first_sign = 78;
+    plan.first_odd = 110;
     plan.check();
     made.low.resize(plan.channels * plan.low_height() * plan.low_width());
     for (size_t i = 0; i < made.low.size(); ++i) made.low[i] = input.integer(i);
-    for (int i = 0; i < kRungs * kMargins; ++i) made.margins.push_back(static_cast<float>(random(1000)) / 400.0f);
-    made.costs = make_costs(random);
+    const uint32_t most = random(2) == 0 ? 20000 : kLargestRate + 1;
+    for (size_t i = 0; i < kQuantisers * kRungs * kRateColumns; ++i) {
+        made.rates.push_back(static_cast<int32_t>(random(most)));
+    }
+    for (size_t quantiser = 0; quantiser < kQuantisers; ++quantiser) {
+        const std::vector<int32_t> costs = make_costs(random);
+        made.costs.insert(made.costs.end(), costs.begin(), costs.end());
+    }
     for (size_t i = 0; i < 2 * kSignTables; ++i) made.sign_costs.push_back(static_cast<int32_t>(random(200000)));
     return made;
 }
@@ -150,7 +156,7 @@ Outcome code(const Case& made, const Coder& coder) {
     for (const std::vector<int32_t>& level : made.details) details.push_back(level.data());
     return agreed("two ways to code a pyramid differ", [&](const Kernels& kernels, size_t threads) {
         return outcome_of(made, coder, kernels, threads, false, [&](const DyadicInputs& inputs) {
-            return code_dyadic(made.plan, inputs, details, made.low.data(), made.margins.data());
+            return code_dyadic(made.plan, inputs, details, made.low.data(), made.rates.data());
         });
     });
 }
@@ -173,18 +179,20 @@ void expect_refusal(const char* what, const Work& work) {
 }
 
 void check_misfits(const Case& made) {
-    std::vector<DyadicPlan> bad(11, made.plan);
+    std::vector<DyadicPlan> bad(13, made.plan);
     bad[0].levels[0].height += 1;
     bad[1].levels[0].bias.pop_back();
     bad[2].levels[0].bias[0] = kLargestSum + 1;
     bad[3].levels[0].passes[1].views[0] = -kLargestSum - 1;
     bad[4].levels[0].passes[2].answers.push_back(0);
     bad[5].levels[0].passes.pop_back();
-    bad[6].levels[0].steps[8] = 0;
-    bad[7].levels[0].steps[0] = int64_t{1} << 31;
+    bad[6].levels[0].half_steps[8] = 0;
+    bad[7].levels[0].half_steps[0] = int64_t{1} << 31;
     bad[8].levels[0].reciprocal = int64_t{1} << 40;
     bad[9].low_rungs[0] = kRungs;
     bad[10].low_step = int64_t{1} << 31;
+    bad[11].first_sign = 256 - kSignTables + 1;
+    bad[12].first_odd = 256 - kOddTables + 1;
     for (const DyadicPlan& plan : bad) expect_refusal("a plan is accepted that does not fit", [&] { plan.check(); });
 }
 

@@ -10,14 +10,14 @@ from tessera.models import _kernels
 from tessera.models.motion import field
 from tessera.models.overfitted import shape, tables
 from tessera.models.prior import bands as prior
-from tessera.models.prior import dyadic_bands, exchange, fixed_point, ladder, signs
+from tessera.models.prior import dyadic_bands, exchange, fixed_point, ladder, quantisers, signs
 from tessera.models.reference import motion
 from tessera.models.spatiotemporal import group, prediction
 from tessera.models.transform import bands, levels, lifted, steps
 
 
 def test_parts() -> None:
-    assert set(_kernels.CONSTANTS) == {"ladder", "prior", "transform", "motion", "overfitted"}
+    assert set(_kernels.CONSTANTS) == {"ladder", "prior", "trellis", "transform", "motion", "overfitted"}
 
 
 def test_ladder() -> None:
@@ -46,6 +46,18 @@ def test_prior() -> None:
         "VIEW_SHIFT": dyadic_bands.VIEW_SHIFT,
         "SIGN_TABLES": signs.SIGN_TABLES,
         "FEATURE_FROM": tuple(1 + int((reached < level).sum()) for level in reachable),
+    }
+
+
+def test_trellis() -> None:
+    assert _kernels.CONSTANTS["trellis"] == {
+        "NEXT": list(quantisers.NEXT),
+        "MOST_CHAINS": quantisers.MOST_CHAINS,
+        "CHAIN_VALUES": quantisers.CHAIN_VALUES,
+        "ODD_TABLES": quantisers.ODD_TABLES,
+        "RATE_COLUMNS": ladder.TABLE_REACH + 2,
+        "HALF_STEP": quantisers.HALF_STEP,
+        "LARGEST_RATE": quantisers.LARGEST_RATE,
     }
 
 

@@ -19,11 +19,13 @@ from tessera.models.base.kernels import Kernels
 from tessera.models.base.quality import at_quality
 from tessera.models.prior.dyadic import Arrays, DyadicCoder, DyadicFrame, Pyramid, owner_of
 from tessera.models.prior.exchange import LARGEST
-from tessera.models.prior.ladder import PER_OCTAVE, RUNGS, SHIFTS, TABLE_REACH, TABLES, spent_units
+from tessera.models.prior.ladder import PER_OCTAVE, RUNGS, SHIFTS, TABLES, spent_units
+from tessera.models.prior.quantisers import HALF_STEP, NEXT, ODD_TABLE_OF, chains_of
 from tessera.models.prior.signs import SIGN_TABLES
 from tessera.models.transform.bands import pyramid_sizes
 from tessera.models.transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicFrameSteps
 from tessera.models.transform.lifted import HINT_BITS, HINT_LIMIT
+from tests.support import trellis_twin
 
 PHASES = ((0, 3), (1, 2))  # of each pass
 SIGN_BIT = TABLES  # the uniform table of one bit: signs of the low band
@@ -34,60 +36,67 @@ FEATURES: NDArray[np.int64] = np.array([(n**16).bit_length() // 2 for n in range
 Integers = NDArray[np.int32]
 Rungs = NDArray[np.uint8]
 Wide = NDArray[np.int64]
-# answers of a pass (channels, cells): rungs and sign tables -> values
-Visit = Callable[[int, slice, int, Rungs, Rungs], Integers]
+Chosen = tuple[Integers, Rungs]  # values, and the quantiser of each
+# answers of a pass (channels, cells): rungs and sign tables -> values and their quantisers
+Visit = Callable[[int, slice, int, Rungs, Rungs], Chosen]
 
 
 # -- symbols -----------------------------------------------------------------------------------------------------------
 
 
-def put(port: SymbolPort, values: Integers, rungs: Rungs, signs: Rungs) -> None:
-    """Put values (n,) with their rungs and tables of signs: magnitudes, low bits of wide rungs, signs."""
+def put(port: SymbolPort, chosen: Chosen, rungs: Rungs, signs: Rungs, first_odd: int, chains: int) -> None:
+    """Put values (n,) of a pass: low bits of wide rungs, magnitudes, `chains` of them at a time, signs."""
+    values, quantisers = chosen
     magnitudes, shift = np.abs(values), SHIFTS[rungs]
-    if not values.size:
-        return
-    port.put(magnitudes >> shift, _tables(rungs))
     if shift.any():
         port.put((magnitudes & (1 << shift) - 1)[shift > 0], _low_tables(shift))
+    for at in range(0, values.size, chains):
+        step = slice(at, at + chains)
+        port.put((magnitudes >> shift)[step], _tables(rungs, quantisers, first_odd)[step])
     if values.any():
         port.put((values < 0).astype(np.int32)[values != 0], signs[values != 0])
 
 
-def get(port: SymbolPort, rungs: Rungs, signs: Rungs) -> Integers:
-    """Get what `put` put; what no encoder writes is clipped as in the kernels."""
+def get(port: SymbolPort, rungs: Rungs, signs: Rungs, first_odd: int, chains: int, trellis: bool) -> Chosen:
+    """Get what `put` put; what no encoder writes is clipped as in the kernels.
+
+    trellis: whether values lead to quantisers; else all are even.
+    """
     shift = SHIFTS[rungs]
-    if not rungs.size:
-        return np.zeros(0, np.int32)
-    values = port.get(_tables(rungs)) << shift
+    low = np.zeros(rungs.size, np.int32)
     if shift.any():
-        values[shift > 0] |= port.get(_low_tables(shift))
+        low[shift > 0] = port.get(_low_tables(shift))
+    values, quantisers, states = np.zeros(rungs.size, np.int32), np.zeros(rungs.size, np.uint8), [0] * chains
+    for at in range(0, rungs.size, chains):
+        step = slice(at, at + chains)
+        quantisers[step] = np.array(states[: rungs[step].size]) % 2
+        high = port.get(_tables(rungs[step], quantisers[step], first_odd))
+        values[step] = high << shift[step] | low[step]
+        if trellis:
+            states = [NEXT[state][value & 1] for state, value in zip(states, values[step].tolist(), strict=False)]
     values = np.clip(values, 0, LARGEST)
     coded = np.flatnonzero(values)
     if coded.size:
         negative = port.get(signs[coded]) & 1
         values[coded] = np.where(negative, -values[coded], values[coded])
-    return values
+    return values, quantisers
 
 
-def _tables(rungs: Rungs) -> Rungs:
-    return (rungs - PER_OCTAVE * SHIFTS[rungs]).astype(np.uint8)
+def half_steps(chosen: Chosen) -> Integers:
+    """What values of details stand for."""
+    values, quantisers = chosen
+    magnitudes = np.minimum(2 * np.abs(values) - np.where(values != 0, quantisers, 0), LARGEST)
+    found: Integers = (np.sign(values) * magnitudes).astype(np.int32)
+    return found
+
+
+def _tables(rungs: Rungs, quantisers: Rungs, first_odd: int) -> Rungs:
+    even = rungs - PER_OCTAVE * SHIFTS[rungs]
+    return np.where(quantisers == 1, first_odd + ODD_TABLE_OF[even], even).astype(np.uint8)
 
 
 def _low_tables(shift: Integers) -> Rungs:
     return (TABLES - 1 + shift[shift > 0]).astype(np.uint8)
-
-
-def rounded(scaled: NDArray[np.float32], rungs: Rungs, margins: NDArray[np.float32]) -> Integers:
-    """The nearest integer, or the next one towards zero where it saves bits worth more than its error."""
-    magnitudes = np.minimum(np.abs(scaled), np.float32(LARGEST))
-    nearest = (magnitudes + np.float32(0.5)).astype(np.int32)
-    shift = SHIFTS[rungs]
-    high = nearest >> shift
-    below: NDArray[np.float32] = magnitudes - (nearest - 1).astype(np.float32)
-    above: NDArray[np.float32] = magnitudes - nearest.astype(np.float32)
-    saved = margins[rungs, np.minimum(high, TABLE_REACH + 2)] > below * below - above * above
-    nearest -= saved & (high << shift == nearest) & (nearest > 0)
-    return np.where(scaled < 0, -nearest, nearest).astype(np.int32)
 
 
 # -- the walk ----------------------------------------------------------------------------------------------------------
@@ -124,15 +133,18 @@ class DyadicWalk:
         whole[:channels] = low
         plane = self.kernels.restore(whole, self.steps.low, None)
         details: list[Integers] = []
+        values: Integers | None = None
         for level in range(DEPTH, 0, -1):
-            above = details[0] if details else None
-            details.insert(0, self.level(level, plane, above, channels, visit))
-            known = self.kernels.restore(details[0], self.steps.levels[level - 1].steps, None)
+            values, halves = self.level(level, plane, values, channels, visit)
+            details.insert(0, halves)
+            known = self.kernels.restore(halves, self.steps.levels[level - 1].halves, None)
             plane = self.kernels.unpyramid([known], plane, *sizes[level - 1])
         return DyadicFrame(details, whole, plane)
 
-    def level(self, level: int, low: Integers, above: Integers | None, channels: int, visit: Visit) -> Integers:
-        """The symbols of a level (9, h, w) whose low plane and next coarser symbols are known."""
+    def level(
+        self, level: int, low: Integers, above: Integers | None, channels: int, visit: Visit
+    ) -> tuple[Integers, Integers]:
+        """Values and half steps of a level (9, h, w) whose low plane and next coarser values are known."""
         owner, depth = owner_of(level)
         h, w = low.shape[1:]
         described = _signed(self.described(low, level))
@@ -141,7 +153,7 @@ class DyadicWalk:
             parent = self.convolve(f"{owner}.parent", _features(above))
             shuffled = parent.reshape(-1, 2, 2, *parent.shape[1:]).transpose(0, 3, 1, 4, 2)
             total = total + shuffled.reshape(len(total), 2 * parent.shape[1], 2 * parent.shape[2])[:, :h, :w]
-        values = np.zeros((sum(SLICES), h, w), np.int32)
+        values, halves = np.zeros((2, sum(SLICES), h, w), np.int32)
         coded = len(SLICES) if channels == 3 else GRAY_SLICES
         for k in range(coded):
             band, name = slice(sum(SLICES[:k]), sum(SLICES[: k + 1])), f"{owner}.slices.{k}"
@@ -152,10 +164,11 @@ class DyadicWalk:
                 logits = (answers[SLICES[k] :] >> ANSWER_SHIFT) + SIGN_TABLES // 2
                 signs = (logits.clip(0, SIGN_TABLES - 1) + self.first_sign).astype(np.uint8)
                 found = visit(level, band, parity, in_pass(rungs, parity), in_pass(signs, parity))
-                put_pass(values[band], parity, found)
+                put_pass(values[band], parity, found[0])
+                put_pass(halves[band], parity, half_steps(found))
             if k + 1 < coded:
                 total = total + self.convolve(f"{name}.context", _signed(values[band]))
-        return values
+        return values, halves
 
     def described(self, low: Integers, level: int) -> Wide:
         """A low plane less the mean of 3 x 3 cells, in quarters of a step."""
@@ -237,14 +250,17 @@ class TwinCoder(DyadicCoder):
         scaled = np.floor(low[: spec.channels] * steps.low_inverse + np.float32(0.5))
         coarse = np.clip(scaled, -LARGEST, LARGEST).astype(np.int32)
         walk = self.walk(spec)
-        put(port, coarse.ravel(), *walk.low_tables(spec.channels, coarse.shape[1:]))
+        plain = coarse.ravel(), np.zeros(coarse.size, np.uint8)
+        put(port, plain, *walk.low_tables(spec.channels, coarse.shape[1:]), self.first_odd, coarse.size)
 
-        def visit(level: int, band: slice, parity: int, rungs: NDArray[np.uint8], signs: NDArray[np.uint8]) -> Integers:
-            inverse = steps.levels[level - 1].inverse[band, None]
+        def visit(level: int, band: slice, parity: int, rungs: Rungs, signs: Rungs) -> Chosen:
+            inverse = steps.levels[level - 1].inverse[band, None] * np.float32(2 * HALF_STEP)
             lifted = in_pass(details[level - 1][band], parity).astype(np.float32)
-            values = rounded(lifted * inverse, rungs, self.margins)
-            put(port, values.ravel(), rungs.ravel(), signs.ravel())
-            return values
+            distances = np.minimum(np.abs(lifted) * inverse + np.float32(0.5), np.float32(1 << 30)).astype(np.int32)
+            magnitudes, quantisers = trellis_twin.choose(distances.ravel(), rungs.ravel(), self.rates)
+            values = np.where(lifted.ravel() < 0, -magnitudes, magnitudes)
+            put(port, (values, quantisers), rungs.ravel(), signs.ravel(), self.first_odd, chains_of(values.size))
+            return values.reshape(rungs.shape), quantisers.reshape(rungs.shape)
 
         return walk.run(spec.height, spec.width, spec.channels, coarse, visit)
 
@@ -252,21 +268,24 @@ class TwinCoder(DyadicCoder):
         """Get one frame.  count: the coder's tables, to count bits by."""
         costs = None if count is None else self.prices(count)
         walk, size = self.walk(spec), pyramid_sizes(spec.height, spec.width, DEPTH)[-1]
-        low = get(port, *walk.low_tables(spec.channels, size)).reshape(spec.channels, *size)
+        tables = walk.low_tables(spec.channels, size)
+        low, _ = get(port, *tables, self.first_odd, tables[0].size, trellis=False)
 
-        def visit(level: int, band: slice, parity: int, rungs: NDArray[np.uint8], signs: NDArray[np.uint8]) -> Integers:
-            values = get(port, rungs.ravel(), signs.ravel()).reshape(rungs.shape)
+        def visit(level: int, band: slice, parity: int, rungs: Rungs, signs: Rungs) -> Chosen:
+            flat = rungs.ravel(), signs.ravel()
+            values, quantisers = get(port, *flat, self.first_odd, chains_of(rungs.size), trellis=True)
+            found = values.reshape(rungs.shape), quantisers.reshape(rungs.shape)
             if costs is not None:
-                spent = spent_units(costs[0], np.abs(values), rungs)
-                spent += costs[1][signs - np.uint8(self.first_sign), (values < 0).astype(np.intp)] * (values != 0)
+                spent = np.where(found[1] == 1, *(spent_units(of, np.abs(found[0]), rungs) for of in costs[0][::-1]))
+                spent += costs[1][signs - np.uint8(self.first_sign), (found[0] < 0).astype(np.intp)] * (found[0] != 0)
                 h, w = pyramid_sizes(spec.height, spec.width, DEPTH)[level]
                 cells = np.zeros((len(spent), h, w), np.int32)
                 put_pass(cells, parity, spent)
                 kept[level - 1] = kept.get(level - 1, 0) + cells.sum(0, dtype=np.int32)
-            return values
+            return found
 
         kept: dict[int, Any] = {}
-        frame = walk.run(spec.height, spec.width, spec.channels, low, visit)
+        frame = walk.run(spec.height, spec.width, spec.channels, low.reshape(spec.channels, *size), visit)
         frame.spent = [kept[level] for level in sorted(kept)]
         return frame
 

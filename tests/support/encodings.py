@@ -26,8 +26,8 @@ FRAMES = {"wavelet": 1, "spatiotemporal": 4, "vqgan": 2}
 DIGESTS = {
     ("wavelet", "fast"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
     ("wavelet", "medium"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
-    ("spatiotemporal", "fast"): "6cc7ae4a6f112f41b0066dfb52c75d91040d970dfc6409996a26d544b84143e1",
-    ("spatiotemporal", "medium"): "5b19681f56e5b9fde98124b3d96a0a99639d71b23c054764d9dfd788943b6598",
+    ("spatiotemporal", "fast"): "917dbce81a390a6eb1cb2162181b82ea3554f0d04531cc147d080e6ecccd4db2",
+    ("spatiotemporal", "medium"): "7597dc4872fc8d0d36511b52dc27f07214439a47b10df5728058507ede131311",
     ("vqgan", "fast"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
     ("vqgan", "medium"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
 }

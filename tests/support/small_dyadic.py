@@ -53,6 +53,7 @@ def arrays() -> Arrays:
     ladder = [magnitude_row(rung) for rung in range(72)]
     made |= tables("tables", [*ladder, *uniform, *(mirrored(row) for row in ladder)])
     made |= tables("signs", [([4088 * (2 * k + 1) // 64, 4095 - 4088 * (2 * k + 1) // 64, 1], 0) for k in range(32)])
+    made |= tables("odd", [magnitude_row(2 * k) for k in range(34)])
     made |= motion()
     made |= owned("still.dyadic", pyramid_prior())
     made |= owned("still.standard", network("still", 195))

@@ -20,9 +20,10 @@ from tessera.models.base.kernels import Kernels
 from tessera.models.prior.bands import hard
 from tessera.models.prior.dyadic import DyadicCoder
 from tessera.models.prior.dyadic_bands import DyadicPrior, DyadicSlice
-from tessera.models.prior.fitted import initial_pmf, magnitude_tables
+from tessera.models.prior.fitted import initial_odd_pmf, initial_pmf, magnitude_tables
 from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT, QualityTable
 from tessera.models.prior.ladder import TABLE_NAMES, TABLES
+from tessera.models.prior.quantisers import ODD_TABLE_NAMES, ODD_TABLES
 from tessera.models.prior.signs import SIGN_TABLE_NAMES, SIGN_TABLES
 from tessera.models.training.dyadic import SignFit, step_bases
 from tessera.models.training.exporting import prior_tensors
@@ -33,7 +34,7 @@ from tessera.models.transform.dyadic import DEPTH, DyadicSteps
 from tessera.models.transform.gains import dyadic_gains
 from tessera.models.transform.steps import HINT_BITS, STEP_BITS
 from tests.support import kernel_paths
-from tests.support.dyadic_twin import in_pass, put_pass, twin_of
+from tests.support.dyadic_twin import Chosen, in_pass, put_pass, twin_of
 
 FIRST_SIGN = 78
 SIZES = [(1, 1), (2, 3), (3, 1), (33, 47), (70, 131)]
@@ -81,12 +82,12 @@ def prior() -> DyadicPrior:
 
 @cache
 def tables() -> Tables:
-    arrays = magnitude_tables(initial_pmf(), SignFit().fitted())
+    arrays = magnitude_tables(initial_pmf(), SignFit().fitted(), initial_odd_pmf())
     rows = []
-    for names in (TABLE_NAMES, SIGN_TABLE_NAMES):
+    for names in (TABLE_NAMES, SIGN_TABLE_NAMES, ODD_TABLE_NAMES):
         frequencies, lows, sizes = (arrays[name].numpy() for name in names)
         rows += [(row[:n].astype(np.uint16), int(low)) for row, low, n in zip(frequencies, lows, sizes, strict=True)]
-    assert len(rows) == FIRST_SIGN + SIGN_TABLES
+    assert len(rows) == FIRST_SIGN + SIGN_TABLES + ODD_TABLES
     return Tables.stack(rows)
 
 
@@ -177,10 +178,12 @@ def test_the_model_in_training_names_the_same_tables() -> None:
     walk = twin_of(chosen).walk(spec)
     seen: list[Any] = []
     expected: list[Any] = []
+    values = [np.sign(halves) * (np.abs(halves) + 1 >> 1) for halves in frame.details]
 
-    def visit(level: int, band: slice, parity: int, rungs: NDArray[Any], signs: NDArray[Any]) -> NDArray[np.int32]:
+    def visit(level: int, band: slice, parity: int, rungs: NDArray[Any], signs: NDArray[Any]) -> Chosen:
         seen.append((level, band.start, parity, rungs, signs))
-        return in_pass(frame.details[level - 1][band], parity)
+        found, halves = (in_pass(of[level - 1][band], parity) for of in (values, frame.details))
+        return found, (halves % 2).astype(np.uint8)
 
     walk.run(37, 50, 3, frame.low, visit)
     at = steps().at(2900)
@@ -189,7 +192,7 @@ def test_the_model_in_training_names_the_same_tables() -> None:
     def differences(level: int, above: Tensor | None) -> Tensor:
         nonlocal plane
         if above is not None:
-            known = kernels.restore(above[0].numpy().astype(np.int32), at.levels[level].steps, None)
+            known = kernels.restore(frame.details[level], at.levels[level].halves, None)
             h, w = frame.details[level - 1].shape[1:]
             plane = kernels.unpyramid([known], plane, h, w)
         return torch.from_numpy(walk.described(plane, level))[None].float()
@@ -198,10 +201,10 @@ def test_the_model_in_training_names_the_same_tables() -> None:
         signs = (torch.floor(logit * 4) + SIGN_TABLES // 2).clamp(0, SIGN_TABLES - 1) + FIRST_SIGN
         named = (in_pass(t[0].numpy().astype(np.uint8), parity) for t in (hard(rung), signs))
         expected.append((level, part.start, parity, *named))
-        known = frame.details[level - 1][part.start : part.start + part.count]
-        values = np.zeros_like(known)
-        put_pass(values, parity, in_pass(known, parity))
-        return torch.from_numpy(values)[None].float()
+        known = values[level - 1][part.start : part.start + part.count]
+        found = np.zeros_like(known)
+        put_pass(found, parity, in_pass(known, parity))
+        return torch.from_numpy(found)[None].float()
 
     prior().walk(quality, differences, code)
     assert len(seen) == len(expected) == DEPTH * 10
@@ -338,5 +341,7 @@ def test_steps_and_tables_are_checked_when_they_are_loaded() -> None:
         bases[2, axis] = base
         with pytest.raises(ValueError, match=what):
             DyadicCoder(arrays, DyadicSteps(bases, powers), tables(), FIRST_SIGN, 0.14, Kernels())
-    with pytest.raises(ValueError, match="tables of signs"):
-        DyadicCoder(arrays, steps(), tables(), FIRST_SIGN + 1, 0.14, Kernels())
+    every = len(tables())
+    for first, what in ((every - 5, "tables of signs that code"), (every - ODD_TABLES, "odd quantiser")):
+        with pytest.raises(ValueError, match=what):
+            DyadicCoder(arrays, steps(), tables(), first, 0.14, Kernels())

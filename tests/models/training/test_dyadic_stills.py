@@ -19,9 +19,11 @@ from tessera.models.base.ports import Nowhere
 from tessera.models.base.task import arrays_of, tensors_of
 from tessera.models.networks.optim import MuonAdam
 from tessera.models.prior.native import CodedFrame
+from tessera.models.prior.quantisers import ODD_TABLES
+from tessera.models.prior.signs import SIGN_TABLES
 from tessera.models.registry import build, task
 from tessera.models.training.dyadic_analysis import DyadicAnalysis, analysis_training
-from tessera.models.training.dyadic_coding import Written, dyadic_coder, tables_of
+from tessera.models.training.dyadic_coding import Counted, Written, coded_pyramids, dyadic_coder, tables_of
 from tessera.models.training.dyadic_stills import DyadicStillTask
 from tessera.models.training.exporting import Tensors
 from tessera.models.training.perceptual import PerceptualTuning
@@ -30,7 +32,7 @@ from tessera.models.training.spatiotemporal import SpatiotemporalTask
 from tessera.models.training.stills import DyadicStills
 from tessera.models.training.wavelet import still_model
 from tessera.models.transform.lifted import UNITS
-from tessera.models.wavelet.base_still import MOVE_REACH, MOVED_RATE_WEIGHT
+from tessera.models.wavelet.base_still import MOVE_REACH
 from tessera.models.wavelet.dyadic_refinement import paint_with
 from tessera.models.wavelet.dyadic_still import DyadicStill, from_cells, in_planes, to_cells
 from tessera.models.wavelet.model import WORD_UNIT
@@ -109,6 +111,36 @@ def test_export_decodes_to_what_training_showed(exported: Tensors) -> None:
     assert rate == pytest.approx(8 * len(data) / (48 * 72), rel=0.01)
 
 
+def test_bits_in_training_are_those_of_the_coder(exported: Tensors) -> None:
+    """Of the same values, by rungs that are not whole numbers in training: as many but for the coder's own bytes."""
+    made = task("dyadic", **SIZES)
+    assert isinstance(made, DyadicStillTask)
+    made.restore(exported)
+    still, tables = made.coder()
+    for quality in (1500, 4000):
+        port, at = Counted(), torch.tensor([quality])
+        spec = replace(SPEC, quality=quality)
+        still.put(picture(2).permute(1, 2, 0).contiguous().numpy(), spec, port, "fast")
+        spent = sum(float(tables.bits(*call).sum()) for call in port.calls)
+        pyramids = coded_pyramids(still, picture(2)[None].float(), at)
+        with torch.no_grad():
+            found = float(made.model.bits(pyramids, at, (48, 72)))
+        assert found == pytest.approx(spent, rel=0.04)
+        values, odd = pyramids.values[0], pyramids.odd[0]
+        assert odd[values == 0].any() and odd[values != 0].any() and not odd.all()
+
+
+def test_an_averaged_copy_is_measured_as_it_is(trained: DyadicStillTask) -> None:
+    """Its numbers change without steps of its own."""
+    copy = copy_of(trained)
+    before, _ = copy.rate_distortion(picture(2)[None].float(), QUALITY)
+    with torch.no_grad():
+        for parameter in copy.model.prior.parameters():
+            parameter.mul_(0.5)
+    after, _ = copy.rate_distortion(picture(2)[None].float(), QUALITY)
+    assert after > 1.05 * before
+
+
 def test_with_what_predicted_frames_had_it_is_a_family(trained: DyadicStillTask) -> None:
     """Tables of predicted frames stay behind the new ones; training of predicted frames goes on from the file."""
     made, old = copy_of(trained), tensors_of(weights.read(weights.files("spatiotemporal")[0])[0])
@@ -120,7 +152,8 @@ def test_with_what_predicted_frames_had_it_is_a_family(trained: DyadicStillTask)
     assert options["family"] == "spatiotemporal"
     assert all(torch.equal(tensors[name], old[name]) for name in old if name.startswith(("priors.", "inter.")))
     family = build("spatiotemporal", arrays_of(tensors), options)
-    assert family.tables.frequencies.shape[0] == len(old["tables.sizes"]) + len(old["motion.sizes"]) + 32
+    before = len(old["tables.sizes"]) + len(old["motion.sizes"])
+    assert len(family.tables) == before + SIGN_TABLES + ODD_TABLES
     frames = procedural.clip(3, 48, 72, seed=1)
     port = EncoderPort(family.tables)
     spec = replace(SPEC, frames=3, quality=4300)
@@ -133,7 +166,8 @@ def test_with_what_predicted_frames_had_it_is_a_family(trained: DyadicStillTask)
     prior, still = again.coder()
     assert isinstance(still, DyadicStill) and prior.intra is still.prior
     kept = again.still_tensors()
-    assert all(torch.equal(kept[name], tensors[name]) for name in tensors if name.startswith(("still.", "signs.")))
+    own = [name for name in tensors if name.startswith(("still.", "signs.", "odd."))]
+    assert all(torch.equal(kept[name], tensors[name]) for name in own)
     with pytest.raises(ValueError, match="dyadic"):
         still_model(tensors)
 
@@ -198,7 +232,7 @@ def test_the_encoder_s_network(exported: Tensors) -> None:
     tensors, _ = analysis.export([picture()])
 
     still, given = dyadic_coder(arrays_of(exported | tensors), Kernels()), picture(2)
-    assert still.usual_rate_weight("medium") == MOVED_RATE_WEIGHT and "analysis" not in still.decoders
+    assert "analysis" not in still.decoders
     pyramid, spec, words = analysis.read(given, QUALITY)
     assert still.analysis is not None
     found = in_planes(still.moves(still.analysis, pyramid, spec), spec)
@@ -210,7 +244,7 @@ def test_the_encoder_s_network(exported: Tensors) -> None:
 
     rate, shown = analysis.rate_distortion(given[None].float(), QUALITY)
     port, pixels = Written(tables_of(arrays_of(exported))), given.permute(1, 2, 0).contiguous().numpy()
-    coded = still.weighing(MOVED_RATE_WEIGHT).put(pixels, SPEC, port, "medium")
+    coded = still.weighing(still.usual_rate_weight("medium")).put(pixels, SPEC, port, "medium")
     assert rate == pytest.approx(8 * len(port.encoder.finish()) / (48 * 72), rel=0.02)
     assert np.abs(pixels_of(still, coded, "standard") - shown[0].permute(1, 2, 0).numpy()).mean() < 1
 
