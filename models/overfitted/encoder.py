@@ -21,7 +21,8 @@ from .shape import FittedPicture
 from .start import Starts, nearest_start
 
 MOST_PIXELS, MOST_SIDE = 1 << 24, 1 << 15  # of a fit, which takes about 200 bytes per pixel
-RESTARTS = 2
+RESTARTS, RESTART_WEIGHT = 2, 1 / 16
+SMALL = 10_000  # pixels, over which networks are a small part of the bits
 REPORT_EVERY = 0.5  # seconds
 NETWORK_BITS = (3600.0, 7800.0, 14000.0)  # of an operating point, about: what an aim leaves to the networks at first
 SPARE = 0.995  # of the bits that are aimed at
@@ -73,16 +74,29 @@ def encode_picture(job: PictureJob) -> FittedPicture:
         raise FitFailed(f"{width}x{height} pixels are too many to fit: encode the picture with another codec")
     for restart in range(RESTARTS + 1):
         options = replace(job.options, seed=job.options.seed + restart)
-        fit = _fit(replace(job, options=options, starts=job.starts if restart == 0 else {}))
-        if not has_collapsed(fit, job.pixels):
-            return _meet_aim(fit, job)
-    raise FitFailed("no fit of this picture gets beyond one flat colour: encode it with another codec")
+        again = replace(job, options=options, starts={}) if restart else job
+        fit, ended = _fit(again, _restart_weight(restart, height * width))
+        picture = _meet_aim(fit, job)
+        if not has_collapsed(paint(picture, Kernels()), job.pixels):
+            return picture
+        if ended:
+            raise FitFailed("the fit was interrupted before it got beyond one flat colour: nothing is written")
+    raise FitFailed("no fit of this picture gets beyond one flat colour: raise the quality, or take another codec")
 
 
-def _fit(job: PictureJob) -> PictureFit:
-    chosen = job.options
+def _restart_weight(restart: int, pixels: int) -> float:
+    """What the rate weight is multiplied by: where one flat colour costs the least, bits must become cheaper.
+
+    Networks take the more bits per pixel the smaller the picture is.
+    """
+    return RESTART_WEIGHT**restart * min(1.0, pixels / SMALL) if restart else 1.0
+
+
+def _fit(job: PictureJob, weight_part: float) -> tuple[PictureFit, bool]:
+    """A fit, and whether an interrupt ended it."""
+    chosen, ended = job.options, False
     height, width = job.pixels.shape[:2]
-    weight = _first_weight(job)
+    weight = weight_part * _first_weight(job)
     levels = levels_of(height, width)
     fit = PictureFit(job.pixels, chosen.point, levels, weight, chosen.seed)
     start = nearest_start(job.starts, chosen.point, levels, job.pixels.shape[2], weight)
@@ -93,7 +107,8 @@ def _fit(job: PictureJob) -> PictureFit:
     except KeyboardInterrupt:
         if not (chosen.early and watcher.called):
             raise
-    return fit
+        ended = True
+    return fit, ended
 
 
 def _first_weight(job: PictureJob) -> float:

@@ -121,6 +121,7 @@ class PictureFit:
         sizes = (PLACES[: chosen.spatial], chosen.features, chosen.width, chosen.windows)
         self.fit = _fit.Fit(np.ascontiguousarray(pixels), levels, *sizes, seed, path)
         self.tensors = tensor_shapes(point, levels, channels)
+        self.mean = pixels.mean((0, 1), np.float64) / 255
         self.random = np.random.default_rng(seed)
         self.state = State(np.zeros(self.fit.parameters, np.float32))
         self.grids = grid_shapes(height, width, levels)
@@ -130,8 +131,8 @@ class PictureFit:
         return self.shape[0] * self.shape[1]
 
     def start(self) -> None:
-        """Fresh networks, latents of zero."""
-        values = [cold_start(shape, self.random).ravel() for shape in self.tensors]
+        """Fresh networks that paint the mean colour, latents of zero."""
+        values = [cold_start(shape, self.random, self.mean).ravel() for shape in self.tensors]
         self.put(State(np.concatenate(values).astype(np.float32), [np.zeros(g[2:], np.float32) for g in self.grids]))
 
     def get(self) -> State:

@@ -21,6 +21,7 @@ STEER_EVERY, STEER_UNTIL = 25, 0.8  # iterations between two looks at the aim, a
 STEER_POWER, STEER_MOST = 1.2, 1.4  # how a rate weight follows the ratio to the aim, and how far at once
 SAVE_EVERY = 30.0  # seconds
 COLLAPSED = 0.9  # of the error of one flat colour: a fit above it has found nothing
+LEAST_COLLAPSED = 1.0  # squared gray levels
 
 Watch = Callable[[float, Score], None]
 
@@ -141,11 +142,11 @@ class FitRun:
         return min(step, self.long)
 
 
-def has_collapsed(fit: PictureFit, pixels: NDArray[np.uint8]) -> bool:
-    """Whether what was found is hardly nearer than one flat colour, of pixels that are not flat."""
-    unit = pixels.astype(np.float64) / 255
-    flat = float(np.square(unit - unit.mean((0, 1))).mean())
-    return flat > (0.5 / 255) ** 2 and fit.score().error > COLLAPSED * flat
+def has_collapsed(shown: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> bool:
+    """Whether what a file shows is hardly nearer to the pixels than one flat colour; flat pixels may be a level off."""
+    exact = pixels.astype(np.float64)
+    flat = float(np.square(exact - exact.mean((0, 1))).mean())
+    return float(np.square(exact - shown).mean()) > max(COLLAPSED * flat, LEAST_COLLAPSED)
 
 
 def levels_of(height: int, width: int) -> int:

@@ -23,10 +23,11 @@ LEVELS, CHANNELS = 7, 3  # that learned starts are for
 ANSWER_SPREAD = 0.25  # of the context network's first answers; hidden layers start as the identity
 
 
-def cold_start(shape: TensorShape, random: np.random.Generator) -> NDArray[np.float64]:
+def cold_start(shape: TensorShape, random: np.random.Generator, mean: NDArray[np.float64]) -> NDArray[np.float64]:
     """Hidden layers of the context network and windows as the identity, small synthesis, a cubic filter.
 
-    Residual layers start at zero, so that the gradient sees a linear model first.
+    Residual layers start at zero, so that the gradient sees a linear model first.  `mean`, (channels,) in 0..1, is the
+    colour that latents of zero give: from black, bright pictures take hundreds of steps to get there.
     """
     name, size = shape.name, shape.shape
     values: NDArray[np.float64]
@@ -40,6 +41,8 @@ def cold_start(shape: TensorShape, random: np.random.Generator) -> NDArray[np.fl
         values = np.tile(np.array([0.0, 0.0, 0.0, 1.0]), (size[0], 1))
     elif name in ("synthesis.1.weight", "synthesis.2.weight", "synthesis.beside.weight"):
         values = random.uniform(-1, 1, size) / size[0] ** 2 / size[1] ** 0.5
+    elif name == "synthesis.2.bias":
+        values = mean.copy()
     else:
         values = np.zeros(size)
     return values

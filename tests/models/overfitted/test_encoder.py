@@ -63,7 +63,7 @@ def test_a_file_holds_what_the_fit_found() -> None:
 
 def test_sizes_and_psnrs_are_met() -> None:
     pixels = picture()
-    options: dict[str, Any] = {"codec": "overfitted", "iterations": 250}  # of the point that has a learned start
+    options: dict[str, Any] = {"codec": "overfitted", "iterations": 120}  # of the point that has a learned start
     small = tessera.encode(pixels, size=1000, **options)
     large = tessera.encode(pixels, size=1700, **options)
     assert len(small) <= 1000 < 1400 < len(large) <= 1700
@@ -150,17 +150,39 @@ def test_the_learned_start_is_worth_more_than_a_cold_one() -> None:
 
 
 def test_a_collapsed_fit_is_seen_and_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    fit = PictureFit(picture(), 1, 6, 1e-3)
-    fit.start()
-    assert has_collapsed(fit, picture())
+    pixels = picture()
+    mean = np.broadcast_to(pixels.mean((0, 1)).round().astype(np.uint8), pixels.shape)
+    assert has_collapsed(mean, pixels)
+    half: NDArray[np.uint8] = pixels // 2 + mean // 2
+    assert not has_collapsed(half, pixels)
     flat = np.full((16, 16, 3), 77, np.uint8)
-    assert not has_collapsed(PictureFit(flat, 1, 3, 1e-3), flat)
-    monkeypatch.setattr(encoder, "has_collapsed", lambda fit, pixels: True)
+    assert not has_collapsed(flat + 1, flat) and has_collapsed(flat + 2, flat)
+    monkeypatch.setattr(encoder, "has_collapsed", lambda shown, pixels: True)
     with pytest.raises(tessera.ParameterError, match="no fit of this picture"):
         tessera.encode(picture(16, 16), codec="overfitted", iterations=2)
+
+    def interrupt(status: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(tessera.ParameterError, match="interrupted before"):
+        tessera.encode(picture(16, 16), codec="overfitted", iterations=2, watch=interrupt)
     data = tessera.encode(picture(16, 16), effort="best", iterations=2)
     with tessera.open(data) as clip:
         assert clip.info.codec == "spatiotemporal"
+
+
+@pytest.mark.parametrize("kind", ["flat", "bright", "one pixel"])
+def test_pictures_that_tempt_to_one_flat_colour(kind: str) -> None:
+    """Whatever is written is nearer than the mean colour, and near to one flat colour, at a low quality."""
+    y, x = np.mgrid[:32, :48]
+    wave = np.sin(x / 3) * np.cos(y / 4)
+    pixels = np.full((32, 48, 3), 180, np.uint8)
+    if kind == "bright":
+        pixels[...] = np.rint(250 + 4 * wave)[..., None]
+    elif kind == "one pixel":
+        pixels[20, 20] = 0, 255, 0
+    shown = tessera.decode(tessera.encode(pixels, quality=20, **{**FAST, "iterations": 200}))
+    assert not has_collapsed(shown, pixels)
 
 
 def test_what_cannot_be_fitted_is_told_before_memory_is_taken() -> None:
