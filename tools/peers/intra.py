@@ -121,4 +121,4 @@ def ffmpeg_version() -> str:
     import imageio_ffmpeg
 
     _executable()
-    return f"imageio-ffmpeg {imageio_ffmpeg.__version__} ffmpeg {imageio_ffmpeg.getffmpeg_version()}"
+    return f"imageio-ffmpeg {imageio_ffmpeg.__version__} ffmpeg {imageio_ffmpeg.get_ffmpeg_version()}"
