@@ -155,8 +155,8 @@ def test_a_collapsed_fit_is_seen_and_never_written(monkeypatch: pytest.MonkeyPat
     assert has_collapsed(mean, pixels)
     half: NDArray[np.uint8] = pixels // 2 + mean // 2
     assert not has_collapsed(half, pixels)
-    flat = np.full((16, 16, 3), 77, np.uint8)
-    assert not has_collapsed(flat + 1, flat) and has_collapsed(flat + 2, flat)
+    flat, near, far = (np.full((16, 16, 3), level, np.uint8) for level in (77, 78, 79))
+    assert not has_collapsed(near, flat) and has_collapsed(far, flat)
     monkeypatch.setattr(encoder, "has_collapsed", lambda shown, pixels: True)
     with pytest.raises(tessera.ParameterError, match="no fit of this picture"):
         tessera.encode(picture(16, 16), codec="overfitted", iterations=2)
