@@ -10,15 +10,16 @@ import itertools
 import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import torch
 from torch.utils.data import IterableDataset
 
-from ..codec.errors import ParameterError, UnsupportedError
+from ..codec.errors import FormatError, ParameterError, UnsupportedError
 from ..codec.ranges import FrameRange, bounds, clipped
 from . import storage
 from .compressed import Item, tokens_of
+from .shards import Member, samples
 
 Gives = Literal["tokens", "latents", "frames"]
 
@@ -80,7 +81,6 @@ class CompressedStream(IterableDataset[Item]):
         """The samples of this reader, undecoded."""
         try:
             import webdataset as wds
-            from webdataset.tariterators import group_by_keys, tar_file_expander
             from webdataset.utils import pytorch_worker_info
         except ImportError as error:
             raise UnsupportedError(f"CompressedStream: {error}; pip install 'tessera-codec[train]'") from error
@@ -90,13 +90,14 @@ class CompressedStream(IterableDataset[Item]):
         if self.shuffle:
             random.Random(f"{self.seed} {self.epoch}").shuffle(names)  # alike for all readers
         whole = len(names) >= parts  # shards are split, not samples
-        found = group_by_keys(tar_file_expander(_opened(names[part::parts] if whole else names)))
-        found = found if whole else itertools.islice(found, part, None, parts)
+        found = _contents(
+            _samples(names[part::parts]) if whole else itertools.islice(_samples(names), part, None, parts)
+        )
         if not self.shuffle:
-            return iter(found)
+            return found
         mixed: Iterator[Mapping[str, Any]] = wds.shuffle(
             self.shuffle, initial=self.shuffle, rng=random.Random(f"{self.seed} {self.epoch} {part}")
-        )(iter(found))
+        )(found)
         return mixed
 
     def _item(self, sample: Mapping[str, Any]) -> Item:
@@ -107,7 +108,7 @@ class CompressedStream(IterableDataset[Item]):
         rest = {name: value for name, value in sample.items() if name not in ("tsr", "cls") and name[:2] != "__"}
         item: Item = {"key": sample["__key__"], **rest}
         if "cls" in sample:
-            item["label"] = int(sample["cls"])
+            item["label"] = _label(sample)
         with open_clip(sample["tsr"]) as clip:
             start, stop = clipped(self.frames, len(clip))
             if self.gives == "latents":
@@ -119,8 +120,33 @@ class CompressedStream(IterableDataset[Item]):
         return item
 
 
-def _opened(names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Each archive open for reading, closed when the next one is asked for."""
+def _label(sample: Mapping[str, Any]) -> int:
+    try:
+        return int(sample["cls"])
+    except ValueError as error:
+        raise ParameterError(
+            f"{sample['__url__']}: sample {sample['__key__']}: file cls holds {sample['cls'][:20]!r}, no whole number"
+        ) from error
+
+
+_Found = tuple[str, BinaryIO, list[Member]]
+
+
+def _samples(names: Sequence[str]) -> Iterator[_Found]:
+    """The samples of archives, each archive open until the next one is asked for."""
     for name in names:
         with storage.open_to_read(name) as file:
-            yield {"url": name, "stream": file}
+            for sample in samples(file, name):
+                yield name, file, sample
+
+
+def _contents(found: Iterator[_Found]) -> Iterator[Mapping[str, Any]]:
+    """The files of samples by suffix, as WebDataset calls them."""
+    for name, file, sample in found:
+        contents: dict[str, Any] = {"__url__": name, "__key__": sample[0].key}
+        for member in sample:
+            if member.problem:
+                raise FormatError(f"{name}: {member.problem}")
+            file.seek(member.offset)
+            contents[member.suffix.lower()] = file.read(member.size)
+        yield contents

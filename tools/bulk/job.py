@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -14,16 +13,25 @@ import tessera
 from tessera.codec.errors import ParameterError
 from tessera.data import storage
 from tessera.tools.bulk.items import items
-from tessera.tools.bulk.manifest import DONE, FAILED, MANIFEST, Finished, ItemRow, Manifest, number_of
+from tessera.tools.bulk.manifest import (
+    DONE,
+    FAILED,
+    MANIFEST,
+    REFUSED,
+    Finished,
+    ItemRow,
+    Manifest,
+    number_of,
+    readable,
+)
 from tessera.tools.bulk.operations import Operation
-from tessera.tools.bulk.plan import JobPlan, halves, shard_name
+from tessera.tools.bulk.plan import JobPlan, halves, shard_name, shard_number
 from tessera.tools.bulk.replaced import drop_replaced
 from tessera.tools.bulk.work import UNCHANGED, BulkTask, Work
 from tessera.tools.engines.engine import Engine, WorkerDied
 from tessera.tools.engines.making import make_engine
 
 SHOWN = 20  # failed items that a report names; the manifest has all of them
-_SHARD = re.compile(r"shard-(\d{6,})\.tar")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +166,10 @@ class _Job:
         if not storage.is_folder(target):
             return outputs, numbers
         for short, found in storage.listing(target):
-            shard = _SHARD.fullmatch(short)
+            shard = shard_number(short)
             outputs.add(number_of(short, 0 if short.endswith(".tar") else found.size))
             if shard is not None:
-                numbers.add(int(shard[1]))
+                numbers.add(shard)
         first = min(self.manifest.unfinished(), default=None)
         if first is not None:
             kept = {row["output"] for row in self.manifest.rows("output", "member") if row["member"]}
@@ -179,8 +187,9 @@ class _Job:
         self.manifest.begin(first)
         work = Work(self.settings.operation, self.settings.target, self.id)
         try:
-            for source, reason in plan.refused:
-                self._add(self._failed(source, source, reason))
+            for what in plan.refusals():
+                source = readable(what.source)
+                self._add(self._failed(REFUSED + source, source, readable(what.reason)))
             tasks: Iterable[BulkTask] = plan.tasks(size, first if sharded else None)
             while tasks:  # a task whose worker died is halved until it is known which item it was
                 dead: list[BulkTask] = []

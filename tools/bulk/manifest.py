@@ -25,8 +25,10 @@ from tessera.codec.errors import FormatError, ParameterError
 from tessera.data import storage
 
 DONE, FAILED = "done", "failed"
+REFUSED = "refused: "  # begins the key of what a source holds and what is no item, such as a row without a name
 MANIFEST, PARTS = "manifest.parquet", "manifest.parts"
 ROWS, SECONDS = 10_000, 10.0  # a part is written when it has so many rows, or after so long
+LONGEST = 2000  # characters of an error or of the name of what is refused
 _TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 
@@ -82,6 +84,12 @@ def number_of(*words: object) -> int:
     """64 bits that stand for some words: of ten million items two are alike with a chance of one in 400,000."""
     text = "\0".join(map(str, words)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def readable(text: str) -> str:
+    """A text of any source as one line of UTF-8 that is not long."""
+    line = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 class Manifest:
@@ -146,8 +154,10 @@ class Manifest:
                 new = [i for i, number in enumerate(numbers) if number not in seen]
                 seen.update(numbers)
                 yield table.take(pa.array(new, pa.int64()))
-        for table in self._tables(MANIFEST):
-            kept = [number_of(key) not in seen for key in table.column("key").to_pylist()]
+        for table in self._tables(MANIFEST):  # what an earlier run refused may be mended, or no longer a source
+            kept = [
+                number_of(key) not in seen and not key.startswith(REFUSED) for key in table.column("key").to_pylist()
+            ]
             yield table.filter(pa.array(kept, pa.bool_()))
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -194,11 +204,11 @@ class Manifest:
         with storage.open_to_read(self._name(name)) as file:
             try:
                 table = pq.ParquetFile(file)
-                if table.schema_arrow.names != SCHEMA.names:
+                if not table.schema_arrow.equals(SCHEMA):
                     raise FormatError(f"{self._name(name)}: no manifest of `tessera bulk`; choose another folder")
                 for batch in table.iter_batches(ROWS):
                     yield pa.Table.from_batches([batch])
-            except pa.ArrowException as error:
+            except (pa.ArrowException, OSError) as error:
                 raise FormatError(f"{self._name(name)}: {error}; move it away to begin anew") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -11,9 +12,11 @@ from typing import Any
 
 from tessera.tools.bulk.items import Item
 from tessera.tools.bulk.manifest import Finished, number_of, version_number
+from tessera.tools.bulk.tables import Refused
 from tessera.tools.bulk.work import BulkTask
 
 _BLOCK = 1000  # items that are pickled together
+_SHARD = re.compile(r"shard-(\d{6,})\.tar")
 
 
 class JobPlan:
@@ -22,15 +25,15 @@ class JobPlan:
     Attributes:
         found: Items that the sources have.
         finished: Those that earlier runs finished, and that are left out.
-        refused: Source and reason of each item that cannot be done as it stands.
+        refused: Those that cannot be done as they stand.
     """
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="tessera-")
-        self.found = self.finished = 0
-        self.refused: list[tuple[str, str]] = []
+        self._refusals = tempfile.TemporaryFile(prefix="tessera-")
+        self.found = self.finished = self.refused = 0
 
-    def fill(self, items: Iterable[Item], finished: Finished | None, *, flat: bool) -> None:
+    def fill(self, items: Iterable[Item | Refused], finished: Finished | None, *, flat: bool) -> None:
         """Take what is not finished.
 
         Args:
@@ -42,18 +45,20 @@ class JobPlan:
         while block := list(itertools.islice(chosen, _BLOCK)):
             pickle.dump(block, self._file, pickle.HIGHEST_PROTOCOL)
 
-    def _chosen(self, items: Iterable[Item], finished: Finished | None, flat: bool) -> Iterator[Item]:
+    def _chosen(self, items: Iterable[Item | Refused], finished: Finished | None, flat: bool) -> Iterator[Item]:
         names: set[int] = set()
         for item in items:
             self.found += 1
+            if isinstance(item, Refused):
+                self._refuse(item)
+                continue
             if flat:
                 folder, slash, base = item.key.rpartition("/")
                 item = replace(item, key=folder + slash + base.replace(".", "_"))
             number = number_of(item.key)
-            if not item.key or number in names:
-                why = f"another source has the key {item.key}" if item.key else "it has no key"
-                why += "; name outputs by a column `key` of a manifest"
-                self.refused.append((item.source, why))
+            if number in names:
+                why = f"another item has the key {item.key}; name outputs by a column `key` of a manifest"
+                self._refuse(Refused(item.source, why))
                 continue
             names.add(number)
             known = finished.find(item.key) if finished is not None else None
@@ -64,10 +69,20 @@ class JobPlan:
                 item = replace(item, known_version=known[0], known=known[1])
             yield item
 
+    def _refuse(self, what: Refused) -> None:
+        pickle.dump(what, self._refusals, pickle.HIGHEST_PROTOCOL)
+        self.refused += 1
+
+    def refusals(self) -> Iterator[Refused]:
+        """What cannot be done as it stands."""
+        self._refusals.seek(0)
+        for _ in range(self.refused):
+            yield pickle.load(self._refusals)
+
     @property
     def left(self) -> int:
         """Items that are to be done."""
-        return self.found - self.finished - len(self.refused)
+        return self.found - self.finished - self.refused
 
     def __iter__(self) -> Iterator[Item]:
         self._file.seek(0)
@@ -85,6 +100,7 @@ class JobPlan:
 
     def close(self) -> None:
         self._file.close()
+        self._refusals.close()
 
     def __enter__(self) -> JobPlan:
         return self
@@ -95,6 +111,12 @@ class JobPlan:
 
 def shard_name(number: int) -> str:
     return f"shard-{number:06d}.tar"
+
+
+def shard_number(name: str) -> int | None:
+    """The number of a shard; None for another name."""
+    found = _SHARD.fullmatch(name)
+    return int(found[1]) if found else None
 
 
 def halves(task: BulkTask, shard: int | None) -> list[BulkTask]:

@@ -9,13 +9,14 @@ from typing import BinaryIO
 from tessera.codec.spool import open_spool
 from tessera.data import shards, storage
 from tessera.tools.bulk.manifest import Manifest
+from tessera.tools.bulk.plan import shard_number
 
 
 def drop_replaced(manifest: Manifest) -> None:
     """Write the shards again that hold replaced samples, without these; a shard with nothing left is removed."""
     for shard, members in manifest.replaced().items():
         name = storage.joined(manifest.folder, shard)
-        if storage.look(name) is None:
+        if shard_number(shard) is None or storage.look(name) is None:  # a forged manifest could name any file
             continue
         with open_spool() as spool:
             if _copy_others(name, {member.rpartition(".")[0] for member in members}, spool):

@@ -16,7 +16,7 @@ from tessera.codec.errors import FormatError
 from tessera.codec.spool import open_spool
 from tessera.data import shards, storage
 from tessera.tools.bulk.items import Item
-from tessera.tools.bulk.manifest import FAILED, ItemRow, version_number
+from tessera.tools.bulk.manifest import FAILED, ItemRow, readable, version_number
 from tessera.tools.bulk.operations import Made, Operation
 
 UNCHANGED = "unchanged"  # status of an item that turned out to be finished; it gets no new row
@@ -57,7 +57,7 @@ class Work:
         try:
             row = self._try(item, row, tar)
         except Exception as error:
-            row = replace(row, status=FAILED, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+            row = replace(row, status=FAILED, error=readable(f"{type(error).__name__}: {error}"))
         return replace(row, seconds=time.perf_counter() - began)
 
     def _try(self, item: Item, row: ItemRow, tar: tarfile.TarFile | None) -> ItemRow:
@@ -78,6 +78,10 @@ class Work:
 
     def _store(self, item: Item, row: ItemRow, about: Made, made: BinaryIO, tar: tarfile.TarFile | None) -> ItemRow:
         name = item.key + about.suffix
+        if tar is not None and any(f".{part.suffix.lower()}" == about.suffix for part in item.beside):
+            raise FormatError(
+                f"{item.source}: sample {item.key} holds a {about.suffix} file already; rename one of them"
+            )
         made.seek(0)
         if tar is None:
             with storage.open_to_write(storage.joined(self.target, name)) as file:

@@ -138,10 +138,15 @@ def run(args: argparse.Namespace) -> int:
         f"before, {report.failed:,} failed; {report.bytes:,} bytes, {report.seconds:.1f} s, {rate:.2f} items per second"
     )
     for key, reason in report.failures:
-        print(f"  {key}: {reason}")
+        print(f"  {_printable(key)}: {_printable(reason)}")
     if report.failed > len(report.failures):
         print(f"  and {report.failed - len(report.failures):,} more: column error of {report.manifest}")
     return 1 if report.failed else 0
+
+
+def _printable(text: str) -> str:
+    """A name from anywhere, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ if importlib.util.find_spec("pyarrow") is None:
     pytest.skip("pyarrow is not installed", allow_module_level=True)
 
 import tessera
-from tessera.codec.errors import FormatError, ParameterError
+from tessera.codec.errors import ParameterError
 from tessera.data import procedural, storage
 from tessera.tools.bulk import job as bulk
 from tessera.tools.bulk.items import items
@@ -93,9 +93,9 @@ def test_outputs_are_those_of_single_files(pictures: Path, tmp_path: Path) -> No
     report = job(tmp_path / "out", pictures)
     assert (report.items, report.done, report.failed) == (7, 5, 2)
     found = rows(tmp_path / "out")
-    twin = str(pictures / "b.png")
+    twin = f"refused: {pictures / 'b.png'}"
     assert sorted(found) == sorted([twin, "a", "b", "broken", "c", "sub/a", "sub/d.e"])
-    assert "another source has the key b" in found[twin]["error"]
+    assert "another item has the key b" in found[twin]["error"]
     assert "FormatError" in found["broken"]["error"] and found["broken"]["status"] == "failed"
     for key in ("a", "sub/a", "sub/d.e"):
         data = (tmp_path / "out" / f"{key}.tsr").read_bytes()
@@ -153,9 +153,6 @@ def test_shards_to_shards_keep_what_stands_beside(pictures: Path, tmp_path: Path
     assert sorted(found) == ["x/1.cls", "x/1.tsr", "x/2.cls", "x/2.tsr"] and found["x/2.cls"] == b"2"
     back = job(tmp_path / "back", tmp_path / "out", operation=Decode(picture=".bmp"))
     assert back.done == 2 and Image.open(tmp_path / "back" / "x" / "1.bmp").size == (40, 16)
-    source.write_bytes(source.read_bytes()[:-12000])  # it breaks off in the second sample
-    with pytest.raises(FormatError, match=r"set\.tar"):
-        job(tmp_path / "cut", source)
 
 
 def test_tokens_and_verify(pictures: Path, tmp_path: Path) -> None:
@@ -235,7 +232,7 @@ def test_manifests_of_urls_and_paths(kind: str, server: str, pictures: Path, tmp
     assert (tmp_path / "out" / "far.tsr").read_bytes() == tessera.encode(pictures / "a.png", OPTIONS)
     assert (tmp_path / "out" / "near.tsr").exists(), "no key leads out of the folder"
     assert (tmp_path / "out" / str(pictures / "c.tsr")[1:]).exists()
-    with pytest.raises(ParameterError, match="row 0 has no column where"):
+    with pytest.raises(ParameterError, match="no column where among"):
         job(tmp_path / "out", name, column="where")
 
 
