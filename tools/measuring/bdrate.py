@@ -13,6 +13,7 @@ from statistics import fmean
 
 Point = tuple[float, float]  # rate (bpp), quality (dB)
 LEAST_SHARED = 0.25  # least part of the narrower curve's span of quality that both curves cover
+LEAST_WITHIN = 2.0  # dB of a span that is asked for
 PUBLISHED = "published:"  # begins the name of a curve that was read from a paper, not measured
 
 
@@ -82,6 +83,26 @@ def _bd_rate(anchor: Sequence[Point], test: Sequence[Point], method: str) -> flo
             min_overlap=0,
         )  # fmt: skip
     )
+
+
+def within(test: Sequence[Point], anchor: Sequence[Point], low: float, high: float) -> float | None:
+    """The BD-rate (Akima, percent) over the part of low..high dB that both curves cover; None where that is little."""
+    import bjontegaard
+
+    tested, anchored = monotonic(test), monotonic(anchor)
+    if min(len(tested), len(anchored)) < 4:
+        return None
+    low = max(low, tested[0][1], anchored[0][1])
+    high = min(high, tested[-1][1], anchored[-1][1])
+    if high - low < LEAST_WITHIN:
+        return None
+    rates, qualities = ([[point[axis] for point in curve] for curve in (anchored, tested)] for axis in (0, 1))
+    _, *curves = bjontegaard.bd_rate(
+        rates[0], qualities[0], rates[1], qualities[1], "akima",
+        require_matching_points=False, min_overlap=0, interpolators=True,
+    )  # fmt: skip
+    others, ours = (float(curve.integrate(low, high)) for curve in curves)
+    return float(100 * (10 ** ((ours - others) / (high - low)) - 1))
 
 
 def mean(rates: Sequence[BdRate]) -> BdRate:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
 from pathlib import Path
 
 from tessera.codec.media.types import Pixels
+from tessera.tools.measuring.clock import cpu_seconds
 from tessera.tools.measuring.figures import Figures
 from tessera.tools.measuring.job import Job
 from tessera.tools.measuring.pictures import read
@@ -17,11 +17,11 @@ from tessera.tools.peers.peer import PicturePeer
 def measure_picture(job: Job, codec: PicturePeer) -> Row:
     """Encode, decode and compare one picture."""
     pixels = _held(job.path, job.digest)
-    start = time.process_time()
+    start = cpu_seconds()
     data = codec.encode(pixels, job.setting)
-    middle = time.process_time()
+    middle = cpu_seconds()
     decoded = codec.decode(data)
-    end = time.process_time()
+    end = cpu_seconds()
     figures = Figures()
     figures.add(pixels, decoded)
     return figures.row(job, codec, len(data), middle - start, end - middle)

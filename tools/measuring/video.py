@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tessera.codec.errors import CodecError, FormatError, ParameterError
 from tessera.codec.media.types import Pixels
+from tessera.tools.measuring.clock import cpu_seconds
 from tessera.tools.measuring.figures import Figures
 from tessera.tools.measuring.job import Job
 from tessera.tools.measuring.rows import Row
@@ -72,9 +72,9 @@ def measure_clip(job: Job, codec: ClipPeer) -> Row:
     """Encode a clip, decode the file and compare every frame.  CodecError where frames are lost."""
     from tessera.codec.media import open_source
 
-    start = time.process_time()
+    start = cpu_seconds()
     data = codec.encode(job.path, job.setting)
-    encode_s = time.process_time() - start + codec.earlier()
+    encode_s = cpu_seconds() - start + codec.earlier()
     with open_source(str(job.path)) as source:
         media = source.media
         figures = Figures(job.context.msssim_every, "bt709" if media.colour.matrix == _BT709 else "bt601")
@@ -100,11 +100,11 @@ class _Timed:
         return self
 
     def __next__(self) -> Pixels:
-        start = time.process_time()
+        start = cpu_seconds()
         try:
             return next(self._frames)
         finally:
-            self.seconds += time.process_time() - start
+            self.seconds += cpu_seconds() - start
 
 
 def still(path: Path, index: int) -> Pixels:

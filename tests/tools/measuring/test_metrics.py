@@ -191,6 +191,18 @@ def test_bd_rate_of_a_scaled_curve_is_the_scale() -> None:
 
 
 @pytest.mark.needs("bjontegaard")
+def test_bd_rate_within_a_span() -> None:
+    """Over all of both curves it is the plain one; of a loss that grows with quality it sees that of the span."""
+    whole = bdrate.compare("test", _TEST, "anchor", _ANCHOR, "psnr").akima
+    assert bdrate.within(_TEST, _ANCHOR, 0, 99) == pytest.approx(whole)
+    anchor = [(0.1 * 2**i, 28 + 2.5 * i) for i in range(9)]
+    other = [(rate * math.exp(0.02 * (quality - 34)), quality) for rate, quality in anchor]
+    assert bdrate.within(other, anchor, 20, 32) == pytest.approx(100 * (math.exp(0.02 * (30 - 34)) - 1))
+    assert bdrate.within(other, anchor, 40, 60) == pytest.approx(100 * (math.exp(0.02 * (44 - 34)) - 1))
+    assert bdrate.within(other, anchor, 47, 60) is None and bdrate.within(anchor[:3], anchor, 28, 38) is None
+
+
+@pytest.mark.needs("bjontegaard")
 def test_bd_rate_says_why_there_is_none() -> None:
     anchor = [(0.1 * 2**i, 28 + 2.5 * i) for i in range(6)]
     apart = [(rate, quality + 30) for rate, quality in anchor]
