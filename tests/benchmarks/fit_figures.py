@@ -67,6 +67,11 @@ def bd_rates(test: list[Measured], anchor: list[Measured]) -> tuple[float | None
     )
 
 
+def mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
 def shown(values: Iterable[float | None]) -> str:
     return " / ".join("-" if value is None else f"{value:+.1f}" for value in values)
 
@@ -86,10 +91,7 @@ def tables(found: Measurements) -> None:
             rates = [bd_rates(found[fit][name], found[other][name]) for name in there]
             for name, rate in zip(there, rates, strict=True):
                 print(f"  {name} against {other}: {shown(rate)}")
-            means = [
-                fmean(good) if (good := [rate[i] for rate in rates if rate[i] is not None]) else None for i in range(3)
-            ]
-            print(f"  mean of {len(there)} against {other}: {shown(means)}")
+            print(f"  mean of {len(there)} against {other}: {shown(map(mean, zip(*rates, strict=True)))}")
 
 
 def plot(found: Measurements, picture: str, file: Path) -> None:
