@@ -106,7 +106,7 @@ def plot(found: Measurements, picture: str, file: Path) -> None:
         if rate is not None:
             lines["overfitted, large" if codec.startswith("overfitted") else codec].append((fmean(seconds) / 60, rate))
     ours = [name for name in lines if name in ("overfitted, large", "spatiotemporal")]
-    label = f"BD-rate against AVIF speed 4, RGB PSNR (%), {picture}"
+    label = f"RGB BD-rate against AVIF (%), {picture}"
     draw(file, label, lines, palette(list(lines), ours), ours, below="core minutes of encoding a file")
     for name, points in lines.items():
         print(name, *(f"{minutes:.2f} min {rate:+.1f} %" for minutes, rate in sorted(points)))
