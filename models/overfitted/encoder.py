@@ -76,7 +76,7 @@ def encode_picture(job: PictureJob) -> FittedPicture:
         options = replace(job.options, seed=job.options.seed + restart)
         again = replace(job, options=options, starts={}) if restart else job
         fit, ended = _fit(again, _restart_weight(restart, height * width))
-        picture = _meet_aim(fit, job)
+        picture = _meet_aim(fit, job, LEAST_CORRECTION if ended else round(CORRECTION_PART * job.options.steps))
         if not has_collapsed(paint(picture, Kernels()), job.pixels):
             return picture
         if ended:
@@ -135,11 +135,12 @@ class _Watcher:
             self.job.watch(FitStatus(part, round(part * self.job.options.steps), seen.psnr, seen.bits, now))
 
 
-def _meet_aim(fit: PictureFit, job: PictureJob) -> FittedPicture:
-    """Round the networks; while the aim is missed, go on for a short way with another rate weight.
+def _meet_aim(fit: PictureFit, job: PictureJob, steps: int) -> FittedPicture:
+    """Round the networks; while the aim is missed, go on for so many steps with another rate weight.
 
     Of what meets the aim the nearest to it is taken, else the last.
     """
+    steps = max(LEAST_CORRECTION, steps)
     picture, nearest, distance = _rounded(fit, job), None, np.inf
     for _ in range(CORRECTIONS):
         met, factor = _distance(picture, job)
@@ -148,7 +149,6 @@ def _meet_aim(fit: PictureFit, job: PictureJob) -> FittedPicture:
         if distance < NEAR:
             break
         fit.weight *= min(max(factor, 1 / STEER_MOST), STEER_MOST)
-        steps = max(LEAST_CORRECTION, round(CORRECTION_PART * job.options.steps))
         for phase in (short_phase(steps), rounded_phase(steps)):
             for _ in fit.run(phase):
                 pass

@@ -17,7 +17,7 @@ from tessera.models.base.fitted import FitFailed
 from tessera.models.overfitted import encoder, running
 from tessera.models.overfitted.coding import measure, paint
 from tessera.models.overfitted.family import OverfittedFamily
-from tessera.models.overfitted.fitting import PictureFit, Score, rate_weight
+from tessera.models.overfitted.fitting import Phase, PictureFit, Score, rate_weight, rounded_phase, short_phase
 from tessera.models.overfitted.rounding import NetworkRounding, restored, rounded
 from tessera.models.overfitted.running import Aim, FitRun, has_collapsed, levels_of
 from tessera.models.overfitted.start import LEVELS, nearest_start, read_starts
@@ -103,6 +103,23 @@ def test_an_interrupt_ends_the_fit_and_the_file_is_written() -> None:
     assert len(calls) == 1
     with pytest.raises(KeyboardInterrupt):
         tessera.encode(pixels, codec="overfitted", iterations=100000, watch=watch, early=False)
+
+
+def test_after_an_interrupt_an_aim_is_met_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+
+    def watch(status: Any) -> None:
+        raise KeyboardInterrupt
+
+    def short(count: int) -> Phase:
+        steps.append(count)
+        return short_phase(2)
+
+    monkeypatch.setattr(encoder, "short_phase", short)
+    monkeypatch.setattr(encoder, "rounded_phase", lambda count: rounded_phase(2))
+    with pytest.warns(UserWarning):  # 200 bytes are too few
+        tessera.encode(picture(24, 32), codec="overfitted", point="small", iterations=100000, size=200, watch=watch)
+    assert steps and set(steps) == {encoder.LEAST_CORRECTION}
 
 
 def test_a_kept_state_is_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
