@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from PIL import Image
 from tessera.codec.errors import CodecError, FormatError, ParameterError, UnsupportedError
 from tessera.data import procedural
 from tessera.tools.cli import main
+from tessera.tools.commands import evaluate
+from tessera.tools.engines.engine import outcome_of
 from tessera.tools.engines.local import LocalEngine
 from tessera.tools.measuring import job as jobs
 from tessera.tools.measuring import metrics, workers
@@ -173,11 +177,37 @@ def _row(codec: str, version: str = "1", psnr: float = 30.0, source: str = "a", 
                psnr + 3 * setting, 35.0, 0.9, None, 0.1, 0.2)  # fmt: skip
 
 
+class _Far:
+    """An engine whose work, jobs and outcomes travel pickled, as to a cluster."""
+
+    batch, apart, closed, count = 8, True, False, 0
+
+    def run(self, work: Any, jobs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        for job in jobs:
+            self.count += 1
+            sent_work, sent_job = pickle.loads(pickle.dumps((work, job)))
+            yield job, pickle.loads(pickle.dumps(outcome_of(sent_work, sent_job)))
+
+    def close(self) -> None:
+        self.closed = True
+
+
 @pytest.mark.needs("bjontegaard", "matplotlib", "pytorch_msssim")
-def test_one_broken_file_does_not_lose_the_run(pictures: Path, tmp_path: Path) -> None:
+def test_one_broken_file_does_not_lose_the_run(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor on another engine, which gets all jobs."""
+    far, asked = _Far(), []
+
+    def make(*words: Any, **more: Any) -> _Far:
+        asked.append((words, more))
+        return far
+
+    monkeypatch.setattr(evaluate, "make_engine", make)
     (pictures / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     out = tmp_path / "report"
-    assert main(["evaluate", "images", str(pictures), "--codecs", "jpeg,webp", "--out", str(out), "--jobs", "1"]) == 0
+    words = ["evaluate", "images", str(pictures), "--codecs", "jpeg,webp", "--out", str(out), "--jobs", "2"]
+    assert main([*words, "--engine", "ray", "--address", "auto"]) == 0
+    assert asked == [(("ray", 2), {"address": "auto"})] and far.closed
+    assert far.count == 3 * 18 + 2 * 2, "measurements, and the scenes of the page"
     with (out / "failures.csv").open() as stream:
         failures = list(csv.DictReader(stream))
     assert {item["source"] for item in failures} == {"broken.png"} and len(failures) == 18
