@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import tessera
+from tessera.codec.errors import FormatError, ParameterError
 from tessera.data import CompressedDataset, CompressedStream, collate, procedural
 
 
@@ -95,6 +96,24 @@ def test_streams_that_are_none(tmp_path: Path) -> None:
         CompressedStream([])
     with pytest.raises(ValueError, match="x.tar"):
         list(CompressedStream([tmp_path / "x.tar"]))
+
+
+def test_shards_that_are_damaged(shards: list[Path], tmp_path: Path) -> None:
+    name = tmp_path / "x.tar"
+    with tarfile.open(shards[0]) as tar:
+        end = tar.getmember("1.tsr").offset_data + 10
+    name.write_bytes(shards[0].read_bytes()[:end])
+    stream = iter(CompressedStream([name], gives="frames"))
+    assert next(stream)["key"] == "0"
+    with pytest.raises(FormatError, match=r"x\.tar.*copy or make it again"):
+        next(stream)
+    with tarfile.open(name, "w") as tar:
+        for suffix, data in (("tsr", b"any"), ("cls", b"cat")):
+            info = tarfile.TarInfo(f"a.{suffix}")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    with pytest.raises(ParameterError, match="sample a: file cls holds b'cat'"):
+        next(iter(CompressedStream([name])))
 
 
 def test_labels_must_fit(files: list[Path]) -> None:
