@@ -14,13 +14,15 @@ from ..support.compiler import ROOT, compile_with, include
 
 pytestmark = pytest.mark.slow  # the compiler is
 
-PLAIN = ["-std=c++17", "-O1", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-DTESSERA_FUZZ_MAIN"]
-CHECKED = [*PLAIN, "-g1", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
+COMMON = ["-std=c++17", "-ffp-contract=off", "-Wno-psabi", "-pthread", "-DTESSERA_FUZZ_MAIN"]
+PLAIN = ["-O1", *COMMON]
+# -Og: the checks compile in half the time of -O1, in a sixth where loops are unrolled
+CHECKED = ["-Og", *COMMON, "-g1", "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
 
 
 RANDOM = [  # target, random inputs, seed
     ("fuzz_kernels", 24, 3),  # pictures and walks, hostile symbols among them: the same bits on any number of threads
-    ("fuzz_frame", 12, 5),  # frames, coded and read: hostile symbols, a coder that refuses, plans that do not fit
+    ("fuzz_frame", 6, 5),  # frames, coded and read: hostile symbols, a coder that refuses, plans that do not fit
     ("fuzz_dyadic", 12, 5),  # whole dyadic pyramids, as frames; weights up to their bounds, and beyond
     ("fuzz_exact", 24, 5),  # colours, packet, pyramid, quantisation: tame and hostile numbers
     ("fuzz_motion", 24, 5),  # pictures and fields, vectors far outside: compensation, search and decision
