@@ -25,9 +25,8 @@ void bind_constants(py::module_& module) {
                    "ACTIVATION_MAX"_a = kLargestActivation, "FEATURE_MAX"_a = kLargestFeature,
                    "ACCUMULATOR_LIMIT"_a = kLargestSum, "FEATURE_FROM"_a = row(kFeatureFrom),
                    "VIEW_SHIFT"_a = kViewShift, "SIGN_TABLES"_a = kSignTables);
-    py::list transitions;
-    for (const auto& next : kTrellisNext) transitions.append(py::make_tuple(next[0], next[1]));
-    py::dict trellis("NEXT"_a = transitions, "MOST_CHAINS"_a = kMostChains, "CHAIN_VALUES"_a = kChainValues,
+    py::dict trellis("STATES"_a = kTrellisStates, "STATE_FEEDBACK"_a = kStateFeedback,
+                     "VALUE_FEEDBACK"_a = kValueFeedback, "MOST_CHAINS"_a = kMostChains, "CHAIN_VALUES"_a = kChainValues,
                      "ODD_TABLES"_a = kOddTables, "RATE_COLUMNS"_a = kRateColumns,
                      "HALF_STEP"_a = kHalfStep, "LARGEST_RATE"_a = kLargestRate);
     py::dict transform("CELL"_a = kCell, "BANDS"_a = kBands, "FRACTION_BITS"_a = kFractionBits,

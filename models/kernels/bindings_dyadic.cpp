@@ -1,5 +1,7 @@
 // numpy buffers and a coder's capsule to the walk over a dyadic pyramid. Shapes are checked here, the work is done
 // without the interpreter's lock.
+#include <algorithm>
+
 #include "bindings.hpp"
 #include "dyadic_frame.hpp"
 
@@ -89,6 +91,13 @@ py::tuple choose(const Array<int32_t>& distances, const Array<uint8_t>& rungs, c
     expect(distances, {numbers(rungs).size()}, "distances");
     expect(rates, {kQuantisers, kRungs, kRateColumns}, "rates");
     check_rates(rates.data());
+    const std::vector<int32_t> from = numbers(distances);
+    const auto outside = [](int32_t distance) { return distance < 0 || distance > kLargestDistance; };
+    if (std::any_of(from.begin(), from.end(), outside)) throw std::invalid_argument("a distance does not fit");
+    const std::vector<uint8_t> named = numbers(rungs);
+    if (std::any_of(named.begin(), named.end(), [](uint8_t rung) { return rung >= kRungs; })) {
+        throw std::invalid_argument("a rung does not fit");
+    }
     std::vector<int32_t> magnitudes(numbers(rungs).size());
     std::vector<uint8_t> quantisers(magnitudes.size());
     Trellis(rates.data(), find(dyadic_dispatch(), path))

@@ -36,9 +36,9 @@ constexpr int32_t kLargestFeature = 64;
 constexpr int kViewShift = 8;
 constexpr int kSignTables = 32;
 
-// Its trellis, see trellis.hpp. Transitions: those of eight states in ECM, by state and the value's lowest bit.
-constexpr size_t kTrellisStates = 8;
-constexpr uint8_t kTrellisNext[kTrellisStates][2] = {{0, 2}, {5, 7}, {1, 3}, {6, 4}, {2, 0}, {4, 6}, {3, 1}, {7, 5}};
+// Its trellis, see trellis.hpp: the parity checks 45 and 10 (octal) of Ungerboeck's code of 32 states.
+constexpr size_t kTrellisStates = 32;
+constexpr uint8_t kStateFeedback = 20, kValueFeedback = 2;
 constexpr size_t kMostChains = 16;
 constexpr size_t kChainValues = 1024;  // a pass has a chain for so many values
 constexpr size_t kOddTables = 34;      // of the odd quantiser: one for two rungs, the last one for more

@@ -330,7 +330,7 @@ void DyadicWalk::round(const int32_t* given, Trellis& trellis) {
             int32_t* to = distances_.data() + c * cells_[parity] + row.place;
             for (size_t i = 0; i < row.count; ++i) {
                 const float distance = std::abs(static_cast<float>(from[2 * i])) * inverse + 0.5f;
-                to[i] = static_cast<int32_t>(std::min(distance, kLargestDistance));
+                to[i] = static_cast<int32_t>(std::min(distance, static_cast<float>(kLargestDistance)));
             }
         }
     });

@@ -126,7 +126,7 @@ private:
             }
             get_symbols(*port_, indices, here, found);
             if (!rest_indices_.empty()) join(rungs, here, found, rest);
-            for (size_t j = 0; j < here; ++j) states[j] = kTrellisNext[states[j]][found[j] & 1];
+            for (size_t j = 0; j < here; ++j) states[j] = next_state(states[j], found[j]);
         }
     }
 

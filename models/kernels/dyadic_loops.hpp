@@ -55,7 +55,7 @@ struct DyadicLoops {
 
     // One step of `Trellis`: metrics (kTrellisStates, kMostChains) before it become those after it. from: a bit for each
     // state, set where an odd value leads to it; zeros: a bit for each quantiser whose even value is zero instead.
-    void (*search)(const int32_t* rates, const int32_t* distances, const uint8_t* rungs, int32_t* metrics, uint8_t* from,
+    void (*search)(const int32_t* rates, const int32_t* distances, const uint8_t* rungs, int32_t* metrics, uint32_t* from,
                    uint8_t* zeros);
 };
 

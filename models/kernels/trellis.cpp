@@ -27,7 +27,7 @@ void name_quantisers(const int32_t* values, size_t count, uint8_t* quantisers) {
     for (size_t i = 0; i < count; ++i) {
         uint8_t& state = states[i % chains];
         quantisers[i] = state % kQuantisers;
-        state = kTrellisNext[state][values[i] & 1];
+        state = next_state(state, values[i]);
     }
 }
 
@@ -49,7 +49,8 @@ void Trellis::choose(const int32_t* distances, const uint8_t* rungs, size_t coun
     std::fill_n(metrics[0], kMostChains, 0);
     size_t states[kMostChains];  // of each chain, after its last value, then before the values that are known
     int32_t line[kMostChains] = {};
-    uint8_t named[kMostChains] = {}, zeros[kMostChains], from[kMostChains];
+    uint8_t named[kMostChains] = {}, zeros[kMostChains];
+    uint32_t from[kMostChains];
     for (size_t first = 0; first < count; first += chains) {
         const size_t here = std::min(chains, count - first);
         for (size_t j = here; j < chains; ++j) states[j] = best_state(metrics, j);  // those that end before the others

@@ -2,8 +2,9 @@
 //
 // Values stand for whole numbers of half steps. There are two quantisers: with the even one (0) a value v stands for 2v,
 // with the odd one (1) for 2v - sign(v). Value i of a pass belongs to chain i mod chains. A chain has a state, 0 before
-// its first value; the quantiser is state % 2, and the value's lowest bit leads to the next state. So any half step can
-// be reached, as if steps were halved, while a quantiser alone has the alphabet of whole steps.
+// its first value; the quantiser is state % 2, and the value's lowest bit leads to the next state, those of a code of
+// Ungerboeck (1982). So any half step can be reached, as if steps were halved, while a quantiser alone has the alphabet
+// of whole steps.
 //
 // Twin: tests/support/trellis_twin.py.
 #pragma once
@@ -33,6 +34,11 @@ inline int32_t half_steps(int32_t value, uint8_t quantiser) {
     return value < 0 ? -within : within;
 }
 
+// The state after a value.
+constexpr uint8_t next_state(uint8_t state, int32_t value) {
+    return static_cast<uint8_t>(state >> 1 ^ (state % 2) * kStateFeedback ^ (value & 1) * kValueFeedback);
+}
+
 // The magnitude of the value that stands for so many half steps.
 inline int32_t magnitude_of_half_steps(int32_t half) { return ((half < 0 ? -half : half) + 1) >> 1; }
 
@@ -47,7 +53,7 @@ void check_rates(const int32_t* rates);
 // A distance of one half step counts as kHalfStep in a search; rates are in its square. A step of a quantiser is kPeriod.
 constexpr int kPeriodBits = 7;
 constexpr int32_t kPeriod = 1 << kPeriodBits, kHalfStep = kPeriod / 2;
-constexpr float kLargestDistance = 1 << 30;  // so |v| stays below 2^23
+constexpr int32_t kLargestDistance = 1 << 30;  // so |v| stays below 2^23
 constexpr int32_t kZeroReach = 2;            // larger values are not tried as zero
 
 // The states that lead to a state, by the lowest bit of the value.
@@ -55,7 +61,7 @@ struct Predecessors {
     uint8_t of[kTrellisStates][2];
     constexpr Predecessors() : of() {
         for (uint8_t state = 0; state < kTrellisStates; ++state) {
-            for (int bit = 0; bit < 2; ++bit) of[kTrellisNext[state][bit]][bit] = state;
+            for (int32_t bit = 0; bit < 2; ++bit) of[next_state(state, bit)][bit] = state;
         }
     }
 };
@@ -76,7 +82,8 @@ public:
 private:
     const int32_t* rates_;
     const DyadicLoops& loops_;
-    std::vector<uint8_t> from_, zeros_;
+    std::vector<uint32_t> from_;
+    std::vector<uint8_t> zeros_;
 };
 
 }  // namespace tessera

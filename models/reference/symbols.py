@@ -17,7 +17,6 @@ Integers = NDArray[np.int64]
 UNIFORM = 71  # a number of n bits has table UNIFORM + n
 LARGEST = 1 << 24  # largest |v|, and number of half steps
 MOST_CHAINS, CHAIN_VALUES, ODD_TABLES = 16, 1024, 34
-AFTER_EVEN, AFTER_ODD = (0, 5, 1, 6, 2, 4, 3, 7), (2, 7, 3, 4, 0, 6, 1, 5)  # next states, by state
 
 
 class Symbols:
@@ -74,7 +73,8 @@ class Symbols:
                 tables.append(first_odd + min(even >> 1, ODD_TABLES - 1) if quantisers[i] else even)
             for i, high in zip(places, self.get(tables), strict=True):
                 found[i] = joined(flat[i], high, low[i])
-                states[i % chains] = (AFTER_ODD if found[i] & 1 else AFTER_EVEN)[states[i % chains]]
+                state = states[i % chains]
+                states[i % chains] = state >> 1 ^ (20 if state & 1 else 0) ^ (2 if found[i] & 1 else 0)
         values = self.signed(np.array(found, np.int64), signs.ravel())
         halves = (2 * np.abs(values) - np.array(quantisers, np.int64)).clip(0, LARGEST) * np.sign(values)
         return values.reshape(rungs.shape), halves.reshape(rungs.shape)

@@ -51,7 +51,9 @@ def test_prior() -> None:
 
 def test_trellis() -> None:
     assert _kernels.CONSTANTS["trellis"] == {
-        "NEXT": list(quantisers.NEXT),
+        "STATES": quantisers.STATES,
+        "STATE_FEEDBACK": quantisers.STATE_FEEDBACK,
+        "VALUE_FEEDBACK": quantisers.VALUE_FEEDBACK,
         "MOST_CHAINS": quantisers.MOST_CHAINS,
         "CHAIN_VALUES": quantisers.CHAIN_VALUES,
         "ODD_TABLES": quantisers.ODD_TABLES,

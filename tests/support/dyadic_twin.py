@@ -20,7 +20,7 @@ from tessera.models.base.quality import at_quality
 from tessera.models.prior.dyadic import Arrays, DyadicCoder, DyadicFrame, Pyramid, owner_of
 from tessera.models.prior.exchange import LARGEST
 from tessera.models.prior.ladder import PER_OCTAVE, RUNGS, SHIFTS, TABLES, spent_units
-from tessera.models.prior.quantisers import HALF_STEP, NEXT, ODD_TABLE_OF, chains_of
+from tessera.models.prior.quantisers import HALF_STEP, ODD_TABLE_OF, chains_of, next_state
 from tessera.models.prior.signs import SIGN_TABLES
 from tessera.models.transform.bands import pyramid_sizes
 from tessera.models.transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicFrameSteps
@@ -73,7 +73,7 @@ def get(port: SymbolPort, rungs: Rungs, signs: Rungs, first_odd: int, chains: in
         high = port.get(_tables(rungs[step], quantisers[step], first_odd))
         values[step] = high << shift[step] | low[step]
         if trellis:
-            states = [NEXT[state][value & 1] for state, value in zip(states, values[step].tolist(), strict=False)]
+            states = [next_state(state, value) for state, value in zip(states, values[step].tolist(), strict=False)]
     values = np.clip(values, 0, LARGEST)
     coded = np.flatnonzero(values)
     if coded.size:

@@ -26,8 +26,8 @@ FRAMES = {"wavelet": 1, "spatiotemporal": 4, "vqgan": 2}
 DIGESTS = {
     ("wavelet", "fast"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
     ("wavelet", "medium"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
-    ("spatiotemporal", "fast"): "917dbce81a390a6eb1cb2162181b82ea3554f0d04531cc147d080e6ecccd4db2",
-    ("spatiotemporal", "medium"): "7597dc4872fc8d0d36511b52dc27f07214439a47b10df5728058507ede131311",
+    ("spatiotemporal", "fast"): "20a82e6a2af9e6324f51dca57d77f691aa13af3bd9c970ccd5473ca7dd69c16c",
+    ("spatiotemporal", "medium"): "b95dc89c1498443bf5dbd81594b759c849dc66bd1dce663e9414ccbe03160693",
     ("vqgan", "fast"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
     ("vqgan", "medium"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
 }

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessera.models.prior.ladder import SHIFTS, TABLE_REACH
-from tessera.models.prior.quantisers import HALF_STEP, NEXT, chains_of
+from tessera.models.prior.quantisers import HALF_STEP, STATES, chains_of, next_state
 
 Integers = NDArray[np.int32]
-Choice = tuple[int, int, int]  # cost, magnitude, quantiser
 
 FAR = 1 << 29  # of states that nothing leads to
 ZERO_REACH = 2  # larger values are not tried as zero
@@ -32,35 +31,35 @@ def cost(distance: int, magnitude: int, quantiser: int, rung: int, rates: Intege
     return (distance - at) ** 2 + int(rates[quantiser, rung, min(magnitude >> SHIFTS[rung], TABLE_REACH + 1)])
 
 
-def candidates(distance: int, quantiser: int) -> list[int]:
-    """Values that are tried: both beside a distance, and zero beside small ones."""
+def best(distance: int, quantiser: int, rung: int, rates: Integers) -> list[tuple[int, int]]:
+    """Of an even value, then of an odd one: what it costs, and its magnitude.
+
+    They are the two beside the distance.  Zero is tried in place of a small even one.
+    """
     low = (distance + HALF_STEP * quantiser) // (2 * HALF_STEP)
-    return sorted({low, low + 1} | ({0} if low <= ZERO_REACH else set()), reverse=True)
+    found = [(cost(distance, m, quantiser, rung, rates), m) for m in (low + low % 2, low + 1 - low % 2)]
+    if 0 < low <= ZERO_REACH:
+        zero = cost(distance, 0, quantiser, rung, rates)
+        found[0] = (zero, 0) if zero < found[0][0] else found[0]
+    return found
 
 
 def _chain(distances: list[int], rungs: list[int], rates: Integers) -> list[tuple[int, int]]:
-    states = len(NEXT)
-    metrics = [0] + [FAR] * (states - 1)
-    back: list[list[tuple[int, int]]] = []  # of each value and state: the state before, and the magnitude
+    after = np.array([[next_state(state, bit) for bit in (0, 1)] for state in range(STATES)])
+    even, odd = after.argsort(0).T  # the states that lead to each one, by an even value and by an odd one
+    metrics = np.full(STATES, FAR)
+    metrics[0] = 0
+    back: list[tuple[list[list[tuple[int, int]]], NDArray[np.bool_]]] = []
     for distance, rung in zip(distances, rungs, strict=True):
-        best: list[tuple[int, int, int, int] | None] = [None] * states
-        for state in range(states):
-            for magnitude in candidates(distance, state % 2):
-                total = metrics[state] + cost(distance, magnitude, state % 2, rung, rates)
-                after = NEXT[state][magnitude % 2]
-                # where costs are equal, an even value comes before an odd one, and a larger value before zero
-                key = (total, magnitude % 2, state, magnitude)
-                kept = best[after]
-                if kept is None or key[:2] < kept[:2]:
-                    best[after] = key
-        reached = [key for key in best if key is not None]
-        assert len(reached) == states
-        back.append([(key[2], key[3]) for key in reached])
-        least = min(key[0] for key in reached)
-        metrics = [key[0] - least for key in reached]
-    state, found = metrics.index(min(metrics)), []
-    for step in reversed(back):
-        before, magnitude = step[state]
-        found.append((magnitude, before % 2))
-        state = before
+        tried = [best(distance, quantiser, rung, rates) for quantiser in (0, 1)]
+        costs = np.array([[found[0] for found in pair] for pair in tried])
+        by_even, by_odd = metrics[even] + costs[even % 2, 0], metrics[odd] + costs[odd % 2, 1]
+        back.append((tried, by_odd < by_even))
+        metrics = np.minimum(by_even, by_odd)
+        metrics -= metrics.min()
+    state, found = int(metrics.argmin()), []
+    for tried, from_odd in reversed(back):
+        bit = int(from_odd[state])
+        state = int((odd if bit else even)[state])
+        found.append((tried[state % 2][bit][1], state % 2))
     return found[::-1]
