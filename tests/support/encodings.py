@@ -27,7 +27,7 @@ DIGESTS = {
     ("wavelet", "fast"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
     ("wavelet", "medium"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
     ("spatiotemporal", "fast"): "20a82e6a2af9e6324f51dca57d77f691aa13af3bd9c970ccd5473ca7dd69c16c",
-    ("spatiotemporal", "medium"): "b95dc89c1498443bf5dbd81594b759c849dc66bd1dce663e9414ccbe03160693",
+    ("spatiotemporal", "medium"): "a549606c3bead08a6b87fbd851b6980460907e66ee44016bf5f656ae6bd20fcc",
     ("vqgan", "fast"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
     ("vqgan", "medium"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
 }
