@@ -127,7 +127,7 @@ def document() -> str:
         *_table(("state", "rows", "meaning"), [(s, str(counts[s]), MEANING[s]) for s in STATES]),
         "",
         "The tests are in `tests`. Each row's test compares with a plain reading of the paper, an exact value or",
-        "a random choice. `tests/models/tokens/mutants.py` takes the ideas out one by one, and the test must fail.\n",
+        "a random choice. `tests/models/tokens/mutants` takes the ideas out one by one, and the test must fail.\n",
         *_table(("row", "system", "idea", "state", "how, or why not", "tests"), rows),
         "\n## What the bits of the entropy model add\n",
         *_table(("", "what", "state", "test"), claims),
