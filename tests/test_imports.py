@@ -29,7 +29,8 @@ ROOMS = {
         "registry",
     ),
     "models/tokens": (
-        "arguments cosine grid nested prompt rows",
+        "arguments cosine grid nested rows",
+        "prompt saved_checks",
         "saved",
         "types",
         "raster",

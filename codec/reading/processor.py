@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ..errors import ParameterError
-from ..options import FileSource
-from ..ranges import FrameRange, clipped
+from ..ranges import FrameRange, bounds, clipped
 from .clip import Clip
+from .conversations import check_message, files_of, flat, texts_of
 
 if TYPE_CHECKING:
     from ...models.tokens import TokenSet
@@ -60,17 +60,17 @@ class TokenProcessor:
         per_second: float | None = None,
         padding_side: str = "left",
     ) -> None:
+        from ...models.tokens.arguments import one_of, positive
         from ...models.tokens.prompt.kinds import ModelKind
 
-        if padding_side not in ("left", "right"):
-            raise ParameterError(f"padding_side is left or right, not {padding_side!r}")
-        try:
-            given = isinstance(model, ModelKind)
-            self.kind: ModelKind = model if given else ModelKind.of(getattr(model, "config", model), token_id)
-        except ValueError as error:
-            raise ParameterError(str(error)) from error
+        if not callable(tokenizer):
+            raise ParameterError(f"tokenizer is one of Hugging Face or a function, not {type(tokenizer).__name__}")
+        given = isinstance(model, ModelKind)
+        self.kind: ModelKind = model if given else ModelKind.of(getattr(model, "config", model), token_id)
         self.tokenizer, self.reduce, self.budget = tokenizer, reduce, budget
-        self.scale, self.per_second, self.padding_side = scale, per_second, padding_side
+        self.scale = None if scale is None else positive("scale", scale)
+        self.per_second = None if per_second is None else positive("per_second", per_second)
+        self.padding_side = one_of("padding_side", padding_side, ("left", "right"))
 
     def __call__(
         self,
@@ -92,7 +92,7 @@ class TokenProcessor:
                 ids and -100 everywhere else.
             frames: (start, stop) of the frames to read of every clip.  None: all.
             return_tensors: "pt" or "np".
-            **changes: `reduce` and `budget` for this call alone.
+            **changes: `reduce`, `budget` and further options of `Clip.tokens` for this call alone.
 
         Returns:
             input_ids, attention_mask and places (B, L); position_ids (B, L) or (3, B, L); vision (N, C), the latents of
@@ -105,17 +105,24 @@ class TokenProcessor:
 
         if return_tensors not in ("pt", "np"):
             raise ParameterError(f"return_tensors is pt or np, not {return_tensors!r}")
-        texts = [text] if isinstance(text, str) else list(text)
-        replies = [answers] if isinstance(answers, str) else None if answers is None else list(answers)
+        bounds(frames)
+        texts = texts_of("text", text)
+        replies = None if answers is None else texts_of("answers", answers)
+        if not texts:
+            raise ParameterError("text is an empty list")
         if replies is not None and len(replies) != len(texts):
             raise ParameterError(f"{len(replies)} answers for {len(texts)} texts")
-        sources = list(_flat(videos))
+        sources = list(flat(videos))
         wanted = sum(len(self._marks(one)) for one in texts)
+        marks = f"{self.kind.clip_text} or {self.kind.picture_text}"
         if wanted != len(sources):
-            marks = f"{self.kind.clip_text} or {self.kind.picture_text}"
             raise ParameterError(f"{wanted} places for vision in the texts ({marks}), {len(sources)} files")
         prompts, labels = [], []
         for number, one in enumerate(texts):
+            if not self._marks(one):
+                raise ParameterError(
+                    f"text {number} has no place for vision ({self.kind.clip_text}, {self.kind.picture_text})"
+                )
             mine = [sources.pop(0) for _ in self._marks(one)]
             prompt, label = self._prompt(one, mine, replies[number] if replies else None, frames, changes)
             prompts.append(prompt)
@@ -136,14 +143,12 @@ class TokenProcessor:
             projector makes features for early layers.
 
         Raises:
-            ParameterError: The projector does not make the width of the model.
+            ParameterError: The projector does not make the width of the model, the batch lacks something or holds
+                arrays of numpy, or this is no model.
         """
         from ...models.tokens.prompt.huggingface import embed
 
-        try:
-            return embed(batch, model, projector, self.kind)
-        except ValueError as error:
-            raise ParameterError(str(error)) from error
+        return embed(batch, model, projector, self.kind)
 
     def apply_chat_template(
         self, conversation: Sequence[Any], *, tokenize: bool = False, processor_kwargs: Any = None, **options: Any
@@ -160,14 +165,23 @@ class TokenProcessor:
 
         Returns:
             The text or texts; with `tokenize` a `TokenBatch`.
+
+        Raises:
+            ParameterError: The tokenizer has no template, or the conversation is none.
         """
+        if not isinstance(conversation, (list, tuple)):
+            raise ParameterError(f"conversation is a list of messages, not {type(conversation).__name__}")
         many = bool(conversation) and not hasattr(conversation[0], "keys")
         options.pop("return_dict", None)
         given = {"return_tensors": options.pop("return_tensors", "pt"), **(processor_kwargs or {})}
+        for message in [one for messages in (conversation if many else [conversation]) for one in messages]:
+            check_message(message)
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise ParameterError("tokenizer has no chat template: give one of Hugging Face that has")
         text = self.tokenizer.apply_chat_template(conversation, tokenize=False, **options)
         if not tokenize:
             return text
-        return self(text, [_files(one) for one in conversation] if many else _files(conversation), **given)
+        return self(text, [files_of(one) for one in conversation] if many else files_of(conversation), **given)
 
     def batch_decode(self, ids: Tensor, **options: Any) -> list[str]:
         """Turn generated ids into texts, by the tokenizer.
@@ -178,7 +192,12 @@ class TokenProcessor:
 
         Returns:
             The texts.
+
+        Raises:
+            ParameterError: The tokenizer cannot.
         """
+        if not hasattr(self.tokenizer, "batch_decode"):
+            raise ParameterError("tokenizer has no batch_decode; give one of Hugging Face")
         found: list[str] = self.tokenizer.batch_decode(ids, **options)
         return found
 
@@ -204,7 +223,13 @@ class TokenProcessor:
         """The tokens, and steps of the model's positions per cell."""
         from ...models.tokens import TokenSet
 
+        placed = {"start", "stop", "kind"} & set(changes)
+        if placed:
+            raise ParameterError(f"a processor sets {placed.pop()} itself; `frames` says which frames are read")
         if isinstance(video, TokenSet):
+            if changes or frames is not None:
+                name = next(iter(changes), "frames")
+                raise ParameterError(f"{name} is of files; a TokenSet is taken as it is")
             return video, 1.0 if self.scale is None else self.scale
         if not isinstance(video, Clip):
             with Clip(video) as clip:
@@ -231,10 +256,7 @@ class TokenProcessor:
         full = re.sub("|".join(map(re.escape, names)), lambda found: self._written(found.group(), next(left)), text)
         ids = self._ids(full)
         said = self._ids(answer, add_special_tokens=False) if answer is not None else ids[:0]
-        try:
-            prompt = lay_out(torch.cat([ids, said]), sets, kind, [scale for _, scale in read], self.per_second)
-        except ValueError as error:
-            raise ParameterError(str(error)) from error
+        prompt = lay_out(torch.cat([ids, said]), sets, kind, [scale for _, scale in read], self.per_second)
         label = torch.full_like(prompt.ids, -100)
         if len(said):
             label[-len(said) :] = said
@@ -252,12 +274,18 @@ class TokenProcessor:
         return kind.clip(run, tokens.times[tokens.frame_splits > 0].tolist())
 
     def _ids(self, text: str, **options: Any) -> Tensor:
+        from ...models.tokens.arguments import whole_numbers
+
         given = (
             self.tokenizer(text, **options)
             if hasattr(self.tokenizer, "convert_ids_to_tokens")
             else self.tokenizer(text)
         )
-        return torch.as_tensor(given["input_ids"] if hasattr(given, "keys") else given, dtype=torch.int64)
+        found = given["input_ids"] if hasattr(given, "keys") else given
+        try:
+            return whole_numbers("ids", found, 1) if len(found) else torch.zeros(0, dtype=torch.int64)
+        except (ParameterError, TypeError) as error:
+            raise ParameterError(f"tokenizer makes a list of ids of a text: {error}") from error
 
     # -- stored --------------------------------------------------------------------------------------------------------
 
@@ -309,7 +337,11 @@ class TokenProcessor:
         from transformers import AutoTokenizer
 
         known = {name: changes[name] for name in changes if not name.startswith("_")}
-        return cls(AutoTokenizer.from_pretrained(folder, **known), kind, **given)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, **known)
+        except (OSError, ValueError, KeyError) as error:
+            raise ParameterError(f"{folder} holds no tokenizer: {error}") from error
+        return cls(tokenizer, kind, **given)
 
     @classmethod
     def register(cls) -> None:
@@ -319,29 +351,3 @@ class TokenProcessor:
         from ...models.tokens.prompt.kinds import ModelKind
 
         AutoProcessor.register(ModelKind, cls, exist_ok=True)
-
-
-def _flat(videos: Any) -> Iterable[FileSource | Clip | TokenSet]:
-    """Every file of lists in lists."""
-    if videos is None:
-        return
-    if isinstance(videos, (list, tuple)):
-        for one in videos:
-            yield from _flat(one)
-        return
-    yield videos
-
-
-def _files(conversation: Sequence[Any]) -> list[Any]:
-    """The files named in the contents of messages, in order."""
-    found = []
-    for message in conversation:
-        content = message["content"]
-        for part in () if isinstance(content, str) else content:
-            medium = part.get("type")
-            if medium in ("video", "image"):
-                file = next((part[name] for name in (medium, "path", "url") if part.get(name) is not None), None)
-                if file is None:
-                    raise ParameterError(f"a message's {medium} names no file")
-                found.append(file)
-    return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -55,6 +55,14 @@ def number(name: str, value: Any) -> float:
     return found
 
 
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    found = number(name, value)
+    if found <= 0:
+        raise ParameterError(f"{name} is above 0, not {found:g}")
+    return found
+
+
 def share(name: str, value: Any) -> float:
     """A number of 0..1."""
     found = number(name, value)
@@ -91,6 +99,49 @@ def tensor(name: str, value: Any) -> Tensor:
     return found
 
 
+def whole_numbers(name: str, value: Any, *axes: int) -> Tensor:
+    """An int64 tensor of one of these numbers of axes; arrays of numpy and lists are taken as well."""
+    try:
+        found = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None or found.dtype == torch.bool or found.is_floating_point() or found.is_complex():
+        raise ParameterError(f"{name} holds whole numbers, not {_kind(value)}")
+    if found.dim() not in axes:
+        raise ParameterError(f"{name} has {' or '.join(map(str, axes))} axes, not {found.dim()}")
+    return found.long()
+
+
+def flags(name: str, value: Any, axes: int) -> Tensor:
+    """A bool tensor of so many axes; arrays of numpy are taken as well."""
+    found = torch.as_tensor(value) if hasattr(value, "__array__") else value
+    if not isinstance(found, Tensor) or found.dtype != torch.bool or found.dim() != axes:
+        raise ParameterError(f"{name} is bool with {axes} axes, not {_kind(value)}")
+    return found
+
+
+def entries(name: str, value: Any, *wanted: str) -> dict[str, Tensor]:
+    """What holds tensors by these names."""
+    if not hasattr(value, "keys"):
+        raise ParameterError(f"{name} is a dictionary, not {_said(value)}")
+    absent = [key for key in wanted if key not in value]
+    if absent:
+        raise ParameterError(f"{name} lacks {', '.join(absent)}")
+    other = [key for key in wanted if not isinstance(value[key], Tensor)]
+    if other:
+        raise ParameterError(f"{name} holds tensors; {other[0]} is {_kind(value[other[0]])}")
+    return dict(value)
+
+
+def options_among(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names that `what` does not know."""
+    allowed = sorted(known)
+    for name in given:
+        if name not in allowed:
+            has = f"it has {', '.join(allowed)}" if allowed else "it has none"
+            raise ParameterError(f"{what} has no option {name!r}; {has}")
+
+
 def vectors(name: str, value: Any, channels: int) -> Tensor:
     """(M, C) or (C,) in the space of the grid."""
     found = tensor(name, value)
@@ -122,6 +173,13 @@ def shape(value: Tensor) -> str:
 
 def _shape(sides: tuple[int, ...]) -> str:
     return f"({', '.join(map(str, sides))}{',' * (len(sides) == 1)})"
+
+
+def _kind(value: Any) -> str:
+    """Type and shape of what was given, or its text."""
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        return _said(value)
+    return f"{str(value.dtype).removeprefix('torch.')} {_shape(tuple(value.shape))}"
 
 
 def _said(value: Any) -> str:

@@ -18,7 +18,7 @@ def fit_raster(count: int, height: int, width: int) -> tuple[int, int]:
 
 
 def whole(tokens: TokenSet) -> Shape:
-    """The raster of the tokens.  ValueError when they form none."""
+    """The raster of the tokens.  ParameterError when they form none."""
     if tokens.lattice is None:
         raise ParameterError("this method needs whole frames: give it before a step that selects or merges tokens")
     return tokens.lattice

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from ..base.errors import ParameterError
 from .cosine import Basis
+from .saved_checks import BASIS, COLUMNS, KEEP, LAYERS, POOL, check_saved
 
 if TYPE_CHECKING:
     from .types import TokenSet
-
-COLUMNS = ("x", "pos", "size", "weight", "index", "anchor", "assign", "share", "level", "times")
-BASIS = ("full", "axes", "kept", "cells")
-KEEP, POOL, LAYERS = "schedule.keep.", "schedule.pool.", "layers."
 
 
 def tensors_of(tokens: TokenSet) -> dict[str, Tensor]:
@@ -39,18 +38,52 @@ def tensors_of(tokens: TokenSet) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in found.items()}
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """The fields of a saved set; `schedule` as (keep, pool).  ValueError where the file holds something else."""
+def write(tensors: dict[str, Tensor], path: str | Path) -> None:
+    """A safetensors file that is there whole or not at all.  ParameterError where it cannot be written."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    target = _path(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, part)
+        os.replace(part, target)
+    except (OSError, SafetensorError) as error:
+        raise ParameterError(f"path {target} cannot be written: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_tensors(path: str | Path) -> dict[str, Tensor]:
+    """What a safetensors file holds.  ParameterError where there is none."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    path = _path(path)
+    if not path.is_file():
+        raise ParameterError(f"path {path}: there is no such file")
     try:
-        found = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file: {error}") from error
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ParameterError(f"{path} is no safetensors file: {error}") from error
+
+
+def _path(path: Any) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError(f"path is the name of a file, not {type(path).__name__}")
+    return Path(path)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The fields of a saved set; `schedule` as (keep, pool).  ParameterError where the file holds something else."""
+    found = load_tensors(path)
     absent = [name for name in (*COLUMNS, "shape", "query_dependent") if name not in found]
     if absent:
-        raise ValueError(f"{path} holds no set of tokens: it lacks {', '.join(absent)}")
+        raise ParameterError(f"{path} holds no set of tokens: it lacks {', '.join(absent)}")
+    try:
+        check_saved(found)
+    except ParameterError as error:
+        raise ParameterError(f"{path} holds a damaged set of tokens: {error}") from error
     fields: dict[str, Any] = {name: found[name] for name in COLUMNS}
     fields |= {"shape": tuple(found["shape"].tolist()), "query_dependent": bool(found["query_dependent"])}
     fields |= {"memory": found.get("memory")}
@@ -62,22 +95,9 @@ def read(path: str | Path) -> dict[str, Any]:
     if "basis.full" in found:
         sides = {name: tuple(found[f"basis.{name}"].tolist()) for name in BASIS[:3]}
         fields["basis"] = Basis(**sides, cells=found["basis.cells"], frequency=found.get("basis.frequency"))
-    _check(path, fields)
     return fields
 
 
 def _numbered(found: dict[str, Tensor], prefix: str) -> dict[int, Tensor]:
     names = sorted((int(name[len(prefix) :]), name) for name in found if name.startswith(prefix))
     return {layer: found[name] for layer, name in names}
-
-
-def _check(path: str | Path, fields: dict[str, Any]) -> None:
-    """Lengths that belong together do, and rows that cells name exist."""
-    count, cells = len(fields["x"]), len(fields["assign"])
-    rows = {len(fields[name]) for name in ("pos", "size", "weight", "index", "anchor", "level")}
-    shape = fields["shape"]
-    fits = rows == {count} and len(shape) == 3 and shape[0] * shape[1] * shape[2] == cells == len(fields["share"])
-    named = (fields["assign"], *fields["layers"])
-    fits = fits and len(fields["times"]) == shape[0] and all(len(layer) == cells for layer in named)
-    if not fits or any(int(layer.min()) < -1 or int(layer.max()) >= count for layer in named):
-        raise ValueError(f"{path} holds a damaged set of tokens: its lengths or rows do not fit together")

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from ..base.errors import ParameterError
-from .arguments import integer, one_of
+from .arguments import integer, one_of, options_among
 from .arguments import share as as_share
 from .cosine import Basis
 from .grid import TokenGrid
 from .nested import equal, map_tensors
 from .rows import fill_dropped, positions_of, take, top_rows
-from .saved import read, tensors_of
+from .saved import read, tensors_of, write
 
 Shape = tuple[int, int, int]
 
@@ -101,8 +101,8 @@ class TokenSet:
         """Keep rows: a slice of positive step, bool (N,), or int64 (K,) ascending without repeats."""
         if isinstance(rows, slice):
             rows = torch.arange(len(self), device=self.x.device)[rows]
-        elif not isinstance(rows, Tensor) or rows.dim() != 1:
-            raise TypeError(f"rows are a slice or a tensor of one axis, not {type(rows).__name__}")
+        elif not isinstance(rows, Tensor) or rows.dim() != 1 or rows.is_floating_point():
+            raise ParameterError(f"rows are a slice or a tensor of one axis, bool or int64, not {type(rows).__name__}")
         elif rows.dtype == torch.bool:
             if rows.numel() != len(self):
                 raise IndexError(f"{rows.numel()} flags for {len(self)} tokens")
@@ -232,7 +232,7 @@ class TokenSet:
             (3, N) of mrope, else (1, N).
 
         Raises:
-            ValueError: There is no such scheme, or the type cannot hold the ids.
+            ParameterError: There is no such scheme, or the type cannot hold the ids.
         """
         from .prompt.positions import position_ids
 
@@ -255,10 +255,11 @@ class TokenSet:
             DeepStack also mm_encoder_outputs.
 
         Raises:
-            ValueError: Prompt, tokens and model do not fit together, or the model is of no known kind.
+            ParameterError: Prompt, tokens and model do not fit together, or the model is of no known kind.
         """
         from .prompt.huggingface import to_transformers
 
+        options_among("to_transformers", options, ("token_id", "scale", "per_second"))
         return to_transformers(self, ids, model, projector, **options)
 
     def save(self, path: str | Path) -> None:
@@ -266,10 +267,11 @@ class TokenSet:
 
         Args:
             path: The file; written over.
-        """
-        from safetensors.torch import save_file
 
-        save_file(tensors_of(self), path)
+        Raises:
+            ParameterError: The file cannot be written.
+        """
+        write(tensors_of(self), path)
 
     @classmethod
     def load(cls, path: str | Path) -> TokenSet:
@@ -282,7 +284,7 @@ class TokenSet:
             The set.
 
         Raises:
-            ValueError: The file holds something else.
+            ParameterError: The file holds something else.
         """
         fields = read(path)
         if "schedule" in fields:

@@ -94,6 +94,33 @@ def test_bad_arguments_are_named(clips: list[Path]) -> None:
         (lambda: processor("<video>", videos=clips[0], answers=["a", "a"]), "2 answers for 1 texts"),
         (lambda: processor("<video>", videos=clips[0], return_tensors="tf"), "pt or np"),
         (lambda: processor("<video>", videos=clips[0], frames=(7, 9)), "frames"),
+        (lambda: processor("<video>", videos=clips[0], frames=(0.5, 2)), "frames"),  # type: ignore[arg-type]
+        (lambda: processor("<video>", videos=clips[0], bduget=8), "no option 'bduget'"),
+        (lambda: processor("<video>", videos=clips[0], budget=-8), "budget is at least 1"),
+        (lambda: processor("<video>", videos=clips[0], kind="ids"), "a processor sets kind itself"),
+        (lambda: processor("<video>", videos=processor.tokens(clips[0]), budget=3), "budget is of files"),
+        (lambda: processor("<video>", videos=processor.tokens(clips[0]), frames=(0, 1)), "frames is of files"),
+        (lambda: processor("<video>", videos=7), "a path, bytes or a binary file, got int"),
+        (lambda: processor("<video>", videos=clips[0].parent / "absent.tsr"), "absent.tsr"),
+        (lambda: processor(7), "text is a text or a list of texts, not 7"),  # type: ignore[arg-type]
+        (lambda: processor(["a", 7]), "text is a text or a list"),  # type: ignore[list-item]
+        (lambda: processor([]), "text is an empty list"),
+        (lambda: processor(["<video>", "none"], videos=clips[0]), "text 1 has no place for vision "),
+        (lambda: processor("<video>", videos=clips[0], answers=7), "answers is a text or a list"),  # type: ignore[arg-type]
+        (lambda: processor.embed({}, None), "model is a model of Hugging Face, not NoneType"),
+        (lambda: processor.apply_chat_template("hello"), "conversation is a list of messages, not str"),
+        (lambda: processor.apply_chat_template([{"role": "user"}]), "has role and content, not .'role'"),
+        (lambda: processor.apply_chat_template([{"role": "user", "content": [3]}]), "content is a text or a list"),
+        (lambda: processor.apply_chat_template([{"role": "user", "content": "a"}]), "tokenizer has no chat template"),
+        (lambda: processor.batch_decode(torch.zeros(1, 2)), "tokenizer has no batch_decode"),
+        (lambda: TokenProcessor(None, PLAIN), "tokenizer is one of Hugging Face or a function, not NoneType"),
+        (
+            lambda: TokenProcessor(lambda text: "a b", PLAIN)("<video>", videos=clips[0]),
+            "makes a list of ids",
+        ),
+        (lambda: TokenProcessor(words, 3), "config is that of a model of Hugging Face, not int"),
+        (lambda: TokenProcessor(words, PLAIN, scale=0), "scale is above 0"),
+        (lambda: TokenProcessor(words, PLAIN, per_second=float("nan")), "per_second is a finite number"),
         (lambda: TokenProcessor(words, PLAIN, padding_side="top"), "left or right"),
         (lambda: processor.save_pretrained("nowhere"), "no save_pretrained"),
         (lambda: TokenProcessor.from_pretrained("nowhere"), "nowhere holds no TokenProcessor"),

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...base.errors import ParameterError
+from ..arguments import flags, integer, positive, share, whole_numbers
 from ..modules.schedule import cache_bits, quantise
-from .hooks import Attention, Executor, rotate
+from .hooks import Attention, Executor, last_attention, rotate, seen_by_last
 
 
 class Masked(Executor):
@@ -22,8 +24,11 @@ class Masked(Executor):
 
     def __init__(self, places: Tensor, mask: Tensor, forget: bool = False) -> None:
         super().__init__(places)
+        mask = flags("mask", mask, 2)
         if mask.shape != (self.length, self.length):
-            raise ValueError(f"the mask is {tuple(mask.shape)}, the prompt has {self.length} positions")
+            raise ParameterError(f"the mask is {tuple(mask.shape)}, the prompt has {self.length} positions")
+        if not bool(mask.tril().any(1).all()):
+            raise ParameterError("mask: every row needs something that it may attend to, itself for instance")
         self.mask, self.forget = mask, forget
 
     def mask_of(self, queries: Tensor, keys: Tensor) -> Tensor | None:
@@ -54,17 +59,17 @@ class LowBits(Executor):
 
     def __init__(self, places: Tensor, mass: float = 0.9, high: int = 8, low: int = 2) -> None:
         super().__init__(places)
-        if not (0 < mass <= 1 and 1 <= low <= high):
-            raise ValueError("mass is above 0, at most 1; bits are 1 at least, and high is no less than low")
+        share("mass", positive("mass", mass))
+        if integer("high", high, 1) < integer("low", low, 1):
+            raise ParameterError(f"high is {high} bits and no less than low, which is {low}")
         self.mass, self.high, self.low = mass, high, low
         self.bits: dict[int, Tensor] = {}  # layer -> bits of each vision token
 
     def watches(self, layer: int) -> bool:
         return True
 
-    def see(self, layer: int, query: Tensor, key: Tensor) -> None:
-        score = (query[:, -1:] @ key.transpose(1, 2)).float() / query.shape[-1] ** 0.5
-        attention = score.softmax(-1)[:, 0].mean(0)[self.vision.to(key.device)]
+    def see(self, layer: int, query: Tensor, key: Tensor, seen: Tensor | None) -> None:
+        attention = last_attention(query, key, seen)[self.vision.to(key.device)]
         self.bits[layer] = cache_bits(attention, self.mass, self.high, self.low)
 
     def keep_cache(self, layer: int, cached: Any) -> None:
@@ -92,13 +97,17 @@ class Unmerged(Executor):
 
     def __init__(self, places: Tensor, assign: Tensor, positions: Tensor) -> None:
         super().__init__(places)
+        assign = whole_numbers("assign", assign, 1)
+        positions = whole_numbers("positions", positions, 2)
+        if not len(self.vision) or not len(assign):
+            raise ParameterError("virtual unmerging needs vision tokens: places or assign are empty")
         if int(assign.min()) < 0 or int(assign.max()) >= len(self.vision):
-            raise ValueError("every cell needs a token of the prompt: methods that drop cells cannot be undone")
+            raise ParameterError("assign: every cell needs a token; methods that drop cells cannot be undone")
         if not torch.equal(self.vision, torch.arange(len(self.vision)) + self.vision[0]):
-            raise ValueError("virtual unmerging takes a clip in one run of the prompt")
+            raise ParameterError("virtual unmerging takes a clip in one run of the prompt")
         wanted = len(self.text) + len(assign)
         if positions.shape[-1] != wanted:
-            raise ValueError(f"the prompt with all cells has {wanted} positions, not {positions.shape[-1]}")
+            raise ParameterError(f"the prompt with all cells has {wanted} positions, not {positions.shape[-1]}")
         first = int(self.vision[0])
         after = torch.arange(first + len(self.vision), self.length)
         self.order = torch.cat([torch.arange(first), first + assign.cpu(), after])  # the row of each place
@@ -107,7 +116,7 @@ class Unmerged(Executor):
     def attend(
         self, layer: int, module: nn.Module, original: Attention, given: tuple[Any, ...], options: Any
     ) -> tuple[Tensor, Any]:
-        query, key, value, _ = given
+        query, key, value, given_mask = given
         order = self.order.to(query.device)
         past = key.shape[2] - query.shape[2]
         extra = key.shape[2] - self.length  # generated rows
@@ -121,7 +130,10 @@ class Unmerged(Executor):
         mine = [part[-len(at) :] for part in full]
         turned = rotate(query, [part[past:] for part in own], back=True)[:, :, at - past]
         place = torch.arange(len(rows), device=query.device)
-        mask = (place[None] <= place[len(rows) - len(at) :, None])[None, None]
+        mask = place[None] <= place[len(rows) - len(at) :, None]
+        seen = seen_by_last(given_mask)
+        if seen is not None:  # padding in front; a row of padding sees itself, or it would see nothing
+            mask = mask & (seen[rows][None] | (place[None] == place[len(rows) - len(at) :, None]))
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         scale = options.get("scaling") or query.shape[-1] ** -0.5

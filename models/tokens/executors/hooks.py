@@ -20,6 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...base.errors import ParameterError
+from ..arguments import flags
+
 NAME = "tessera"  # of our attention function in the registry of transformers
 Attention = Callable[..., tuple[Tensor, Any]]
 
@@ -27,7 +30,10 @@ Attention = Callable[..., tuple[Tensor, Any]]
 class Executor:
     """One prompt, batch size 1, in a decoder whose layers are called in order.
 
-    Subclasses say what happens: `rows_of`, `mask_of`, `watches`, `see`, `attend`, `keep_cache`.
+    Subclasses say what happens: `fits`, `rows_of`, `mask_of`, `watches`, `see`, `attend`, `keep_cache`.
+
+    Layers compute other rows for every prompt, so batches are refused: run prompts one by one.  Padding in front of a
+    prompt is left out of every choice.
 
     Args:
         places: bool (L,), where the vision tokens stand in the prompt: `batch["places"][0]` of a `TokenProcessor`.
@@ -36,9 +42,9 @@ class Executor:
     rewrites = False  # whether `attend` of this class replaces the attention of every layer
 
     def __init__(self, places: Tensor) -> None:
-        if places.dim() != 1 or places.dtype != torch.bool:
-            raise ValueError(f"places are bool (L,), not {places.dtype} {tuple(places.shape)}")
-        self.places = places
+        if getattr(places, "ndim", 1) == 2:
+            raise ParameterError("places are bool (L,), of one prompt: give places[0], and run prompts one by one")
+        self.places = places = flags("places", places, 1)
         self.length = len(places)
         self.vision = places.nonzero().squeeze(1)
         self.text = (~places).nonzero().squeeze(1)
@@ -47,6 +53,9 @@ class Executor:
         self.model: Any = None
 
     # -- what subclasses say -------------------------------------------------------------------------------------------
+
+    def fits(self, layers: int) -> None:
+        """ParameterError where a model of so many layers cannot carry this out."""
 
     def rows_of(self, layer: int) -> Tensor | None:
         """int64 (K,) rows of the prompt that the layer computes, ascending; None: all."""
@@ -60,8 +69,11 @@ class Executor:
         """Whether `see` is called in this layer."""
         return False
 
-    def see(self, layer: int, query: Tensor, key: Tensor) -> None:
-        """Look at the prompt's queries (H, L, d) and keys (H, L, d) of a layer, before anything later runs."""
+    def see(self, layer: int, query: Tensor, key: Tensor, seen: Tensor | None) -> None:
+        """Look at the prompt's queries (H, L, d) and keys (H, L, d) of a layer, before anything later runs.
+
+        `seen` bool (L,) are the keys that the last row may attend to, None: all.
+        """
 
     def attend(
         self, layer: int, module: nn.Module, original: Attention, given: tuple[Any, ...], options: Any
@@ -85,14 +97,22 @@ class Executor:
             This executor.
 
         Raises:
-            ValueError: The attention of the model is of another kind.
+            ParameterError: The attention of the model is of another kind, it has fewer layers than the executor needs,
+                or another executor is on it.
         """
+        if not hasattr(model, "get_decoder"):
+            raise ParameterError(f"model is a decoder model of Hugging Face, not {type(model).__name__}")
         decoder = model.get_decoder()
         kind = decoder.config._attn_implementation
+        if getattr(decoder, "_tessera", False):
+            raise ParameterError("model has an executor already: leave its `with` block first")
+        self.fits(len(decoder.layers))
         if kind not in ("sdpa", "eager"):
-            raise ValueError(f"executors need attn_implementation sdpa or eager, not {kind}")
+            raise ParameterError(f"executors need attn_implementation sdpa or eager, not {kind}")
         self.model = model
         with ExitStack() as stack:
+            decoder._tessera = True
+            stack.callback(delattr, decoder, "_tessera")
             for number, layer in enumerate(decoder.layers):
                 call = _Call(self, number, kind == "eager")
                 stack.callback(layer.register_forward_pre_hook(call.before, with_kwargs=True).remove)
@@ -104,7 +124,7 @@ class Executor:
     def is_prompt(self, length: int, past: int) -> bool:
         """Whether a call holds the prompt, rather than what was generated behind it."""
         if past == 0 and length != self.length:
-            raise ValueError(f"the executor was made for a prompt of {self.length} positions, this one has {length}")
+            raise ParameterError(f"places are of a prompt of {self.length} positions, this one has {length}")
         return past == 0
 
 
@@ -119,7 +139,7 @@ class _Call:
         executor, layer = self.executor, self.layer
         hidden = args[0]
         if len(hidden) != 1:
-            raise ValueError(f"executors take one prompt at a time, not {len(hidden)}")
+            raise ParameterError(f"executors take one prompt at a time, not {len(hidden)}: run them one by one")
         rows = queries = torch.arange(executor.length, device=hidden.device)
         held = _cached(kwargs, layer)
         past = 0 if held is None else int(held.get_seq_length())
@@ -128,7 +148,7 @@ class _Call:
             chosen = executor.rows_of(layer)
             if chosen is not None and len(chosen) < executor.length:
                 if layer == 0:
-                    raise ValueError("layer 0 computes every row: the length of the cache is counted there")
+                    raise ParameterError("layer 0 computes every row: the length of the cache is counted there")
                 rows = queries = chosen.to(hidden.device)
                 self.waiting = (hidden, rows)
                 hidden = hidden[:, rows]
@@ -156,6 +176,8 @@ class _Call:
             at = queries if base.shape[-2] > len(queries) else torch.arange(len(queries), device=keys.device)
             base = base[..., at, :][..., keys]
             seen = base if base.dtype == torch.bool else base == 0
+            if not bool(seen[0, 0, -1, -1]):
+                raise ParameterError("the prompt ends with padding: pad in front (padding_side left), or not at all")
         else:
             seen = (keys[None] <= queries[:, None])[None, None]
         seen = seen if own is None else seen & own
@@ -217,8 +239,25 @@ def _attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor
     executor, layer, original = module._tessera
     if executor.watches(layer) and query.shape[2] == key.shape[2] == len(executor.keys[layer]):
         groups = query.shape[1] // key.shape[1]
-        executor.see(layer, query[0], key[0].repeat_interleave(groups, 0))
+        executor.see(layer, query[0], key[0].repeat_interleave(groups, 0), seen_by_last(mask))
     return executor.attend(layer, module, original, (query, key, value, mask), options)
+
+
+def seen_by_last(mask: Tensor | None) -> Tensor | None:
+    """bool (K,) the keys that the last row may attend to, of a mask of attention functions; None: all."""
+    if mask is None:
+        return None
+    last = mask[0, 0, -1]
+    return last if last.dtype == torch.bool else last == 0
+
+
+def last_attention(query: Tensor, key: Tensor, seen: Tensor | None) -> Tensor:
+    """(L,) what the last row pays to every key, mean over heads (H, L, d)."""
+    score = (query[:, -1:] @ key.transpose(1, 2)).float() / query.shape[-1] ** 0.5
+    if seen is not None:
+        score = score.masked_fill(~seen, -torch.inf)
+    paid: Tensor = score.softmax(-1)[:, 0].mean(0)
+    return paid
 
 
 def rotate(x: Tensor, angles: Sequence[Tensor], back: bool = False) -> Tensor:

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import entries, integer
+
 
 @dataclass(frozen=True)
 class Speculated:
@@ -51,12 +54,12 @@ def speculate(
         The ids, and what they cost.
 
     Raises:
-        ValueError: `steps` or `ahead` is below 1, or there are several prompts.
+        ParameterError: `steps` or `ahead` is below 1, there are several prompts, or one ends with padding.
     """
-    if steps < 1 or ahead < 1:
-        raise ValueError("steps and ahead are 1 or more")
-    if len(inputs["inputs_embeds"]) != 1 or len(draft_inputs["inputs_embeds"]) != 1:
-        raise ValueError("speculative decoding takes one prompt at a time")
+    steps, ahead = integer("steps", steps, 1), integer("ahead", ahead, 1)
+    if stop is not None:
+        stop = integer("stop", stop)
+    inputs, draft_inputs = _one_prompt("inputs", inputs), _one_prompt("draft_inputs", draft_inputs)
     target = _Reader(model, inputs)
     draft = _Reader(model if draft_model is None else draft_model, draft_inputs)
     found = [int(target.logits[-1].argmax())]
@@ -74,6 +77,16 @@ def speculate(
     return Speculated(torch.tensor(found[:steps]), guessed, accepted, target.calls)
 
 
+def _one_prompt(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    found = entries(name, inputs, "inputs_embeds", "attention_mask", "position_ids")
+    count = len(found["inputs_embeds"])
+    if count != 1:
+        raise ParameterError(f"{name} are of one prompt, not of {count}: run them one by one")
+    if not bool(found["attention_mask"][0, -1]):
+        raise ParameterError(f"{name} end with padding: pad in front (padding_side left), or not at all")
+    return {key: value for key, value in found.items() if key != "labels"}
+
+
 class _Reader:
     """A model, its cache, and how many generated ids are in it."""
 
@@ -81,7 +94,7 @@ class _Reader:
         self.model = model
         self.device = inputs["inputs_embeds"].device
         self.name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
-        self.length = inputs["inputs_embeds"].shape[1]
+        self.mask = inputs["attention_mask"]
         self.next = inputs["position_ids"][..., -1:] + 1
         self.said = self.calls = 0
         self.cache: Any = None
@@ -97,7 +110,7 @@ class _Reader:
     def read(self, ids: list[int]) -> Tensor:
         """(len(ids), vocabulary) logits behind each of them."""
         count = torch.arange(self.said, self.said + len(ids), device=self.device)
-        mask = torch.ones(1, self.length + self.said + len(ids), dtype=torch.int64, device=self.device)
+        mask = torch.cat([self.mask, self.mask.new_ones(1, self.said + len(ids))], 1)
         given = {"input_ids": torch.tensor([ids], device=self.device), "attention_mask": mask}
         self.said += len(ids)
         return self._call({**given, "position_ids": self.next + count})

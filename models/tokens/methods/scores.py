@@ -32,7 +32,7 @@ class Context:
     final: int | None = None  # tokens that the last step has to end with
 
     def ask(self) -> Tensor:
-        """(M, C) float32 query.  ValueError when there is none."""
+        """(M, C) float32 query.  ParameterError when there is none."""
         self.used_query = True
         given = self.query if self.query is not None else self.text
         if given is None:

@@ -35,7 +35,7 @@ def select(
 
     uniform   this share of them at equal steps instead, whatever their score (FEATHER, PruMerge+)
     cell      every cell x cell square of a frame keeps at least its best token (FEATHER)
-    floor     tokens with a score of at least this are never dropped (VTS); ValueError when the budget is too small
+    floor     tokens with a score of at least this are never dropped (VTS); ParameterError when the budget is too small
     each      every frame gets its own even share of the budget
     """
     values = row_scores(tokens, context, score)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import entries, shape, whole_numbers
 from .kinds import ModelKind
 from .layout import Prompt, lay_out
 
@@ -51,10 +53,14 @@ def to_transformers(
         position_ids (1, L) or (3, 1, L), with DeepStack also mm_encoder_outputs.
 
     Raises:
-        ValueError: Prompt, tokens and model do not fit together, or the model is of no known kind.
+        ParameterError: Prompt, tokens and model do not fit together, or the model is of no known kind.
     """
+    _check_model(model)
     kind = ModelKind.of(model.config, token_id)
     sets = tokens if isinstance(tokens, list) else [tokens]
+    ids = whole_numbers("ids", ids, 1, 2)
+    if ids.dim() == 2 and len(ids) != 1:
+        raise ParameterError(f"ids are of one prompt, not of {len(ids)}: make a batch with a `TokenProcessor`")
     prompt = lay_out(ids.reshape(-1), sets, kind, scale, per_second)
     return embed(collate([prompt]), model, projector, kind)
 
@@ -106,11 +112,13 @@ def embed(
         See `to_transformers`; labels where the batch has them.
 
     Raises:
-        ValueError: The projector does not make the width of the model.
+        ParameterError: The projector does not make the width of the model.
     """
+    _check_model(model)
+    batch = entries("batch", batch, "input_ids", "attention_mask", "position_ids", "places", "vision")
     ids, places = batch["input_ids"], batch["places"]
     text = model.get_input_embeddings()(ids)
-    rows = batch["vision"] if projector is None else projector(batch["vision"])
+    rows = projected(batch["vision"], projector)
     width = text.shape[-1]
     rows, added = _split(rows.to(text), width, kind)
     found: dict[str, Any] = {}
@@ -126,6 +134,24 @@ def embed(
     return found | ({"labels": batch["labels"]} if "labels" in batch else {})
 
 
+def projected(vision: Tensor, projector: Callable[[Tensor], Tensor] | None) -> Tensor:
+    """(N, D) what a projector makes of tokens (N, C).  ParameterError where it makes something else."""
+    if projector is None:
+        return vision
+    if not callable(projector):
+        raise ParameterError(f"projector is a module or a function, not {type(projector).__name__}")
+    rows = projector(vision)
+    if not isinstance(rows, Tensor) or rows.dim() != 2 or len(rows) != len(vision):
+        made = f"a tensor of {shape(rows)}" if isinstance(rows, Tensor) else type(rows).__name__
+        raise ParameterError(f"projector makes (N, D) of (N, C), one row for each of {len(vision)} tokens, not {made}")
+    return rows
+
+
+def _check_model(model: Any) -> None:
+    if not hasattr(model, "config") or not hasattr(model, "get_input_embeddings"):
+        raise ParameterError(f"model is a model of Hugging Face, not {type(model).__name__}")
+
+
 def _split(rows: Tensor, width: int, kind: ModelKind) -> tuple[Tensor, list[Tensor]]:
     """Tokens (N, D), and what each early layer adds."""
     if rows.shape[1] == width:
@@ -134,7 +160,7 @@ def _split(rows: Tensor, width: int, kind: ModelKind) -> tuple[Tensor, list[Tens
         parts = rows.split(width, 1)
         return parts[0], list(parts[1:])
     wanted = f"{width} or {width * (1 + kind.deepstack)}" if kind.deepstack else str(width)
-    raise ValueError(f"the tokens have {rows.shape[1]} channels, the model {wanted}; a projector is needed")
+    raise ParameterError(f"the tokens have {rows.shape[1]} channels, the model {wanted}; a projector is needed")
 
 
 def _newline(model: Any) -> Tensor:
@@ -142,7 +168,7 @@ def _newline(model: Any) -> Tensor:
         found = getattr(part, "image_newline", None)
         if isinstance(found, Tensor):
             return found
-    raise ValueError(f"{type(model).__name__} has no vector image_newline, with which its clips end")
+    raise ParameterError(f"{type(model).__name__} has no vector image_newline, with which its clips end")
 
 
 def _deepstack(
@@ -150,7 +176,9 @@ def _deepstack(
 ) -> dict[str, Any]:
     """The tokens as the output of the model's own vision part, which alone brings features to early layers."""
     if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
-        raise ValueError("features of early layers need transformers 5.19 or later; or give a projector without them")
+        raise ParameterError(
+            "features of early layers need transformers 5.19 or later; or give a projector without them"
+        )
     from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
     found = {}

@@ -17,6 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ...base.errors import ParameterError
+from ..arguments import integer
+
 
 @dataclass(frozen=True)
 class ModelKind:
@@ -80,19 +83,23 @@ class ModelKind:
             The kind.
 
         Raises:
-            ValueError: The model is of no known kind, or no placeholder is known.
+            ParameterError: The model is of no known kind, or no placeholder is known.
         """
+        if not hasattr(config, "model_type"):
+            raise ParameterError(f"config is that of a model of Hugging Face, not {type(config).__name__}")
+        if token_id is not None:
+            token_id = integer("token_id", token_id)
         name = str(config.model_type)
         vision = getattr(config, "vision_config", None)
         if vision is None:
             if getattr(config, "is_encoder_decoder", False) or _has_mrope(config):
-                raise ValueError(f"{name} is no plain decoder; give the model that has the vision part")
+                raise ParameterError(f"{name} is no plain decoder; give the model that has the vision part")
             if token_id is None:
-                raise ValueError(f"{name} has no placeholder of its own; name one by token_id")
+                raise ParameterError(f"{name} has no placeholder of its own; name one by token_id")
             return cls("plain", (token_id,), token_id)
         if name not in _KINDS:
             known = ", ".join(sorted(_KINDS))
-            raise ValueError(f"vision tokens of {name} are not known here; known are {known} and plain decoders")
+            raise ParameterError(f"vision tokens of {name} are not known here; known are {known} and plain decoders")
         given = dict(_KINDS[name])
         if given.get("mrope"):
             given["unit"] = vision.patch_size * vision.spatial_merge_size
@@ -118,7 +125,7 @@ def _ids(config: Any, token_id: int | None) -> dict[str, Any]:
             if isinstance(getattr(config, name, None), int):
                 found.setdefault(medium, getattr(config, name))
     if not found:
-        raise ValueError(f"the configuration of {config.model_type} names no placeholder; give token_id")
+        raise ParameterError(f"the configuration of {config.model_type} names no placeholder; give token_id")
     return {"placeholders": tuple(found.values()), "video_id": found.get("video", next(iter(found.values())))}
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import positive, whole_numbers
 from .kinds import ModelKind
 from .positions import mrope_ids
 
@@ -69,10 +71,17 @@ def lay_out(
         The prompt.
 
     Raises:
-        ValueError: Prompt and tokens do not fit together.
+        ParameterError: Prompt and tokens do not fit together.
     """
+    ids = whole_numbers("ids", ids, 1)
+    _check_sets(sets)
+    many = isinstance(scale, Sequence) and not isinstance(scale, str)
+    scales = [positive("scale", one) for one in (scale if many else [scale] * len(sets))]  # type: ignore[union-attr]
+    if len(scales) != len(sets):
+        raise ParameterError(f"scale names {len(scales)} numbers for {len(sets)} sets of tokens")
+    if per_second is not None:
+        per_second = positive("per_second", per_second)
     found = _match(_runs(ids, kind.placeholders), sets, kind)
-    scales = list(scale) if isinstance(scale, Sequence) else [scale] * len(sets)
     steps = kind.per_second if per_second is None else per_second
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     at, position = 0, 0
@@ -83,6 +92,17 @@ def lay_out(
     _text(parts, ids[at:], position, kind)
     columns = [torch.cat(column, -1) for column in zip(*parts, strict=True)]
     return Prompt(columns[0], columns[1], columns[2], torch.cat([run.tokens.x[run.rows] for run in found]))
+
+
+def _check_sets(sets: Sequence[TokenSet]) -> None:
+    for one in sets:
+        if not hasattr(one, "frame_splits"):
+            raise ParameterError(f"tokens are a TokenSet or a list of them, not {type(one).__name__}")
+    if not sets:
+        raise ParameterError("tokens are an empty list")
+    widths = {one.x.shape[1] for one in sets}
+    if len(widths) > 1:
+        raise ParameterError(f"tokens of one prompt have equal channels, not {sorted(widths)}")
 
 
 def _text(parts: list[tuple[Tensor, Tensor, Tensor]], ids: Tensor, position: int, kind: ModelKind) -> int:
@@ -121,7 +141,7 @@ def _runs(ids: Tensor, placeholders: Sequence[int]) -> list[tuple[int, int]]:
     known = torch.tensor(placeholders, device=ids.device)
     inside = torch.isin(ids, known)
     if not bool(inside.any()):
-        raise ValueError(f"the prompt has no vision placeholder ({', '.join(map(str, placeholders))})")
+        raise ParameterError(f"the prompt has no vision placeholder ({', '.join(map(str, placeholders))})")
     change = torch.ones(len(ids) + 1, dtype=torch.bool, device=ids.device)
     change[1:-1] = ids[1:] != ids[:-1]
     bounds = change.nonzero().squeeze(1).tolist()
@@ -140,7 +160,7 @@ def _match(runs: list[tuple[int, int]], sets: Sequence[TokenSet], kind: ModelKin
         found = []
         for number, ((begin, end), tokens) in enumerate(zip(runs, sets, strict=True)):
             if end - begin not in (1, len(tokens) + extra):
-                raise ValueError(
+                raise ParameterError(
                     f"the prompt has {end - begin} video placeholders for {len(tokens) + extra} tokens; give 1 or all"
                 )
             rows = torch.arange(len(tokens), device=tokens.x.device)
@@ -159,7 +179,9 @@ def _match(runs: list[tuple[int, int]], sets: Sequence[TokenSet], kind: ModelKin
         wanted = f"{len(sets)} (one per clip), {sum(frames)} (one per frame) or one placeholder per token"
         if kind.mrope and kind.framed:
             wanted = f"{sum(frames)} (one per frame, as this model reads clips) or one placeholder per token"
-        raise ValueError(f"the prompt has {len(runs)} runs of {sum(lengths)} video placeholders; wanted are {wanted}")
+        raise ParameterError(
+            f"the prompt has {len(runs)} runs of {sum(lengths)} video placeholders; wanted are {wanted}"
+        )
     return _by_runs(runs, sets, counts, extra)
 
 
@@ -172,7 +194,7 @@ def _deal(lengths: list[int], totals: list[int]) -> list[list[int]]:
         while sum(mine) < total:
             mine.append(left.pop(0))
         if sum(mine) != total:
-            raise ValueError(f"a run of {mine[-1]} placeholders belongs to two clips; separate them")
+            raise ParameterError(f"a run of {mine[-1]} placeholders belongs to two clips; separate them")
         found.append(mine)
     return found
 

@@ -12,42 +12,39 @@ of 4096), so it is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+from ...base.errors import ParameterError
+from ..arguments import integer, one_of, options_among, positive
 
 if TYPE_CHECKING:
     from ..types import TokenSet
 
 
-def position_ids(
-    tokens: TokenSet,
-    scheme: str = "mrope",
-    *,
-    stride: float = 1.0,
-    n_pos: float = 1,
-    factor: float = 1.0,
-    scale: float = 1.0,
-    per_second: float | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Tensor:
-    """Ids by `scheme`; see the module, and `mrope_ids` for `scale` and `per_second`."""
-    if dtype in (torch.bfloat16, torch.float16):
-        raise ValueError(f"{dtype} cannot hold position ids; use float32 or integers")
+SCHEMES = {"mrope": ("scale", "per_second"), "1d": (), "v2pe": ("stride",), "shared": ("n_pos",), "scaled": ("factor",)}
+
+
+def position_ids(tokens: TokenSet, scheme: str = "mrope", **options: Any) -> Tensor:
+    """Ids by `scheme`, of `dtype`; see the module for the option of each, and `mrope_ids` for those of mrope."""
+    one_of("scheme", scheme, tuple(SCHEMES))
+    options_among(f"position scheme {scheme}", options, (*SCHEMES[scheme], "dtype"))
+    dtype = options.pop("dtype", torch.float32)
+    if not isinstance(dtype, torch.dtype) or dtype in (torch.bfloat16, torch.float16, torch.bool):
+        raise ParameterError(f"dtype {dtype} cannot hold position ids; use float32 or integers")
     if scheme == "mrope":
-        return mrope_ids(tokens, scale, per_second).to(dtype)
+        return mrope_ids(tokens, **options).to(dtype)
     row = torch.arange(len(tokens), device=tokens.x.device)
-    if scheme == "1d":
-        return row[None].to(dtype)
     if scheme == "v2pe":
-        return (row.double() * stride)[None].to(dtype)
+        return (row.double() * positive("stride", options.get("stride", 1.0)))[None].to(dtype)
     if scheme == "scaled":
-        return (row.double() * factor)[None].to(dtype)
+        return (row.double() * positive("factor", options.get("factor", 1.0)))[None].to(dtype)
     if scheme == "shared":
-        count = min(int(n_pos), len(tokens))
+        count = min(integer("n_pos", options.get("n_pos", 1), 1), len(tokens))
         return (row * count // len(tokens))[None].to(dtype)
-    raise ValueError(f"there is no position scheme {scheme!r}")
+    return row[None].to(dtype)
 
 
 def mrope_ids(tokens: TokenSet, scale: float = 1.0, per_second: float | None = None) -> Tensor:
@@ -56,13 +53,14 @@ def mrope_ids(tokens: TokenSet, scale: float = 1.0, per_second: float | None = N
     scale         steps of y and x per cell of the grid; a merged token stands at its mean position, halves round up
     per_second    steps of t per second since the first frame, rounded down; None counts frames
     """
+    scale = positive("scale", scale)
     t, y, x = tokens.pos.double().unbind(1)
     sides = [max(1, round(side * scale)) for side in tokens.shape[1:]]
     across = [torch.floor((at + 0.5) * scale).clamp(max=side - 1) for at, side in zip((y, x), sides, strict=True)]
     if per_second is None:
         along = torch.floor(t + 0.5)
     else:
-        along = torch.floor(seconds_of(tokens) * per_second + 1e-6)
+        along = torch.floor(seconds_of(tokens) * positive("per_second", per_second) + 1e-6)
     return torch.stack([along, *across]).long()
 
 

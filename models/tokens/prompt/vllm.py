@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ...base.errors import ParameterError
+from ..arguments import entries, flag
+from .huggingface import projected
 from .kinds import ModelKind
 from .positions import seconds_of
 
@@ -43,21 +46,25 @@ def to_vllm(
         picture {"image": {image_embeds, image_grid_thw}}.
 
     Raises:
-        ValueError: The tokens form no raster, or the model is of another kind.
+        ParameterError: The tokens form no raster, or the model is of another kind.
     """
-    kind = ModelKind.of(config)
+    if not hasattr(tokens, "frame_splits"):
+        raise ParameterError(f"tokens are a TokenSet, not {type(tokens).__name__}")
+    picture, kind = flag("picture", picture), ModelKind.of(config)
     if not kind.mrope:
-        raise ValueError(f"vLLM takes tokens of any number for {kind.name} as a prompt: use `to_vllm_prompt`")
+        raise ParameterError(f"vLLM takes tokens of any number for {kind.name} as a prompt: use `to_vllm_prompt`")
     if tokens.lattice is None or len(tokens) != tokens.lattice[0] * tokens.lattice[1] * tokens.lattice[2]:
-        raise ValueError("vLLM lays out a clip by its raster: send a grid or a pooled raster")
+        raise ParameterError("vLLM lays out a clip by its raster: send a grid or a pooled raster")
     t, h, w = tokens.lattice
     if picture and t != 1:
-        raise ValueError(f"a picture has one frame, this set has {t}")
+        raise ParameterError(f"a picture has one frame, this set has {t}")
     merge = int(config.vision_config.spatial_merge_size)
-    rows = tokens.x if projector is None else projector(tokens.x)
+    rows = projected(tokens.x, projector)
     wanted = config.text_config.hidden_size * (1 + kind.deepstack)
     if rows.shape != (len(tokens), wanted):
-        raise ValueError(f"the embeddings have the shape {tuple(rows.shape)}, the model takes {(len(tokens), wanted)}")
+        raise ParameterError(
+            f"the embeddings have the shape {tuple(rows.shape)}, the model takes {(len(tokens), wanted)}"
+        )
     medium = "image" if picture else "video"
     grid = torch.tensor([[t, h * merge, w * merge]])
     found: dict[str, Any] = {f"{medium}_embeds": rows.detach(), f"{medium}_grid_thw": grid}
@@ -80,14 +87,15 @@ def to_vllm_prompt(inputs: dict[str, Any]) -> dict[str, Tensor]:
         {"prompt_embeds": (L, D)}.
 
     Raises:
-        ValueError: There are several prompts, or positions that the server would count otherwise.
+        ParameterError: There are several prompts, or positions that the server would count otherwise.
     """
+    inputs = entries("inputs", inputs, "inputs_embeds", "position_ids")
     embeds, positions = inputs["inputs_embeds"], inputs["position_ids"]
     if len(embeds) != 1:
-        raise ValueError(f"one prompt at a time, not {len(embeds)}")
+        raise ParameterError(f"inputs are of one prompt, not of {len(embeds)}")
     count = torch.arange(embeds.shape[1], device=positions.device)
     if positions.dim() != 2 or not torch.equal(positions[0], count) or "mm_encoder_outputs" in inputs:
-        raise ValueError(
+        raise ParameterError(
             "vLLM counts the positions of embeddings from 0 on: models with t, y, x positions need `to_vllm`"
         )
     return {"prompt_embeds": embeds[0].detach()}

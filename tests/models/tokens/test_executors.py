@@ -307,31 +307,6 @@ def test_row_19_and_row_54_drafts_are_checked(stand: Stand) -> None:
     assert torch.equal(ended, wanted[: wanted.tolist().index(stop) + 1])
 
 
-def test_what_cannot_be_carried_out_is_refused(stand: Stand) -> None:
-    places = stand.places
-    two = {
-        name: torch.cat([value, value], 1 if value.dim() == 3 and name == "position_ids" else 0)
-        for name, value in stand.inputs.items()
-    }
-    for call, message in (
-        (lambda: Executor(torch.arange(3)), "places are bool"),
-        (lambda: Following(places, LayerSchedule(pool={1: (1, 1, 1)})), "pooling"),
-        (lambda: Following(places, LayerSchedule(keep={1: torch.tensor([COUNT])})), f"row {COUNT} of {COUNT}"),
-        (lambda: Skipping(places, torch.ones(LAYERS, 3, dtype=torch.bool)), "for 3 tokens"),
-        (lambda: fastv(places, 0), "layer 1 or later"),
-        (lambda: Masked(places, torch.ones(3, 3, dtype=torch.bool)), "the mask is"),
-        (lambda: LowBits(places, 0.5, 2, 8), "no less than low"),
-        (lambda: Unmerged(places, torch.tensor([-1]), torch.zeros(1, 8)), "every cell needs a token"),
-        (lambda: Unmerged(places, torch.arange(COUNT), torch.zeros(1, 8)), "with all cells has"),
-        (lambda: stand.logits(executor=fastv(places[1:])), "made for a prompt of"),
-        (lambda: stand.logits(two, fastv(places)), "one prompt at a time"),
-        (lambda: speculate(stand.model, two, two, 3), "one prompt at a time"),
-        (lambda: speculate(stand.model, stand.inputs, stand.inputs, 0), "1 or more"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call()
-
-
 @pytest.mark.parametrize("kind", ["qwen3_vl", "internvl", "llava_onevision"])
 def test_the_hooks_fit_every_kind(kind: str) -> None:
     """Also where early layers get features of their own, and where the text model is another one."""

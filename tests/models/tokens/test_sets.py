@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tessera import ParameterError
 from tessera.models.tokens import LayerSchedule, TokenSet, join, reduce, start
 from tessera.models.tokens.modules.projector import Projector
 from tessera.models.tokens.modules.schedule import pyramid
@@ -91,7 +92,7 @@ def test_slices_keep_rows_and_what_belongs_to_them() -> None:
     for rows in (torch.tensor([2, 1]), torch.tensor([1, 1]), torch.tensor([48]), torch.tensor([True])):
         with pytest.raises(IndexError):
             tokens[rows]
-    with pytest.raises(TypeError, match="slice"):
+    with pytest.raises(ParameterError, match="slice"):
         tokens[3]  # type: ignore[index]
 
 
