@@ -33,8 +33,16 @@ class Fit:
         deviation: float,
         rate_weight: float,
         gradients: bool,
+        threads: int = 1,
     ) -> tuple[float, float, NDArray[np.float32]]: ...
     def step_latents(
-        self, rate: float, beta1: float, beta2: float, correct1: float, correct2: float, epsilon: float
+        self,
+        rate: float,
+        beta1: float,
+        beta2: float,
+        correct1: float,
+        correct2: float,
+        epsilon: float,
+        threads: int = 1,
     ) -> None: ...
     def forget_steps(self) -> None: ...

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _fit
+from ..base.kernels import threads
 from ..base.quality import MAX_FINE
 from .shape import PLACES, POINTS, grid_shapes, tensor_shapes
 from .soap import EPSILON, Soap
@@ -148,7 +149,7 @@ class PictureFit:
     def score(self, parameters: Floats | None = None) -> Score:
         """Of rounded latents, with other networks where they are given."""
         networks = self.state.parameters if parameters is None else parameters
-        error, bits, _ = self.fit.measure(networks, 0.0, 0.0, self.weight, False)
+        error, bits, _ = self.fit.measure(networks, 0.0, 0.0, self.weight, False, threads())
         return Score(error + self.weight * bits / self.pixels, error, bits)
 
     def run(self, phase: Phase, first: int = 0) -> Iterator[Score]:
@@ -159,7 +160,8 @@ class PictureFit:
             part = step / phase.steps
             rate = phase.rate_at(part)
             temperature, deviation = (a + (b - a) * part for a, b in (phase.temperature, phase.deviation))
-            error, bits, gradient = self.fit.measure(self.state.parameters, temperature, deviation, self.weight, True)
+            softness = temperature, deviation
+            error, bits, gradient = self.fit.measure(self.state.parameters, *softness, self.weight, True, threads())
             norm = float(np.sqrt(np.square(gradient, dtype=np.float64).sum()))
             if math.isfinite(norm):  # a step that overflowed is left out
                 if norm > LARGEST_NORM:
@@ -169,7 +171,7 @@ class PictureFit:
                     beta1, beta2 = phase.betas
                     count = step - first + 1
                     corrections = 1 / (1 - beta1**count), 1 / (1 - beta2**count)
-                    self.fit.step_latents(rate, beta1, beta2, *corrections, EPSILON)
+                    self.fit.step_latents(rate, beta1, beta2, *corrections, EPSILON, threads())
             yield Score(error + self.weight * bits / self.pixels, error, bits)
 
     def _matrices(self) -> list[tuple[int, int, int]]:

@@ -1,12 +1,13 @@
 """What a step of a fit takes, and what a learned start is worth: the tables of docs/overfitted.md.
 
-    python -m tests.benchmarks.fit                     steps on 768x512, one thread, every point and path
+    python -m tests.benchmarks.fit                     steps on 768x512, every point and path, and with two threads
     python -m tests.benchmarks.fit images-1.tar        also losses on a crop of each of three held-out pictures
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tessera.codec.coding import weights
 from tessera.data import packs
 from tessera.models import _fit
+from tessera.models.base import kernels
 from tessera.models.overfitted.family import OverfittedFamily
 from tessera.models.overfitted.fitting import PictureFit, main_phase
 from tessera.models.overfitted.running import Aim, FitRun
@@ -47,12 +49,23 @@ def products(point: OperatingPoint) -> float:
 
 
 def steps() -> None:
+    """CPU time; how long two threads take is that of the calling one, which has half of the parts and all the rest."""
     pixels = np.random.default_rng(0).integers(0, 256, (512, 768, 3), dtype=np.uint8)
+    kernels.set_threads(1)
     for number, point in enumerate(POINTS):
         for path in _fit.cpu_paths():
             seconds = fastest(one_step(pixels, number, path), 4) / 2
             speed = 2 * products(point) * pixels[..., 0].size / seconds / 1e9
             print(f"{point.name:8}{path:8}{1e3 * seconds:6.0f} ms{speed:6.0f} GFLOP/s in the networks")
+        work, used, here = one_step(pixels, number), [], []
+        kernels.set_threads(2)
+        for _ in range(4):
+            begun = time.process_time(), time.thread_time()
+            work()
+            used.append((time.process_time() - begun[0]) / 2)
+            here.append((time.thread_time() - begun[1]) / 2)
+        kernels.set_threads(1)
+        print(f"{point.name:8}two threads: {1e3 * min(used):.0f} ms, {1e3 * min(here):.0f} on the calling one")
 
 
 def starts(pack: str) -> None:

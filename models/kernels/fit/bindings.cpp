@@ -30,16 +30,20 @@ const float* parameters_of(const Fit& self, const Array<float>& parameters) {
     return parameters.data();
 }
 
+size_t threads_of(py::ssize_t threads) {
+    return threads < 1 ? 1 : threads > 64 ? 64 : static_cast<size_t>(threads);
+}
+
 // (mean squared error, bits, gradients, which are empty where nobody asks for them)
 py::tuple pass(Fit& self, const Array<float>& parameters, float temperature, float deviation, float rate_weight,
-               bool gradients) {
+               bool gradients, py::ssize_t threads) {
     const float* values = parameters_of(self, parameters);
     Array<float> found(static_cast<py::ssize_t>(gradients ? self.parameters() : 0));
     float* to = gradients ? found.mutable_data() : nullptr;
     Answer answer;
     {
         const py::gil_scoped_release unlocked;
-        answer = self.pass(values, {temperature, deviation}, rate_weight, to);
+        answer = self.pass(values, {temperature, deviation}, rate_weight, to, threads_of(threads));
     }
     return py::make_tuple(answer.error, answer.bits, found);
 }
@@ -89,14 +93,15 @@ PYBIND11_MODULE(_fit, module) {
             return self.gradient(grid_of(self, grid));
         })
         .def("measure", &pass, py::arg("parameters").noconvert(), py::arg("temperature"), py::arg("deviation"),
-             py::arg("rate_weight"), py::arg("gradients"))
+             py::arg("rate_weight"), py::arg("gradients"), py::arg("threads") = 1)
         .def(
             "step_latents",
-            [](Fit& self, float rate, float beta1, float beta2, float correct1, float correct2, float epsilon) {
+            [](Fit& self, float rate, float beta1, float beta2, float correct1, float correct2, float epsilon,
+               py::ssize_t threads) {
                 const py::gil_scoped_release unlocked;
-                self.step_latents({rate, beta1, beta2, correct1, correct2, epsilon});
+                self.step_latents({rate, beta1, beta2, correct1, correct2, epsilon}, threads_of(threads));
             },
             py::arg("rate"), py::arg("beta1"), py::arg("beta2"), py::arg("correct1"), py::arg("correct2"),
-            py::arg("epsilon"))
+            py::arg("epsilon"), py::arg("threads") = 1)
         .def("forget_steps", &Fit::forget_steps);
 }

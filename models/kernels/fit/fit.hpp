@@ -51,6 +51,17 @@ struct Answer {
     double bits;
 };
 
+constexpr size_t kMostParts = 16;
+constexpr size_t kPartRows = 8;  // that stay together: more than a context reaches up, and whole rows of features
+
+// Rows first .. last - 1.
+struct Rows {
+    size_t first, last;
+};
+
+// Rows of one of `parts` parts of a plane. Planes with few rows have fewer parts; those beyond are empty.
+Rows rows_of(size_t height, size_t part, size_t parts);
+
 class Fit {
 public:
     // Throws std::invalid_argument for shapes that the loops do not take.
@@ -69,13 +80,14 @@ public:
     float* latents(size_t grid) { return grids_[grid].latents.data(); }  // (height, width), in 1/kGain of a step
 
     // Error and rate; with `gradients` (parameters()) also those of error + rate_weight * bits per pixel, and for the
-    // latents, which `step_latents` then uses.
-    Answer pass(const float* parameters, const Rounding& rounding, float rate_weight, float* gradients);
+    // latents, which `step_latents` then uses. The parts of the work and the order of their sums follow from the shape
+    // alone, so answers do not depend on `threads`.
+    Answer pass(const float* parameters, const Rounding& rounding, float rate_weight, float* gradients, size_t threads);
 
     // Of the last pass with gradients: of the loss by each latent, (height, width), as `step_latents` sees it.
     std::vector<std::vector<float>> gradient(size_t grid) const;
 
-    void step_latents(const AdamStep& step);
+    void step_latents(const AdamStep& step, size_t threads);
     void forget_steps();
 
 private:
@@ -88,7 +100,7 @@ private:
     };
     struct Features {  // what contexts of one level read of coarser grids
         std::vector<Plane> values, gradients;      // (features), at the sides of the next level
-        std::vector<Plane> wider;                  // for levels from the next one to the last: sums on their way
+        std::vector<std::vector<Plane>> wider;     // of each, from the next level to the last: sums on their way
         std::vector<size_t> sources;               // grids, from fine to coarse
         size_t at_weights, at_bias;
     };
@@ -103,26 +115,37 @@ private:
     void make_grids();
     void make_planes();
 
-    void quantise(const Rounding& rounding);
-    void make_features(size_t level, const float* parameters);
+    template <typename Work>
+    void in_rows(size_t threads, const Work& work) const;
+    float* lines(size_t level) { return lines_[level].data(); }
+
+    void quantise(const Rounding& rounding, size_t threads);
+    void make_features(size_t level, size_t feature, const float* parameters);
+    void pool_features(size_t level, size_t feature, float* gradients);
     void features_back(size_t level, const float* parameters, float* gradients);
-    double rate(const float* parameters, float rate_weight, bool gradients);
-    void make_pyramid(const float* parameters);
-    void pyramid_back(const float* parameters, float* gradients);
+    ContextJob context(size_t grid, const float* parameters, float rate_weight);
+    double rate(const float* parameters, float rate_weight, float* gradients, size_t threads);
+    void make_pyramid(const float* parameters, size_t threads);
+    void pyramid_back(const float* parameters, float* gradients, size_t threads);
     SynthesisJob synthesis(const float* parameters);
+    double synthesise(const SynthesisJob& job, size_t threads);
+    void synthesise_back(const SynthesisJob& job, size_t threads);
+    void add_sums(float* gradients);
 
     Shape shape_;
     const FitLoops* loops_;
     std::vector<uint8_t> pixels_;
     std::vector<std::unique_ptr<float[]>> memory_;
     std::vector<Tensor> tensors_;
-    size_t parameters_ = 0;
+    size_t parameters_ = 0, parts_;
     std::vector<Grid> grids_;
     std::vector<Features> features_;
     std::vector<std::vector<Plane>> planes_, plane_gradients_;  // of each level
     std::vector<Plane> middles_, spares_;                        // of each level's filter
     std::vector<Plane> t1_, t2_, out_, spare_;
-    std::vector<float> sums_, w1_, w2_, noise_;
+    std::vector<std::vector<float>> sums_;   // of each part: of gradients, see Weights
+    std::vector<std::vector<float>> lines_;  // of each level: see FitLoops::upsample
+    std::vector<float> w1_, w2_, noise_;
     uint64_t state_;
 };
 

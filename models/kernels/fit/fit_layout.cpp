@@ -1,11 +1,24 @@
 // How a fit lies in memory: grids, planes, and parameters one after another.
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 
-#include "fit.hpp"
+#include "fit_parts.hpp"
 
 namespace tessera {
 namespace fit {
+
+Rows rows_of(size_t height, size_t part, size_t parts) {
+    const size_t units = (height + kPartRows - 1) / kPartRows, count = std::min(parts, units);
+    if (part >= count) return {0, 0};
+    return {units * part / count * kPartRows, std::min(height, units * (part + 1) / count * kPartRows)};
+}
+
+void clear(const Plane& plane) {
+    const size_t rows = plane.height + 2 * kMarginRows;
+    float* start = plane.row(-static_cast<ptrdiff_t>(kMarginRows)) - kMargin;
+    std::memset(start, 0, rows * plane.stride * sizeof(float));
+}
 
 Plane Fit::make_plane(size_t height, size_t width) {
     const size_t stride = 2 * kMargin + (width + kBlock - 1) / kBlock * kBlock;
@@ -93,7 +106,8 @@ void Fit::lay_out() {
     if (shape_.windows > 1) layer("synthesis.3", {c, c, 3, 3});
     layer("synthesis.4", {c, c, 3, 3});
     add("synthesis.beside.weight", {c, shape_.levels});
-    sums_.assign(parameters_ * kWidest, 0.0f);
+    parts_ = std::min(kMostParts, (shape_.height + kPartRows - 1) / kPartRows);
+    sums_.assign(parts_, std::vector<float>(parameters_ * kWidest, 0.0f));
     w1_.resize(n * n);
     w2_.resize(n * n);
 }
@@ -112,16 +126,18 @@ void Fit::make_planes() {
         plane_gradients_.push_back(std::move(gradients));
         middles_.push_back(make_plane(height, width));
         spares_.push_back(make_plane(height, width));
+        lines_.emplace_back(4 * (shape_.width + 2 * kMargin));
     }
     for (size_t level = 0; level < features_.size(); ++level) {
         Features& features = features_[level];
-        for (size_t i = 0; i < shape_.features && level < last; ++i) {
-            const size_t height = side(shape_.height, level + 1), width = side(shape_.width, level + 1);
-            features.values.push_back(make_plane(height, width));
-            features.gradients.push_back(make_plane(height, width));
-        }
-        for (size_t wider = level + 1; wider <= last; ++wider) {
-            features.wider.push_back(make_plane(side(shape_.height, wider), side(shape_.width, wider)));
+        for (size_t i = 0; i < shape_.features; ++i) {
+            std::vector<Plane> wider;
+            for (size_t above = level + 1; above <= last; ++above) {
+                wider.push_back(make_plane(side(shape_.height, above), side(shape_.width, above)));
+            }
+            features.values.push_back(wider[0]);
+            features.gradients.push_back(make_plane(wider[0].height, wider[0].width));
+            features.wider.push_back(std::move(wider));
         }
     }
     for (std::vector<Plane>* planes : {&t1_, &t2_, &out_, &spare_}) {

@@ -1,4 +1,4 @@
-// The loops of a fit, once per instruction set. Floats: sets and numbers of threads may round otherwise.
+// The loops of a fit, once per instruction set. Floats: sets may round otherwise.
 //
 // Planes lie with margins: a row is `stride` floats, the first kMargin of them before the picture, and what is beyond
 // its end up to a whole block, and there are kMarginRows rows above and below. Pointers are to the first cell.
@@ -80,18 +80,22 @@ struct FitLoops {
     void (*enlarge)(const Plane& from, const Plane& to);
     // The sums of two by two cells.
     void (*pool)(const Plane& from, const Plane& to);
-    // By two in both directions; 4 taps. Edges replicate.
-    void (*upsample)(const Plane& from, const float* taps, const Plane& to);
+    // By two in both directions; 4 taps. Edges replicate. `lines` is room for four rows of `to` with margins.
+    void (*upsample)(const Plane& from, const float* taps, const Plane& to, float* lines);
     void (*upsample_back)(const Plane& from, const Plane& from_gradient, const float* taps, const Plane& to_gradient,
-                          double* tap_gradients);
+                          double* tap_gradients, float* lines);
     // to = x + 7-tap filter of x in both directions; 4 taps. `middle` keeps the rows' answers.
     void (*filter)(const Plane& x, const float* taps, const Plane& middle, const Plane& to);
     // gradient += what that of `to` says; middle is overwritten.
     void (*filter_back)(const Plane& x, const Plane& gradient, const float* taps, const Plane& middle,
                         const Plane& to_gradient, const Plane& spare, double* tap_gradients);
-    // Returns the sum of squared errors, pixels in 0..1.
-    double (*synthesise)(const SynthesisJob& job);
-    void (*synthesise_back)(const SynthesisJob& job);
+    // The stages of synthesis, each for rows first .. last - 1; the one before must have all rows.
+    void (*trunk)(const SynthesisJob& job, size_t first, size_t last);    // inputs -> t1, and beside it out
+    void (*window)(const SynthesisJob& job, size_t first, size_t last);   // t1 -> t2, where there are two windows
+    double (*errors)(const SynthesisJob& job, size_t first, size_t last);  // the last window; the sum of squared errors
+    void (*errors_back)(const SynthesisJob& job, size_t first, size_t last);  // out -> spare
+    void (*window_back)(const SynthesisJob& job, size_t first, size_t last);  // spare -> t2
+    void (*trunk_back)(const SynthesisJob& job, size_t first, size_t last);   // t2, or spare of one window -> gradients
     // gradients times slopes; a step for each x.
     void (*adam)(float* x, const float* gradient, const float* slope, float* first, float* second, size_t n,
                  const AdamStep& step);

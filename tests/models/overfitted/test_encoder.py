@@ -23,6 +23,8 @@ from tessera.models.overfitted.running import Aim, FitRun, has_collapsed, levels
 from tessera.models.overfitted.start import LEVELS, nearest_start, read_starts
 from tessera.tools.training.starts import RATE_WEIGHTS, tensors_of
 
+from ...support.kernel_paths import threads
+
 FAST: dict[str, Any] = {"codec": "overfitted", "iterations": 60, "point": "small"}
 
 
@@ -59,6 +61,15 @@ def test_a_file_holds_what_the_fit_found() -> None:
     painted = paint(networks.picture(), family().kernels)
     error = np.square(painted - pixels.astype(float)).mean() / 255**2
     assert error == pytest.approx(before.error, rel=0.03)
+
+
+def test_one_and_two_threads_write_the_same_file() -> None:
+    pixels = picture(160, 208)  # enough for two
+    files = []
+    for count in (1, 2):
+        with threads(count):
+            files.append(tessera.encode(pixels, **{**FAST, "iterations": 8}))
+    assert files[0] == files[1]
 
 
 def test_sizes_and_psnrs_are_met() -> None:
@@ -160,10 +171,12 @@ def test_the_learned_start_is_worth_more_than_a_cold_one() -> None:
     assert start is not None, "the package ships one"
     losses = []
     for begin in (start, None):
-        fit = PictureFit(pixels, 1, LEVELS, 1e-3)
-        FitRun(fit, 120, Aim(), lambda part, seen: None, begin).run()
-        losses.append(fit.score().loss)
-    assert losses[0] < 0.8 * losses[1]
+        losses.append(0.0)
+        for seed in range(4):  # what cold ones find differs by two times
+            fit = PictureFit(pixels, 1, LEVELS, 1e-3, seed)
+            FitRun(fit, 60, Aim(), lambda part, seen: None, begin).run()
+            losses[-1] += fit.score().loss
+    assert losses[0] < 0.85 * losses[1]
 
 
 def test_a_collapsed_fit_is_seen_and_never_written(monkeypatch: pytest.MonkeyPatch) -> None:

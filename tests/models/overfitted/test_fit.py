@@ -91,6 +91,32 @@ def test_rounded_latents_are_whole_and_noise_is_the_seeds() -> None:
     assert noisy[0] != noisy[2]
 
 
+@pytest.mark.parametrize("path", _fit.cpu_paths())
+@pytest.mark.parametrize(
+    ("point", "height", "width", "channels", "levels"),
+    [(2, 171, 290, 3, 7), (0, 1, 1 << 15, 1, 5), (1, 1366, 24, 1, 9)],
+)
+def test_threads_do_not_change_a_bit(
+    path: str, point: int, height: int, width: int, channels: int, levels: int
+) -> None:
+    """Steps of networks and latents with one, two and five threads."""
+    ends = []
+    for threads in (1, 2, 5):
+        fit = fit_of(point, (height, width, channels), levels, path)
+        random = np.random.default_rng(0)
+        parameters = (random.normal(size=fit.parameters) * 0.06).astype(np.float32)
+        found = []
+        for _ in range(2):
+            error, bits, gradient = fit.measure(parameters, TEMPERATURE, 0.2, WEIGHT, True, threads)
+            parameters -= 0.01 * gradient
+            fit.step_latents(0.01, 0.9, 0.99, 1.0, 1.0, 1e-8, threads)
+            found += [np.array([error, bits]), gradient]
+        found += [fit.latents(i) for i in range(len(fit.grids))]
+        found.append(np.array(fit.measure(parameters, 0.0, 0.0, WEIGHT, False, threads)[:2]))
+        ends.append(b"".join(np.ascontiguousarray(array).tobytes() for array in found))
+    assert ends[0] == ends[1] == ends[2]
+
+
 def test_a_fit_finds_a_picture() -> None:
     """A gradient with an edge: a hundred steps bring the loss under a tenth of that of a flat colour."""
     y, x = np.mgrid[:48, :64]
