@@ -233,8 +233,11 @@ def hard(rung: Tensor) -> Tensor:
     return ste_round(rung).detach().long()
 
 
-def interpolated_bits(costs: Tensor, rung: Tensor, magnitude: Tensor) -> Tensor:
-    """Bits between the two nearest rungs, so that the rung gets a gradient; equal to the table's cost on integers."""
+def interpolated_bits(costs: Tensor, rung: Tensor, magnitude: Tensor, before: Tensor | None = None) -> Tensor:
+    """Bits between the two nearest rungs, so that the rung gets a gradient; equal to the table's cost on integers.
+
+    before: as `fitted.lookup` takes it.
+    """
     below = rung.detach().floor().clamp(max=RUNGS - 2).long()
-    low, high = lookup(costs, below, magnitude), lookup(costs, below + 1, magnitude)
+    low, high = lookup(costs, below, magnitude, before), lookup(costs, below + 1, magnitude, before)
     return low + (high - low) * (rung - below)

@@ -13,6 +13,7 @@ coarser ones share one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +39,48 @@ VIEW_SHIFT = 8  # views in 1/16 of an octave, after weights of 1/256 of hidden c
 NEAR_BITS = 9
 LOGIT_UNIT = 0.25  # logits of a unit of the answers; larger than rungs, so that they learn as fast
 
-# code(slice, parity, rung, logit) -> the slice's integers at that parity's cells, zero elsewhere; (B, channels, h, w)
+# code(slice, parity, rung, logit) -> the slice's integers; all of that parity's cells as `parted` orders them
 CodePass = Callable[["DyadicSlice", int, Tensor, Tensor], Tensor]
+
+
+def parted(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The cells of the first pass over a checkerboard, and those of the second: (B, channels, cells) each."""
+    first, second = _Parted.apply(x)
+    return first, second
+
+
+def joined(first: Tensor | None, second: Tensor | None, height: int, width: int) -> Tensor:
+    """The inverse, with zeros for what is None: (B, channels, height, width)."""
+    given = first if first is not None else second
+    assert given is not None
+    found = given.new_zeros(*given.shape[:2], height, width)
+    for parity, part in enumerate((first, second)):
+        if part is not None:
+            upper, lower = _rows(found, parity)
+            even, odd = part.split((upper.shape[2] * upper.shape[3], lower.shape[2] * lower.shape[3]), 2)
+            upper.copy_(even.reshape(upper.shape))
+            lower.copy_(odd.reshape(lower.shape))
+    return found
+
+
+def _rows(x: Tensor, parity: int) -> tuple[Tensor, Tensor]:
+    """A pass's cells in even rows, and in odd ones."""
+    return x[:, :, 0::2, parity::2], x[:, :, 1::2, 1 - parity :: 2]
+
+
+class _Parted(torch.autograd.Function):
+    """One function, since the gradients of strided parts are whole planes of zeros otherwise."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        ctx.size = x.shape[2:]
+        first, second = (torch.cat([rows.flatten(2) for rows in _rows(x, parity)], 2) for parity in (0, 1))
+        return first, second
+
+    @staticmethod
+    def backward(ctx: Any, first: Tensor | None, second: Tensor | None) -> Tensor:
+        return joined(first, second, *ctx.size)
 
 
 def signed(q: Tensor) -> Tensor:
@@ -62,12 +103,15 @@ class DyadicSlice(nn.Module):
         self.context = None if last else FixedConv2d(2 * count, hidden, 3, CONTEXT_BITS, gain=0.5)
 
     def answer(self, parity: int, hidden: Tensor, quality: Tensor, seen: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Rungs and logits of both parities' cells, (B, count, h, w) each; `seen` is the first pass's result."""
-        total = self.view[parity](hidden) + self.views[parity](quality)
+        """Rungs and logits of a pass's cells, (B, count, cells) each.
+
+        hidden (B, ., cells) there; seen: what the first pass gave, (B, count, h, w), for the second one.
+        """
+        total = self.view[parity](hidden[..., None]) + self.views[parity](quality)
         if seen is not None:
-            total = total + self.near(signed(seen))
+            total = total + parted(self.near(signed(seen)))[1][..., None]
         answers = self.heads[parity](requantise(total, VIEW_SHIFT)) + self.biases[parity](quality)
-        answers = answers * 2.0**-ANSWER_SHIFT
+        answers = answers[..., 0] * 2.0**-ANSWER_SHIFT
         return clip_rung(answers[:, : self.count]), answers[:, self.count :] * LOGIT_UNIT
 
     def sums(self) -> Sums:
@@ -124,9 +168,10 @@ class DyadicLevel(nn.Module):
         total = self.biases[depth](quality) + above + self.low(signed(low))
         coded: list[Tensor] = []
         for part in self.parts()[:slices]:
-            hidden = requantise(total, ACTIVATION_SHIFT)
-            first = code(part, 0, *part.answer(0, hidden, quality, None))
-            q = first + code(part, 1, *part.answer(1, hidden, quality, first))
+            here, other = parted(requantise(total, ACTIVATION_SHIFT))
+            first = code(part, 0, *part.answer(0, here, quality, None))
+            seen = joined(first, None, h, w)
+            q = joined(first, code(part, 1, *part.answer(1, other, quality, seen)), h, w)
             coded.append(q)
             if part.context is not None and len(coded) < slices:
                 total = total + part.context(signed(q))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...entropy import Tables, fit_table, quantize_pmf
-from .ladder import FIRST_SCALE, MAX_SHIFT, PER_OCTAVE, TABLE_NAMES, TABLE_REACH, TABLES
+from .ladder import FIRST_SCALE, MAX_SHIFT, PER_OCTAVE, RUNGS, TABLE_NAMES, TABLE_REACH, TABLES
 from .quantisers import ODD_TABLE_NAMES, ODD_TABLES
 from .signs import SIGN_TABLE_NAMES
 
@@ -71,10 +71,17 @@ def shifts_of(rung: Tensor) -> Tensor:
     return torch.div(rung - TABLES + PER_OCTAVE, PER_OCTAVE, rounding_mode="floor").clamp(min=0)
 
 
-def lookup(costs: Tensor, rung: Tensor, magnitude: Tensor) -> Tensor:
-    """Bits of each |v| (float tensor of integers) on its rung (int64)."""
-    v = torch.floor(magnitude * torch.exp2(-shifts_of(rung).float())).clamp(max=TABLE_REACH + 1).long()
-    return costs.view(-1)[rung * (TABLE_REACH + 2) + v]
+_FACTORS = torch.exp2(-shifts_of(torch.arange(RUNGS)).float())
+
+
+def lookup(costs: Tensor, rung: Tensor, magnitude: Tensor, before: Tensor | None = None) -> Tensor:
+    """Bits of each |v| (float tensor of integers) on its rung (int64).
+
+    before: rows of `costs` before those of a value's ladder, where there is more than one.
+    """
+    v = (magnitude * _FACTORS.to(rung.device)[rung]).clamp_(max=TABLE_REACH + 1).long()
+    rows = rung if before is None else rung + before
+    return costs.view(-1)[rows * (TABLE_REACH + 2) + v]
 
 
 def integer_tables(pmf: Tensor, ladders: Sequence[Tensor] = ()) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,26 @@ def ste_round(x: Tensor) -> Tensor:
 
 def requantise(accumulator: Tensor, shift: int) -> Tensor:
     """Accumulator -> activation: divide by 1 << shift, round half up, clip to 0..ACTIVATION_MAX."""
-    return ste_round(accumulator * 2.0**-shift).clamp(0, ACTIVATION_MAX)
+    result: Tensor = _Requantise.apply(accumulator, shift)
+    return result
+
+
+class _Requantise(torch.autograd.Function):
+    """One function, since autograd would go over the numbers three times as often; rounding passes gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, accumulator: Tensor, shift: int) -> Tensor:
+        rounded = (accumulator * 2.0**-shift).add_(0.5).floor_()
+        clipped = rounded.clamp(0, ACTIVATION_MAX)
+        if ctx.needs_input_grad[0]:
+            ctx.shift = shift
+            ctx.save_for_backward(clipped == rounded)
+        return clipped
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (within,) = ctx.saved_tensors
+        return (gradient * within).mul_(2.0**-ctx.shift), None
 
 
 @torch.no_grad()
@@ -64,7 +84,10 @@ class FixedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with exact_arithmetic(x.device.type):
-            y = F.conv2d(x, self.integers(), padding=self.weight.shape[-1] // 2, groups=self.groups)
+            if self.weight.shape[-1] == 1:  # a product, which is quicker than a convolution of planes one cell wide
+                y = (self.integers().flatten(1) @ x.flatten(2)).unflatten(2, x.shape[2:])
+            else:
+                y = F.conv2d(x, self.integers(), padding=self.weight.shape[-1] // 2, groups=self.groups)
         # Rounding undoes what an algorithm that is not a plain sum (Winograd, FFT) may add on some devices.
         return torch.round(y) if self.frozen else y
 

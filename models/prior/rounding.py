@@ -39,9 +39,11 @@ class LadderFit(nn.Module):
     @torch.no_grad()
     def count(self, values: Tensor, rungs: Tensor) -> None:
         """Take symbols into the histograms that the tables are fitted to."""
-        flat = hard(rungs).flatten() * (TABLE_REACH + 2) + values.abs().clamp(max=TABLE_REACH + 1).long().flatten()
-        found = torch.bincount(flat, minlength=RUNGS * (TABLE_REACH + 2)).view(RUNGS, -1)[:TABLES]
-        self.counts.index_add_(0, self.tables, found.double())
+        self.add(histogram(values, hard(rungs), RUNGS))
+
+    def add(self, found: Tensor) -> None:
+        """Take symbols that are counted, see `histogram`: (RUNGS, TABLE_REACH + 2)."""
+        self.counts.index_add_(0, self.tables, found[:TABLES].double())
 
     @torch.no_grad()
     def refit(self, decay: float = 0.9) -> None:
@@ -49,6 +51,12 @@ class LadderFit(nn.Module):
         self.pmf.copy_(refit(self.counts, self.initial))
         self.counts.mul_(decay)
         self.costs.copy_(cost_table(self.pmf[self.tables]))
+
+
+def histogram(values: Tensor, rows: Tensor, count: int) -> Tensor:
+    """How often |v| = 0..TABLE_REACH, or more, fell on each of `count` rows (int64), (count, TABLE_REACH + 2)."""
+    flat = rows.flatten() * (TABLE_REACH + 2) + values.abs().clamp(max=TABLE_REACH + 1).long().flatten()
+    return torch.bincount(flat, minlength=count * (TABLE_REACH + 2)).view(count, -1)
 
 
 @dataclass

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..prior.bands import interpolated_bits, parity_mask
-from ..prior.dyadic_bands import OWN, DyadicPrior, DyadicSlice
+from ..prior.bands import hard, interpolated_bits
+from ..prior.dyadic_bands import OWN, DyadicPrior, DyadicSlice, parted
 from ..prior.fitted import initial_odd_pmf, magnitude_tables
 from ..prior.fixed_point import ACCUMULATOR_LIMIT
-from ..prior.ladder import FIRST_SCALE, PER_OCTAVE
+from ..prior.ladder import FIRST_SCALE, PER_OCTAVE, RUNGS
 from ..prior.quantisers import ODD_TABLE_OF
-from ..prior.rounding import LadderFit
+from ..prior.rounding import LadderFit, histogram
 from ..prior.signs import LOGITS_PER_ANSWER, SIGN_TABLES
 from ..transform import packet as wp
 from ..transform.bands import LARGEST_STEP, LOW_GAIN, pyramid_sizes
@@ -105,6 +105,7 @@ class DyadicModel(nn.Module):
         """What pyramids of planes of `size` take, as the prior's walk says: (B,)."""
         sizes = pyramid_sizes(*size, DEPTH)
         step = step_size(quality)[:, None, None, None]
+        costs = torch.cat([self.ladder.costs, self.odd.costs])
         rungs = self.prior.low_rungs(quality, coded.low.shape[2:])
         spent = [interpolated_bits(self.ladder.costs, rungs, coded.low.abs()).sum((1, 2, 3))]
         plane = coded.low * step / self.low_gain
@@ -118,14 +119,15 @@ class DyadicModel(nn.Module):
 
         def code(level: int, part: DyadicSlice, parity: int, rung: Tensor, logit: Tensor) -> Tensor:
             bands = slice(part.start, part.start + part.count)
-            mask = parity_mask(rung.shape[2], rung.shape[3], rung.device) == (parity == 0)
-            q, odd = coded.values[level - 1][:, bands] * mask, coded.odd[level - 1][:, bands]
-            other, even = (interpolated_bits(ladder.costs, rung, q.abs()) for ladder in (self.odd, self.ladder))
-            bits = torch.where(odd, other, even) * mask  # with a bit for each sign
+            planes = coded.values[level - 1][:, bands], coded.odd[level - 1][:, bands]
+            q, odd = (parted(plane)[parity] for plane in planes)
+            other = odd * RUNGS  # rows of costs, see above
+            bits = interpolated_bits(costs, rung, q.abs(), other)  # with a bit for each sign
             signs = (F.softplus(-q.sign() * logit) / torch.log(torch.tensor(2.0)) - 1) * (q != 0)
-            spent.append((bits + signs).sum((1, 2, 3)))
-            for ladder, chosen in ((self.ladder, mask & ~odd), (self.odd, mask & odd)):
-                ladder.count(q[chosen], rung[chosen])
+            spent.append((bits + signs).sum((1, 2)))
+            counts = histogram(q, hard(rung) + other, 2 * RUNGS)
+            for ladder, found in zip((self.ladder, self.odd), counts.split(RUNGS), strict=True):
+                ladder.add(found)
             self.signs.count(q, logit)
             return q
 
