@@ -45,12 +45,12 @@ CodePass = Callable[["DyadicSlice", int, Tensor, Tensor], Tensor]
 
 def parted(x: Tensor) -> tuple[Tensor, Tensor]:
     """The cells of the first pass over a checkerboard, and those of the second: (B, channels, cells) each."""
-    first, second = _Parted.apply(x)
+    first, second = _Parted.apply(x)  # type: ignore[no-untyped-call]
     return first, second
 
 
 def joined(first: Tensor | None, second: Tensor | None, height: int, width: int) -> Tensor:
-    """The inverse, with zeros for what is None: (B, channels, height, width)."""
+    """The inverse, with zeros for what is None: (B, channels, height, width); it passes no gradients."""
     given = first if first is not None else second
     assert given is not None
     found = given.new_zeros(*given.shape[:2], height, width)

@@ -27,7 +27,7 @@ def ste_round(x: Tensor) -> Tensor:
 
 def requantise(accumulator: Tensor, shift: int) -> Tensor:
     """Accumulator -> activation: divide by 1 << shift, round half up, clip to 0..ACTIVATION_MAX."""
-    result: Tensor = _Requantise.apply(accumulator, shift)
+    result: Tensor = _Requantise.apply(accumulator, shift)  # type: ignore[no-untyped-call]
     return result
 
 

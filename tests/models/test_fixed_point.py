@@ -46,6 +46,12 @@ def test_requantise_rounds_half_up_and_clips() -> None:
     assert requantise(x, 7).tolist() == [0, 0, 0, 1, 1, 2, 255]
 
 
+def test_rounding_passes_gradients_and_clipping_stops_them() -> None:
+    x = torch.tensor([-300.0, -65.0, -64.0, 0.0, 100.0, 255 * 128.0 + 63, 255 * 128.0 + 64], requires_grad=True)
+    requantise(x, 7).sum().backward()
+    assert x.grad is not None and (128 * x.grad).tolist() == [0, 0, 1, 1, 1, 1, 0]
+
+
 def test_features_are_rounded_logarithms() -> None:
     q = torch.tensor([0.0, 1, -1, 2, 3, 255, 256, -99999])
     assert features(q).tolist() == [0, 8, 8, 13, 16, 64, 64, 64]

@@ -19,7 +19,7 @@ from tessera.models.base.family import GroupSpec
 from tessera.models.base.kernels import Kernels
 from tessera.models.prior.bands import hard
 from tessera.models.prior.dyadic import DyadicCoder
-from tessera.models.prior.dyadic_bands import DyadicPrior, DyadicSlice
+from tessera.models.prior.dyadic_bands import DyadicPrior, DyadicSlice, joined, parted
 from tessera.models.prior.fitted import initial_odd_pmf, initial_pmf, magnitude_tables
 from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT, QualityTable
 from tessera.models.prior.ladder import TABLE_NAMES, TABLES
@@ -34,7 +34,7 @@ from tessera.models.transform.dyadic import DEPTH, DyadicSteps
 from tessera.models.transform.gains import dyadic_gains
 from tessera.models.transform.steps import HINT_BITS, STEP_BITS
 from tests.support import kernel_paths
-from tests.support.dyadic_twin import Chosen, in_pass, put_pass, twin_of
+from tests.support.dyadic_twin import Chosen, in_pass, twin_of
 
 FIRST_SIGN = 78
 SIZES = [(1, 1), (2, 3), (3, 1), (33, 47), (50, 101)]
@@ -199,12 +199,10 @@ def test_the_model_in_training_names_the_same_tables() -> None:
 
     def code(level: int, part: DyadicSlice, parity: int, rung: Tensor, logit: Tensor) -> Tensor:
         signs = (torch.floor(logit * 4) + SIGN_TABLES // 2).clamp(0, SIGN_TABLES - 1) + FIRST_SIGN
-        named = (in_pass(t[0].numpy().astype(np.uint8), parity) for t in (hard(rung), signs))
+        named = (t[0].numpy().astype(np.uint8) for t in (hard(rung), signs))
         expected.append((level, part.start, parity, *named))
         known = values[level - 1][part.start : part.start + part.count]
-        found = np.zeros_like(known)
-        put_pass(found, parity, in_pass(known, parity))
-        return torch.from_numpy(found)[None].float()
+        return torch.from_numpy(in_pass(known, parity))[None].float()
 
     prior().walk(quality, differences, code)
     assert len(seen) == len(expected) == DEPTH * 10
@@ -214,6 +212,19 @@ def test_the_model_in_training_names_the_same_tables() -> None:
     rungs, signs = (np.concatenate([part[k].ravel() for part in seen]) for k in (3, 4))
     assert rungs.min() < 8 and rungs.max() >= TABLES  # narrow and wide ones
     assert len(np.unique(signs)) > SIGN_TABLES // 2
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 6), (5, 7)], ids=str)
+def test_passes_are_the_cells_of_a_checkerboard_and_so_are_their_gradients(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    parts = parted(x)
+    for parity, part in enumerate(parts):
+        assert np.array_equal(part[1].detach().numpy(), in_pass(x[1].detach().numpy(), parity))
+    assert torch.equal(joined(*(part.detach() for part in parts), *size), x)
+    weights = torch.randn_like(x)
+    first, second = parted(weights)
+    ((parts[0] * first).sum() + 2 * (parts[1] * second).sum()).backward()
+    assert x.grad is not None and torch.equal(x.grad, weights + joined(None, second, *size))
 
 
 def test_forged_streams() -> None:
