@@ -223,7 +223,9 @@ class DyadicPlan:
         sign_costs: NDArray[np.int32] | None = None,
         threads: int = 1,
         path: str | None = None,
-    ) -> tuple[list[NDArray[np.int32]], NDArray[np.int32], NDArray[np.int32], list[NDArray[np.int32]]]: ...
+    ) -> tuple[
+        list[NDArray[np.int32]], NDArray[np.int32], NDArray[np.int32], list[NDArray[np.int32]], NDArray[np.int64]
+    ]: ...
     def code(
         self,
         port: Any,
@@ -231,9 +233,12 @@ class DyadicPlan:
         low: NDArray[np.int32],
         rates: NDArray[np.int32],
         keep: bool,
+        weigh: bool,
         threads: int = 1,
         path: str | None = None,
-    ) -> tuple[list[NDArray[np.int32]], NDArray[np.int32], NDArray[np.int32], list[NDArray[np.int32]]]: ...
+    ) -> tuple[
+        list[NDArray[np.int32]], NDArray[np.int32], NDArray[np.int32], list[NDArray[np.int32]], NDArray[np.int64]
+    ]: ...
 
 class FramePlan:
     def __init__(

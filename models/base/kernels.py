@@ -245,11 +245,11 @@ class Kernels:
 
     def read_dyadic(
         self, plan: _kernels.DyadicPlan, coder: Any, keep: bool, costs: tuple[Integers, Integers] | None
-    ) -> tuple[list[Integers], Integers, Integers, list[Integers]]:
+    ) -> tuple[list[Integers], Integers, Integers, list[Integers], NDArray[np.int64]]:
         """Details where they are kept, low band (3, ., .), lifted planes (3, height, width), and what cells took.
 
         Details, in half steps, and what was spent by `costs`, of magnitudes and of signs, come from coarse to fine; see
-        dyadic_frame.hpp.  Without a coder all symbols are zero.
+        dyadic_frame.hpp.  Without a coder all symbols are zero.  The last part is `DyadicFrame.weighed`.
         """
         magnitudes, signs = costs or (None, None)
         return plan.read(coder, keep, magnitudes, signs, threads(), self.path)
@@ -262,6 +262,7 @@ class Kernels:
         low: Integers,
         rates: Integers,
         keep: bool,
-    ) -> tuple[list[Integers], Integers, Integers, list[Integers]]:
+        weigh: bool,
+    ) -> tuple[list[Integers], Integers, Integers, list[Integers], NDArray[np.int64]]:
         """The same of lifted details, from coarse to fine, whose values are chosen by `rates` and put."""
-        return plan.code(coder, details, low, rates, keep, threads(), self.path)
+        return plan.code(coder, details, low, rates, keep, weigh, threads(), self.path)

@@ -28,7 +28,8 @@ void bind_constants(py::module_& module) {
     py::dict trellis("STATES"_a = kTrellisStates, "STATE_FEEDBACK"_a = kStateFeedback,
                      "VALUE_FEEDBACK"_a = kValueFeedback, "MOST_CHAINS"_a = kMostChains, "CHAIN_VALUES"_a = kChainValues,
                      "ODD_TABLES"_a = kOddTables, "RATE_COLUMNS"_a = kRateColumns,
-                     "HALF_STEP"_a = kHalfStep, "LARGEST_RATE"_a = kLargestRate);
+                     "HALF_STEP"_a = kHalfStep, "LARGEST_RATE"_a = kLargestRate, "OFFSET_REACH"_a = kOffsetReach,
+                     "WEIGHED"_a = kWeighed);
     py::dict transform("CELL"_a = kCell, "BANDS"_a = kBands, "FRACTION_BITS"_a = kFractionBits,
                        "LIFTING"_a = row(kLifting), "UNITS"_a = 1 << kUnitBits, "MATRIX_BITS"_a = kMatrixBits,
                        "AXES"_a = py::make_tuple(kGray, kOne, kTwo), "SAMPLE_LIMIT"_a = kSampleLimit,

@@ -43,7 +43,7 @@ DyadicPlan make_plan(py::ssize_t height, py::ssize_t width, size_t channels, con
     return plan;
 }
 
-// (details from coarse to fine, low band, planes, spent from coarse to fine)
+// (details from coarse to fine, low band, planes, spent from coarse to fine, rates of rungs beside)
 py::tuple as_tuple(const DyadicPlan& plan, DyadicFrame frame) {
     py::list details, spent;
     for (size_t at = 0; at < frame.details.size(); ++at) {
@@ -54,7 +54,8 @@ py::tuple as_tuple(const DyadicPlan& plan, DyadicFrame frame) {
         spent.append(copied(frame.spent[at], {plan.levels[at].height, plan.levels[at].width}));
     }
     return py::make_tuple(details, copied(frame.low, {kAxes, plan.low_height(), plan.low_width()}),
-                          handed_over(std::move(frame.planes), {kAxes, plan.height, plan.width}), spent);
+                          handed_over(std::move(frame.planes), {kAxes, plan.height, plan.width}), spent,
+                          copied(frame.weighed, {frame.weighed.size() / kOffsets, kOffsets}));
 }
 
 py::tuple read(const DyadicPlan& self, const py::object& port, bool keep, const Optional<int32_t>& costs,
@@ -63,13 +64,13 @@ py::tuple read(const DyadicPlan& self, const py::object& port, bool keep, const 
     if (costs) expect(*costs, {kQuantisers, kRungs, kCostColumns}, "costs");
     if (sign_costs) expect(*sign_costs, {kSignTables, 2}, "sign_costs");
     const SymbolPort* from = port.is_none() ? nullptr : port_of(port);
-    const DyadicInputs inputs{from, keep, costs ? costs->data() : nullptr, sign_costs ? sign_costs->data() : nullptr,
+    const DyadicInputs inputs{from, keep, false, costs ? costs->data() : nullptr, sign_costs ? sign_costs->data() : nullptr,
                               threads_of(threads), kernels_of(path)};
     return as_tuple(self, unlocked(from, [&] { return read_dyadic(self, inputs); }));
 }
 
 py::tuple code(const DyadicPlan& self, const py::object& port, const std::vector<Array<int32_t>>& details,
-               const Array<int32_t>& low, const Array<int32_t>& rates, bool keep, py::ssize_t threads,
+               const Array<int32_t>& low, const Array<int32_t>& rates, bool keep, bool weigh, py::ssize_t threads,
                const PathName& path) {
     expect(rates, {kQuantisers, kRungs, kRateColumns}, "rates");
     check_rates(rates.data());
@@ -81,7 +82,7 @@ py::tuple code(const DyadicPlan& self, const py::object& port, const std::vector
         bands.push_back(details[at].data());
     }
     const SymbolPort* to = port.is_none() ? nullptr : port_of(port);
-    const DyadicInputs inputs{to, keep, nullptr, nullptr, threads_of(threads), kernels_of(path)};
+    const DyadicInputs inputs{to, keep, weigh, nullptr, nullptr, threads_of(threads), kernels_of(path)};
     return as_tuple(self, unlocked(to, [&] { return code_dyadic(self, inputs, bands, low.data(), rates.data()); }));
 }
 
@@ -131,7 +132,8 @@ void bind_dyadic(py::module_& module) {
         .def("read", &read, py::arg("port"), py::arg("keep"), py::arg("costs").noconvert() = py::none(),
              py::arg("sign_costs").noconvert() = py::none(), py::arg("threads") = 1, py::arg("path") = py::none())
         .def("code", &code, py::arg("port"), py::arg("details"), py::arg("low").noconvert(),
-             py::arg("rates").noconvert(), py::arg("keep"), py::arg("threads") = 1, py::arg("path") = py::none());
+             py::arg("rates").noconvert(), py::arg("keep"), py::arg("weigh"), py::arg("threads") = 1,
+             py::arg("path") = py::none());
 }
 
 }  // namespace tessera

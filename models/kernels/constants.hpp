@@ -44,6 +44,11 @@ constexpr size_t kChainValues = 1024;  // a pass has a chain for so many values
 constexpr size_t kOddTables = 34;      // of the odd quantiser: one for two rungs, the last one for more
 constexpr size_t kRateColumns = 129;   // 0 .. TABLE_REACH, and what is larger
 
+// Offsets of rungs that an encoder weighs: -kOffsetReach .. kOffsetReach, each for so many values of a pass at most.
+constexpr int kOffsetReach = 6;
+constexpr size_t kOffsets = 2 * kOffsetReach + 1;
+constexpr size_t kWeighed = 8192;
+
 // What keeps every sum within an int32, checked where numbers come in: a convolution's sum of |weight| * largest input
 // and every |bias| stay below it, and a level adds up few of them.
 constexpr int32_t kLargestSum = 1 << 20;

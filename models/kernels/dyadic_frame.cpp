@@ -190,7 +190,23 @@ Plane merged(const DyadicPlan& plan, const DyadicLevelPlan& level, const int32_t
     return planes;
 }
 
-// Walks level by level: pass(walk, number of the level), between `begin` and `store` of every pass.
+// What the values of a pass cost on rungs beside theirs is added to `sums`, one for each offset. Of many values only some
+// are looked at, and count for all of them.
+void weigh(const DyadicWalk& walk, const int32_t* rates, int64_t* sums) {
+    const size_t step = (walk.size() + kWeighed - 1) / kWeighed;
+    for (size_t i = 0; i < walk.size(); i += step) {
+        const int32_t value = walk.values()[i], magnitude = value < 0 ? -value : value;
+        const int32_t* of = rates + walk.quantisers()[i] * size_t{kRungs} * kRateColumns;
+        for (int offset = -kOffsetReach; offset <= kOffsetReach; ++offset) {
+            const int rung = std::clamp(walk.rungs()[i] + offset, 0, kRungs - 1);
+            const size_t column = std::min(static_cast<size_t>(magnitude >> shift_of(rung)), kRateColumns - 1);
+            sums[offset + kOffsetReach] += int64_t{of[static_cast<size_t>(rung) * kRateColumns + column]} *
+                                           static_cast<int64_t>(step);
+        }
+    }
+}
+
+// Walks level by level: pass(walk, number of the level, number of the pass), between `begin` and `store` of every pass.
 template <typename Pass>
 void walk_levels(const DyadicPlan& plan, const DyadicInputs& inputs, DyadicFrame& frame, const Pass& pass) {
     const size_t low_cells = plan.low_height() * plan.low_width();
@@ -205,7 +221,7 @@ void walk_levels(const DyadicPlan& plan, const DyadicInputs& inputs, DyadicFrame
                                                  inputs.kernels);
         for (size_t turn = 0; turn < level.passes.size(); ++turn) {
             walk->begin(turn);
-            pass(*walk, at);
+            pass(*walk, at, turn);
             if (inputs.costs != nullptr) walk->spend(inputs.costs, inputs.sign_costs);
             walk->store();
         }
@@ -261,7 +277,7 @@ DyadicFrame read_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs) {
     frame.low.resize(tables.rungs.size());
     coder.get(tables.pass(), frame.low.data(), nullptr);
     frame.low.resize(kAxes * plan.low_height() * plan.low_width(), 0);
-    walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t) {
+    walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t, size_t) {
         coder.get({walk.size(), walk.rungs(), walk.signs(), plan.first_sign}, walk.values(), walk.quantisers());
     });
     return frame;
@@ -277,8 +293,11 @@ DyadicFrame code_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs, cons
     for (int32_t& value : frame.low) value = std::clamp(value, -kLargest, kLargest);
     coder.put(tables.pass(), frame.low.data(), nullptr);
     frame.low.resize(kAxes * plan.low_height() * plan.low_width(), 0);
-    walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t at) {
+    const size_t slices = plan.levels.front().passes.size() / 2;
+    if (inputs.weigh) frame.weighed.resize(plan.levels.size() * slices * kOffsets, 0);
+    walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t at, size_t turn) {
         walk.round(details[at], trellis);
+        if (inputs.weigh) weigh(walk, rates, &frame.weighed[(at * slices + turn / 2) * kOffsets]);
         coder.put({walk.size(), walk.rungs(), walk.signs(), plan.first_sign}, walk.values(), walk.quantisers());
     });
     return frame;

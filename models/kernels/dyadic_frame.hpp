@@ -28,6 +28,7 @@ struct DyadicPlan {
 struct DyadicInputs {
     const SymbolPort* port;     // null: symbols that are put are dropped, and those that are got are zero
     bool keep;                  // the details of every level
+    bool weigh;                 // what other rungs would cost
     const int32_t* costs;       // of magnitudes (kQuantisers, kRungs, kCostColumns), or null: bits are not counted
     const int32_t* sign_costs;  // (kSignTables, 2), in 1 / kCostUnit bits too
     size_t threads;
@@ -37,6 +38,7 @@ struct DyadicInputs {
 struct DyadicFrame {
     std::vector<Plane> details;               // half steps, from coarse to fine, (9, ., .), where they are kept
     std::vector<std::vector<int32_t>> spent;  // from coarse to fine, (., .) in 1 / kCostUnit bits, where counted
+    std::vector<int64_t> weighed;             // (levels, slices, kOffsets) from coarse to fine: rates of values, if asked
     std::vector<int32_t> low;                 // (3, low_height, low_width): symbols
     Plane planes;                             // (3, height, width): what the symbols stand for, in the lifted domain
 };

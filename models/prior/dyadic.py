@@ -22,7 +22,8 @@ from ..transform.bands import CELL, LEVELS
 from ..transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicSteps
 from .exchange import LARGEST, share
 from .ladder import PER_OCTAVE, RUNGS, SHIFTS, SPENT_UNIT, spent_units, values_cost
-from .quantisers import ODD_TABLES, QUANTISERS, ladders, search_rates
+from .offsets import OFFSET_REACH, OFFSET_TABLE, Offsets, chosen, get, put
+from .quantisers import ODD_TABLES, QUANTISERS, ladders, price_of_bit, search_rates
 from .signs import SIGN_TABLES, magnitude_costs, sign_costs
 
 OWN = 3  # levels with networks of their own
@@ -39,13 +40,15 @@ class DyadicFrame:
     (3, ., .); lifted planes.
 
     details is empty where they were not kept; spent: what the details of each cell of a level took, in 1 / SPENT_UNIT
-    bits, empty where bits were not counted.
+    bits, empty where bits were not counted; weighed: what values cost on the rungs beside, see `offsets.chosen`, empty
+    where nobody asked.
     """
 
     details: list[Integers]
     low: Integers
     planes: Integers
     spent: list[Integers] = field(default_factory=list)
+    weighed: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2 * OFFSET_REACH + 1), np.int64))
 
 
 def owner_of(level: int) -> tuple[str, int]:
@@ -73,7 +76,7 @@ class DyadicCoder:
         self.first_odd = first_sign + SIGN_TABLES
         self._check_tables(tables)
         self.costs = np.stack([magnitude_costs(ladder) for ladder in ladders(tables, self.first_odd)])
-        self.rates = search_rates(self.costs, rate_weight)
+        self.rates, self.rate_weight = search_rates(self.costs, rate_weight), rate_weight
         self.prices = lru_cache(maxsize=4)(self._prices)
         self.packed = lru_cache(maxsize=8)(self._pack)
         self.plan = lru_cache(maxsize=32)(self._plan)
@@ -101,7 +104,7 @@ class DyadicCoder:
 
     def weighing(self, rate_weight: float) -> DyadicCoder:
         """The same with another price of a bit in the search for values."""
-        return changed(self, rates=search_rates(self.costs, rate_weight))
+        return changed(self, rates=search_rates(self.costs, rate_weight), rate_weight=rate_weight)
 
     # -- symbols -----------------------------------------------------------------------------------------------------
 
@@ -114,21 +117,39 @@ class DyadicCoder:
         """
         return self.code_pyramid(self.kernels.pyramid(planes, DEPTH), spec, port, keep)
 
-    def code_pyramid(self, pyramid: Pyramid, spec: GroupSpec, port: SymbolPort, keep: bool = False) -> DyadicFrame:
-        """The same of lifted details (9, ., .), finest first, and the low band (3, ., .)."""
+    def code_pyramid(
+        self,
+        pyramid: Pyramid,
+        spec: GroupSpec,
+        port: SymbolPort,
+        keep: bool = False,
+        given: Offsets = (),
+        weigh: bool = False,
+    ) -> DyadicFrame:
+        """The same of lifted details (9, ., .), finest first, and the low band (3, ., .).
+
+        given: offsets of rungs; weigh: what other rungs would cost, for `offsets_of`.
+        """
         details, low = pyramid
+        put(port, given)
         steps = self.steps.at(spec.quality)
         scaled = np.floor(low[: spec.channels] * steps.low_inverse + np.float32(0.5))
         coarse = np.clip(scaled, -LARGEST, LARGEST).astype(np.int32)
         with lent(port) as coder:
-            found = self.kernels.code_dyadic(self.plan_of(spec), coder, details[::-1], coarse, self.rates, keep)
+            plan = self.plan_of(spec, given)
+            found = self.kernels.code_dyadic(plan, coder, details[::-1], coarse, self.rates, keep, weigh)
         return _frame(found)
+
+    def offsets_of(self, trial: DyadicFrame) -> Offsets:
+        """The best offsets of a frame of which `trial` was weighed."""
+        return chosen(trial.weighed, self.costs[0, OFFSET_TABLE], price_of_bit(self.rate_weight))
 
     def read(self, spec: GroupSpec, port: SymbolPort, count: Tables | None = None, keep: bool = False) -> DyadicFrame:
         """Get one frame.  count: the coder's tables, to count bits by."""
         costs = None if count is None else self.prices(count)
+        plan = self.plan_of(spec, get(port, DEPTH * slices_of(spec)))
         with lent(port) as coder:
-            return _frame(self.kernels.read_dyadic(self.plan_of(spec), coder, keep, costs))
+            return _frame(self.kernels.read_dyadic(plan, coder, keep, costs))
 
     def bits(self, frame: DyadicFrame, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
         """Bits of every cell (h, w) of CELL x CELL pixels, of a frame whose bits were counted."""
@@ -168,20 +189,24 @@ class DyadicCoder:
 
     # -- integers for the kernels --------------------------------------------------------------------------------------
 
-    def plan_of(self, spec: GroupSpec) -> _kernels.DyadicPlan:
-        """The whole walk as data, for one call of the kernels."""
-        return self.plan(replace(spec, frames=1, allowance=None))
+    def plan_of(self, spec: GroupSpec, given: Offsets = ()) -> _kernels.DyadicPlan:
+        """The whole walk as data, for one call of the kernels, with offsets of rungs."""
+        return self.plan(replace(spec, frames=1, allowance=None), given)
 
-    def _plan(self, spec: GroupSpec) -> _kernels.DyadicPlan:
+    def _plan(self, spec: GroupSpec, given: Offsets) -> _kernels.DyadicPlan:
         steps, levels = self.steps.at(spec.quality), []
-        slices = len(SLICES) if spec.channels == 3 else GRAY_SLICES
-        for level in range(DEPTH, 0, -1):
+        slices = slices_of(spec)
+        offsets = np.array(given or [0] * (DEPTH * slices), np.int32).reshape(DEPTH, slices) << ANSWER_SHIFT
+        for level, added in zip(range(DEPTH, 0, -1), offsets, strict=True):
             owner, depth = owner_of(level)
             names = [(f"{owner}.slices.{k}", parity) for k in range(slices) for parity in (0, 1)]
             passes = [
                 (self._at(f"{name}.views.{parity}", spec), self._at(f"{name}.biases.{parity}", spec))
                 for name, parity in names
             ]
+            for k, offset in enumerate(added):
+                for _, answers in passes[2 * k : 2 * k + 2]:
+                    answers[: SLICES[k]] += offset  # rungs come before logits
             of = steps.levels[level - 1]
             bias = self._at(f"{owner}.biases.{depth}", spec)
             levels.append((self.packed(owner), bias, passes, of.halves, 2 * of.inverse, of.reciprocal))
@@ -205,9 +230,14 @@ class DyadicCoder:
         return level
 
 
-def _frame(found: tuple[list[Integers], Integers, Integers, list[Integers]]) -> DyadicFrame:
-    details, low, planes, spent = found
-    return DyadicFrame(details[::-1], low, planes, spent[::-1])
+def slices_of(spec: GroupSpec) -> int:
+    """Slices of a level."""
+    return len(SLICES) if spec.channels == 3 else GRAY_SLICES
+
+
+def _frame(found: tuple[list[Integers], Integers, Integers, list[Integers], NDArray[np.int64]]) -> DyadicFrame:
+    details, low, planes, spent, weighed = found
+    return DyadicFrame(details[::-1], low, planes, spent[::-1], weighed)
 
 
 def on_cells(planes: Sequence[tuple[int, Integers]], size: tuple[int, int]) -> NDArray[np.float32]:

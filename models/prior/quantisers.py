@@ -43,12 +43,17 @@ def chains_of(count: int) -> int:
     return chains
 
 
+def price_of_bit(rate_weight: float) -> float:
+    """What a bit is worth in the search's squared errors; rate_weight: in squared steps."""
+    return rate_weight * (2 * HALF_STEP) ** 2
+
+
 def search_rates(costs: NDArray[np.float32], rate_weight: float) -> NDArray[np.int32]:
     """Bits (QUANTISERS, RUNGS, TABLE_REACH + 2) as squared errors, in those of 1 / HALF_STEP half steps.
 
     rate_weight: squared steps that a bit is worth.  What a value costs those that it is context of comes on top.
     """
     later = LATER_BITS * np.log2(1 + np.arange(costs.shape[-1]))
-    rates = np.rint((costs.astype(np.float64) + later) * (rate_weight * (2 * HALF_STEP) ** 2))
+    rates = np.rint((costs.astype(np.float64) + later) * price_of_bit(rate_weight))
     found: NDArray[np.int32] = np.minimum(rates, LARGEST_RATE).astype(np.int32)
     return found

@@ -19,7 +19,8 @@ SLICES = (slice(0, 1), slice(1, 2), slice(2, 3), slice(3, 6), slice(6, 9))  # de
 GRAY_SLICES = 3
 PASSES = (((0, 0), (1, 1)), ((0, 1), (1, 0)))  # row and column modulo 2 of the cells of each pass
 FIRST_MOTION_TABLE = 150
-LOW_SIGNS = 72  # table of the signs of low
+BIT = 72  # table of a bit: signs of low, and of offsets
+OFFSETS = 36  # table of their magnitudes
 SAMPLE_LIMIT = 4095
 
 
@@ -53,6 +54,7 @@ class PyramidWalk:
 
     def read(self) -> Integers:
         """The planes (3, height, width), not clipped."""
+        self.offsets = self.read_offsets()
         low = self.restored(self.low_values(), self.steps.of(self.bases(LEVELS)[:1] * 3))
         coarser: Integers | None = None
         for level in range(LEVELS, 0, -1):
@@ -65,11 +67,20 @@ class PyramidWalk:
     def restored(self, values: Integers, steps: Integers) -> Integers:
         return lifting.restore(values, steps, None).astype(np.int64)
 
+    def read_offsets(self) -> dict[int, list[int]]:
+        """Of each slice of every level."""
+        slices = len(SLICES) if self.spec.channels == 3 else GRAY_SLICES
+        found = np.zeros(LEVELS * slices, np.int64)
+        if self.symbols.get([BIT])[0] & 1:
+            sizes = np.array(self.symbols.get([OFFSETS] * len(found)), np.int64).clip(0, 119)
+            found = self.symbols.signed(sizes, np.full(len(found), BIT))
+        return dict(zip(range(LEVELS, 0, -1), found.reshape(LEVELS, slices).tolist(), strict=True))
+
     def low_values(self) -> Integers:
         channels, size = self.spec.channels, self.size(LEVELS)
         rungs = np.broadcast_to(rung_of(self.bias("low"))[:channels], (channels, *size))
         values = np.zeros((3, *size), np.int64)
-        values[:channels] = self.symbols.values_by_sign(rungs, np.full(rungs.shape, LOW_SIGNS))
+        values[:channels] = self.symbols.values_by_sign(rungs, np.full(rungs.shape, BIT))
         return values
 
     def level(self, level: int, low: Integers, coarser: Integers | None, step: int) -> tuple[Integers, Integers]:
@@ -83,12 +94,12 @@ class PyramidWalk:
         values, halves = np.zeros((2, 9, h, w), np.int64)
         for k, bands in enumerate(SLICES if self.spec.channels == 3 else SLICES[:GRAY_SLICES]):
             name = f"{owner}.slices.{k}"
-            self.slice(name, activated(total), values[bands], halves[bands])
+            self.slice(name, activated(total), self.offsets[level][k], values[bands], halves[bands])
             if k + 1 < len(SLICES):
                 total = total + convolved(self.weights(f"{name}.context"), with_signs(values[bands]))
         return values, halves
 
-    def slice(self, name: str, hidden: Integers, values: Integers, halves: Integers) -> None:
+    def slice(self, name: str, hidden: Integers, offset: int, values: Integers, halves: Integers) -> None:
         """Read a slice into `values` and `halves`, zeros before."""
         count = len(values)
         for number, parts in enumerate(PASSES):
@@ -97,7 +108,7 @@ class PyramidWalk:
                 total = total + convolved(self.weights(f"{name}.near"), with_signs(values))
             view = (total + 128 >> 8).clip(0, 255)
             answers = convolved(self.weights(f"{name}.heads.{number}"), view) + self.bias(f"{name}.biases.{number}")
-            rungs = rung_of(answers[:count])
+            rungs = rung_of(answers[:count] + (offset << 10))
             signs = self.first_sign + ((answers[count:] >> 10) + 16).clip(0, 31)
             found = self.symbols.half_steps(in_order(rungs, parts), in_order(signs, parts), self.first_sign + 32)
             place = in_order(np.arange(values[0].size).reshape(1, *values.shape[1:]), parts)[0]

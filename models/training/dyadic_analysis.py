@@ -70,7 +70,8 @@ class DyadicAnalysis(TrainingTask):
         """The pyramid of a picture (3, H, W), its shape, and the words of its trial (1, INPUTS + MOVED, h, w)."""
         spec = GroupSpec(1, pixels.shape[1], pixels.shape[2], 3, quality)
         pyramid = self.still.prior.pyramid(self.still.kernels.planes(pixels_of(pixels)), spec)
-        words = torch.from_numpy(self.still.trial_words(pyramid, spec).astype(np.float32) / np.float32(WORD_UNIT))
+        trial = self.still.trial_words(pyramid, self.still.tried(pyramid, spec), spec)
+        words = torch.from_numpy(trial.astype(np.float32) / np.float32(WORD_UNIT))
         return pyramid, spec, words.permute(2, 0, 1)[None]
 
     def moves(self, words: Tensor, quality: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ..base.family import GroupSpec, SymbolPort
 from ..base.kernels import Integers, Planes
 from ..prior.dyadic import DyadicCoder, Pyramid
 from ..prior.native import CodedFrame
+from ..prior.offsets import Offsets
 from ..transform.bands import LEVELS
 from ..transform.dyadic import DEPTH
 from ..transform.levels import ORDER
@@ -48,9 +49,9 @@ class DyadicIntra:
         kernels = self.coder.kernels
         return kernels.pyramid(kernels.cropped(planes, spec.height, spec.width), DEPTH)
 
-    def code_pyramid(self, pyramid: Pyramid, spec: GroupSpec, port: SymbolPort) -> CodedFrame:
-        """Put a pyramid, and return what a decoder reads."""
-        return self.coded(self.coder.code_pyramid(pyramid, spec, port).planes, None)
+    def code_pyramid(self, pyramid: Pyramid, spec: GroupSpec, port: SymbolPort, given: Offsets = ()) -> CodedFrame:
+        """Put a pyramid with offsets of rungs, and return what a decoder reads."""
+        return self.coded(self.coder.code_pyramid(pyramid, spec, port, given=given).planes, None)
 
     def in_steps(self, pyramid: Pyramid, quality: int) -> list[NDArray[np.float32]]:
         """The finest details, those that move, in steps."""

@@ -15,7 +15,7 @@ from ..base.kernels import Integers, Kernels, Planes, Words
 from ..base.ports import Nowhere
 from ..engine.network import part_of
 from ..engine.painter import Painter
-from ..prior.dyadic import DyadicCoder, Pyramid
+from ..prior.dyadic import DyadicCoder, DyadicFrame, Pyramid
 from ..prior.native import CodedFrame
 from ..transform.bands import CELL, pyramid_sizes
 from ..transform.dyadic import DyadicSteps
@@ -50,26 +50,35 @@ class DyadicStill(BaseStill):
     def put(self, pixels: Pixels, spec: GroupSpec, port: SymbolPort, effort: str) -> CodedFrame:
         """See `BaseStill.put`.
 
-        Effort medium moves details by the encoder's network, where there is one, slow by `dyadic_refinement` too.
+        Effort medium fits offsets of rungs to the picture, and moves details by the encoder's network, where there is
+        one, slow by `dyadic_refinement` too.
         """
         planes = self.kernels.planes(pixels)
         pyramid, moves = self.prior.pyramid(planes, spec), None
-        if effort != "fast" and self.analysis is not None:
-            moves = self.moves(self.analysis, pyramid, spec)
+        if effort == "fast":
+            return self.prior.code_pyramid(pyramid, spec, port)
+        trial = self.tried(pyramid, spec)
+        offsets = self.trial.coder.offsets_of(trial)
+        if self.analysis is not None:
+            moves = self.moves(self.analysis, pyramid, trial, spec)
         if effort == "slow":
             start = None if moves is None else in_planes(moves, spec)
             found = self.refinement().moves(self, planes, pyramid, spec, start)
             pyramid = self.prior.moved(pyramid, found, spec.quality)
         elif moves is not None:
             pyramid = self.moved(pyramid, moves, spec.quality)
-        return self.prior.code_pyramid(pyramid, spec, port)
+        return self.prior.code_pyramid(pyramid, spec, port, offsets)
 
-    def moves(self, network: Painter, pyramid: Pyramid, spec: GroupSpec) -> Words:
+    def tried(self, pyramid: Pyramid, spec: GroupSpec) -> DyadicFrame:
+        """What a pyramid is coded as that nothing moves, its details kept and weighed."""
+        return self.trial.coder.code_pyramid(pyramid, spec, Nowhere(), keep=True, weigh=True)
+
+    def moves(self, network: Painter, pyramid: Pyramid, trial: DyadicFrame, spec: GroupSpec) -> Words:
         """Moves of the finest details, (h, w, channels) as `to_cells` has them, in 2^-WORD_BITS steps.
 
         What passes MOVE_REACH counts as that.
         """
-        return network(self.trial_words(pyramid, spec), spec.quality)
+        return network(self.trial_words(pyramid, trial, spec), spec.quality)
 
     def moved(self, pyramid: Pyramid, moves: Words, quality: int) -> Pyramid:
         """A pyramid with what `moves` gives."""
@@ -79,9 +88,8 @@ class DyadicStill(BaseStill):
         found = self.kernels.moved(details[:MOVED_LEVELS], factors, moves, int(MOVE_REACH * (1 << WORD_BITS)))
         return [*found, *details[MOVED_LEVELS:]], low
 
-    def trial_words(self, pyramid: Pyramid, spec: GroupSpec) -> Words:
-        """What the encoder's network reads: a trial rounding as decoders read it, and the remainders of that."""
-        trial = self.trial.coder.code_pyramid(pyramid, spec, Nowhere(), keep=True)
+    def trial_words(self, pyramid: Pyramid, trial: DyadicFrame, spec: GroupSpec) -> Words:
+        """What the encoder's network reads: a trial as decoders read it, see `tried`, and the remainders of that."""
         words = self.words(self.kernels.padded(trial.planes), spec.quality, moved_channels())
         levels = self.prior.coder.steps.at(spec.quality).levels[:MOVED_LEVELS]
         self.kernels.describe_remainders(

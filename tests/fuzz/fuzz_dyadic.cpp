@@ -17,10 +17,11 @@ namespace {
 struct Outcome {
     std::vector<int32_t> details, low, planes, spent, symbols;
     std::vector<uint8_t> indices;
+    std::vector<int64_t> weighed;
     bool refused = false;
     bool operator!=(const Outcome& other) const {
         return details != other.details || low != other.low || planes != other.planes || spent != other.spent ||
-               symbols != other.symbols || indices != other.indices || refused != other.refused;
+               symbols != other.symbols || indices != other.indices || weighed != other.weighed || refused != other.refused;
     }
 };
 
@@ -124,7 +125,7 @@ template <typename Work>
 Outcome outcome_of(const Case& made, Coder coder, const Kernels& kernels, size_t threads, bool counts,
                    const Work& work) {
     const SymbolPort port{&coder, &get, &put, nullptr};
-    const DyadicInputs inputs{&port, true,    counts ? made.costs.data() : nullptr, made.sign_costs.data(),
+    const DyadicInputs inputs{&port, true, !counts, counts ? made.costs.data() : nullptr, made.sign_costs.data(),
                               threads, kernels};
     Outcome out;
     try {
@@ -139,6 +140,7 @@ Outcome outcome_of(const Case& made, Coder coder, const Kernels& kernels, size_t
         const int32_t* planes = frame.planes->get();
         out.planes.assign(planes, planes + kAxes * made.plan.height * made.plan.width);
         out.low = frame.low;
+        out.weighed = frame.weighed;
     } catch (const Refused& refused) {
         if (refused.failure.kind != 7) fail("another failure");
         out.refused = true;

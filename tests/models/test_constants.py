@@ -10,7 +10,7 @@ from tessera.models import _kernels
 from tessera.models.motion import field
 from tessera.models.overfitted import shape, tables
 from tessera.models.prior import bands as prior
-from tessera.models.prior import dyadic_bands, exchange, fixed_point, ladder, quantisers, signs
+from tessera.models.prior import dyadic_bands, exchange, fixed_point, ladder, offsets, quantisers, signs
 from tessera.models.reference import motion
 from tessera.models.spatiotemporal import group, prediction
 from tessera.models.transform import bands, levels, lifted, steps
@@ -60,6 +60,8 @@ def test_trellis() -> None:
         "RATE_COLUMNS": ladder.TABLE_REACH + 2,
         "HALF_STEP": quantisers.HALF_STEP,
         "LARGEST_RATE": quantisers.LARGEST_RATE,
+        "OFFSET_REACH": offsets.OFFSET_REACH,
+        "WEIGHED": offsets.WEIGHED,
     }
 
 

@@ -17,9 +17,11 @@ from tessera.entropy import Tables
 from tessera.models.base.family import GroupSpec, SymbolPort
 from tessera.models.base.kernels import Kernels
 from tessera.models.base.quality import at_quality
-from tessera.models.prior.dyadic import Arrays, DyadicCoder, DyadicFrame, Pyramid, owner_of
+from tessera.models.prior import offsets
+from tessera.models.prior.dyadic import Arrays, DyadicCoder, DyadicFrame, Pyramid, owner_of, slices_of
 from tessera.models.prior.exchange import LARGEST
-from tessera.models.prior.ladder import PER_OCTAVE, RUNGS, SHIFTS, TABLES, spent_units
+from tessera.models.prior.ladder import PER_OCTAVE, RUNGS, SHIFTS, TABLE_REACH, TABLES, spent_units
+from tessera.models.prior.offsets import OFFSET_REACH, WEIGHED, Offsets
 from tessera.models.prior.quantisers import HALF_STEP, ODD_TABLE_OF, chains_of, next_state
 from tessera.models.prior.signs import SIGN_TABLES
 from tessera.models.transform.bands import pyramid_sizes
@@ -109,10 +111,16 @@ class DyadicWalk:
     """
 
     def __init__(
-        self, arrays: Arrays, steps: DyadicFrameSteps, quality: int, first_sign: int, kernels: Kernels
+        self,
+        arrays: Arrays,
+        steps: DyadicFrameSteps,
+        quality: int,
+        first_sign: int,
+        kernels: Kernels,
+        given: Offsets,
     ) -> None:
         self.arrays, self.steps, self.quality = arrays, steps, quality
-        self.first_sign, self.kernels = first_sign, kernels
+        self.first_sign, self.kernels, self.given = first_sign, kernels, given
 
     def weights(self, name: str) -> Wide:
         found: Wide = self.arrays[f"{name}.weight"].astype(np.int64)
@@ -160,7 +168,8 @@ class DyadicWalk:
             hidden = _activated(total, HIDDEN_SHIFT)
             for parity in (0, 1):
                 answers = self.answers(name, parity, hidden, values[band])
-                rungs = _rung(answers[: SLICES[k]]).astype(np.uint8)
+                offset = self.given[(DEPTH - level) * coded + k] if self.given else 0
+                rungs = _rung(answers[: SLICES[k]], offset).astype(np.uint8)
                 logits = (answers[SLICES[k] :] >> ANSWER_SHIFT) + SIGN_TABLES // 2
                 signs = (logits.clip(0, SIGN_TABLES - 1) + self.first_sign).astype(np.uint8)
                 found = visit(level, band, parity, in_pass(rungs, parity), in_pass(signs, parity))
@@ -230,8 +239,8 @@ def _activated(total: Wide, shift: int) -> Wide:
     return (total + (1 << shift - 1) >> shift).clip(0, 255)
 
 
-def _rung(answer: Wide) -> Wide:
-    return (answer + (1 << ANSWER_SHIFT - 1) >> ANSWER_SHIFT).clip(0, RUNGS - 1)
+def _rung(answer: Wide, offset: int = 0) -> Wide:
+    return ((answer + (1 << ANSWER_SHIFT - 1) >> ANSWER_SHIFT) + offset).clip(0, RUNGS - 1)
 
 
 # -- the coder ---------------------------------------------------------------------------------------------------------
@@ -240,16 +249,26 @@ def _rung(answer: Wide) -> Wide:
 class TwinCoder(DyadicCoder):
     """`DyadicCoder` that walks in numpy."""
 
-    def walk(self, spec: GroupSpec) -> DyadicWalk:
-        return DyadicWalk(self.arrays, self.steps.at(spec.quality), spec.quality, self.first_sign, self.kernels)
+    def walk(self, spec: GroupSpec, given: Offsets = ()) -> DyadicWalk:
+        steps = self.steps.at(spec.quality)
+        return DyadicWalk(self.arrays, steps, spec.quality, self.first_sign, self.kernels, given)
 
-    def code_pyramid(self, pyramid: Pyramid, spec: GroupSpec, port: SymbolPort, keep: bool = False) -> DyadicFrame:
+    def code_pyramid(
+        self,
+        pyramid: Pyramid,
+        spec: GroupSpec,
+        port: SymbolPort,
+        keep: bool = False,
+        given: Offsets = (),
+        weigh: bool = False,
+    ) -> DyadicFrame:
         """The same of lifted details (9, ., .), finest first, and the low band (3, ., .)."""
         details, low = pyramid
+        offsets.put(port, given)
         steps = self.steps.at(spec.quality)
         scaled = np.floor(low[: spec.channels] * steps.low_inverse + np.float32(0.5))
         coarse = np.clip(scaled, -LARGEST, LARGEST).astype(np.int32)
-        walk = self.walk(spec)
+        walk, weighed = self.walk(spec, given), np.zeros((DEPTH, slices_of(spec), 2 * OFFSET_REACH + 1), np.int64)
         plain = coarse.ravel(), np.zeros(coarse.size, np.uint8)
         put(port, plain, *walk.low_tables(spec.channels, coarse.shape[1:]), self.first_odd, coarse.size)
 
@@ -260,14 +279,31 @@ class TwinCoder(DyadicCoder):
             magnitudes, quantisers = trellis_twin.choose(distances.ravel(), rungs.ravel(), self.rates)
             values = np.where(lifted.ravel() < 0, -magnitudes, magnitudes)
             put(port, (values, quantisers), rungs.ravel(), signs.ravel(), self.first_odd, chains_of(values.size))
+            if weigh:
+                k = int(np.searchsorted(np.cumsum(SLICES), band.start, "right"))
+                weighed[DEPTH - level, k] += self.beside(magnitudes, quantisers, rungs.ravel())
             return values.reshape(rungs.shape), quantisers.reshape(rungs.shape)
 
-        return walk.run(spec.height, spec.width, spec.channels, coarse, visit)
+        frame = walk.run(spec.height, spec.width, spec.channels, coarse, visit)
+        frame.weighed = weighed.reshape(-1, weighed.shape[2]) if weigh else frame.weighed
+        return frame
+
+    def beside(self, magnitudes: Integers, quantisers: Rungs, rungs: Rungs) -> Wide:
+        """What the values of a pass would cost with each offset."""
+        step = max(1, -(-magnitudes.size // WEIGHED))
+        magnitudes, quantisers, rungs = magnitudes[::step], quantisers[::step], rungs[::step]
+        found = []
+        for offset in range(-OFFSET_REACH, OFFSET_REACH + 1):
+            other = (rungs.astype(np.int32) + offset).clip(0, RUNGS - 1)
+            columns = np.minimum(magnitudes >> SHIFTS[other], TABLE_REACH + 1)
+            found.append(step * self.rates[quantisers, other, columns].sum(dtype=np.int64))
+        return np.array(found)
 
     def read(self, spec: GroupSpec, port: SymbolPort, count: Tables | None = None, keep: bool = False) -> DyadicFrame:
         """Get one frame.  count: the coder's tables, to count bits by."""
         costs = None if count is None else self.prices(count)
-        walk, size = self.walk(spec), pyramid_sizes(spec.height, spec.width, DEPTH)[-1]
+        walk = self.walk(spec, offsets.get(port, DEPTH * slices_of(spec)))
+        size = pyramid_sizes(spec.height, spec.width, DEPTH)[-1]
         tables = walk.low_tables(spec.channels, size)
         low, _ = get(port, *tables, self.first_odd, tables[0].size, trellis=False)
 

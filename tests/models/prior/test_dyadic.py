@@ -17,12 +17,14 @@ from tessera.entropy import Tables
 from tessera.entropy.coder import CorruptStream, Decoder, Encoder
 from tessera.models.base.family import GroupSpec
 from tessera.models.base.kernels import Kernels
+from tessera.models.prior import offsets
 from tessera.models.prior.bands import hard
-from tessera.models.prior.dyadic import DyadicCoder
+from tessera.models.prior.dyadic import DyadicCoder, slices_of
 from tessera.models.prior.dyadic_bands import DyadicPrior, DyadicSlice, joined, parted
 from tessera.models.prior.fitted import initial_odd_pmf, initial_pmf, magnitude_tables
 from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT, QualityTable
 from tessera.models.prior.ladder import TABLE_NAMES, TABLES
+from tessera.models.prior.offsets import OFFSET_REACH, Offsets
 from tessera.models.prior.quantisers import ODD_TABLE_NAMES, ODD_TABLES
 from tessera.models.prior.signs import SIGN_TABLE_NAMES, SIGN_TABLES
 from tessera.models.training.dyadic import SignFit, step_bases
@@ -109,9 +111,12 @@ def planes(height: int, width: int, channels: int) -> NDArray[np.int32]:
     return found
 
 
-def encoded(chosen: DyadicCoder, spec: GroupSpec, port: type[Port]) -> tuple[bytes, Any]:
+def encoded(
+    chosen: DyadicCoder, spec: GroupSpec, port: type[Port], given: Offsets = (), weigh: bool = False
+) -> tuple[bytes, Any]:
     encoder = Encoder(tables())
-    frame = chosen.code(planes(spec.height, spec.width, spec.channels), spec, port(encoder), keep=True)
+    pyramid = chosen.kernels.pyramid(planes(spec.height, spec.width, spec.channels), DEPTH)
+    frame = chosen.code_pyramid(pyramid, spec, port(encoder), keep=True, given=given, weigh=weigh)
     return encoder.finish(), frame
 
 
@@ -143,6 +148,35 @@ def test_kernels_and_twin_agree(size: tuple[int, int], channels: int) -> None:
                 again = coder(path).read(spec, NativePort(decoder), tables(), keep=True)
                 decoder.finish()
                 assert same(frame, again) and np.array_equal(bits, coder().bits(again, spec, tables()))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_offsets_of_rungs(channels: int) -> None:
+    """Kernels and twin code with them, weigh them alike, and weighing chooses what takes fewer bytes."""
+    spec, random = GroupSpec(1, 50, 101, channels, 3700), np.random.default_rng(9)
+    given = tuple(random.integers(-9, 10, DEPTH * slices_of(spec)).tolist())
+    data, frame = encoded(twin_of(coder()), spec, Port, given, weigh=True)
+    assert data != encoded(coder(), spec, NativePort)[0]
+    for path in kernel_paths.available_paths():
+        again, found = encoded(coder(path), spec, NativePort, given, weigh=True)
+        assert again == data and np.array_equal(found.weighed, frame.weighed)
+        decoder = Decoder(tables(), data)
+        assert same(frame, coder(path).read(spec, NativePort(decoder), keep=True))
+        decoder.finish()
+    decoder = Decoder(tables(), data)
+    assert same(frame, twin_of(coder()).read(spec, Port(decoder)))
+    better = coder().offsets_of(frame)  # beside those given
+    assert better and abs(np.array(better)).max() <= OFFSET_REACH
+    both = tuple(one + other for one, other in zip(given, better, strict=True))
+    assert len(encoded(coder(), spec, NativePort, both)[0]) < 0.95 * len(data)
+
+
+def test_offsets_that_save_nothing_are_not_coded() -> None:
+    even = np.full((5, 2 * OFFSET_REACH + 1), 1000, np.int64)
+    bits = np.arange(1.0, 20.0, dtype=np.float32)
+    assert offsets.chosen(even, bits, 10.0) == ()
+    even[2, OFFSET_REACH - 3] -= 70  # less than five zeros and a three take
+    assert offsets.chosen(even, bits, 10.0) == () and offsets.chosen(even, bits, 5.0) == (0, 0, -3, 0, 0)
 
 
 def test_runs_that_do_not_stay_blank() -> None:

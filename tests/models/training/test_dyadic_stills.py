@@ -238,7 +238,7 @@ def test_the_encoder_s_network(exported: Tensors) -> None:
     assert "analysis" not in still.decoders
     pyramid, spec, words = analysis.read(given, QUALITY)
     assert still.analysis is not None
-    found = in_planes(still.moves(still.analysis, pyramid, spec), spec)
+    found = in_planes(still.moves(still.analysis, pyramid, still.tried(pyramid, spec), spec), spec)
     with torch.no_grad():
         cells = analysis.moves(words, torch.tensor([QUALITY]))[0].permute(1, 2, 0).numpy()
     expected = from_cells(cells, [(24, 36), (12, 18), (6, 9)])
