@@ -19,7 +19,7 @@ constexpr int32_t kLargest = 1 << 24;  // largest |v|; float32 holds every such 
 // What a value costs, in 1 / kCostUnit bits: a row of kCostColumns for each rung, of values after the shift of wide
 // rungs. -kCostReach .. kCostReach - 1, then an escape without its distance, then the table's first and last value.
 constexpr int32_t kCostUnit = 1 << 16;  // most symbols cost less than 1 / 1000 bit; a cell's sum stays below 2^30
-constexpr int32_t kCostReach = 128;
+constexpr int32_t kCostReach = 256;        // every value of a table, which has at most 256 symbols
 constexpr size_t kCostColumns = 2 * kCostReach + 3;
 
 // -- the prior --------------------------------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ int32_t cost_of(const int32_t* costs, int rung, int32_t value) {
     const int32_t* ends = row + 2 * kCostReach;
     int64_t distance = high > 0 ? int64_t{high} - ends[2] : int64_t{ends[1]} - high;  // plus one
     int bits = 0;
-    while (distance >>= 1) ++bits;
+    while ((distance >>= 1) > 0) ++bits;
     return ends[0] + (2 + 2 * bits) * kCostUnit;
 }
 

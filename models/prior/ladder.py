@@ -56,7 +56,7 @@ def costs_of(tables: Tables, first: int = 0) -> NDArray[np.float32]:
 
 
 SPENT_UNIT = 1 << 16  # bits are counted in 1 / SPENT_UNIT: most symbols cost less than a thousandth of a bit
-COST_REACH = 128  # values -COST_REACH .. COST_REACH - 1 have a cost of their own in `values_cost`
+COST_REACH = 256  # values -COST_REACH .. COST_REACH - 1 have a cost of their own in `values_cost`: all of any table
 
 
 def values_cost(tables: Tables, first: int = 0) -> NDArray[np.int32]:

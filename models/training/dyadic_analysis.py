@@ -125,7 +125,8 @@ class DyadicAnalysis(TrainingTask):
         pyramid, spec, words = self.read(pixels[0], quality)
         at, port = torch.tensor([quality]), Written(self.tables)
         moved = self.moved(pyramid, spec, self.moves(words, at)[0])
-        planes = self.still.prior.code_pyramid(moved, spec, port).planes
+        offsets = self.still.trial.coder.offsets_of(self.still.tried(pyramid, spec))
+        planes = self.still.prior.code_pyramid(moved, spec, port, offsets).planes
         assert planes is not None
         words, lacking = described(self.still, planes, pixels_of(pixels[0]), quality)
         shown = painted(self.stills.standard, pixels, words[None], lacking[None], at)

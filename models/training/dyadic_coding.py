@@ -47,6 +47,9 @@ class Written(Nowhere):
     def __init__(self, tables: Tables) -> None:
         self.encoder = Encoder(tables)
 
+    def put(self, symbols: Symbols, indices: TableIndices) -> None:
+        self.encoder.put(symbols, indices)
+
     def native(self) -> AbstractContextManager[Any]:
         return nullcontext(self.encoder.native())
 

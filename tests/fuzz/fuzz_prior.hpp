@@ -62,8 +62,8 @@ std::vector<int32_t> make_costs(Random& random) {
     std::vector<int32_t> costs(kRungs * kCostColumns);
     for (int32_t& cost : costs) cost = static_cast<int32_t>(random(20000));
     for (size_t row = 0; row < kRungs; ++row) {
-        costs[row * kCostColumns + 2 * kCostReach + 1] = -static_cast<int32_t>(random(127));
-        costs[row * kCostColumns + 2 * kCostReach + 2] = static_cast<int32_t>(random(127));
+        costs[row * kCostColumns + 2 * kCostReach + 1] = -static_cast<int32_t>(random(255));
+        costs[row * kCostColumns + 2 * kCostReach + 2] = static_cast<int32_t>(random(255));
     }
     return costs;
 }

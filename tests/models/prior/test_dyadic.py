@@ -23,7 +23,7 @@ from tessera.models.prior.dyadic import DyadicCoder, slices_of
 from tessera.models.prior.dyadic_bands import DyadicPrior, DyadicSlice, joined, parted
 from tessera.models.prior.fitted import initial_odd_pmf, initial_pmf, magnitude_tables
 from tessera.models.prior.fixed_point import ACCUMULATOR_LIMIT, QualityTable
-from tessera.models.prior.ladder import TABLE_NAMES, TABLES
+from tessera.models.prior.ladder import TABLE_NAMES, TABLE_REACH, TABLES
 from tessera.models.prior.offsets import OFFSET_REACH, Offsets
 from tessera.models.prior.quantisers import ODD_TABLE_NAMES, ODD_TABLES
 from tessera.models.prior.signs import SIGN_TABLE_NAMES, SIGN_TABLES
@@ -276,6 +276,24 @@ def test_forged_streams() -> None:
             except CorruptStream:
                 found.append(None)
         assert found == [None] * 3 or all(same(found[0], other) for other in found[1:])
+
+
+def test_every_value_that_a_table_holds_has_its_cost() -> None:
+    """Those beyond TABLE_REACH, too: folded tables hold more of them."""
+    last = int((tables().lows + tables().sizes - 2)[:TABLES].max())
+    assert last > TABLE_REACH
+    spec, random = GroupSpec(1, 40, 56, 3, 3700), np.random.default_rng(4)
+    details, low = coder().kernels.pyramid(planes(40, 56, 3), DEPTH)
+    sizes = [level.steps[:, None, None] / 2**STEP_BITS for level in steps().at(spec.quality).levels]
+    large = [(random.uniform(-3, 3, d.shape) * last * s).astype(np.int32) for d, s in zip(details, sizes, strict=True)]
+    encoder = Encoder(tables())
+    coder().code_pyramid((large, low), spec, NativePort(encoder))
+    data = encoder.finish()
+    found = [
+        made.bits(made.read(spec, port(Decoder(tables(), data)), tables()), spec, tables())
+        for made, port in ((coder(), NativePort), (twin_of(coder()), Port))
+    ]
+    assert np.array_equal(*found) and found[0].sum() / 8 == pytest.approx(len(data), rel=2e-3)
 
 
 def test_expected_bits_are_those_of_an_empty_frame() -> None:
