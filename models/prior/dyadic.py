@@ -22,7 +22,7 @@ from ..transform.bands import CELL, LEVELS
 from ..transform.dyadic import DEPTH, GRAY_SLICES, SLICES, DyadicSteps
 from .exchange import LARGEST, share
 from .ladder import PER_OCTAVE, RUNGS, SHIFTS, SPENT_UNIT, spent_units, values_cost
-from .offsets import OFFSET_REACH, OFFSET_TABLE, Offsets, chosen, get, put
+from .offsets import OFFSET_REACH, OFFSET_TABLE, Offsets, bits_of, chosen, get, put
 from .quantisers import ODD_TABLES, QUANTISERS, ladders, price_of_bit, search_rates
 from .signs import SIGN_TABLES, magnitude_costs, sign_costs
 
@@ -41,7 +41,7 @@ class DyadicFrame:
 
     details is empty where they were not kept; spent: what the details of each cell of a level took, in 1 / SPENT_UNIT
     bits, empty where bits were not counted; weighed: what values cost on the rungs beside, see `offsets.chosen`, empty
-    where nobody asked.
+    where nobody asked; given: offsets of rungs.
     """
 
     details: list[Integers]
@@ -49,6 +49,7 @@ class DyadicFrame:
     planes: Integers
     spent: list[Integers] = field(default_factory=list)
     weighed: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2 * OFFSET_REACH + 1), np.int64))
+    given: Offsets = ()
 
 
 def owner_of(level: int) -> tuple[str, int]:
@@ -147,19 +148,24 @@ class DyadicCoder:
     def read(self, spec: GroupSpec, port: SymbolPort, count: Tables | None = None, keep: bool = False) -> DyadicFrame:
         """Get one frame.  count: the coder's tables, to count bits by."""
         costs = None if count is None else self.prices(count)
-        plan = self.plan_of(spec, get(port, DEPTH * slices_of(spec)))
+        given = get(port, DEPTH * slices_of(spec))
+        plan = self.plan_of(spec, given)
         with lent(port) as coder:
-            return _frame(self.kernels.read_dyadic(plan, coder, keep, costs))
+            return replace(_frame(self.kernels.read_dyadic(plan, coder, keep, costs)), given=given)
 
     def bits(self, frame: DyadicFrame, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
-        """Bits of every cell (h, w) of CELL x CELL pixels, of a frame whose bits were counted."""
+        """Bits of every cell (h, w) of CELL x CELL pixels, of a frame whose bits were counted.
+
+        All cells share those of the offsets.
+        """
         costs = self.prices(tables)[0][0]
         coded = frame.low[: spec.channels]
         rungs = np.broadcast_to(self.low_rungs(spec)[:, None, None], coded.shape)
         low = spent_units(costs, np.abs(coded), rungs) + SPENT_UNIT * (coded != 0)
         size = -(-spec.height // CELL), -(-spec.width // CELL)
         planes = [(level, spent) for level, spent in enumerate(frame.spent, 1)]
-        return on_cells([*planes, (DEPTH, low.sum(0, dtype=np.int32))], size)
+        found = on_cells([*planes, (DEPTH, low.sum(0, dtype=np.int32))], size)
+        return found + np.float32(bits_of(frame.given, tables) / found.size)
 
     def expected_bits(self, spec: GroupSpec, tables: Tables) -> NDArray[np.float32]:
         """Bits that an empty frame's tables let expect for each cell (h, w)."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...entropy import Tables
 from ..base.family import SymbolPort
+from ..base.ports import Metered, Nowhere
 from .ladder import RUNGS, TABLES
 
 OFFSET_REACH = 6  # an encoder tries -OFFSET_REACH .. OFFSET_REACH
@@ -34,6 +36,13 @@ def chosen(weighed: NDArray[np.int64], bits: NDArray[np.float32], bit: float) ->
     found = reach[order][priced[:, order].argmin(1)]
     saved = weighed[:, OFFSET_REACH].sum() - priced[np.arange(len(priced)), found + OFFSET_REACH].sum()
     return tuple(found.tolist()) if saved > 0 and found.any() else ()
+
+
+def bits_of(offsets: Offsets, tables: Tables) -> float:
+    """What `put` takes."""
+    meter = Metered(Nowhere(), tables)
+    put(meter, offsets)
+    return meter.spent
 
 
 def put(port: SymbolPort, offsets: Offsets) -> None:

@@ -302,7 +302,8 @@ class TwinCoder(DyadicCoder):
     def read(self, spec: GroupSpec, port: SymbolPort, count: Tables | None = None, keep: bool = False) -> DyadicFrame:
         """Get one frame.  count: the coder's tables, to count bits by."""
         costs = None if count is None else self.prices(count)
-        walk = self.walk(spec, offsets.get(port, DEPTH * slices_of(spec)))
+        given = offsets.get(port, DEPTH * slices_of(spec))
+        walk = self.walk(spec, given)
         size = pyramid_sizes(spec.height, spec.width, DEPTH)[-1]
         tables = walk.low_tables(spec.channels, size)
         low, _ = get(port, *tables, self.first_odd, tables[0].size, trellis=False)
@@ -322,6 +323,7 @@ class TwinCoder(DyadicCoder):
 
         kept: dict[int, Any] = {}
         frame = walk.run(spec.height, spec.width, spec.channels, low.reshape(spec.channels, *size), visit)
+        frame.given = given
         frame.spent = [kept[level] for level in sorted(kept)]
         return frame
 
