@@ -254,7 +254,8 @@ def test_passes_are_the_cells_of_a_checkerboard_and_so_are_their_gradients(size:
     parts = parted(x)
     for parity, part in enumerate(parts):
         assert np.array_equal(part[1].detach().numpy(), in_pass(x[1].detach().numpy(), parity))
-    assert torch.equal(joined(*(part.detach() for part in parts), *size), x)
+    one, other = (part.detach() for part in parts)
+    assert torch.equal(joined(one, other, *size), x)
     weights = torch.randn_like(x)
     first, second = parted(weights)
     ((parts[0] * first).sum() + 2 * (parts[1] * second).sum()).backward()
@@ -289,11 +290,11 @@ def test_every_value_that_a_table_holds_has_its_cost() -> None:
     encoder = Encoder(tables())
     coder().code_pyramid((large, low), spec, NativePort(encoder))
     data = encoder.finish()
-    found = [
+    mine, theirs = (
         made.bits(made.read(spec, port(Decoder(tables(), data)), tables()), spec, tables())
         for made, port in ((coder(), NativePort), (twin_of(coder()), Port))
-    ]
-    assert np.array_equal(*found) and found[0].sum() / 8 == pytest.approx(len(data), rel=2e-3)
+    )
+    assert np.array_equal(mine, theirs) and mine.sum() / 8 == pytest.approx(len(data), rel=2e-3)
 
 
 def test_expected_bits_are_those_of_an_empty_frame() -> None:
