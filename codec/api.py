@@ -1,8 +1,8 @@
 """The public functions on memory: `encode`, `decode`, `open`.
 
-    data = encode(frames, quality=50)          uint8 arrays, tensors, pictures, paths -> bytes
-    frames = decode(data)                      bytes -> a uint8 array of the same shape
-    with open("clip.tsr") as clip: clip[10]    one frame, reading only its group
+data = encode(frames, quality=50)          uint8 arrays, tensors, pictures, paths -> bytes
+frames = decode(data)                      bytes -> a uint8 array of the same shape
+with open("clip.tsr") as clip: clip[10]    one frame, reading only its group
 """
 
 from __future__ import annotations
@@ -156,15 +156,22 @@ def squeezed(pixels: Pixels, still: bool) -> Pixels:
 
 
 def open(  # noqa: A001, the name of the public function
-    data: FileSource, *, decoder: DecoderName | None = None, device: str = "cpu", limits: Limits = DEFAULT_LIMITS
+    data: FileSource,
+    *,
+    decoder: DecoderName | None = None,
+    device: str = "cpu",
+    limits: Limits = DEFAULT_LIMITS,
+    keep: int = 0,
 ) -> Clip:
     """Open a file for reading by parts: frames, latents or tokens by number.
 
     Args:
-        data: A .tsr file: a path, its bytes or a binary file.
+        data: A .tsr file: a path, a URL that fsspec knows (https, s3, ...), its bytes or a binary file.  Of a URL only
+            header, index and the groups that are asked for are fetched.
         decoder: The synthesis network to paint with.  None: the one that the file names.
         device: "cpu", "cuda" or "cuda:N".
         limits: Upper bounds; a file beyond one of them is refused.
+        keep: Groups whose latents and pixels stay in memory, those used last.  0: the group painted last.
 
     Returns:
         The open file, which is a context manager.  Only its header and index have been read.
@@ -175,4 +182,4 @@ def open(  # noqa: A001, the name of the public function
         UnsupportedError: The file needs a newer version of the format.
         LimitError: The file is larger than the limits allow.
     """
-    return Clip(data, decoder=decoder, device=device, limits=limits)
+    return Clip(data, decoder=decoder, device=device, limits=limits, keep=keep)

@@ -1,5 +1,8 @@
-"""Training input and procedural samples.  Of .tsr files, `CompressedDataset`, `CompressedStream` (tar
-shards) and `collate` read tokens, `MaskedIds` and `mask_ids` codebook indices some of which are hidden."""
+"""Training input and procedural samples.
+
+Of .tsr files, `CompressedDataset`, `CompressedStream` (tar shards), `TsrDecoder` (samples of WebDataset) and `collate`
+read tokens, `MaskedIds` and `mask_ids` codebook indices some of which are hidden.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from ..codec.errors import need_torch
 if TYPE_CHECKING:
     from .compressed import CompressedDataset as CompressedDataset
     from .compressed import collate as collate
+    from .items import TsrDecoder as TsrDecoder
     from .masked import MaskedIds as MaskedIds
     from .masked import mask_ids as mask_ids
     from .streams import CompressedStream as CompressedStream
@@ -19,6 +23,7 @@ _HOMES = {
     "CompressedDataset": "compressed",
     "collate": "compressed",
     "CompressedStream": "streams",
+    "TsrDecoder": "items",
     "MaskedIds": "masked",
     "mask_ids": "masked",
 }

@@ -7,27 +7,36 @@ loader = DataLoader(dataset, batch_size=32, num_workers=2, collate_fn=collate)
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..codec.ranges import FrameRange, bounds, clipped
-
-if TYPE_CHECKING:
-    from ..codec.reading.clip import Clip
-
-Item = dict[str, Any]
+from ..codec.errors import ParameterError
+from ..codec.ranges import FrameRange
+from .items import Item, TsrDecoder
+from .kept import KeptTokens, absolute
 
 
 class CompressedDataset(Dataset[Item]):
     """One item a file: x (N, C), pos (N, 3), size (N,), bits of the file, and its label where there is one.
 
-    frames   (start, stop) of every clip; files that are shorter give what they have
-    options  of models.tokens.reduce
     No pixels are made and no file stays open between items, so the dataset can be handed to worker processes.
+
+    Args:
+        paths: Of the files; URLs that fsspec knows are read by ranges.
+        reduce: How latents are reduced; see `Clip.tokens`.
+        budget: Of tokens.
+        frames: (start, stop) of every clip; files that are shorter give what they have.
+        labels: One for each file.
+        cache: A folder that keeps the tokens, so that later passes read no .tsr file; see `data.kept`.  It is for
+            choices that do not change from pass to pass.  None: nothing is kept.
+        **options: Of `Clip.tokens`.
+
+    Raises:
+        ParameterError: Labels do not fit, or an option cannot be kept.
     """
 
     def __init__(
@@ -38,29 +47,21 @@ class CompressedDataset(Dataset[Item]):
         budget: Any = 1.0,
         frames: FrameRange | None = None,
         labels: Sequence[Any] | None = None,
+        cache: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
         if labels is not None and len(labels) != len(paths):
-            raise ValueError(f"there are {len(labels)} labels for {len(paths)} files")
-        self.paths, self.labels = [os.fspath(path) for path in paths], labels
-        self.reduce, self.budget, self.frames, self.options = reduce, budget, bounds(frames), options
+            raise ParameterError(f"there are {len(labels)} labels for {len(paths)} files")
+        self.paths, self.labels = [absolute(os.fspath(path)) for path in paths], labels
+        self.decoder = TsrDecoder(reduce=reduce, budget=budget, frames=frames, **options)
+        self.kept = None if cache is None else KeptTokens(cache, self.decoder)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, number: int) -> Item:
-        from ..codec.api import open as open_clip
-
-        with open_clip(self.paths[number]) as clip:
-            start, stop = clipped(self.frames, len(clip))
-            item = tokens_of(clip, start, stop, self.reduce, self.budget, self.options)
+        item = (self.kept or self.decoder).read(self.paths[number])
         return item if self.labels is None else {**item, "label": self.labels[number]}
-
-
-def tokens_of(clip: Clip, start: int, stop: int, reduce: Any, budget: Any, options: Mapping[str, Any]) -> Item:
-    """The tokens of frames of a clip: x (N, C), pos (N, 3), size (N,), bits of the file."""
-    found = clip.tokens(start, stop, reduce=reduce, budget=budget, **options)
-    return {"x": found.x, "pos": found.pos, "size": found.size, "bits": 8 * clip.info.bytes}
 
 
 def collate(items: list[Item]) -> Item:

@@ -7,16 +7,16 @@ a rename, in a store by the commit of a transaction.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, BinaryIO
-from urllib.parse import unquote
 
 from ..codec.atomic import output
-from ..codec.errors import ParameterError, UnsupportedError
+from ..codec.errors import ParameterError
+from ..codec.reading.remote import is_url as is_url
+from ..codec.reading.remote import local_path as local_path
+from ..codec.reading.remote import store_of
 
 BLOCK = 1 << 20
 _STAMPS = ("ETag", "etag", "md5", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
@@ -37,37 +37,9 @@ class Found:
     version: str
 
 
-def is_url(name: str) -> bool:
-    """Whether a name is a URL and no path."""
-    return "://" in name
-
-
-def local_path(name: str) -> Path | None:
-    """The path that a name stands for; None for a URL of another machine or store."""
-    if not is_url(name):
-        return Path(name)
-    return Path(unquote(name.removeprefix("file://"))) if name.startswith("file://") else None
-
-
 def joined(folder: str, name: str) -> str:
     """The name of a file in a folder."""
     return f"{folder.rstrip('/')}/{name}" if folder.rstrip("/") else f"/{name}"
-
-
-def _store(name: str) -> tuple[Any, str]:
-    """The file system of fsspec for a name, and the name in it."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise UnsupportedError(f"{name}: needs fsspec; pip install 'tessera-codec[bulk]' brings it") from error
-    path = local_path(name)
-    try:
-        fs, inner = fsspec.core.url_to_fs(os.path.abspath(path) if path is not None else name)
-    except ImportError as error:
-        raise UnsupportedError(f"{name}: {error}") from error
-    except ValueError as error:
-        raise ParameterError(f"{name}: {error}") from error
-    return fs, str(inner)
 
 
 def open_to_read(name: str) -> BinaryIO:
@@ -76,7 +48,7 @@ def open_to_read(name: str) -> BinaryIO:
     try:
         if path is not None:
             return open(path, "rb")
-        fs, inner = _store(name)
+        fs, inner = store_of(name)
         file: BinaryIO = fs.open(inner, "rb")
         return file
     except OSError as error:
@@ -92,7 +64,7 @@ def open_to_write(name: str) -> Iterator[BinaryIO]:
         with output(path, force=True) as made:
             yield made
         return
-    fs, inner = _store(name)
+    fs, inner = store_of(name)
     fs.makedirs(fs._parent(inner), exist_ok=True)
     with fs.transaction, fs.open(inner, "wb") as file:
         yield file
@@ -106,7 +78,7 @@ def append(name: str, text: str) -> None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(text)
         return
-    fs, inner = _store(name)
+    fs, inner = store_of(name)
     before = fs.cat_file(inner) if fs.exists(inner) else b""  # few stores can append
     fs.pipe_file(inner, before + text.encode())
 
@@ -117,21 +89,21 @@ def remove(name: str) -> None:
     if path is not None:
         path.unlink(missing_ok=True)
         return
-    fs, inner = _store(name)
+    fs, inner = store_of(name)
     if fs.exists(inner):
         fs.rm_file(inner)
 
 
 def remove_folder(name: str) -> None:
     """Remove an empty folder, where the store has folders."""
-    fs, inner = _store(name)
+    fs, inner = store_of(name)
     with suppress(OSError, NotImplementedError):
         fs.rmdir(inner)
 
 
 def look(name: str) -> Found | None:
     """Size and version of one file; None where there is none."""
-    fs, inner = _store(name)
+    fs, inner = store_of(name)
     try:
         about = fs.info(inner)
     except FileNotFoundError:
@@ -142,13 +114,13 @@ def look(name: str) -> Found | None:
 
 
 def is_folder(name: str) -> bool:
-    fs, inner = _store(name)
+    fs, inner = store_of(name)
     return bool(fs.isdir(inner))
 
 
 def listing(folder: str) -> Iterator[tuple[str, Found]]:
     """Every file below a folder, by name: its name in the folder, with "/" between the parts, and more."""
-    fs, inner = _store(folder)
+    fs, inner = store_of(folder)
     inner = inner.rstrip("/")
     for place, _, files in fs.walk(inner, detail=True, topdown=True):
         for about in sorted(files.values(), key=lambda about: str(about["name"])):
@@ -159,7 +131,7 @@ def listing(folder: str) -> Iterator[tuple[str, Found]]:
 
 def matching(pattern: str) -> list[str]:
     """The names that a pattern with *, ? or [ stands for, sorted."""
-    fs, inner = _store(pattern)
+    fs, inner = store_of(pattern)
     found = sorted(str(name) for name in fs.glob(inner))
     return found if local_path(pattern) is not None else [str(fs.unstrip_protocol(name)) for name in found]
 

@@ -10,18 +10,15 @@ import itertools
 import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
-import torch
 from torch.utils.data import IterableDataset
 
 from ..codec.errors import FormatError, ParameterError, UnsupportedError
-from ..codec.ranges import FrameRange, bounds, clipped
+from ..codec.ranges import FrameRange
 from . import storage
-from .compressed import Item, tokens_of
+from .items import Gives, Item, TsrDecoder
 from .shards import Member, samples
-
-Gives = Literal["tokens", "latents", "frames"]
 
 
 class CompressedStream(IterableDataset[Item]):
@@ -58,12 +55,10 @@ class CompressedStream(IterableDataset[Item]):
         **options: Any,
     ) -> None:
         super().__init__()
-        if gives not in ("tokens", "latents", "frames"):
-            raise ParameterError(f"gives {gives!r} is not tokens, latents or frames")
+        self.decoder = TsrDecoder(gives, reduce=reduce, budget=budget, frames=frames, **options)
         if not shards:
             raise ParameterError("a stream needs at least one shard")
-        self.shards, self.gives = [os.fspath(shard) for shard in shards], gives
-        self.reduce, self.budget, self.frames, self.options = reduce, budget, bounds(frames), options
+        self.shards = [os.fspath(shard) for shard in shards]
         self.shuffle, self.seed, self.epoch = shuffle, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -101,23 +96,13 @@ class CompressedStream(IterableDataset[Item]):
         return mixed
 
     def _item(self, sample: Mapping[str, Any]) -> Item:
-        from ..codec.api import open as open_clip
-
         if "tsr" not in sample:
             raise ParameterError(f"{sample['__url__']}: sample {sample['__key__']} has no .tsr file")
         rest = {name: value for name, value in sample.items() if name not in ("tsr", "cls") and name[:2] != "__"}
         item: Item = {"key": sample["__key__"], **rest}
         if "cls" in sample:
             item["label"] = _label(sample)
-        with open_clip(sample["tsr"]) as clip:
-            start, stop = clipped(self.frames, len(clip))
-            if self.gives == "latents":
-                item["x"] = torch.as_tensor(clip.latents(start, stop).x)
-            elif self.gives == "frames":
-                item["frames"] = torch.from_numpy(clip[start:stop])
-            else:
-                item |= tokens_of(clip, start, stop, self.reduce, self.budget, self.options)
-        return item
+        return item | self.decoder.read(sample["tsr"])
 
 
 def _label(sample: Mapping[str, Any]) -> int:

@@ -10,29 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.base.fitted import PaintsFrames
-from ..coding.groups import (
-    Group,
-    OpenGroup,
-    choose_decoder,
-    lacking_decoder,
-    open_group,
-    paint_group,
-    with_alpha,
-)
+from ..coding.groups import Group, OpenGroup, choose_decoder, lacking_decoder, open_group, paint_group, with_alpha
 from ..coding.stream import cut, load_family, tell
 from ..errors import FormatError, ParameterError, need_torch
+from ..format.header import GroupHead
 from ..format.seekable import FileReader
 from ..limits import DEFAULT_LIMITS, Limits
 from ..options import DecodeOptions, DecoderName, FileSource
 from ..ranges import within
 from .info import Info, describe
+from .recent import Recent
 from .source import as_file, picklable
 from .timing import place_of, times_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...models.base.family import Family
+    from ...models.base.family import Family, Latents
     from ...models.tokens import TokenSet
     from ...models.tokens.grid import TokenGrid
     from ...models.tokens.ids import IdTokens
@@ -52,6 +46,8 @@ class Clip:
         decoder: The synthesis network to paint with.  None: the one that the file names.
         device: "cpu", "cuda" or "cuda:N".
         limits: Upper bounds; a file beyond one of them is refused.
+        keep: Groups whose latents and pixels stay in memory, those used last, for reading windows that overlap.  0: the
+            group painted last.
 
     Raises:
         FormatError: This is no .tsr file, or its header is damaged.
@@ -67,7 +63,10 @@ class Clip:
         decoder: DecoderName | None = None,
         device: str = "cpu",
         limits: Limits = DEFAULT_LIMITS,
+        keep: int = 0,
     ) -> None:
+        if isinstance(keep, bool) or not isinstance(keep, int) or keep < 0:
+            raise ParameterError(f"keep is a number of groups, 0 or more, not {keep!r}")
         self._source = data
         self._options = DecodeOptions(decoder=decoder, device=device, limits=limits)
         self._file, self._ours = as_file(data)
@@ -78,7 +77,9 @@ class Clip:
             raise
         self.limits = limits
         self._family: Family | None = None
-        self._held: tuple[int, Group | OpenGroup] | None = None  # the group read last, for reading frame by frame
+        self.keep = keep
+        self._painted: Recent[int, Group | OpenGroup] = Recent(max(keep, 1))
+        self.latents_kept: Recent[Any, tuple[Latents, GroupHead]] = Recent(keep)
 
     def close(self) -> None:
         """Close the file, unless the caller opened it."""
@@ -87,7 +88,7 @@ class Clip:
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = self._options
-        return _reopened, (picklable(self._source), options.decoder, options.device, self.limits)
+        return _reopened, (picklable(self._source), options.decoder, options.device, self.limits, self.keep)
 
     def __enter__(self) -> Clip:
         return self
@@ -157,7 +158,8 @@ class Clip:
             FormatError: A group is damaged.
         """
         for group in self.groups(start, stop):
-            yield from with_alpha(group)
+            for frame in with_alpha(group):
+                yield frame.copy()  # what a caller writes into a frame is not in the group that is kept
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[Group]:
         """Decode frames group by group.
@@ -377,21 +379,20 @@ class Clip:
 
     def _paint(self, number: int) -> Group | OpenGroup:
         """The group, painted; or open, where single frames can be painted."""
-        held = self._held  # a name of its own: another thread may replace it at any time
-        if held is None or held[0] != number:
-            self._held = None
+        group = self._painted.get(number)
+        if group is None:
+            self._painted.make_room()
             head = self.reader.header
             painter = choose_decoder(self.family, head, self._options.decoder)
             tell(lacking_decoder(self.family, head, self._options.decoder), None)
             data = self.reader.group(number)
-            group: Group | OpenGroup
             if isinstance(self.family, PaintsFrames):
                 group = open_group(self.family, head, data, self.limits, painter)
             else:
                 group = paint_group(self.family, head, data, self.limits, painter)
-            self._held = held = number, group
-        return held[1]
+            self._painted.put(number, group)
+        return group
 
 
-def _reopened(source: FileSource, decoder: DecoderName | None, device: str, limits: Limits) -> Clip:
-    return Clip(source, decoder=decoder, device=device, limits=limits)
+def _reopened(source: FileSource, decoder: DecoderName | None, device: str, limits: Limits, keep: int) -> Clip:
+    return Clip(source, decoder=decoder, device=device, limits=limits, keep=keep)

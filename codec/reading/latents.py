@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,14 +26,39 @@ def read_grid(clip: Clip, start: int, stop: int, *, channels: int | None, bits_p
     if bits_prior and isinstance(family, ExpectsBits):
         family = family.expecting()
 
-    def read(data: GroupData) -> Latents:
-        if channels is None:
-            latents = read_latents(family, head, data, clip.limits)
-        else:
-            latents = read_first(family, head, data, clip.limits, channels)
-        return place_latents(latents, head, data.head, start, stop)
+    kept = clip.latents_kept
 
-    return as_grid(list(in_order(read, map(clip.reader.group, numbers), len(numbers))))
+    def find(number: int) -> GroupData | tuple[Latents, GroupHead]:
+        return kept.get((number, channels, bits_prior)) or clip.reader.group(number)
+
+    def read(found: GroupData | tuple[Latents, GroupHead]) -> Latents:
+        if isinstance(found, GroupData):
+            if channels is None:
+                latents = read_latents(family, head, found, clip.limits)
+            else:
+                latents = read_first(family, head, found, clip.limits, channels)
+            kept.put((found.number, channels, bits_prior), (latents, found.head))
+            group = found.head
+        else:
+            latents, group = found
+        placed = place_latents(latents, head, group, start, stop)
+        return own_arrays(placed, latents) if kept.most else placed
+
+    return as_grid(list(in_order(read, map(find, numbers), len(numbers))))
+
+
+def own_arrays(latents: Latents, kept: Latents) -> Latents:
+    """The latents without arrays of the kept ones: what a caller changes in place is not what the next one gets."""
+
+    def own(value: Any, other: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.copy() if value is other else value
+        if isinstance(value, list):
+            return [own(a, b) for a, b in zip(value, other, strict=True)]
+        return value
+
+    names = [field.name for field in fields(kept)]
+    return Latents(**{name: own(getattr(latents, name), getattr(kept, name)) for name in names})
 
 
 def place_latents(latents: Latents, head: Header, group: GroupHead, start: int, stop: int) -> Latents:

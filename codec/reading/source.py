@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import os
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ..checked import standard_input
 from ..errors import ParameterError
 from ..options import FileSource
 from ..spool import spool
+from .remote import RemoteFile, is_url, local_path
 
 
 def open_path(path: str | os.PathLike[str]) -> BinaryIO:
-    """A file to read.  ParameterError when there is none."""
+    """A file to read; of a URL, only the parts that are asked for are fetched.  ParameterError when there is none."""
+    if isinstance(path, str) and is_url(path):
+        local = local_path(path)
+        if local is None:
+            return cast(BinaryIO, RemoteFile(path))
+        path = local
     try:
         return open(path, "rb")
     except OSError as error:
@@ -36,6 +42,8 @@ def as_file(data: FileSource) -> tuple[BinaryIO, bool]:
 
 def picklable(source: FileSource) -> FileSource:
     """The same file for another process.  TypeError for an open file, which cannot go there."""
+    if isinstance(source, str) and is_url(source):
+        return source
     if isinstance(source, (str, os.PathLike)):
         return os.path.abspath(source)
     if isinstance(source, (bytes, bytearray, memoryview)):

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 import tessera
 from tessera.codec.errors import FormatError, ParameterError
-from tessera.data import CompressedDataset, CompressedStream, collate, procedural
+from tessera.data import CompressedDataset, CompressedStream, TsrDecoder, collate, procedural
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,18 @@ def test_a_stream_is_shuffled_by_seed_and_epoch(shards: list[Path]) -> None:
     stream.set_epoch(1)
     later = [item["key"] for item in stream]
     assert first == again != later and sorted(first) == sorted(later) == sorted("01234" * 3)
+
+
+def test_a_handler_of_webdataset(files: list[Path], shards: list[Path]) -> None:
+    wds = pytest.importorskip("webdataset")
+    pipeline = wds.WebDataset([str(shard) for shard in shards], shardshuffle=False)
+    found = list(pipeline.decode(TsrDecoder(reduce="tome", budget=12)).to_tuple("tsr", "cls", "txt"))
+    other = CompressedDataset(files, reduce="tome", budget=12)
+    assert [(label, text) for _, label, text in found] == [(k, "words") for k in range(5)]
+    assert all(torch.equal(found[k][0][name], other[k][name]) for k in range(5) for name in ("x", "pos", "size"))
+    assert TsrDecoder()(".png", b"") is None and "frames" in TsrDecoder("frames")(".left.TSR", files[0].read_bytes())  # type: ignore[operator]
+    with pytest.raises(ParameterError, match="gives 'pictures'"):
+        TsrDecoder("pictures")  # type: ignore[arg-type]
 
 
 def test_streams_that_are_none(tmp_path: Path) -> None:
