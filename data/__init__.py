@@ -1,7 +1,8 @@
 """Training input and procedural samples.
 
-Of .tsr files, `CompressedDataset`, `CompressedStream` (tar shards), `TsrDecoder` (samples of WebDataset) and `collate`
-read tokens, `MaskedIds` and `mask_ids` codebook indices some of which are hidden.
+Of .tsr files, `CompressedDataset`, `CompressedStream` (tar shards), `TsrDecoder` (samples of WebDataset), `Tsr` and
+`tsr_folder` (the library `datasets`) and `collate` read tokens, `MaskedIds` and `mask_ids` codebook indices some of
+which are hidden.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from ..codec.errors import need_torch
 if TYPE_CHECKING:
     from .compressed import CompressedDataset as CompressedDataset
     from .compressed import collate as collate
+    from .huggingface import Tsr as Tsr
+    from .huggingface import tsr_folder as tsr_folder
     from .items import TsrDecoder as TsrDecoder
     from .masked import MaskedIds as MaskedIds
     from .masked import mask_ids as mask_ids
@@ -24,6 +27,8 @@ _HOMES = {
     "collate": "compressed",
     "CompressedStream": "streams",
     "TsrDecoder": "items",
+    "Tsr": "huggingface",
+    "tsr_folder": "huggingface",
     "MaskedIds": "masked",
     "mask_ids": "masked",
 }

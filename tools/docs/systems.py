@@ -21,7 +21,8 @@ ROWS = """
 8. CrossLMM | pooled tokens look back | simplified | `resample.Resampler`; one module before the model, not one
     between its layers | test_row_8_crosslmm
 9. Scaling Laws in Patchification | smaller patches help | part | `tessera evaluate latents --side`, strides of 8 and
-    more; finer ones need a family of smaller stride | test_row_9_cells_become_as_many_tokens_as_are_asked_for
+    more; finer ones need a family of smaller stride, whose weights are not trained |
+    test_row_9_cells_become_as_many_tokens_as_are_asked_for
 10. LangDC | richer clips get more tokens | simplified | `slices.allocate`; coded bits stand for the small caption
     model | test_row_10_langdc_floor, test_claim_5_bits_compare_across_files
 11. B-VLLM | query, repeats, merge to a count | simplified | `bvllm`; the cosine to a given vector stands for trained
@@ -76,7 +77,8 @@ ROWS = """
 35. McQuic | cascaded codebooks with a prior | simplified | family vqgan: five stages at 1/32, 1/16 and 1/8; the prior
     sees neighbours in two passes | test_row_35_mcquic, test_the_reference_decoder_agrees
 36. VTC-CLS | attention summed over layers | real | `attn` | test_row_36_vtc_cls
-37. SegPIC | masks in training only | not yet | no family has a region-adaptive transform
+37. SegPIC | masks in training only | not yet | its kernels are made for each region by a network; here a transform is
+    fixed and exact in integers, so regions need kernels of their own in the file format, and weights trained with masks
 38. T* | search by zooming in | simplified | `reading.tokens.search`; the nearest latent stands for an object detector
     | test_row_38_t_star, test_row_38_search_looks_at_few
 39. S5 | a learned mask | simplified | `select.gumbel_mask`, `select(score=tensor)`; the network that gives the logits
@@ -95,7 +97,8 @@ ROWS = """
     test_row_45_f2c
 46. TDC | segments: first frame and a few tokens | simplified | `timeline.segments`, `Resampler(extra=q)`; one layer |
     test_row_46_tdc, test_row_42_hicom_and_row_46_tdc
-47. Cross-modal Video VAE | one model for pictures and clips | part | family spatiotemporal; no text condition |
+47. Cross-modal Video VAE | one model for pictures and clips | part | family spatiotemporal: one set of weights for
+    both; no text condition, since integers alone choose tables and a text encoder would have to run in fixed point |
     test_prediction_pays, test_latents_mean_the_same_in_every_frame
 48. Kwai Keye-VL 1.5 | slow and fast frames | real | `slowfast` | test_row_48_keye,
     test_row_48_frames_are_compared_with_the_last_slow_one
@@ -123,7 +126,8 @@ ROWS = """
     visual choice, not their local outliers | test_row_58_recoverable
 59. DPN | pooling deeper in the model, by input | data | `schedule.pool_plan`; the layers that pool are the model's |
     test_row_59_dpn
-60. OFB | pruned encoders | not yet | no tool prunes a family's encoder
+60. OFB | pruned encoders | not yet | transforms of the encoders are fixed and have no weights to prune; of the one
+    network in them, the analysis network, no tool learns which channels can go
 61. Sparse-vDiT | fixed attention patterns | data | `schedule.attention_pattern` | test_row_61_sparse_vdit
 62. Boosting NeRV | conditional decoder | real | family nerv, option arch; its gain: docs/nerv.md |
     test_every_architecture_learns, test_estimated_bits_are_the_files
