@@ -1,7 +1,7 @@
 """What a step of a fit takes, and what a learned start is worth: the tables of docs/overfitted.md.
 
-    python -m tests.benchmarks.fit                     steps on 768x512, every point and path, and with two threads
-    python -m tests.benchmarks.fit images-1.tar        also losses on a crop of each of three held-out pictures
+python -m tests.benchmarks.fit                     steps on 768x512, every point and path, and with two threads
+python -m tests.benchmarks.fit images-1.tar        also losses on a crop of each of three held-out pictures
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tessera.models.overfitted.family import OverfittedFamily
 from tessera.models.overfitted.fitting import PictureFit, main_phase
 from tessera.models.overfitted.running import Aim, FitRun
 from tessera.models.overfitted.shape import POINTS, OperatingPoint
-from tessera.models.overfitted.start import CHANNELS, LEVELS, nearest_start
+from tessera.models.overfitted.start import CHANNELS, LEVELS, Floats, nearest_start
 
 from .clock import fastest
 
-WEIGHT, ITERATIONS, CROP = 1e-3, 800, (192, 256)
+WEIGHT, ITERATIONS, CROP = 1e-3, (200, 500, 800), (192, 256)
 
 
 def one_step(pixels: NDArray[np.uint8], point: int, path: str | None = None) -> Callable[[], None]:
@@ -69,19 +69,28 @@ def steps() -> None:
 
 
 def starts(pack: str) -> None:
+    """Losses in thousandths from the learned and the cold start, a line for each point and length of a fit."""
     family = weights.load("overfitted")[0]
     assert isinstance(family, OverfittedFamily)
-    held = [picture for picture in packs.hold_out(packs.load([pack]))[1] if picture.dim() == 3]
+    held = [picture for picture in packs.hold_out(packs.load([pack]))[1] if picture.dim() == 3][:3]
+    crops = [picture[:, : CROP[0], : CROP[1]].permute(1, 2, 0).numpy() for picture in held]
     for number, point in enumerate(POINTS):
-        start = nearest_start(family.starts, number, LEVELS, CHANNELS, WEIGHT)
-        for i, picture in enumerate(held[:3]):
-            pixels = picture[:, : CROP[0], : CROP[1]].permute(1, 2, 0).numpy()
-            for name, begin in (("learned", start), ("cold", None)):
-                if name == "learned" and start is None:
-                    continue
-                fit = PictureFit(pixels, number, LEVELS, WEIGHT)
-                FitRun(fit, ITERATIONS, Aim(), lambda part, seen: None, begin).run()
-                print(f"{point.name:8}picture {i}  {name:8} loss {1e3 * fit.score().loss:.3f}e-3", flush=True)
+        learned = nearest_start(family.starts, number, LEVELS, CHANNELS, WEIGHT)
+        for iterations in ITERATIONS:
+            from_learned, from_cold = (
+                [1e3 * loss_of(pixels, number, iterations, start) for pixels in crops] for start in (learned, None)
+            )
+            differences = [100 * (a / b - 1) for a, b in zip(from_learned, from_cold, strict=True)]
+            cells = [(from_learned, ".3f"), (from_cold, ".3f"), (differences, "+.1f")]
+            texts = (", ".join(format(value, shape) for value in values) for values, shape in cells)
+            print(f"| {point.name} | {iterations} |", " | ".join(texts), "% |", flush=True)
+
+
+def loss_of(pixels: NDArray[np.uint8], point: int, iterations: int, start: Floats | None) -> float:
+    """After a fit from `start`, None: from cold ones."""
+    fit = PictureFit(pixels, point, LEVELS, WEIGHT)
+    FitRun(fit, iterations, Aim(), lambda part, seen: None, start).run()
+    return fit.score().loss
 
 
 if __name__ == "__main__":

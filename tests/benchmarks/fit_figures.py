@@ -1,10 +1,10 @@
 """BD-rates of fits against other codecs, picture by picture, and the plot of BD-rate over minutes of encoding.
 
-    tessera evaluate images PICTURE... --out PEERS --codecs spatiotemporal,avif
     python -m tests.benchmarks.fits FITS PICTURE...
-    python -m tests.benchmarks.fit_figures FITS/fits.csv PEERS/results.csv ... [--plot FILE.png --picture kodim01]
+    python -m tests.benchmarks.fit_figures FITS/fits.csv docs/report/kodak/results.csv ... [--plot FILE.png]
 
-Only pictures with all four rates count.  Beside the codecs of the CSV files stands Cool-chic 5.0, whose points of each
+Files of `tessera evaluate images` are the peers'; --codecs names those that count.  Only pictures with all four rates
+do.  Beside the codecs of the CSV files stands Cool-chic 5.0, whose points of each
 picture are published; those of VTM are published as means over 24 pictures alone.
 """
 
@@ -117,8 +117,11 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--picture", default="kodim01")
+    parser.add_argument("--codecs", default="spatiotemporal,avif,webp,avif@speed=0,vvc@preset=slow,cool-chic-5")
     given = parser.parse_args()
-    found = read([*given.files, COOL_CHIC])
+    peers = given.codecs.split(",")
+    everything = read([*given.files, COOL_CHIC])
+    found = {name: files for name, files in everything.items() if name.startswith("overfitted") or name in peers}
     tables(found)
     if given.plot:
         plot(found, given.picture, given.plot)
