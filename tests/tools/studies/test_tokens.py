@@ -180,11 +180,37 @@ def test_row_9_cells_become_as_many_tokens_as_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rgb:50", "latents", "rgb:24:3", "pixels", "latents:wavelet:few", "ids:vqgan:3", "rgb:24@50"]
-)
+    "name",
+    ["rgb:50", "latents", "rgb:24:3", "pixels", "latents:wavelet:few", "ids:vqgan:3", "rgb:24@50",
+     "dct", "dct:0", "dct:31", "dct:x", "dct:6@50"],
+)  # fmt: skip
 def test_other_sources_are_refused(name: str) -> None:
     with pytest.raises(ParameterError):
         tokens_sources.source(name, 50.0)
+
+
+def test_cosines_are_those_of_blocks_and_the_loudest_are_kept() -> None:
+    """Against scipy, coefficient by coefficient; fine stripes are louder than the mean, and are chosen."""
+    from scipy.fft import dctn  # type: ignore[import-untyped]
+
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    found = tokens_sources.cosines(pixels)
+    axes = np.asarray(Image.fromarray(pixels).convert("YCbCr")).astype(float) / 64 - 2
+    zigzag = [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3), (1, 2), (2, 1), (3, 0)]
+    assert found.shape == (2, 3, 30)
+    for axis in range(3):
+        block = dctn(axes[8:16, 16:24, axis], norm="ortho")
+        wanted = torch.tensor([block[at] for at in zigzag]).float()
+        torch.testing.assert_close(found[1, 2, 10 * axis : 10 * axis + 10], wanted, atol=1e-5, rtol=1e-5)
+    column = np.cos(np.pi * (2 * np.arange(8) + 1) * 3 / 16)  # coefficient (0, 3) alone
+    signs = np.random.default_rng(1).choice([-1, 1], (4, 1, 6, 1))
+    striped = np.broadcast_to(128 + 60 * signs * np.tile(column, 6).reshape(6, 8)[None, None], (4, 48, 6, 8))
+    pictures = np.repeat(striped.reshape(4, 48, 48, 1), 3, 3).astype(np.uint8)
+    origin = replace(tokens_sources.source("dct:1", 50.0), show=tokens_sources.cosines)
+    made = tokens_sources.material(origin, pictures, pictures, 6, tokens_sources.Known())
+    assert made.test.shape == (4, 36, 1)
+    shown = torch.stack([tokens_sources.cosines(one) for one in pictures])[..., 6].flatten(1)
+    assert torch.equal(made.test[..., 0].sign(), shown.sign().half())
 
 
 @torch.inference_mode()

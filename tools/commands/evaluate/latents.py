@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sources", type=arguments.names, default=LatentsSettings.sources, metavar="A,B",
         help="what the model learns from: latents:NAME[:CHANNELS][@QUALITY], latents:NAME:firstCHANNELS[@QUALITY], "
-        f"ids:NAME[@QUALITY], rgb[:SIDE] (default: {arguments.listed(LatentsSettings.sources)})",
+        f"ids:NAME[@QUALITY], dct:CHANNELS, rgb[:SIDE] (default: {arguments.listed(LatentsSettings.sources)})",
     )  # fmt: skip
     arguments.add_quality(parser, LatentsSettings.quality, "quality of the files where a source names none, 0..100")
     arguments.add_epochs(parser, LatentsSettings.epochs, "passes over the training pictures")

@@ -7,6 +7,8 @@ Every source gives the same number of tokens per picture; what differs is what a
     latents:NAME:firstK    the first K channels, which alone are decoded
     ids:NAME[@Q]           the codebook indices of a family's file, each looked up in a table that is learned with the
                            model; `latents` of such a family are the vectors of its own codebooks
+    dct:K                  cosine coefficients of blocks of 8 x 8 of the picture's own pixels, K of each cell, those of
+                           most variance: what is left of latents when nothing is learned and nothing is coded
     rgb[:SIDE]             patches of the picture's own pixels, resized to SIDE x SIDE first
 
 The model, its steps and its seeds are the same for all; only its first layer fits the source.  Test pictures are

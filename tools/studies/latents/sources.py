@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version as package_version
 from statistics import fmean
 from typing import Any
@@ -19,13 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tessera.codec.errors import ParameterError
+from tessera.models.tokens.cosine import dct
 
 Pixels = NDArray[np.uint8]
 
-FORMS = "latents:NAME[:CHANNELS][@QUALITY], latents:NAME:firstCHANNELS[@QUALITY], ids:NAME[@QUALITY] or rgb[:SIDE]"
+FORMS = (
+    "latents:NAME[:CHANNELS][@QUALITY], latents:NAME:firstCHANNELS[@QUALITY], ids:NAME[@QUALITY], dct:CHANNELS or "
+    "rgb[:SIDE]"
+)
 SIDE = 6  # tokens along a side of a picture, where nothing else is asked for
 JPEG_QUALITY = 90  # quality of the files that pixels are read from where reading is timed
 TIMED = 64  # pictures that are timed
+BLOCK = 8  # pixels along a side of a cell of cosine coefficients, as cells of families have
+LOWEST = 10  # coefficients of each colour axis, zigzag, that `dct` chooses from
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ def source(name: str, quality: float, side: int = SIDE) -> LatentSource:
             return _family(name, rest[0], given, channels=int(rest[1]) if len(rest) == 2 else None)
         if kind == "ids" and len(rest) == 1:
             return _family(name, rest[0], given, indices=True)
+        if kind == "dct" and len(rest) == 1 and not at and 0 < int(rest[0]) <= 3 * LOWEST:
+            return replace(_pixels(name, None, side), name=name, show=cosines, channels=int(rest[0]))
         if kind == "rgb" and len(rest) <= 1 and not at:
             return _pixels(name, int(rest[0]) if rest else None, side)
     except ValueError:
@@ -125,6 +133,18 @@ def shown(pixels: Pixels, side: int | None) -> Tensor:
     if side is not None and side != pixels.shape[0]:
         pixels = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS))
     return torch.from_numpy(np.array(pixels)).float().div_(64).sub_(2)
+
+
+def cosines(pixels: Pixels) -> Tensor:
+    """float (h / 8, w / 8, 30): of blocks of Y, Cb and Cr the lowest coefficients of the cosine transform, uncoded."""
+    from PIL import Image
+
+    axes = torch.from_numpy(np.array(Image.fromarray(pixels).convert("YCbCr"))).float().div_(64).sub_(2)
+    h, w = axes.shape[0] // BLOCK, axes.shape[1] // BLOCK
+    blocks = axes[: h * BLOCK, : w * BLOCK].reshape(h, BLOCK, w, BLOCK, 3).permute(0, 2, 4, 1, 3)
+    flat = dct(blocks, (3, 4)).flatten(3)
+    order = sorted(range(BLOCK**2), key=lambda at: (at // BLOCK + at % BLOCK, at))[:LOWEST]
+    return flat[..., order].flatten(2)
 
 
 def join_cells(grid: Tensor, side: int = SIDE) -> Tensor:
