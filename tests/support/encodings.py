@@ -26,8 +26,8 @@ FRAMES = {"wavelet": 1, "spatiotemporal": 4, "vqgan": 2}
 DIGESTS = {
     ("wavelet", "fast"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
     ("wavelet", "medium"): "b51e349221f5060af56943f78b83eae4d1a2cc82380218144ab5b32bfbb4fd22",
-    ("spatiotemporal", "fast"): "d60a2cf4507a540b8d562e9a98acd4df24d2f7b6cc7e38b1852b285d5be9e578",
-    ("spatiotemporal", "medium"): "7f609742603e22d360aa7207c7e5b27aa747ac561f8d0712c1764b6d576a61f2",
+    ("spatiotemporal", "fast"): "d017daf2e4202937961e4fddc4ddaa0e116b9fc10c3261151875887d3e813409",
+    ("spatiotemporal", "medium"): "c85ceaa2f1a8628f56f861b249ce2f5d579cc684eb5ffb5cf3834bbdf1150f23",
     ("vqgan", "fast"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
     ("vqgan", "medium"): "a42fc770bf9b163ac635282f3d7bc4e8749604b0a57d2a1aa525501e232acaac",
 }
