@@ -11,7 +11,7 @@ from setuptools import setup
 HERE = Path(__file__).resolve().parent
 FOLDERS = ("codec", "entropy", "models", "data", "tools")
 SHARED = "entropy/kernels"  # whose headers every extension may include: the dispatch by processor
-UNIX, EXACT, FAST = ["-O3", "-Wno-psabi"], ["-ffp-contract=off"], ["-ffp-contract=fast", "-fno-math-errno"]
+UNIX, EXACT, FAST = ["-O3", "-g0", "-Wno-psabi"], ["-ffp-contract=off"], ["-ffp-contract=fast", "-fno-math-errno"]
 NOT_SUBPACKAGES = {"codec/root"}  # the root package itself is mapped below
 
 
