@@ -16,6 +16,7 @@ TITLES = {  # folder -> (title, page that discusses it)
     "extreme": ("Lowest rates", "vqgan.md"),
     "machine": ("What classifiers see", "machine.md"),
     "latents": ("Learning from latents and from pixels", "tokens.md"),
+    "latents-dct": ("Learning from coefficients of pixels", "tokens.md"),
     "tokens": ("Token reduction, frames coded alone", "tokens.md"),
     "tokens-spatiotemporal": ("Token reduction, predicted frames", "tokens.md"),
     "retrieval": ("Clips found by words", "tokens.md"),
