@@ -40,7 +40,8 @@ def extension(name: str, folder: str, *, exact: bool = True) -> Pybind11Extensio
     return Pybind11Extension(
         name,
         files(folder, ".cpp"),
-        depends=[path for where in folders for path in files(where, ".hpp", ".inc")],
+        # headers of the folder above, too: the fit's threads are those of the kernels
+        depends=[path for where in (*folders, Path(folder).parent.as_posix()) for path in files(where, ".hpp", ".inc")],
         include_dirs=folders,
         extra_compile_args=["/O2"] if sys.platform == "win32" else [*UNIX, *(EXACT if exact else FAST)],
         cxx_std=17,

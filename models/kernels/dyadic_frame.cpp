@@ -293,7 +293,8 @@ DyadicFrame code_dyadic(const DyadicPlan& plan, const DyadicInputs& inputs, cons
     for (int32_t& value : frame.low) value = std::clamp(value, -kLargest, kLargest);
     coder.put(tables.pass(), frame.low.data(), nullptr);
     frame.low.resize(kAxes * plan.low_height() * plan.low_width(), 0);
-    const size_t slices = plan.levels.front().passes.size() / 2;
+    size_t slices = 0;
+    for (const DyadicLevelPlan& level : plan.levels) slices = std::max(slices, level.passes.size() / 2);
     if (inputs.weigh) frame.weighed.resize(plan.levels.size() * slices * kOffsets, 0);
     walk_levels(plan, inputs, frame, [&](DyadicWalk& walk, size_t at, size_t turn) {
         walk.round(details[at], trellis);

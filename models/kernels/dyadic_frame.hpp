@@ -38,7 +38,7 @@ struct DyadicInputs {
 struct DyadicFrame {
     std::vector<Plane> details;               // half steps, from coarse to fine, (9, ., .), where they are kept
     std::vector<std::vector<int32_t>> spent;  // from coarse to fine, (., .) in 1 / kCostUnit bits, where counted
-    std::vector<int64_t> weighed;             // (levels, slices, kOffsets) from coarse to fine: rates of values, if asked
+    std::vector<int64_t> weighed;             // (levels, most slices, kOffsets), coarse first: rates of values, if asked
     std::vector<int32_t> low;                 // (3, low_height, low_width): symbols
     Plane planes;                             // (3, height, width): what the symbols stand for, in the lifted domain
 };

@@ -27,7 +27,9 @@ from tessera.models.tokens.modules.schedule import drop_after, layer_masks
 from tessera.models.tokens.prompt.layout import lay_out
 from tessera.models.tokens.types import LayerSchedule
 
-from .test_executors import COUNT, IDS, LAYERS, Stand
+pytest.importorskip("transformers", reason="pip install 'tessera-codec[vlm]' brings transformers")
+
+from .test_executors import COUNT, IDS, LAYERS, Stand  # noqa: E402  (skipped itself without transformers)
 from .test_executors import stand as stand
 
 PAD = 3
